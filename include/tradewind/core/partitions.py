@@ -1,0 +1,136 @@
+"""Partition keys: the one place that maps a key and a time zone to ``[start, end)`` in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from tradewind.errors import InvalidPartitionKey
+
+Kind = Literal["hour", "day", "week", "month"]
+_FORMAT = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m-%d"}
+_EXAMPLE = {"hour": "2013-02-01T05", "day": "2013-02-01", "week": "2013-01-28 (a Monday)", "month": "2013-02-01"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A half-open time slice ``[start, end)``; both are aware datetimes in UTC."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioning:
+    """How one pipeline slices time.
+
+    Keys of one pipeline sort as text in the order of time. Where a clock is turned back, the hour that
+    occurs twice is one partition of two hours; where it is turned forward, the hour that is skipped has no key.
+
+    :param kind: length of a partition
+    :param timezone: IANA name of the zone whose clock cuts the partitions
+    :param start: key of the first partition
+    :param end: key of the first partition that is *not* run any more; None for no end
+    """
+
+    kind: Kind
+    timezone: str
+    start: str
+    end: str | None = None
+
+    def bounds(self, key: str) -> Bounds:
+        """The slice of time that ``key`` names.
+
+        :raises InvalidPartitionKey: the key is malformed or names no partition of this kind
+        """
+        local = self._parse(key)
+        return Bounds(self._instant(local), self._instant(self._step(local, 1)))
+
+    def check(self, key: str | None) -> str:
+        """Return ``key`` if a run may have it.
+
+        :raises InvalidPartitionKey: no key, a malformed one, or one outside ``start…end``
+        """
+        if not key:
+            raise InvalidPartitionKey(f"a run needs a partition key, for example {_EXAMPLE[self.kind]}; there is none")
+        self.bounds(key)
+        if key < self.start or (self.end is not None and key >= self.end):
+            until = f"before {self.end}" if self.end else "without end"
+            raise InvalidPartitionKey(f"partition {key} is outside the pipeline's range: from {self.start}, {until}")
+        return key
+
+    def key_at(self, instant: datetime) -> str:
+        """Key of the partition that contains ``instant`` (aware)."""
+        local = instant.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None, minute=0, second=0, microsecond=0)
+        if self.kind != "hour":
+            local = local.replace(hour=0)
+        if self.kind == "week":
+            local -= timedelta(days=local.weekday())
+        if self.kind == "month":
+            local = local.replace(day=1)
+        return local.strftime(_FORMAT[self.kind])
+
+    def shift(self, key: str, steps: int) -> str:
+        """Key ``steps`` partitions later (earlier if negative)."""
+        local = self._parse(key)
+        for _ in range(abs(steps)):
+            local = self._step(local, 1 if steps > 0 else -1)
+        return local.strftime(_FORMAT[self.kind])
+
+    def between(self, first: str, last: str) -> list[str]:
+        """Keys from ``first`` to ``last``, both included, in order; empty if ``last`` is earlier."""
+        keys = []
+        local = self._parse(first)
+        while (key := local.strftime(_FORMAT[self.kind])) <= last:
+            keys.append(key)
+            local = self._step(local, 1)
+        return keys
+
+    def window(self, key: str, length: int) -> list[str]:
+        """The ``length`` keys that end with ``key``, in order."""
+        return self.between(self.shift(key, 1 - length), key)
+
+    def days(self, key: str) -> list[str]:
+        """Local calendar days, as ``YYYY-MM-DD``, that the partition touches; what ``{day}`` in a path runs over."""
+        first = self._parse(key)
+        last = self._step(first, 1) - timedelta(microseconds=1)
+        return [(first.date() + timedelta(days=n)).isoformat() for n in range((last.date() - first.date()).days + 1)]
+
+    def _parse(self, key: str) -> datetime:
+        try:
+            local = datetime.strptime(key, _FORMAT[self.kind])
+        except (ValueError, TypeError):
+            raise self._invalid(key) from None
+        if local.strftime(_FORMAT[self.kind]) != key:
+            raise self._invalid(key)
+        if (self.kind == "week" and local.weekday()) or (self.kind == "month" and local.day != 1):
+            raise self._invalid(key)
+        if self.kind == "hour" and self._skipped(local):
+            raise InvalidPartitionKey(f"partition {key}: clocks in {self.timezone} skip this hour")
+        return local
+
+    def _invalid(self, key: object) -> InvalidPartitionKey:
+        return InvalidPartitionKey(f"{key!r} is not a key of {self.kind} partitions; one looks like {_EXAMPLE[self.kind]}")
+
+    def _step(self, local: datetime, sign: int) -> datetime:
+        if self.kind == "month":
+            months = local.year * 12 + local.month - 1 + sign
+            return local.replace(year=months // 12, month=months % 12 + 1)
+        step = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}[self.kind]
+        local += sign * step
+        while self.kind == "hour" and self._skipped(local):
+            local += sign * step
+        return local
+
+    def _instant(self, local: datetime) -> datetime:
+        return local.replace(tzinfo=ZoneInfo(self.timezone), fold=0).astimezone(UTC)
+
+    def _skipped(self, local: datetime) -> bool:
+        return self._instant(local).astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None) != local
+
+
+def key_of(kind: Kind, value: date | datetime | str) -> str:
+    """Spell a YAML date, datetime or string as a partition key (it is not checked here)."""
+    return value if isinstance(value, str) else value.strftime(_FORMAT[kind])

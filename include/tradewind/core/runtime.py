@@ -1,0 +1,39 @@
+"""Where the things of a deployment are kept. Plain values, handed down by whoever starts the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The places that stage functions work with; built by operators from Airflow connections.
+
+    :param project: the project root: ``dags/`` and ``include/`` are below it
+    :param lake: root of the Delta tables, a local path or an ``s3://`` URI
+    :param landing: what ``{landing}`` in a pipeline's YAML stands for
+    :param ledger: SQLAlchemy URL of the ledger
+    :param mlflow: MLflow tracking and registry URI
+    :param feast_registry: SQLAlchemy URL of the Feast registry
+    :param feast_online: Feast's online store configuration, for example ``{"type": "sqlite", "path": …}``
+    :param reports: folder of the self-contained HTML reports
+    :param storage_options: credentials of the lake, as deltalake takes them
+    :param run_id: the Airflow run that does this work, or ``local``
+    :param actor: who started it: ``airflow`` or a person's name
+    :param warm: this process has the heavy libraries imported and unused, so it may fork
+    """
+
+    project: Path
+    lake: str
+    landing: str
+    ledger: str
+    mlflow: str
+    feast_registry: str
+    feast_online: Mapping[str, str]
+    reports: Path
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = "local"
+    actor: str = "local"
+    warm: bool = False

@@ -1,0 +1,75 @@
+"""Every error that Tradewind raises, as one tree.
+
+TradewindError
+├── SpecError                 the YAML of a pipeline is wrong; says where
+├── UsageError                the caller asked for something that cannot be
+│   └── InvalidPartitionKey   a partition key that is malformed or outside start…end
+├── MissingExtra              an optional dependency is not installed
+├── InputError                what a pipeline reads is not right; never retried
+│   ├── MissingInput          a file or partition that must be there is not
+│   └── MalformedInput        a file that cannot be read as declared
+├── TransformError            user SQL failed
+├── AuditFailed               staged rows failed their checks and are in quarantine
+├── ModelError                a model cannot be built, logged, loaded or used
+├── Conflict                  somebody else published or promoted first
+└── Unavailable               a service or a partition is not there *yet*; retried
+    └── NotReady              an earlier partition has not been completed yet
+"""
+
+from __future__ import annotations
+
+
+class TradewindError(Exception):
+    """Base of all errors of Tradewind; its message names the object and what to do next."""
+
+
+class SpecError(TradewindError):
+    """The YAML of a pipeline is wrong. The message has one block per problem with file, line and column."""
+
+
+class UsageError(TradewindError):
+    """The caller asked for something that cannot be."""
+
+
+class InvalidPartitionKey(UsageError):
+    """A partition key is malformed or outside the pipeline's ``start…end``."""
+
+
+class MissingExtra(TradewindError):
+    """An optional dependency is not installed; the message is the ``pip install`` line."""
+
+
+class InputError(TradewindError):
+    """What a pipeline reads is not right. Trying again without a change cannot help."""
+
+
+class MissingInput(InputError):
+    """A file or partition that must be there is not."""
+
+
+class MalformedInput(InputError):
+    """A file cannot be read as declared; the message names the file."""
+
+
+class TransformError(TradewindError):
+    """User SQL failed; the message names the ``.sql`` file."""
+
+
+class AuditFailed(TradewindError):
+    """Staged rows failed their checks; they are in quarantine and nothing was published."""
+
+
+class ModelError(TradewindError):
+    """A model cannot be built, logged, loaded or used."""
+
+
+class Conflict(TradewindError):
+    """Somebody else published or promoted first; the state that won is untouched."""
+
+
+class Unavailable(TradewindError):
+    """A service is not there for a while. The only branch of the tree that is retried."""
+
+
+class NotReady(Unavailable):
+    """Something that an earlier partition must complete is not complete yet."""
