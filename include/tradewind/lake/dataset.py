@@ -1,0 +1,102 @@
+"""The lake: Delta tables that are written partition by partition.
+
+A partition is staged (written and hashed in private), then published with one atomic commit or put in quarantine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tradewind.lake import publish, staging, storage
+from tradewind.lake.cause import Cause
+from tradewind.lake.publish import Published
+from tradewind.lake.snapshot import Snapshot
+from tradewind.lake.staging import Staged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Lake:
+    """All datasets of a deployment, at ``<root>/<pipeline>/<dataset>``.
+
+    :param root: a local folder
+    :param storage_options: credentials, as deltalake takes them
+    """
+
+    def __init__(self, root: str, *, storage_options: Mapping[str, str] = _NOTHING) -> None:
+        self.root = root.rstrip("/")
+        self.storage_options = storage_options
+
+    def dataset(self, pipeline: str, name: str) -> Dataset:
+        """The dataset ``name`` of ``pipeline``, whether there is a table yet or not."""
+        return Dataset(f"{self.root}/{pipeline}/{name}", name=name, storage_options=self.storage_options)
+
+
+class Dataset:
+    """One Delta table.
+
+    :param uri: the table's folder
+    :param name: what messages call it
+    """
+
+    def __init__(self, uri: str, *, name: str, storage_options: Mapping[str, str] = _NOTHING) -> None:
+        self.uri = uri
+        self.name = name
+        self.storage_options = storage_options
+
+    def snapshot(self, version: int | None = None) -> Snapshot | None:
+        """The dataset as it is now, or at a version; None if nothing has been published yet."""
+        from deltalake import DeltaTable
+
+        options = dict(self.storage_options)
+        if not DeltaTable.is_deltatable(self.uri, storage_options=options):
+            return None
+        return Snapshot(DeltaTable(self.uri, version=version, storage_options=options), name=self.name)
+
+    def stage(self, key: str, reader: pa.RecordBatchReader, *, run_columns: Sequence[str] = ()) -> Staged:
+        """Write rows where nobody sees them, and hash them; memory does not grow with the rows.
+
+        :param key: partition key
+        :param reader: the rows, without the column `partition`
+        :param run_columns: columns that differ between two runs over the same input; not part of the digest
+        :raises UsageError: a column that a Delta table cannot hold, or a timestamp without a zone
+        """
+        snapshot = self.snapshot()
+        found = snapshot.partitions.get(key) if snapshot else None
+        base = found.files if found else frozenset()
+        return staging.write(reader, table=self.uri, name=self.name, key=key, base=base, run_columns=run_columns)
+
+    def publish(self, staged: Staged, *, cause: Cause, run_id: str) -> Published:
+        """Replace the partition by the staged rows with one commit; see :func:`tradewind.lake.publish.publish`.
+
+        :raises Conflict: the partition has changed since staging began
+        :raises UsageError: the columns differ from the table's
+        """
+        return publish.publish(self, staged, cause=cause, run_id=run_id)
+
+    def quarantine(self, staged: Staged, *, reasons: Sequence[str]) -> str:
+        """Put the staged rows aside together with the reasons; the same rows are kept once.
+
+        :returns: the folder that holds them
+        """
+        about = {
+            "dataset": self.name,
+            "partition": staged.key,
+            "digest": staged.digest,
+            "rows": staged.rows,
+            "reasons": list(reasons),
+        }
+        (staged.folder / "reasons.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+        target = storage.local(self.uri) / storage.QUARANTINE / staged.key / staged.digest
+        storage.move_folder(staged.folder, target)
+        return str(target)
+
+    def discard(self, staged: Staged) -> None:
+        """Remove the staged rows; nothing happens if they are gone already."""
+        storage.remove(staged.folder)

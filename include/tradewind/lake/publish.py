@@ -1,0 +1,158 @@
+"""Publishing: one atomic commit that replaces one partition, as a compare-and-swap."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradewind.errors import Conflict, Unavailable, UsageError
+from tradewind.lake import storage
+from tradewind.lake.cause import Cause
+from tradewind.lake.schema import PARTITION, differences
+from tradewind.lake.snapshot import PartitionState, Snapshot, file_name
+from tradewind.lake.staging import Staged, statistics
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.lake.dataset import Dataset
+
+# Another partition's commit costs one attempt; 8 processes that commit without a pause need about ten.
+_ATTEMPTS = 60
+_CONFIGURATION = {"delta.enableExpiredLogCleanup": "false", "delta.checkpointInterval": "10"}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A partition as it is in the table now.
+
+    :param version: table version in which it is (not necessarily the one that wrote it)
+    :param changed: False if it was there already, from the same cause
+    """
+
+    dataset: str
+    partition: str
+    version: int
+    digest: str
+    rows: int
+    changed: bool
+
+
+def publish(dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str) -> Published:
+    """Replace the partition ``staged.key`` by the staged rows in one commit.
+
+    Nothing happens if the partition is there already from the same cause. Commits of other partitions do no harm.
+
+    :raises Conflict: the partition has changed since staging began
+    :raises UsageError: the columns differ from the table's
+    """
+    ours = {_target(staged, cause, number): path for number, path in enumerate(staged.paths)}
+    for attempt in range(_ATTEMPTS):
+        snapshot = _open(dataset, staged.schema)
+        found = snapshot.partitions.get(staged.key)
+        if found and found.files == frozenset(ours):
+            storage.remove(staged.folder)
+            return _published(snapshot, found, changed=True)
+        if found and found.cause == cause.hash:
+            _withdraw(dataset, staged, ours)
+            return _published(snapshot, found, changed=False)
+        if refusal := _refusal(dataset, staged, snapshot, found):
+            _withdraw(dataset, staged, ours)
+            raise refusal
+        if not attempt:
+            storage.move([(path, storage.local(dataset.uri) / target) for target, path in ours.items()])
+        if not _commit(dataset, staged, snapshot, ours, cause=cause, run_id=run_id):
+            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))
+    _withdraw(dataset, staged, ours)
+    raise Unavailable(
+        f"dataset {dataset.name}, partition {staged.key}: {_ATTEMPTS} commits were overtaken by others; try again"
+    )
+
+
+def _target(staged: Staged, cause: Cause, number: int) -> str:
+    return file_name(staged.key, cause=cause.hash, digest=staged.digest, token=staged.token, number=number)
+
+
+def _open(dataset: Dataset, schema: pa.Schema) -> Snapshot:
+    """The newest snapshot; the table is made if there is none, by whichever process comes first."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    if (snapshot := dataset.snapshot()) is not None:
+        return snapshot
+    columns = schema.append(pa.field(PARTITION, pa.string()))
+    try:
+        DeltaTable.create(
+            dataset.uri,
+            schema=columns,
+            partition_by=[PARTITION],
+            configuration=_CONFIGURATION,
+            storage_options=dict(dataset.storage_options),
+        )
+    except DeltaError:
+        if dataset.snapshot() is None:
+            raise
+    return _open(dataset, schema)
+
+
+def _refusal(dataset: Dataset, staged: Staged, snapshot: Snapshot, found: PartitionState | None) -> Exception | None:
+    what = f"dataset {dataset.name}, partition {staged.key}"
+    if differing := differences(staged.schema, snapshot.schema):
+        return UsageError(
+            f"{what}: the columns differ from the table's at {dataset.uri}: {'; '.join(differing)}. "
+            "Change the SQL back, or give the dataset a new name"
+        )
+    if (found.files if found else frozenset()) != staged.base:
+        return Conflict(
+            f"{what}: another run published it after this one began to stage it (table version {snapshot.version}); "
+            "what that run published stands, this run's rows are dropped"
+        )
+    return None
+
+
+def _commit(
+    dataset: Dataset, staged: Staged, snapshot: Snapshot, ours: Mapping[str, Path], *, cause: Cause, run_id: str
+) -> bool:
+    """Commit on top of exactly ``snapshot``; False if any other commit came first.
+
+    deltalake's own retries are off: it finds no conflict between two first writes of one partition and keeps both.
+    """
+    from deltalake import CommitProperties
+    from deltalake.exceptions import CommitFailedError
+    from deltalake.transaction import AddAction, RemoveAction
+
+    root = storage.local(dataset.uri)
+    now = int(time.time() * 1000)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(target, (root / target).stat().st_size, {PARTITION: staged.key}, now, True, statistics(root / target))
+        for target in ours
+    ]
+    about = {"run_id": run_id, "partition": staged.key, "digest": staged.digest, "cause": cause.as_json()}
+    try:
+        snapshot.table.create_write_transaction(
+            actions,
+            mode="overwrite",
+            schema=snapshot.schema,
+            partition_by=[PARTITION],
+            partition_filters=[(PARTITION, "=", staged.key)],
+            commit_properties=CommitProperties(custom_metadata=about, max_commit_retries=0),
+        )
+    except CommitFailedError:
+        return False
+    return True
+
+
+def _withdraw(dataset: Dataset, staged: Staged, ours: Mapping[str, Path]) -> None:
+    """Remove files that a snapshot has just shown not to be in the table."""
+    storage.remove(staged.folder)
+    for target in ours:
+        storage.remove(storage.local(dataset.uri) / target)
+
+
+def _published(snapshot: Snapshot, state: PartitionState, *, changed: bool) -> Published:
+    return Published(snapshot.name, state.key, snapshot.version, state.digest, state.rows, changed)
