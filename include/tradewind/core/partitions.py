@@ -12,6 +12,9 @@ from tradewind.errors import InvalidPartitionKey
 Kind = Literal["hour", "day", "week", "month"]
 _FORMAT = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m-%d"}
 _EXAMPLE = {"hour": "2013-02-01T05", "day": "2013-02-01", "week": "2013-01-28 (a Monday)", "month": "2013-02-01"}
+_STEP = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
+# Far from where datetime's arithmetic ends, and a typing error like 0213 or 20133 is caught.
+_YEARS = range(1900, 3000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,10 @@ class Bounds:
 class Partitioning:
     """How one pipeline slices time.
 
-    Keys of one pipeline sort as text in the order of time. Where a clock is turned back, the hour that
-    occurs twice is one partition of two hours; where it is turned forward, the hour that is skipped has no key.
+    Keys of one pipeline sort as text in the order of time, and their slices tile time without gap or overlap. A
+    partition starts at the first instant at which the zone's clock shows its key or later. So where a clock is
+    turned back, the hour that occurs twice is one partition of two hours; where it is turned forward, an hour
+    (in a few zones once a day) that is skipped as a whole has no key.
 
     :param kind: length of a partition
     :param timezone: IANA name of the zone whose clock cuts the partitions
@@ -62,14 +67,14 @@ class Partitioning:
         return key
 
     def key_at(self, instant: datetime) -> str:
-        """Key of the partition that contains ``instant`` (aware)."""
-        local = instant.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None, minute=0, second=0, microsecond=0)
-        if self.kind != "hour":
-            local = local.replace(hour=0)
-        if self.kind == "week":
-            local -= timedelta(days=local.weekday())
-        if self.kind == "month":
-            local = local.replace(day=1)
+        """Key of the partition that contains ``instant``.
+
+        :param instant: an aware datetime
+        """
+        local = self._floor(instant.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None))
+        # A clock turned back across the edge of a partition shows an earlier key once more; time does not go back.
+        while self._skipped(local) or self._instant(self._step(local, 1)) <= instant:
+            local = self._step(local, 1)
         return local.strftime(_FORMAT[self.kind])
 
     def shift(self, key: str, steps: int) -> str:
@@ -103,34 +108,66 @@ class Partitioning:
             local = datetime.strptime(key, _FORMAT[self.kind])
         except (ValueError, TypeError):
             raise self._invalid(key) from None
-        if local.strftime(_FORMAT[self.kind]) != key:
+        if local.strftime(_FORMAT[self.kind]) != key or local.year not in _YEARS or self._floor(local) != local:
             raise self._invalid(key)
-        if (self.kind == "week" and local.weekday()) or (self.kind == "month" and local.day != 1):
-            raise self._invalid(key)
-        if self.kind == "hour" and self._skipped(local):
-            raise InvalidPartitionKey(f"partition {key}: clocks in {self.timezone} skip this hour")
+        if self._skipped(local):
+            raise InvalidPartitionKey(f"partition {key}: clocks in {self.timezone} skip this {self.kind}")
         return local
 
     def _invalid(self, key: object) -> InvalidPartitionKey:
-        return InvalidPartitionKey(f"{key!r} is not a key of {self.kind} partitions; one looks like {_EXAMPLE[self.kind]}")
+        example = _EXAMPLE[self.kind]
+        return InvalidPartitionKey(f"{key!r} is not a key of {self.kind} partitions; one looks like {example}")
+
+    def _floor(self, local: datetime) -> datetime:
+        local = local.replace(minute=0, second=0, microsecond=0, fold=0)
+        if self.kind != "hour":
+            local = local.replace(hour=0)
+        if self.kind == "week":
+            local -= timedelta(days=local.weekday())
+        return local.replace(day=1) if self.kind == "month" else local
 
     def _step(self, local: datetime, sign: int) -> datetime:
-        if self.kind == "month":
-            months = local.year * 12 + local.month - 1 + sign
-            return local.replace(year=months // 12, month=months % 12 + 1)
-        step = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}[self.kind]
-        local += sign * step
-        while self.kind == "hour" and self._skipped(local):
-            local += sign * step
+        local = self._neighbour(local, sign)
+        while self._skipped(local):
+            local = self._neighbour(local, sign)
         return local
 
+    def _neighbour(self, local: datetime, sign: int) -> datetime:
+        if self.kind != "month":
+            return local + sign * _STEP[self.kind]
+        months = local.year * 12 + local.month - 1 + sign
+        return local.replace(year=months // 12, month=months % 12 + 1)
+
     def _instant(self, local: datetime) -> datetime:
-        return local.replace(tzinfo=ZoneInfo(self.timezone), fold=0).astimezone(UTC)
+        """The first instant at which the zone's clock shows ``local`` or later."""
+        zone = ZoneInfo(self.timezone)
+        instant = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        if instant.astimezone(zone).replace(tzinfo=None, fold=0) == local:
+            return instant
+        # `local` lies in a gap: the clock jumps over it somewhere between its two readings.
+        before, after = local.replace(tzinfo=zone, fold=1).astimezone(UTC), instant
+        while after - before > timedelta(seconds=1):
+            middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
+            if middle.astimezone(zone).replace(tzinfo=None) < local:
+                before = middle
+            else:
+                after = middle
+        return after
 
     def _skipped(self, local: datetime) -> bool:
-        return self._instant(local).astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None) != local
+        if self.kind not in ("hour", "day"):
+            return False
+        return self._instant(local) >= self._instant(self._neighbour(local, 1))
 
 
 def key_of(kind: Kind, value: date | datetime | str) -> str:
-    """Spell a YAML date, datetime or string as a partition key (it is not checked here)."""
-    return value if isinstance(value, str) else value.strftime(_FORMAT[kind])
+    """Spell a YAML date, datetime or string as a partition key.
+
+    What does not lie on a key's edge (``05:30`` for hours) comes back as it was written and is no valid key.
+    """
+    if isinstance(value, str):
+        return value
+    key = value.strftime(_FORMAT[kind])
+    if isinstance(value, datetime) and value != datetime.strptime(key, _FORMAT[kind]):
+        return str(value)
+    return key
