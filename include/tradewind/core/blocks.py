@@ -1,0 +1,35 @@
+"""Time blocks: which local hour, day or week each row belongs to."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from tradewind.core.metrics import Floats
+
+
+def local_blocks(timestamp: Floats, timezone: str, *, by: Literal["hour", "day", "week"]) -> Floats:
+    """The local start of each row's block, as its wall clock shows it.
+
+    :param timestamp: UTC, ``datetime64[us]``, shape (rows,)
+    :param timezone: IANA zone whose clock cuts the blocks
+    :param by: length of a block; weeks start on Monday
+    :return: ``datetime64[us]`` without zone, shape (rows,)
+    """
+    import numpy as np
+
+    utc = np.asarray(timestamp).astype("datetime64[us]")
+    # Zones change their offset at quarter hours at the finest, so one look-up for each of these is enough.
+    quarters = utc.astype("int64") // 900_000_000
+    moments, position = np.unique(quarters, return_inverse=True)
+    zone = ZoneInfo(timezone)
+    starts = (moments * 900_000_000).astype("datetime64[us]").tolist()
+    offsets = [start.replace(tzinfo=UTC).astimezone(zone).utcoffset() for start in starts]
+    local: Floats = utc + np.array(offsets, dtype="timedelta64[us]")[position]
+    unit = {"hour": "h", "day": "D", "week": "D"}[by]
+    start: Floats = local.astype(f"datetime64[{unit}]")
+    if by == "week":
+        start = start - (start.astype("int64") + 3) % 7  # 1970-01-01 was a Thursday
+    return start.astype("datetime64[us]")

@@ -1,0 +1,250 @@
+"""Gates: may a candidate serve? Test rows in, one result a gate out, and the decision over all of them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from tradewind.core import bootstrap
+from tradewind.core.blocks import local_blocks
+
+if TYPE_CHECKING:
+    from tradewind.core.bootstrap import Interval
+    from tradewind.core.metrics import Floats
+    from tradewind.spec.models import Gate
+
+log = logging.getLogger(__name__)
+Outcome = Literal["pass", "fail", "insufficient", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class TestRows:
+    """The rows that judge, with what each model predicts for them.
+
+    :param y: labels 0 or 1, shape (rows,)
+    :param candidate: the candidate's probability of 1, shape (rows,)
+    :param champion: the champion's on the same rows, shape (rows,); None when there is no champion
+    :param timestamp: each row's time in UTC, ``datetime64[us]``, shape (rows,)
+    :param timezone: IANA zone whose days and hours are the blocks
+    :param columns: columns that gates slice by, each of shape (rows,)
+    """
+
+    __test__ = False  # pytest would take the name for a test class
+
+    y: Floats
+    candidate: Floats
+    champion: Floats | None
+    timestamp: Floats
+    timezone: str
+    columns: Mapping[str, Floats] = field(default_factory=dict)
+
+    def where(self, mask: Floats) -> TestRows:
+        """The rows for which ``mask`` is true."""
+        champion = None if self.champion is None else self.champion[mask]
+        columns = {name: values[mask] for name, values in self.columns.items()}
+        return TestRows(self.y[mask], self.candidate[mask], champion, self.timestamp[mask], self.timezone, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What one gate says, about all rows or one slice of them.
+
+    :param gate: the gate in words
+    :param value: the metric, or candidate minus champion in the direction in which more is better; None if there is none
+    :param low: lower end of the interval, None if there is none
+    :param high: upper end, likewise
+    :param bound: what ``value`` (absolute gates) or ``low`` (relative gates) has to reach
+    :param slice: ``column=value``, None for all rows
+    """
+
+    gate: str
+    metric: str
+    outcome: Outcome
+    value: float | None
+    low: float | None
+    high: float | None
+    bound: float
+    rows: int
+    blocks: int
+    reason: str
+    slice: str | None = None
+
+
+def judge(
+    gates: Sequence[Gate], rows: TestRows, *, candidate_fit_end: datetime, champion_fit_end: datetime | None, seed: int
+) -> tuple[GateResult, ...]:
+    """Judge a candidate by every gate.
+
+    Only rows at or after the end of training count: the candidate's for absolute gates, of both models for
+    relative ones, because a model shines on rows that it has seen.
+
+    :param candidate_fit_end: aware; end of the time slices that the candidate was fitted on
+    :param champion_fit_end: aware; the same of the champion, None when there is none
+    :param seed: of the resampling
+    :return: one result a gate, and for gates with a slice one result for each value that has enough rows
+    """
+    unseen = rows.where(rows.timestamp >= _instant(candidate_fit_end))
+    paired = unseen
+    if rows.champion is not None and champion_fit_end is not None:
+        paired = unseen.where(unseen.timestamp >= _instant(champion_fit_end))
+    results: list[GateResult] = []
+    for gate in gates:
+        results.extend(_judge_gate(gate, unseen if gate.versus is None else paired, rows, seed))
+    for result in results:
+        log.info(
+            "gate %s%s: %s, %s",
+            result.gate,
+            f" [{result.slice}]" if result.slice else "",
+            result.outcome,
+            result.reason,
+        )
+    return tuple(results)
+
+
+def decision(results: Sequence[GateResult]) -> tuple[Literal["passed", "rejected"], str]:
+    """The decision over all results: every gate that was not skipped must pass, and at least one must have been judged."""
+    failed = [r for r in results if r.outcome in ("fail", "insufficient")]
+    if failed:
+        return "rejected", "; ".join(f"{r.gate}{f' [{r.slice}]' if r.slice else ''}: {r.reason}" for r in failed)
+    passed = sum(r.outcome == "pass" for r in results)
+    if not results:
+        return "rejected", "there are no gates, so nothing speaks for the candidate"
+    if not passed:
+        return (
+            "rejected",
+            "every gate was skipped, so nothing speaks for the candidate; give at least one absolute gate",
+        )
+    skipped = [r for r in results if r.outcome == "skipped"]
+    note = f", {len(skipped)} skipped ({skipped[0].reason})" if skipped else ""
+    return "passed", f"{passed} of {len(results)} gate results pass{note}"
+
+
+def describe(gate: Gate) -> str:
+    """The gate in words, for example ``roc_auc at least 0.6``."""
+    where = f", for each {gate.slice}" if gate.slice else ""
+    if gate.versus is not None:
+        level = f"{gate.confidence * 100:g} % interval by {gate.by}"
+        return f"{gate.metric} against the champion, lower bound at least {gate.lower_bound:g} ({level}){where}"
+    if gate.at_least is not None:
+        return f"{gate.metric} at least {gate.at_least:g}{where}"
+    return f"{gate.metric} at most {gate.at_most:g}{where}"
+
+
+def _judge_gate(gate: Gate, rows: TestRows, given: TestRows, seed: int) -> list[GateResult]:
+    if gate.versus is not None and rows.champion is None:
+        return [_result(gate, "skipped", "there is no champion to compare with")]
+    if len(rows.y) < gate.min_rows:
+        seen = len(given.y) - len(rows.y)
+        why = f" after training ended ({seen} more were seen in training)" if seen else ""
+        return [_result(gate, "insufficient", f"{len(rows.y)} rows{why}, fewer than {gate.min_rows}", rows=len(rows.y))]
+    if gate.slice is None:
+        return [_judge_rows(gate, rows, seed, None)]
+    return _judge_slices(gate, gate.slice, rows, seed)
+
+
+def _judge_slices(gate: Gate, column: str, rows: TestRows, seed: int) -> list[GateResult]:
+    import numpy as np
+
+    if column not in rows.columns:
+        return [_result(gate, "insufficient", f"the test rows have no column {column}", rows=len(rows.y))]
+    text = np.array([_text(value) for value in rows.columns[column].tolist()])
+    values, counts = np.unique(text, return_counts=True)
+    large = [str(value) for value, count in zip(values, counts, strict=True) if count >= gate.min_rows]
+    if not large:
+        return [_result(gate, "insufficient", f"no value of {column} has {gate.min_rows} rows", rows=len(rows.y))]
+    results = [_judge_rows(gate, rows.where(text == value), seed, f"{column}={value}") for value in large]
+    if small := [f"{value} ({count})" for value, count in zip(values, counts, strict=True) if count < gate.min_rows]:
+        reason = f"fewer than {gate.min_rows} rows: {', '.join(small[:5])}{' …' if len(small) > 5 else ''}"
+        results.append(_result(gate, "skipped", reason, slice_=f"{len(small)} other values of {column}"))
+    return results
+
+
+def _text(value: object) -> str:
+    return "NULL" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+
+
+def _judge_rows(gate: Gate, rows: TestRows, seed: int, slice_: str | None) -> GateResult:
+    blocks = local_blocks(rows.timestamp, rows.timezone, by=gate.by)
+    if gate.versus is None or rows.champion is None:
+        interval = bootstrap.level(
+            rows.y, rows.candidate, blocks, metric=gate.metric, confidence=gate.confidence, seed=seed
+        )
+        outcome, reason = _absolute(gate, interval)
+    else:
+        interval = bootstrap.difference(
+            rows.y, rows.candidate, rows.champion, blocks, metric=gate.metric, confidence=gate.confidence, seed=seed
+        )
+        outcome, reason = _relative(gate, interval)
+    return _result(gate, outcome, reason, interval=interval, rows=interval.rows, slice_=slice_)
+
+
+def _absolute(gate: Gate, interval: Interval) -> tuple[Outcome, str]:
+    bound, value = _bound(gate), interval.value
+    if not math.isfinite(value):
+        return (
+            "insufficient",
+            f"{gate.metric} cannot be computed on these {interval.rows} rows (one class only, or a prediction is missing)",
+        )
+    passed = value >= bound if gate.at_least is not None else value <= bound
+    relation = "reaches" if passed else "misses"
+    return "pass" if passed else "fail", f"{gate.metric} {value:.4f} {relation} {bound:g} on {interval.rows} rows"
+
+
+def _relative(gate: Gate, interval: Interval) -> tuple[Outcome, str]:
+    bound = _bound(gate)
+    if not math.isfinite(interval.value):
+        return (
+            "insufficient",
+            f"{gate.metric} cannot be compared on these {interval.rows} rows (one class only, or a prediction is missing)",
+        )
+    if not math.isfinite(interval.low):
+        return "insufficient", (
+            f"no honest interval from {interval.blocks} blocks by {gate.by} (at least {bootstrap.MIN_BLOCKS} with both classes are needed)"
+        )
+    passed = interval.low >= bound
+    found = f"difference {interval.value:+.4f}, interval {interval.low:+.4f} to {interval.high:+.4f} over {interval.blocks} blocks"
+    return "pass" if passed else "fail", f"{found}: lower bound {'reaches' if passed else 'misses'} {bound:+g}"
+
+
+def _result(
+    gate: Gate,
+    outcome: Outcome,
+    reason: str,
+    *,
+    interval: Interval | None = None,
+    rows: int = 0,
+    slice_: str | None = None,
+) -> GateResult:
+    value, low, high = (interval.value, interval.low, interval.high) if interval else (math.nan,) * 3
+    return GateResult(
+        gate=describe(gate),
+        metric=gate.metric,
+        outcome=outcome,
+        value=_finite(value),
+        low=_finite(low),
+        high=_finite(high),
+        bound=_bound(gate),
+        rows=rows,
+        blocks=interval.blocks if interval else 0,
+        reason=reason,
+        slice=slice_,
+    )
+
+
+def _bound(gate: Gate) -> float:
+    return next(bound for bound in (gate.lower_bound, gate.at_least, gate.at_most) if bound is not None)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _instant(moment: datetime) -> Floats:
+    import numpy as np
+
+    instant: Floats = np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")  # type: ignore[assignment]  # a scalar that compares like an array
+    return instant

@@ -1,0 +1,148 @@
+"""Retraining: shall a candidate be trained for this partition? Plain values in, a decision with its reason out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from tradewind.spec.models import Retrain
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Train or skip, why in words, and every number that led to it."""
+
+    outcome: Literal["train", "skip"]
+    reason: str
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """How a rule "m of n" stands.
+
+    :param met: at least ``needed`` of the last ``of`` partitions are violated, and the newest is
+    :param violated: how many of them are
+    """
+
+    needed: int
+    of: int
+    violated: int
+    newest: bool | None
+    met: bool
+
+
+def decide(
+    policy: Retrain,
+    *,
+    partition: str,
+    window_missing: Sequence[str],
+    has_champion: bool,
+    trainings: Sequence[int],
+    decay: Sequence[bool | None],
+    drift: Sequence[bool | None],
+    by_hand: str | None,
+) -> Decision:
+    """Apply the retraining policy to one partition.
+
+    A reason is needed (by hand, no champion yet, decay, drift, or ``every``), a complete window, and room: no
+    training within the cooldown and fewer than ``max`` in the budget's partitions. A person who asks by hand is not
+    held back by cooldown and budget, only by an incomplete window.
+
+    :param partition: key of the partition that is decided
+    :param window_missing: what the training window lacks, in words; empty when it is complete
+    :param has_champion: whether there is a model to keep
+    :param trainings: partitions since each earlier training, newest first; 1 is the partition before
+    :param decay: for each partition whether performance was below the limit, oldest first; None for no data
+    :param drift: for each partition whether anything drifted, oldest first; None for no data
+    :param by_hand: the reason a person gave; None for none
+    """
+    evidence = {
+        "partition": partition,
+        "policy": policy.model_dump(mode="json"),
+        "window_missing": list(window_missing),
+        "has_champion": has_champion,
+        "trainings": list(trainings),
+        "decay": list(decay),
+        "drift": list(drift),
+        "by_hand": by_hand,
+    }
+    if window_missing:
+        return Decision("skip", f"the training window is not complete: {_some(window_missing)}", evidence)
+    held = _held_back(policy, trainings)
+    if by_hand is not None:
+        return Decision("train", f"asked for by hand: {by_hand}{f' (although {held})' if held else ''}", evidence)
+    reasons = _reasons(policy, has_champion, trainings, decay, drift)
+    if not reasons:
+        return Decision("skip", f"no reason to train: {_quiet(policy, trainings, decay, drift)}", evidence)
+    if held:
+        return Decision("skip", f"{'; '.join(reasons)}; but {held}", evidence)
+    return Decision("train", "; ".join(reasons), evidence)
+
+
+def quorum(rule: str, violated: Sequence[bool | None]) -> Quorum:
+    """How the rule "m of n" stands over the newest n partitions; one without data (None) is not violated.
+
+    :param rule: for example ``2 of 4``
+    :param violated: oldest first
+    """
+    needed, of = (int(number) for number in rule.split(" of "))
+    recent = violated[-of:]
+    newest = recent[-1] if recent else None
+    count = sum(value is True for value in recent)
+    return Quorum(needed, of, count, newest, met=count >= needed and newest is True)
+
+
+def _reasons(
+    policy: Retrain,
+    has_champion: bool,
+    trainings: Sequence[int],
+    decay: Sequence[bool | None],
+    drift: Sequence[bool | None],
+) -> list[str]:
+    reasons = [] if has_champion else ["there is no champion yet"]
+    for name, rule, violated in (("decay", policy.when.decay, decay), ("drift", policy.when.drift, drift)):
+        if rule is not None and (state := quorum(rule, violated)).met:
+            reasons.append(
+                f"{name} in {state.violated} of the last {min(state.of, len(violated))} partitions, the newest included (limit {rule})"
+            )
+    every = policy.when.every
+    if every is not None and trainings and min(trainings) >= every:
+        reasons.append(f"the last training is {min(trainings)} partitions ago (every {every})")
+    return reasons
+
+
+def _held_back(policy: Retrain, trainings: Sequence[int]) -> str | None:
+    if trainings and min(trainings) <= policy.cooldown:
+        return f"the last training is {min(trainings)} partitions ago, within the cooldown of {policy.cooldown}"
+    if policy.budget is not None:
+        spent = sum(distance < policy.budget.per for distance in trainings)
+        if spent >= policy.budget.max:
+            return (
+                f"the budget is spent: {spent} trainings in {policy.budget.per} partitions, at most {policy.budget.max}"
+            )
+    return None
+
+
+def _quiet(
+    policy: Retrain, trainings: Sequence[int], decay: Sequence[bool | None], drift: Sequence[bool | None]
+) -> str:
+    said = []
+    for name, rule, violated in (("decay", policy.when.decay, decay), ("drift", policy.when.drift, drift)):
+        if rule is not None:
+            state = quorum(rule, violated)
+            newest = {True: "the newest included", False: "the newest not", None: "the newest without data"}[
+                state.newest
+            ]
+            said.append(
+                f"{name} in {state.violated} of the last {min(state.of, len(violated))} partitions, {newest} (needs {rule})"
+            )
+    if policy.when.every is not None and trainings:
+        said.append(f"the last training is {min(trainings)} partitions ago (needs {policy.when.every})")
+    return "; ".join(said) or "there is a champion and the policy names no reason"
+
+
+def _some(items: Sequence[str]) -> str:
+    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
