@@ -72,4 +72,14 @@ class Unavailable(TradewindError):
 
 
 class NotReady(Unavailable):
-    """Something that an earlier partition must complete is not complete yet."""
+    """Something that an earlier partition must complete is not complete yet.
+
+    :param message: what is missing and who needs it
+    :param stage: the stage that must complete first; None when only time can tell
+    :param partition: the partition of that stage
+    """
+
+    def __init__(self, message: str, *, stage: str | None = None, partition: str | None = None) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.partition = partition

@@ -1,0 +1,114 @@
+"""From a pipeline's YAML to its DAGs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, get_parsing_context
+
+from tradewind.factory import stages
+from tradewind.factory.docs import doc_md
+from tradewind.notifiers.deadline import deadline_missed
+from tradewind.notifiers.incident import IncidentNotifier
+from tradewind.spec.load import load
+
+if TYPE_CHECKING:
+    from tradewind.spec.models import Pipeline
+
+CONNECTION = "tradewind_default"
+
+
+def dags_of(stub: str) -> dict[str, DAG]:
+    """The DAGs of the YAML that lies beside ``stub``; on a worker only the one that is asked for.
+
+    :param stub: ``__file__`` of the stub
+    :raises SpecError: the YAML is wrong; Airflow shows the text as the stub's import error
+    """
+    path = Path(stub).with_suffix(".yaml")
+    return dags_from(load(path), path)
+
+
+def dags_from(spec: Pipeline, path: Path) -> dict[str, DAG]:
+    """The DAGs of a pipeline, by id.
+
+    :param spec: the pipeline
+    :param path: its YAML, named in the documentation of each DAG
+    """
+    wanted = get_parsing_context().dag_id
+    dags = {}
+    for stage in stages.of(spec):
+        dag_id = f"{spec.pipeline}__{stage}"
+        if wanted in (None, dag_id):
+            dags[dag_id] = _dag(spec, stage, path)
+    return dags
+
+
+def _dag(spec: Pipeline, stage: str, path: Path) -> DAG:
+    slicing = spec.partitioning
+    first = slicing.bounds(spec.start)
+    last: datetime | None = slicing.bounds(spec.end).end - timedelta(microseconds=1) if spec.end else None
+    etl = stage == "etl"
+    dag = DAG(
+        dag_id=f"{spec.pipeline}__{stage}",
+        description=spec.description,
+        doc_md=f"{doc_md(spec, stage)}\n\nMade from `{path.name}`.",
+        schedule=stages.schedule(spec, stage),
+        # The first run is keyed with the partition that ended last, so it is not due before the first one has ended.
+        start_date=first.end if etl else first.start,
+        end_date=last if etl else None,
+        catchup=False,
+        # Order comes from the ledger, not from this number: see docs/adr/0005.
+        max_active_runs=1 if etl else 16,
+        tags=[spec.pipeline, stage, "tradewind"],
+        owner_links={spec.owner: _owner_link(spec.owner)},
+        default_args=_default_args(spec),
+        on_failure_callback=_notifier(spec),
+        deadline=_deadline(spec) if stage not in ("rollback",) else None,
+        params=stages.params(spec, stage),
+        rerun_with_latest_version=True,
+    )
+    with dag:
+        stages.tasks(spec, stage)
+    return dag
+
+
+def _default_args(spec: Pipeline) -> dict[str, Any]:
+    return {
+        "owner": spec.owner,
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+        "execution_timeout": timedelta(hours=1),
+        "on_failure_callback": _notifier(spec),
+    }
+
+
+def _notifier(spec: Pipeline) -> IncidentNotifier:
+    return IncidentNotifier(
+        pipeline=spec.pipeline, owner=spec.owner, runbook=spec.runbook, tradewind_conn_id=CONNECTION
+    )
+
+
+def _deadline(spec: Pipeline) -> DeadlineAlert | None:
+    if spec.alerts.deadline is None:
+        return None
+    kwargs = {
+        "pipeline": spec.pipeline,
+        "owner": spec.owner,
+        "slicing": asdict(spec.partitioning),
+        "tradewind_conn_id": CONNECTION,
+    }
+    return DeadlineAlert(
+        name=f"{spec.pipeline} deadline",
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=spec.alerts.deadline,
+        callback=AsyncCallback(deadline_missed, kwargs=kwargs),
+    )
+
+
+def _owner_link(owner: str) -> str:
+    return owner if "://" in owner else f"mailto:{owner}"

@@ -1,0 +1,122 @@
+"""Which tasks each stage has, and how they follow one another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param, chain
+
+from tradewind.factory.assets import after, stage_asset
+from tradewind.factory.timetable import PartitionTimetable
+from tradewind.operators.approval import ApproveOperator
+from tradewind.operators.etl import BuildDatasetOperator, CompleteEtlOperator
+from tradewind.operators.features import MaterialiseOperator
+from tradewind.operators.monitoring import JudgeOperator, ProfileOperator
+from tradewind.operators.scoring import ScoreOperator
+from tradewind.operators.training import (
+    DecideOperator,
+    PromoteOperator,
+    RollbackOperator,
+    TrainOperator,
+    VerdictOperator,
+)
+from tradewind.spec.order import in_order
+
+if TYPE_CHECKING:
+    from tradewind.spec.models import Pipeline
+
+
+def of(spec: Pipeline) -> list[str]:
+    """The stages that the YAML asks for, in the order of a partition's life."""
+    given = {
+        "etl": True,
+        "features": spec.features,
+        "monitor": spec.monitor,
+        "train": spec.train,
+        "score": spec.score,
+        "rollback": spec.train,
+    }
+    return [stage for stage, part in given.items() if part]
+
+
+def schedule(spec: Pipeline, stage: str) -> Any:
+    """What starts the stage: its cron for ``etl``, the event of the stage before it, or nothing for ``rollback``."""
+    if stage == "rollback":
+        return None
+    if stage == "etl":
+        return PartitionTimetable(spec.schedule, partitioning=spec.partitioning)
+    before = {"features": "etl", "monitor": "features", "score": "features", "train": "monitor"}[stage]
+    return after(spec.pipeline, before if before in of(spec) else "features")
+
+
+def params(spec: Pipeline, stage: str) -> dict[str, Param]:
+    """The form of a run by hand."""
+    if stage == "rollback":
+        return {
+            "to_version": Param(type="string", title="Version", description="The model version that is to serve again."),
+            "reason": Param(type="string", minLength=3, title="Reason", description="Goes to the ledger with your name."),
+        }
+    if stage == "train":
+        title = "Train by hand because"
+        return {"by_hand": Param(None, type=["null", "string"], title=title, description="Empty: the policy decides.")}
+    return {}
+
+
+def tasks(spec: Pipeline, stage: str) -> None:
+    """Make the tasks of a stage in the current DAG."""
+    {
+        "etl": _etl,
+        "features": _features,
+        "monitor": _monitor,
+        "train": _train,
+        "score": _score,
+        "rollback": _rollback,
+    }[stage](spec)
+
+
+def _etl(spec: Pipeline) -> None:
+    built: dict[str, BuildDatasetOperator] = {}
+    for name in in_order(spec.datasets):
+        built[name] = BuildDatasetOperator(task_id=name, pipeline=spec, dataset=name, opens=not built)
+        built[name].set_upstream([built[read] for read in spec.datasets[name].inputs])
+    complete = CompleteEtlOperator(task_id="complete", pipeline=spec, outlets=[stage_asset(spec.pipeline, "etl")])
+    complete.set_upstream([task for task in built.values() if not task.downstream_list])
+
+
+def _features(spec: Pipeline) -> None:
+    outlets = [stage_asset(spec.pipeline, "features")]
+    MaterialiseOperator(task_id="materialise", pipeline=spec, opens=True, outlets=outlets)
+
+
+def _monitor(spec: Pipeline) -> None:
+    outlets = [stage_asset(spec.pipeline, "monitor")]
+    chain(
+        ProfileOperator(task_id="profile", pipeline=spec, opens=True),
+        JudgeOperator(task_id="judge", pipeline=spec, outlets=outlets),
+    )
+
+
+def _train(spec: Pipeline) -> None:
+    approve = [ApproveOperator(task_id="approve", pipeline=spec)] if spec.promotion.mode == "approval" else []
+    chain(
+        DecideOperator(task_id="decide", pipeline=spec, opens=True),
+        TrainOperator(task_id="train", pipeline=spec),
+        VerdictOperator(task_id="verdict", pipeline=spec),
+        *approve,
+        PromoteOperator(task_id="promote", pipeline=spec, outlets=[stage_asset(spec.pipeline, "model")]),
+    )
+
+
+def _score(spec: Pipeline) -> None:
+    outlets = [stage_asset(spec.pipeline, "predictions")]
+    ScoreOperator(task_id="score", pipeline=spec, opens=True, outlets=outlets)
+
+
+def _rollback(spec: Pipeline) -> None:
+    RollbackOperator(
+        task_id="rollback",
+        pipeline=spec,
+        to_version="{{ params.to_version }}",
+        reason="{{ params.reason }}",
+        outlets=[stage_asset(spec.pipeline, "model")],
+    )

@@ -1,0 +1,85 @@
+"""The one DAG that looks after all pipelines."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from tradewind.errors import SpecError
+from tradewind.factory import stages
+from tradewind.factory.assets import stage_asset
+from tradewind.ledger.progress import CHAIN
+from tradewind.notifiers.incident import IncidentNotifier
+from tradewind.operators.upkeep import HeartbeatOperator, ReconcileOperator, ResendOperator
+from tradewind.spec.load import load
+from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+DOC = """### Upkeep of all pipelines
+
+- **heartbeat**: the newest partition should be complete and is not: an incident, also when nothing ever started.
+- **resend**: a partition is complete and its next stage never started (events sent to a paused DAG are lost): sent again.
+- **reconcile**: MLflow's alias `champion` says what the ledger says.
+
+**When it fails:** open the failed task; its log names the pipeline and what to do. It is safe to run at any time.
+"""
+
+
+def upkeep_of(stub: str) -> dict[str, DAG]:
+    """The upkeep DAG over every YAML in the stub's folder; a broken one is its own stub's error and left out here."""
+    with DAG(
+        dag_id="tradewind__upkeep",
+        description="Heartbeats, lost events, and agreement of ledger and alias.",
+        doc_md=DOC,
+        schedule="@daily",
+        start_date=datetime(2024, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        tags=["tradewind", "upkeep"],
+        owner_links={"tradewind": "mailto:tradewind"},
+        default_args={
+            "owner": "tradewind",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "retry_exponential_backoff": True,
+            "execution_timeout": timedelta(minutes=30),
+            "on_failure_callback": IncidentNotifier(pipeline="tradewind", owner="tradewind"),
+        },
+        on_failure_callback=IncidentNotifier(pipeline="tradewind", owner="tradewind"),
+    ) as dag:
+        for spec in _pipelines(Path(stub).parent):
+            _look_after(spec)
+    return {dag.dag_id: dag}
+
+
+def _pipelines(folder: Path) -> list[Pipeline]:
+    found = []
+    for stub in sorted(folder.glob("*.py")):
+        path = stub.with_suffix(".yaml")
+        if path.exists():
+            try:
+                found.append(load(path))
+            except SpecError:
+                log.warning("%s is broken and gets no upkeep until it is mended", path.name)
+    return found
+
+
+def _look_after(spec: Pipeline) -> None:
+    HeartbeatOperator(task_id=f"{spec.pipeline}__heartbeat", pipeline=spec)
+    present = stages.of(spec)
+    for stage, following in CHAIN.items():
+        followers = [name for name in following if name in present]
+        if stage in present and followers:
+            ResendOperator(
+                task_id=f"{spec.pipeline}__resend_{stage}",
+                pipeline=spec,
+                stage=stage,
+                followers=followers,
+                asset=stage_asset(spec.pipeline, stage),
+            )
+    if "train" in present:
+        ReconcileOperator(task_id=f"{spec.pipeline}__reconcile", pipeline=spec)

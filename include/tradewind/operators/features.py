@@ -1,0 +1,28 @@
+"""The task of ``P__features``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tradewind.operators.stage import StageOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+
+class MaterialiseOperator(StageOperator):
+    """Applies changed feature definitions and materialises the partition's window into the online store."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(stage="features", **kwargs)
+
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+        """Return the rows written for each feature view."""
+        from tradewind.features.stage import materialise
+
+        result = materialise(spec, partition, runtime)
+        self.close_incidents(spec, partition, runtime)
+        return {"rows": dict(result.rows), "changed": result.changed}

@@ -1,0 +1,43 @@
+"""The tasks of ``P__monitor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tradewind.operators.stage import StageOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+
+class ProfileOperator(StageOperator):
+    """Publishes the profiles of one partition: every feature as the model sees it, and the predictions."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(stage="monitor", **kwargs)
+
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+        """Return version and digest of the published profiles."""
+        from tradewind.monitoring.profile import profile
+
+        published = profile(spec, partition, runtime)
+        return {"version": published.version, "digest": published.digest}
+
+
+class JudgeOperator(StageOperator):
+    """Judges drift against the champion's baseline, and the performance of populations whose labels fell due."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(stage="monitor", **kwargs)
+
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+        """Return the alarms and the realised metrics."""
+        from tradewind.monitoring.judge import judge
+
+        judged = judge(spec, partition, runtime)
+        self.link_report(judged.report, runtime)
+        self.close_incidents(spec, partition, runtime)
+        return {"alarms": list(judged.alarms), "performance": dict(judged.performance)}

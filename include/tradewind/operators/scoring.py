@@ -1,0 +1,37 @@
+"""The task of ``P__score``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from tradewind.operators.stage import StageOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+
+class ScoreOperator(StageOperator):
+    """Scores the population that the partition must predict; skips, with the reason, while no champion holds for it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(stage="score", **kwargs)
+
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+        """Return population, rows, and the model version that served."""
+        from tradewind.models.score import Skipped, score
+
+        scored = score(spec, partition, runtime)
+        self.close_incidents(spec, partition, runtime)
+        if isinstance(scored, Skipped):
+            raise AirflowSkipException(scored.reason)
+        return {
+            "population": scored.population,
+            "rows": scored.rows,
+            "model_version": scored.version,
+            "served_by": scored.served_by,
+        }

@@ -1,0 +1,30 @@
+"""The plugin's pages. Airflow mounts plugin apps without any login, so every route asks for Airflow's own user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.api_fastapi.core_api.security import requires_authenticated
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import FileResponse, HTMLResponse
+
+from tradewind.hooks.tradewind import TradewindHook
+from tradewind.ui.overview import overview_page
+
+app = FastAPI(title="Tradewind", dependencies=[Depends(requires_authenticated())], docs_url=None, openapi_url=None)
+
+
+@app.get("/", response_class=HTMLResponse)
+def overview() -> str:
+    """Champion, last decisions and open incidents of every pipeline."""
+    return overview_page(TradewindHook().ledger_url())
+
+
+@app.get("/reports/{path:path}", response_class=FileResponse)
+def report(path: str) -> FileResponse:
+    """One self-contained report; nothing outside the folder of reports."""
+    folder = Path(TradewindHook().get_conn().reports).resolve()
+    file = (folder / path).resolve()
+    if not file.is_relative_to(folder) or file.suffix != ".html" or not file.is_file():
+        raise HTTPException(404, f"there is no report {path}; it may have been written on another machine")
+    return FileResponse(file, media_type="text/html")
