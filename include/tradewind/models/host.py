@@ -1,0 +1,173 @@
+"""A model version in a process of its own.
+
+Two versions whose project code differs cannot live in one process: the second would silently run the first one's modules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol, Self
+
+import tradewind
+from tradewind.errors import ModelError
+from tradewind.models import serve
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+_START = "import sys; sys.path.insert(0, sys.argv.pop()); from tradewind.models.serve import main; del sys.path[0]; main()"
+
+
+class _Process(Protocol):
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
+
+
+class _Forked:
+    """A forked child, with the two methods of ``Popen`` that are used."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+class ModelHost:
+    """Serves one model version from its own process; a context manager.
+
+    :param folder: the logged model's folder; holds ``MLmodel``
+    :param name: how messages call the version, for example ``flight_delay version 3``
+    :param warm: fork this process in place of starting a new interpreter. Only for a process that has *imported* the heavy
+        libraries and not *used* them yet: a fork after the first use can hang
+    :param timeout: seconds that loading, or one batch, may take
+    """
+
+    def __init__(self, folder: Path, *, name: str, warm: bool, timeout: float = 300.0) -> None:
+        self._folder, self._name, self._warm, self._timeout = folder, name, warm, timeout
+        self._process: _Process | None = None
+        self._columns: list[str] | None = None
+        self._classes = 0
+
+    def __enter__(self) -> Self:
+        """Start the process; it loads while the caller goes on."""
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._channel, theirs = socket.socketpair()
+        self._channel.settimeout(self._timeout)
+        with theirs:
+            self._process = self._fork(theirs) if self._warm else self._start(theirs)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def columns(self) -> list[str]:
+        """The model's input columns, in order. Waits until the model is loaded.
+
+        :raises ModelError: it cannot be loaded
+        """
+        if self._columns is None:
+            ready = json.loads(bytes(self._answer(b"R", "cannot be loaded")))
+            self._columns, self._classes = ready["columns"], ready["classes"]
+        return self._columns
+
+    def predict_proba(self, rows: pa.Table | pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Class probabilities, float64 of shape (rows, classes).
+
+        :param rows: has at least the model's columns
+        :raises ModelError: a column is missing, the model fails, its process dies, or the time is over
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        columns = self.columns
+        if missing := [column for column in columns if column not in rows.schema.names]:
+            raise ModelError(f"model {self._name} needs the columns {', '.join(missing)}, which its input does not have")
+        if not rows.num_rows:
+            return np.empty((0, self._classes))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.select(columns).schema) as writer:
+            writer.write(rows.select(columns))
+        try:
+            serve.send(self._channel, b"B", memoryview(sink.getvalue()))
+        except OSError as exc:
+            raise self._failed(f"takes no rows ({exc})") from exc
+        return np.frombuffer(self._answer(b"P", "cannot predict")).reshape(rows.num_rows, self._classes)
+
+    def close(self) -> None:
+        """End the process; a model that does not listen is killed."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        try:
+            self._channel.settimeout(5)
+            serve.send(self._channel, b"S")
+            while self._channel.recv(65536):
+                pass
+        except OSError:
+            process.kill()
+        process.wait()
+        self._channel.close()
+        self._stderr.close()
+
+    def _answer(self, expected: bytes, failure: str) -> bytearray:
+        if self._process is None:
+            raise ModelError(f"model {self._name} is not running; use its host as a context manager")
+        try:
+            kind, payload = serve.receive(self._channel)
+        except TimeoutError:
+            self._process.kill()
+            raise self._failed(f"gave no answer within {self._timeout:g} s and was stopped") from None
+        except (EOFError, OSError) as exc:
+            raise self._failed("died") from exc
+        if kind != expected:
+            raise self._failed(f"{failure}: {payload.decode(errors='replace')}")
+        return payload
+
+    def _failed(self, what: str) -> ModelError:
+        self._stderr.seek(0)
+        tail = self._stderr.read()[-2000:].decode(errors="replace").strip()
+        return ModelError(f"model {self._name} in {self._folder} {what}" + (f"\nits process wrote:\n{tail}" if tail else ""))
+
+    def _start(self, theirs: socket.socket) -> _Process:
+        root = Path(tradewind.__path__[0]).parent
+        command = [sys.executable, "-I", "-c", _START, str(theirs.fileno()), str(self._folder), str(root)]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr, pass_fds=[theirs.fileno()], start_new_session=False
+        )
+
+    def _fork(self, theirs: socket.socket) -> _Process:
+        with warnings.catch_warnings():
+            # Python warns of threads in a forking process; the libraries' idle threads are why `warm` demands an unused process.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid:
+            return _Forked(pid)
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            for stream in (1, 2):
+                os.dup2(self._stderr.fileno(), stream)
+            self._channel.close()
+            serve.serve(theirs, self._folder)
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+        finally:
+            # Never return into the parent's code, and run none of its exit handlers.
+            os._exit(0)
