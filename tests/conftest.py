@@ -1,0 +1,88 @@
+"""What every test gets: a home of its own, no telemetry, and PostgreSQL when there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+# Set before any test module is imported: Airflow writes into AIRFLOW_HOME as soon as somebody imports it.
+HOME = Path(tempfile.mkdtemp(prefix="tradewind-tests-"))
+os.environ.update(
+    HOME=str(HOME),
+    AIRFLOW_HOME=str(HOME / "airflow"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
+    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+    DO_NOT_TRACK="true",
+    FEAST_USAGE="False",
+    GIT_PYTHON_REFRESH="quiet",
+    GX_ANALYTICS_ENABLED="False",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    SCARF_NO_ANALYTICS="true",
+)
+for name in ("TRADEWIND_HOME", "AIRFLOW_CONFIG", "MLFLOW_TRACKING_URI", "PYTHONWARNINGS"):
+    os.environ.pop(name, None)
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a `services` test that was skipped is a failure: there the services must be there."""
+    report = yield
+    if IN_CI and report.skipped and item.get_closest_marker("services") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: skipped, but CI is set and its services must be running: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> str:
+    """URL of a PostgreSQL in which databases may be made."""
+    import sqlalchemy
+
+    url = os.environ.get("TRADEWIND_TEST_POSTGRES", POSTGRES)
+    engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": 3})
+    try:
+        engine.connect().close()
+    except sqlalchemy.exc.OperationalError as error:
+        pytest.skip(f"no PostgreSQL at {url} (set TRADEWIND_TEST_POSTGRES): {str(error.orig).splitlines()[0]}")
+    finally:
+        engine.dispose()
+    return url
+
+
+@pytest.fixture
+def postgres_url(_postgres: str) -> Iterator[str]:
+    """URL of an empty database of this test's own; dropped afterwards."""
+    import sqlalchemy
+
+    server = sqlalchemy.create_engine(_postgres, isolation_level="AUTOCOMMIT")
+    name = f"tradewind_test_{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}"'))
+    try:
+        yield sqlalchemy.make_url(_postgres).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with server.connect() as connection:
+            connection.execute(sqlalchemy.text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+        server.dispose()
