@@ -67,7 +67,7 @@ def publish(dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str) -> P
             storage.move([(path, storage.local(dataset.uri) / target) for target, path in ours.items()])
         if not _commit(dataset, staged, snapshot, ours, cause=cause, run_id=run_id):
             time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))
-    _withdraw(dataset, staged, ours)
+    storage.remove(staged.folder)
     raise Unavailable(
         f"dataset {dataset.name}, partition {staged.key}: {_ATTEMPTS} commits were overtaken by others; try again"
     )

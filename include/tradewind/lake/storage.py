@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -39,14 +38,14 @@ def move(files: list[tuple[Path, Path]]) -> None:
     """Rename files within one table; parent folders are made."""
     for source, target in files:
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source, target)
+        source.replace(target)
 
 
 def move_folder(source: Path, target: Path) -> None:
     """Rename a folder; one that is already there (the same rows, seen before) is replaced."""
     target.parent.mkdir(parents=True, exist_ok=True)
     remove(target)
-    os.replace(source, target)
+    source.replace(target)
 
 
 def remove(path: Path) -> None:

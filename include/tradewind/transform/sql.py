@@ -1,0 +1,166 @@
+"""User SQL over named views, in a DuckDB that can read nothing else.
+
+One connection runs one SELECT. Its clock is UTC, it sees the given views and the files behind them, and cannot read
+another file, attach a database, load an extension or change a setting. Rows come as a stream.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tradewind.errors import MalformedInput, TransformError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.dataset as pads
+
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class CsvView:
+    """CSV files of the same columns as one view.
+
+    :param paths: the files
+    :param columns: DuckDB type of each column, in the order of the files; nothing is guessed
+    :param nulls: spellings of a missing value, beside the empty field
+    """
+
+    paths: Sequence[Path]
+    columns: Mapping[str, str]
+    nulls: Sequence[str] = ()
+
+
+@contextmanager
+def select(
+    sql_path: Path,
+    views: Mapping[str, pads.Dataset | CsvView],
+    *,
+    parameters: Mapping[str, object],
+    spill: Path | None = None,
+    memory: str = "1GB",
+) -> Iterator[pa.RecordBatchReader]:
+    """Run the one SELECT of a file; rows are computed while the reader is read, inside the ``with`` block.
+
+    :param views: what the SQL can read, by name
+    :param parameters: values of ``$name`` in the SQL; those that it does not name are left out
+    :param spill: folder for what does not fit in memory; None for none
+    :param memory: DuckDB's bound, for example ``1GB``
+    :raises TransformError: the SQL is wrong or fails; names the file and the line
+    :raises MalformedInput: a row of a CSV file is not as declared; names the file and the line
+    """
+    import duckdb
+    import pyarrow as pa
+
+    connection = _connect(spill, memory)
+    try:
+        try:
+            _show(connection, views)
+            query = _query(connection, sql_path)
+            values = _values(query.named_parameters, parameters, sql_path)
+            # Preparing tells the line of a mistake, which `sql` does not; only `sql` streams.
+            connection.execute(f"PREPARE query AS {query.query}")
+            reader = connection.sql(query.query, params=values or None).to_arrow_reader(_BATCH_ROWS)
+        except duckdb.Error as exc:
+            _explain(exc, sql_path)
+        yield pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, sql_path))
+    finally:
+        connection.close()
+
+
+def _connect(spill: Path | None, memory: str) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory,
+        "temp_directory": str(spill or ""),
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    connection = duckdb.connect(":memory:", config=settings)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _show(connection: duckdb.DuckDBPyConnection, views: Mapping[str, pads.Dataset | CsvView]) -> None:
+    """Make the views, then lock the connection."""
+    files = [str(path.resolve()) for view in views.values() if isinstance(view, CsvView) for path in view.paths]
+    connection.execute(f"SET allowed_paths = {_list(files)}")
+    connection.execute("SET enable_external_access = false")
+    for name, view in views.items():
+        if isinstance(view, CsvView):
+            connection.execute(f"CREATE VIEW {_name(name)} AS {_read_csv(view)}")
+        else:
+            connection.register(name, view)
+    connection.execute("SET lock_configuration = true")
+
+
+def _read_csv(view: CsvView) -> str:
+    types = ", ".join(f"{_text(column)}: {_text(kind)}" for column, kind in view.columns.items())
+    return (
+        f"SELECT * FROM read_csv({_list([str(path.resolve()) for path in view.paths])}, columns = {{{types}}}, "
+        f"auto_detect = false, header = true, strict_mode = true, nullstr = {_list(['', *view.nulls])}, "
+        """delim = ',', quote = '"', escape = '"')"""
+    )
+
+
+def _query(connection: duckdb.DuckDBPyConnection, sql_path: Path) -> duckdb.Statement:
+    import duckdb
+
+    try:
+        statements = connection.extract_statements(sql_path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise TransformError(f"{sql_path}: there is no such file") from exc
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        found = ", ".join(statement.type.name for statement in statements) or "nothing"
+        raise TransformError(f"{sql_path}: expected one SELECT, found {found}")
+    return statements[0]
+
+
+def _values(named: set[str], parameters: Mapping[str, object], sql_path: Path) -> dict[str, object]:
+    unknown = sorted(named - set(parameters))
+    if unknown:
+        known = ", ".join(f"${name}" for name in parameters) or "none"
+        raise TransformError(f"{sql_path}: there is no parameter ${unknown[0]}; there are: {known}")
+    return {name: value for name, value in parameters.items() if name in named}
+
+
+def _batches(reader: pa.RecordBatchReader, sql_path: Path) -> Iterator[pa.RecordBatch]:
+    import duckdb
+    import pyarrow as pa
+
+    try:
+        yield from reader
+    except (duckdb.Error, pa.ArrowException) as exc:
+        _explain(exc, sql_path)
+
+
+def _explain(exc: Exception, sql_path: Path) -> NoReturn:
+    """Say where it went wrong in the words of who delivered the file, or who wrote the SQL."""
+    message = str(exc)
+    where, file = re.search(r"CSV Error on Line: (\d+)", message), re.search(r"^\s*file = (.+)$", message, re.MULTILINE)
+    if where and file:
+        # What follows is advice about DuckDB's options, which is not for whoever delivered the file.
+        told = re.split(r"\n\s*Possible|\nColumn .* is being converted|\n\s*file = ", message[where.end() :])[0]
+        raise MalformedInput(f"{file[1]}, line {where[1]}: {' '.join(told.split())[:500]}") from exc
+    raise TransformError(f"{sql_path}: {message.strip()}") from exc
+
+
+def _list(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(_text, values))}]"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
