@@ -1,0 +1,193 @@
+"""The journal: what happened and why. Entries are added and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from tradewind.errors import Conflict
+from tradewind.ledger import champions
+from tradewind.ledger.champions import Champion
+from tradewind.ledger.database import Database
+from tradewind.ledger.rows import insert_new, plain, utc
+from tradewind.ledger.tables import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, RowMapping
+
+Kind = Literal[
+    "started",
+    "complete",
+    "decision",
+    "trained",
+    "verdict",
+    "promotion",
+    "rollback",
+    "materialised",
+    "incident",
+    "incident_closed",
+    "note",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened.
+
+    :param subject: what it is about: a stage, a model version, an incident's fingerprint
+    :param partition: partition key; None where there is none
+    :param key: names this entry; unique for its pipeline and kind, so that saying it twice writes it once
+    :param outcome: one word: ``train``, ``skip``, ``passed``, ``rejected``…
+    :param evidence: the numbers behind it; what JSON can hold
+    :param at: when, in UTC
+    :param id: order of writing; None while it is not written
+    """
+
+    pipeline: str
+    kind: Kind
+    subject: str
+    partition: str | None
+    key: str
+    outcome: str = ""
+    reason: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = "local"
+    run_id: str = "local"
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    id: int | None = None
+
+
+class Ledger:
+    """The append-only journal and the champions of all pipelines of a deployment.
+
+    Making one costs nothing; the first use in a process connects and brings the schema up to date.
+
+    :param url: SQLAlchemy URL of a SQLite file or a PostgreSQL database
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def append(self, entry: Entry) -> bool:
+        """Write an entry; False, and nothing written, if one with its key exists.
+
+        :raises Unavailable: the database is locked or away
+        """
+        names = ("pipeline", "kind", "subject", "partition", "key", "outcome", "reason", "actor", "run_id")
+        values = {name: getattr(entry, name) for name in names}
+        values |= {"evidence": plain(entry.evidence), "at": utc(entry.at)}
+        with self._database.begin(f"journal {entry.kind} {entry.key} of {entry.pipeline}") as connection:
+            return insert_new(connection, tables().journal, values)
+
+    def get(self, pipeline: str, kind: Kind, *, key: str) -> Entry | None:
+        """The entry with this key, if it was written."""
+        found = self._select(pipeline, kind, tables().journal.c.key == key)
+        return found[0] if found else None
+
+    def find(
+        self,
+        pipeline: str,
+        kind: Kind,
+        *,
+        subject: str | None = None,
+        partition: str | None = None,
+        until: str | None = None,
+    ) -> list[Entry]:
+        """Entries in the order in which they were written.
+
+        :param until: only entries whose partition is this one or earlier
+        """
+        column = tables().journal.c
+        conditions: list[ColumnElement[bool]] = []
+        if subject is not None:
+            conditions.append(column.subject == subject)
+        if partition is not None:
+            conditions.append(column.partition == partition)
+        if until is not None:
+            conditions.append(column.partition <= until)
+        return self._select(pipeline, kind, *conditions)
+
+    def has(self, pipeline: str, kind: Kind, *, subject: str, partition: str) -> bool:
+        """Whether there is such an entry."""
+        return bool(self.find(pipeline, kind, subject=subject, partition=partition))
+
+    def champions(self, pipeline: str) -> list[Champion]:
+        """All changes of champion, oldest first."""
+        with self._database.begin(f"read the champions of {pipeline}") as connection:
+            return champions.read(connection, pipeline)
+
+    def champion_for(self, pipeline: str, population: str) -> Champion | None:
+        """The champion that serves a population: of the changes that hold for it, the newest.
+
+        :param population: partition key of the entities that are predicted
+        """
+        return champions.effective(self.champions(pipeline), population)
+
+    def previous_champion(self, pipeline: str, population: str) -> Champion | None:
+        """The version that would serve a population if its champion had never been; None if there is none."""
+        changes = self.champions(pipeline)
+        current = champions.effective(changes, population)
+        if current is None:
+            return None
+        return champions.effective(
+            [
+                change
+                for change in changes
+                if change.seq < current.seq and change.model_version != current.model_version
+            ],
+            population,
+        )
+
+    def promote(self, new: Champion, *, expected: int) -> Champion:
+        """Write a change of champion, if nobody else wrote one since.
+
+        A change that is recorded already (same version decided at the same partition; for a person's: the newest
+        change is the same) is returned as it was written.
+
+        :param new: the change; its ``seq`` is ignored
+        :param expected: the newest ``seq`` that the caller based the decision on; 0 for none
+        :raises Conflict: another change came first
+        """
+        doing = f"make version {new.model_version} champion of {new.pipeline}"
+        if (written := self._recorded(new)) is not None:
+            return written
+        changes = self.champions(new.pipeline)
+        newest = changes[-1].seq if changes else 0
+        row = replace(new, seq=expected + 1, at=utc(new.at), evidence=plain(new.evidence))
+        if newest == expected:
+            with self._database.begin(doing) as connection:
+                if champions.insert(connection, row):
+                    return row
+            if (written := self._recorded(new)) is not None:
+                return written
+        first = self.champions(new.pipeline)[expected:]
+        other = (
+            f"version {first[0].model_version} ({first[0].reason or first[0].actor})"
+            if first
+            else f"nothing: the newest change is {newest}"
+        )
+        raise Conflict(
+            f"{doing}: decided against change {expected}, but after it came {other}; judge the candidate again"
+        )
+
+    def _recorded(self, new: Champion) -> Champion | None:
+        changes = self.champions(new.pipeline)
+        return next(
+            (change for change in (changes if new.decided_at else changes[-1:]) if change.same_change(new)), None
+        )
+
+    def _select(self, pipeline: str, kind: Kind, *conditions: ColumnElement[bool]) -> list[Entry]:
+        from sqlalchemy import select
+
+        table = tables().journal
+        query = (
+            select(table).where(table.c.pipeline == pipeline, table.c.kind == kind, *conditions).order_by(table.c.id)
+        )
+        with self._database.begin(f"read {kind} entries of {pipeline}") as connection:
+            return [_entry(row) for row in connection.execute(query).mappings()]
+
+
+def _entry(row: RowMapping) -> Entry:
+    return Entry(**{**row, "at": utc(row["at"])})
