@@ -110,13 +110,13 @@ def _reasons(
             )
     every = policy.when.every
     if every is not None and trainings and min(trainings) >= every:
-        reasons.append(f"the last training is {min(trainings)} partitions ago (every {every})")
+        reasons.append(f"the last training is {_ago(trainings)} (every {every})")
     return reasons
 
 
 def _held_back(policy: Retrain, trainings: Sequence[int]) -> str | None:
     if trainings and min(trainings) <= policy.cooldown:
-        return f"the last training is {min(trainings)} partitions ago, within the cooldown of {policy.cooldown}"
+        return f"the last training is {_ago(trainings)}, within the cooldown of {policy.cooldown}"
     if policy.budget is not None:
         spent = sum(distance < policy.budget.per for distance in trainings)
         if spent >= policy.budget.max:
@@ -140,8 +140,12 @@ def _quiet(
                 f"{name} in {state.violated} of the last {min(state.of, len(violated))} partitions, {newest} (needs {rule})"
             )
     if policy.when.every is not None and trainings:
-        said.append(f"the last training is {min(trainings)} partitions ago (needs {policy.when.every})")
+        said.append(f"the last training is {_ago(trainings)} (needs {policy.when.every})")
     return "; ".join(said) or "there is a champion and the policy names no reason"
+
+
+def _ago(trainings: Sequence[int]) -> str:
+    return f"{min(trainings)} partition{'s' if min(trainings) != 1 else ''} ago"
 
 
 def _some(items: Sequence[str]) -> str:

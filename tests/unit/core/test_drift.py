@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tradewind.core import drift, profiles
+from tradewind.core.profiles import Profile, categorical, numeric
+from tradewind.spec.models import Drift
+
+POLICY = Drift()
+
+
+def normal(seed: int, *, rows: int = 1000, mean: float = 0.0) -> Profile:
+    return numeric(np.random.default_rng(seed).normal(mean, size=rows))
+
+
+def moving(rng: np.random.Generator, *, rows: int = 1000, spread: float = 0.15) -> Profile:
+    """A partition whose own mean moves about: rows of a partition are alike."""
+    return numeric(rng.normal(rng.normal(0, spread), size=rows))
+
+
+def one(baseline: list[Profile], current: Profile, *, policy: Drift = POLICY, horizon: int = 1) -> drift.FeatureDrift:
+    return drift.judge({"x": baseline}, {"x": current}, policy=policy, horizon=horizon)[0]
+
+
+def test_psi_of_a_published_example() -> None:
+    assert drift.psi([0.5, 0.5], [0.6, 0.4], smoothing=0) == pytest.approx(0.0405465, abs=1e-7)
+
+
+def test_smoothing_vanishes_with_many_rows() -> None:
+    assert drift.psi([5e8, 5e8], [6e8, 4e8]) == pytest.approx(0.0405465, abs=1e-6)
+
+
+def test_an_empty_cell_leaves_psi_finite_and_large() -> None:
+    assert 1 < drift.psi([500, 500, 0], [250, 250, 500]) < 10
+
+
+def test_cells_that_are_empty_in_both_do_not_count() -> None:
+    assert drift.psi([8000, 0, 8000], [500, 0, 500]) == pytest.approx(0, abs=1e-9)
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=12))
+def test_psi_is_not_negative_and_symmetric(table: list[tuple[int, int]]) -> None:
+    expected, actual = [e for e, _ in table], [a for _, a in table]
+    assert drift.psi(expected, actual) >= -1e-12
+    assert drift.psi(expected, actual) == pytest.approx(drift.psi(actual, expected))
+
+
+def test_psi_without_drift_follows_its_chi_square_law() -> None:
+    """PSI ≈ (1/n + 1/m) χ²(B - 1), so its mean over 300 draws is near (1/n + 1/m)(B - 1)."""
+    rng = np.random.default_rng(1)
+    n, m, cells = 8000, 1000, 10
+    values = [
+        drift.psi(rng.multinomial(n, np.full(cells, 0.1)), rng.multinomial(m, np.full(cells, 0.1))) for _ in range(300)
+    ]
+    assert np.mean(values) == pytest.approx((1 / n + 1 / m) * (cells - 1), rel=0.1)
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_correction_agrees_with_scipy(p: list[float]) -> None:
+    expected = stats.false_discovery_control(p).tolist() if p else []
+    assert drift.benjamini_hochberg(p) == pytest.approx(expected)
+
+
+def test_cells_are_the_deciles_of_the_baseline() -> None:
+    baseline = numeric(np.random.default_rng(0).normal(size=20_000))
+    expected, _ = drift.cells(baseline, baseline)
+    filled = [count for count in expected if count]
+    assert len(filled) == 10
+    assert max(filled) - min(filled) < 400
+
+
+def test_a_heavily_tied_value_is_a_cell_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    zeros, rest = np.zeros(4000), rng.exponential(30, 6000)
+    expected, _ = drift.cells(numeric(np.concatenate([zeros, rest])), numeric(rest))
+    assert 4000 in expected
+
+
+def test_few_distinct_numbers_are_cells_of_their_own_and_others_are_new() -> None:
+    baseline, current = numeric(np.repeat([0.0, 10.0], 500)), numeric(np.repeat([0.0, 5.0], 500))
+    expected, actual = drift.cells(baseline, current)
+    assert sorted(zip(expected, actual, strict=True)) == [(0, 0)] * 5 + [(0, 500), (500, 0), (500, 500)]
+
+
+def test_a_changed_constant_drifts() -> None:
+    assert one([numeric(np.zeros(1000))] * 6, numeric(np.ones(1000))).alarm
+
+
+def test_an_unchanged_constant_does_not_drift() -> None:
+    assert one([numeric(np.zeros(1000))] * 6, numeric(np.zeros(1000))).outcome == "ok"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_drift(bad: float) -> None:
+    values = np.random.default_rng(9).normal(size=1000)
+    values[::3] = bad
+    assert one([normal(s) for s in range(6)], numeric(values)).alarm
+
+
+def test_new_nulls_drift() -> None:
+    assert one([normal(s) for s in range(6)], numeric(np.random.default_rng(9).normal(size=400), null=600)).alarm
+
+
+def test_one_outlier_does_not_hide_a_shift() -> None:
+    values = np.append(np.random.default_rng(9).normal(0.5, size=1000), 1e12)
+    with_outlier, without = (
+        one([normal(s) for s in range(6)], numeric(values)),
+        one([normal(s) for s in range(6)], numeric(values[:-1])),
+    )
+    assert with_outlier.psi == pytest.approx(without.psi, rel=0.05)
+
+
+def test_a_value_never_seen_before_is_a_cell_of_its_own() -> None:
+    baseline, current = categorical({"AA": 500, "UA": 500}), categorical({"AA": 500, "ZZ": 500})
+    expected, actual = drift.cells(baseline, current)
+    assert (0, 500) in zip(expected, actual, strict=True)
+
+
+def test_rare_values_share_a_cell() -> None:
+    baseline = categorical({f"v{i:03}": 1000 - i for i in range(drift.TOP + 30)})
+    expected, _ = drift.cells(baseline, baseline)
+    assert sum(count > 0 for count in expected) == drift.TOP + 1
+
+
+def test_where_values_are_lumped_together_an_unlisted_one_is_not_called_new() -> None:
+    lumped = categorical({f"v{i:05}": 1 for i in range(profiles.MAX_CATEGORIES + 5)})
+    expected, actual = drift.cells(lumped, categorical({"unlisted": 5}))
+    assert (profiles.MAX_CATEGORIES - drift.TOP + 5, 5) in zip(expected, actual, strict=True)
+
+
+def test_too_few_rows_are_insufficient_and_never_ok() -> None:
+    result = one([normal(s) for s in range(6)], normal(9, rows=499))
+    assert (result.outcome, result.reason, result.psi) == ("insufficient", "499 rows, fewer than 500", None)
+
+
+def test_too_few_baseline_partitions_are_insufficient() -> None:
+    assert one([normal(1), normal(2)], normal(9)).outcome == "insufficient"
+
+
+def test_a_feature_without_baseline_is_insufficient() -> None:
+    (result,) = drift.judge({}, {"x": normal(1)}, policy=POLICY)
+    assert (result.outcome, result.reason) == ("insufficient", "0 baseline partitions with 500 rows, fewer than 3")
+
+
+def test_a_changed_type_is_insufficient_and_says_so() -> None:
+    result = one([normal(s) for s in range(6)], categorical({"a": 1000}))
+    assert result.outcome == "insufficient"
+    assert "its type changed" in result.reason
+
+
+def test_a_large_effect_within_the_baselines_own_variation_is_no_alarm() -> None:
+    rng = np.random.default_rng(4)
+    baseline = [moving(rng, spread=0.8) for _ in range(8)]
+    result = one(baseline, normal(9, mean=0.6))
+    assert result.psi is not None and result.psi > POLICY.floor
+    assert result.outcome == "ok"
+
+
+def test_a_significant_but_tiny_effect_is_no_alarm() -> None:
+    baseline = [normal(s, rows=50_000) for s in range(8)]
+    result = one(baseline, normal(99, rows=50_000, mean=0.1))
+    assert result.q is not None and result.q < POLICY.fdr
+    assert result.outcome == "ok"
+
+
+def test_one_destroyed_column_of_twenty_is_found() -> None:
+    rng = np.random.default_rng(2)
+    baselines = {f"x{i}": [moving(rng) for _ in range(6)] for i in range(20)}
+    current = {name: moving(rng) for name in baselines} | {"x7": numeric(np.zeros(1000))}
+    assert [r.feature for r in drift.judge(baselines, current, policy=POLICY) if r.alarm] == ["x7"]
+
+
+@pytest.mark.parametrize("partitions", [6, 8])
+def test_p_is_about_uniform_when_partitions_vary_but_nothing_drifts(partitions: int) -> None:
+    """600 features whose partitions each have their own mean; the current partition is one more of them."""
+    rng = np.random.default_rng(3)
+    p = [
+        drift.measure("x", [moving(rng) for _ in range(partitions)], moving(rng), policy=POLICY).p or 0
+        for _ in range(600)
+    ]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+    assert 0.06 < np.mean(np.array(p) < 0.1) < 0.15
+
+
+def test_psi_alone_would_alarm_where_the_null_does_not() -> None:
+    """Why a null: partitions that vary a lot are further apart than any fixed limit, week after week."""
+    rng = np.random.default_rng(3)
+    results = [one([moving(rng, spread=0.6) for _ in range(8)], moving(rng, spread=0.6)) for _ in range(200)]
+    assert np.mean([(r.psi or 0) > 0.2 for r in results]) > 0.5
+    assert np.mean([r.alarm for r in results]) < 0.1
+
+
+def test_shuffled_partitions_give_no_alarm() -> None:
+    """20 calendars in which every row is drawn from one distribution, 13 features each."""
+    rng = np.random.default_rng(11)
+    alarms = 0
+    for _ in range(20):
+        baselines = {f"x{i}": [numeric(rng.normal(size=1000)) for _ in range(6)] for i in range(13)}
+        alarms += sum(
+            r.alarm
+            for r in drift.judge(baselines, {n: numeric(rng.normal(size=1000)) for n in baselines}, policy=POLICY)
+        )
+    assert alarms == 0
+
+
+def test_alarms_on_varying_partitions_stay_within_the_false_discovery_rate() -> None:
+    rng = np.random.default_rng(12)
+    judgements = 0
+    for _ in range(60):
+        baselines = {f"x{i}": [moving(rng, spread=0.5) for _ in range(6)] for i in range(13)}
+        current = {name: moving(rng, spread=0.5) for name in baselines}
+        judgements += any(r.alarm for r in drift.judge(baselines, current, policy=POLICY))
+    assert judgements / 60 <= 0.12
+
+
+@pytest.mark.parametrize(("partitions", "independent", "parts"), [(6, 6, 6), (12, 3, 9), (13, 3, 10)])
+def test_a_horizon_compares_runs_of_partitions_when_there_are_enough(
+    partitions: int, independent: int, parts: int
+) -> None:
+    null, count = drift.null_distribution([normal(s) for s in range(partitions)], horizon=4)
+    assert (len(null), count) == (parts, independent)
+
+
+def test_a_horizon_of_merged_partitions_is_not_more_alarming_without_drift() -> None:
+    rng = np.random.default_rng(13)
+    p = []
+    for _ in range(300):
+        current = profiles.merge([moving(rng) for _ in range(4)])
+        p.append(drift.measure("x", [moving(rng) for _ in range(6)], current, policy=POLICY, horizon=4).p or 0)
+    assert np.mean(np.array(p) < 0.05) <= 0.05
+
+
+def test_the_order_of_baseline_partitions_does_not_matter() -> None:
+    baseline = [normal(s) for s in range(6)]
+    straight, turned = one(baseline, normal(9)), one(baseline[::-1], normal(9))
+    assert straight.p == pytest.approx(turned.p)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from tradewind.core import gates
+from tradewind.core.gates import GateResult, TestRows, decision
+from tradewind.spec.models import Gate
+
+START = datetime(2013, 3, 18, 4, tzinfo=UTC)  # midnight in New York
+ABSOLUTE = Gate(metric="roc_auc", at_least=0.6)
+RELATIVE = Gate(metric="roc_auc", versus="champion", lower_bound=-0.01)
+
+
+def rows(
+    *, candidate: float = 1.0, champion: float | None = 1.0, days: int = 14, n: int = 2800, seed: int = 0
+) -> TestRows:
+    """Rows over ``days`` days; the numbers are how strongly each model's score follows the label."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    noise = rng.normal(size=n)
+
+    def score(skill: float) -> np.ndarray:
+        return 1 / (1 + np.exp(-(skill * (y - 0.5) + 0.8 * noise + 0.2 * rng.normal(size=n))))
+
+    seconds = np.sort(rng.integers(0, days * 86400, n)).astype("timedelta64[s]")
+    timestamp = np.datetime64(START.replace(tzinfo=None), "us") + seconds
+    columns = {"origin": rng.choice(["EWR", "JFK", "LGA"], n)}
+    return TestRows(
+        y, score(candidate), None if champion is None else score(champion), timestamp, "America/New_York", columns
+    )
+
+
+def judge(
+    gate: Gate, given: TestRows, *, candidate_end: datetime = START, champion_end: datetime | None = START
+) -> tuple[GateResult, ...]:
+    return gates.judge([gate], given, candidate_fit_end=candidate_end, champion_fit_end=champion_end, seed=1)
+
+
+def test_an_absolute_gate_passes_when_the_metric_reaches_its_bound() -> None:
+    (result,) = judge(ABSOLUTE, rows())
+    assert result.outcome == "pass"
+    assert result.value is not None and result.low is not None and result.high is not None
+    assert result.low < result.value < result.high
+
+
+def test_an_absolute_gate_fails_below_its_bound_and_says_the_numbers() -> None:
+    (result,) = judge(Gate(metric="roc_auc", at_least=0.99), rows())
+    assert result.outcome == "fail"
+    assert "misses 0.99 on 2800 rows" in result.reason
+
+
+def test_at_most_is_for_metrics_where_less_is_better() -> None:
+    assert judge(Gate(metric="brier", at_most=0.3), rows())[0].outcome == "pass"
+    assert judge(Gate(metric="brier", at_most=0.01), rows())[0].outcome == "fail"
+
+
+def test_a_relative_gate_passes_an_equal_candidate_within_its_margin() -> None:
+    (result,) = judge(Gate(metric="roc_auc", versus="champion", lower_bound=-0.05), rows())
+    assert result.outcome == "pass"
+    assert result.blocks == 14
+
+
+def test_a_relative_gate_fails_a_worse_candidate() -> None:
+    (result,) = judge(RELATIVE, rows(candidate=0.2))
+    assert result.outcome == "fail"
+    assert result.value is not None and result.value < 0
+
+
+def test_a_relative_gate_on_a_loss_counts_less_as_better() -> None:
+    (result,) = judge(Gate(metric="log_loss", versus="champion", lower_bound=0), rows(candidate=1.5, champion=0.1))
+    assert result.outcome == "pass"
+    assert result.value is not None and result.value > 0
+
+
+def test_a_relative_gate_is_skipped_and_says_so_without_a_champion() -> None:
+    (result,) = judge(RELATIVE, rows(champion=None), champion_end=None)
+    assert (result.outcome, result.reason) == ("skipped", "there is no champion to compare with")
+
+
+def test_rows_that_the_champion_was_trained_on_do_not_count() -> None:
+    (result,) = judge(RELATIVE, rows(), champion_end=START + timedelta(days=7))
+    assert result.blocks == 7
+    assert 1200 < result.rows < 1600
+
+
+def test_a_champion_trained_on_all_test_rows_makes_the_gate_insufficient() -> None:
+    (result,) = judge(RELATIVE, rows(), champion_end=START + timedelta(days=14))
+    assert result.outcome == "insufficient"
+    assert "2800 more were seen in training" in result.reason
+
+
+def test_rows_that_the_candidate_was_trained_on_do_not_count_for_absolute_gates_either() -> None:
+    (result,) = judge(ABSOLUTE, rows(), candidate_end=START + timedelta(days=14))
+    assert result.outcome == "insufficient"
+
+
+def test_too_few_rows_are_insufficient() -> None:
+    (result,) = judge(ABSOLUTE, rows(n=99))
+    assert (result.outcome, result.reason) == ("insufficient", "99 rows, fewer than 100")
+
+
+def test_too_few_blocks_are_insufficient_for_a_relative_gate() -> None:
+    (result,) = judge(RELATIVE, rows(days=3))
+    assert result.outcome == "insufficient"
+    assert "3 blocks by day" in result.reason
+
+
+def test_one_class_only_is_insufficient_and_never_a_pass() -> None:
+    given = rows()
+    one_class = TestRows(np.ones(len(given.y)), given.candidate, given.champion, given.timestamp, given.timezone)
+    assert judge(ABSOLUTE, one_class)[0].outcome == "insufficient"
+    assert judge(RELATIVE, one_class)[0].outcome == "insufficient"
+
+
+def test_a_missing_prediction_is_insufficient_and_never_a_pass() -> None:
+    given = rows()
+    given.candidate[5] = np.nan
+    assert judge(Gate(metric="brier", at_most=0.9), given)[0].outcome == "insufficient"
+
+
+def test_a_slice_gate_judges_every_value_by_itself() -> None:
+    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.55, min_rows=500), rows())
+    assert [(r.slice, r.outcome) for r in results] == [
+        ("origin=EWR", "pass"),
+        ("origin=JFK", "pass"),
+        ("origin=LGA", "pass"),
+    ]
+
+
+def test_one_bad_slice_fails() -> None:
+    given = rows()
+    candidate = np.where(given.columns["origin"] == "JFK", 1 - given.candidate, given.candidate)
+    bad = TestRows(given.y, candidate, None, given.timestamp, given.timezone, given.columns)
+    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.55), bad, champion_end=None)
+    assert [r.outcome for r in results] == ["pass", "fail", "pass"]
+    assert decision(results)[0] == "rejected"
+
+
+def test_small_slices_are_skipped_and_named() -> None:
+    given = rows()
+    given.columns["origin"][:20] = "TEB"
+    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.55, min_rows=500), given)
+    assert results[-1].outcome == "skipped"
+    assert "TEB (20)" in results[-1].reason
+
+
+def test_a_slice_gate_without_any_large_value_is_insufficient() -> None:
+    (result,) = judge(Gate(metric="roc_auc", slice="origin", at_least=0.5, min_rows=2000), rows())
+    assert (result.outcome, result.reason) == ("insufficient", "no value of origin has 2000 rows")
+
+
+def test_a_missing_slice_column_is_insufficient() -> None:
+    (result,) = judge(Gate(metric="roc_auc", slice="carrier", at_least=0.5), rows())
+    assert (result.outcome, result.reason) == ("insufficient", "the test rows have no column carrier")
+
+
+def test_rows_without_a_slice_value_are_a_slice_of_their_own() -> None:
+    given = rows()
+    columns = {"origin": np.array([None if i % 2 else "EWR" for i in range(len(given.y))], dtype=object)}
+    with_nulls = TestRows(given.y, given.candidate, None, given.timestamp, given.timezone, columns)
+    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.5), with_nulls, champion_end=None)
+    assert [r.slice for r in results] == ["origin=EWR", "origin=NULL"]
+
+
+def test_a_candidate_passes_only_if_every_gate_does() -> None:
+    results = gates.judge(
+        [ABSOLUTE, RELATIVE], rows(candidate=1.5), candidate_fit_end=START, champion_fit_end=START, seed=1
+    )
+    assert decision(results) == ("passed", "2 of 2 gate results pass")
+
+
+@pytest.mark.parametrize(
+    "bad", [Gate(metric="roc_auc", at_least=0.99), Gate(metric="roc_auc", slice="nowhere", at_least=0.5)]
+)
+def test_one_failed_or_insufficient_gate_rejects(bad: Gate) -> None:
+    results = gates.judge([ABSOLUTE, bad], rows(), candidate_fit_end=START, champion_fit_end=START, seed=1)
+    assert decision(results)[0] == "rejected"
+
+
+def test_a_first_model_passes_on_its_absolute_gates_and_the_reason_says_what_was_skipped() -> None:
+    results = gates.judge(
+        [ABSOLUTE, RELATIVE], rows(champion=None), candidate_fit_end=START, champion_fit_end=None, seed=1
+    )
+    assert decision(results) == ("passed", "1 of 2 gate results pass, 1 skipped (there is no champion to compare with)")
+
+
+def test_no_gates_reject() -> None:
+    assert decision([]) == ("rejected", "there are no gates, so nothing speaks for the candidate")
+
+
+def test_only_skipped_gates_reject() -> None:
+    results = judge(RELATIVE, rows(champion=None), champion_end=None)
+    assert decision(results)[0] == "rejected"
+
+
+def test_the_verdict_does_not_depend_on_the_order_of_rows() -> None:
+    given = rows()
+    order = np.random.default_rng(5).permutation(len(given.y))
+    straight, shuffled = judge(RELATIVE, given)[0], judge(RELATIVE, given.where(order))[0]
+    assert (shuffled.outcome, shuffled.low) == (straight.outcome, pytest.approx(straight.low))
