@@ -1,0 +1,69 @@
+"""Bring the Feast registry and the online tables to what the definitions say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tradewind.features.definitions import Definitions, load
+from tradewind.features.lock import exclusive
+from tradewind.features.store import close, sql_registry, unlocked
+from tradewind.features.versions import current
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+_APPLIED = "tradewind_definitions_digest"
+
+
+def apply(spec: Pipeline, runtime: Runtime) -> bool:
+    """Apply the definitions if the registry does not hold just these; one process at a time.
+
+    What the definitions no longer name is deleted, with its online table.
+
+    :returns: whether anything was applied
+    :raises NotReady: a dataset of the definitions has not been published yet
+    """
+    definitions = load(spec, runtime)
+    return apply_loaded(spec, runtime, definitions, versions=current(spec, runtime, definitions.datasets()))
+
+
+def apply_loaded(spec: Pipeline, runtime: Runtime, definitions: Definitions, *, versions: Mapping[str, int]) -> bool:
+    """As :func:`apply`, for definitions that are loaded already; columns are looked up in ``versions``."""
+    with exclusive(runtime.feast_registry, "registry"):
+        made = unlocked(runtime, spec, versions=versions)
+        try:
+            if sql_registry(made).get_project_metadata(spec.pipeline, _APPLIED) == definitions.digest:
+                return False
+            gone = _gone(made, definitions)
+            made.apply(list(definitions.objects), objects_to_delete=gone, partial=False)
+            # last: a run that is killed before applies again
+            sql_registry(made).set_project_metadata(spec.pipeline, _APPLIED, definitions.digest)
+        finally:
+            close(made)
+    names = ", ".join(str(o.name) for o in gone) or "none"
+    log.info("%s: applied %d feature objects, deleted: %s", spec.pipeline, len(definitions.objects), names)
+    return True
+
+
+def _gone(made: FeatureStore, definitions: Definitions) -> list[Any]:
+    """Objects that the registry holds and the definitions no longer name."""
+    from feast.feature_view import DUMMY_ENTITY_NAME
+
+    kept = {(type(o).__name__, o.name) for o in definitions.objects}
+    kept |= {
+        (type(view.batch_source).__name__, view.batch_source.name) for view in definitions.views if view.batch_source
+    }
+    kept.add(("Entity", DUMMY_ENTITY_NAME))
+    held: list[Any] = [
+        *made.list_feature_services(),
+        *made.list_all_feature_views(),
+        *made.list_entities(),
+        *made.list_data_sources(),
+    ]
+    return [o for o in held if (type(o).__name__, o.name) not in kept]

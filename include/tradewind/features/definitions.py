@@ -1,0 +1,208 @@
+"""The feature definitions that a data scientist wrote: loaded, checked against the YAML, and summed up in a digest."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import SpecError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from feast import FeatureService, FeatureView
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.features.source import LakeSource
+    from tradewind.spec.models import Pipeline
+
+_VOLATILE = {"meta", "createdTimestamp", "lastUpdatedTimestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """The Feast objects of one pipeline.
+
+    :param path: the file they come from
+    :param objects: every Feast object at the top level of the file
+    :param digest: of what they say; comments and the order in the file do not change it
+    """
+
+    path: Path
+    objects: tuple[Any, ...]
+    digest: str
+
+    @property
+    def views(self) -> tuple[FeatureView, ...]:
+        """Feature views that read a dataset, by name."""
+        from feast import FeatureView
+
+        return tuple(sorted((o for o in self.objects if isinstance(o, FeatureView)), key=lambda view: str(view.name)))
+
+    @property
+    def services(self) -> dict[str, FeatureService]:
+        """Feature services by name."""
+        from feast import FeatureService
+
+        return {o.name: o for o in self.objects if isinstance(o, FeatureService)}
+
+    def datasets(self, views: Iterable[FeatureView] | None = None) -> list[str]:
+        """Names of the datasets that ``views`` (all by default) read."""
+        return sorted({source_of(view).dataset for view in (self.views if views is None else views)})
+
+    def service(self, name: str) -> FeatureService:
+        """The feature service ``name``.
+
+        :raises SpecError: there is none
+        """
+        if name not in self.services:
+            close = difflib.get_close_matches(name, self.services, 1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(self.services) or 'none'}"
+            raise SpecError(f"{self.path}: there is no FeatureService {name!r}, which `train.service` names{hint}")
+        return self.services[name]
+
+
+def load(spec: Pipeline, runtime: Runtime) -> Definitions:
+    """Run the definitions file of ``spec`` and collect its Feast objects.
+
+    :raises SpecError: there is no such file, it does not run, or it says something that the YAML contradicts
+    """
+    if spec.features is None:
+        raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
+    path = runtime.project / spec.features.definitions
+    objects = _collect(_run(path, spec.pipeline))
+    definitions = Definitions(path, objects, _digest(objects))
+    _check(definitions, spec)
+    return definitions
+
+
+def service_features(spec: Pipeline, runtime: Runtime) -> list[str]:
+    """Names of the features of ``train.service``, in its order: the columns that :func:`join` adds.
+
+    :raises SpecError: the pipeline has no `train`, or there is no such service
+    """
+    return [name for _, name in _projected(service_of(spec, load(spec, runtime)))]
+
+
+def needed_datasets(spec: Pipeline, runtime: Runtime) -> list[str]:
+    """Datasets that a join with ``train.service`` reads; their versions must be pinned.
+
+    :raises SpecError: the pipeline has no `train`, or there is no such service
+    """
+    definitions = load(spec, runtime)
+    used = {view for view, _ in _projected(service_of(spec, definitions))}
+    return definitions.datasets(view for view in definitions.views if view.name in used)
+
+
+def source_of(view: FeatureView) -> LakeSource:
+    """The source of a view of these definitions; they were checked to have no other."""
+    from tradewind.features.source import LakeSource
+
+    source = view.batch_source
+    assert isinstance(source, LakeSource)
+    return source
+
+
+def service_of(spec: Pipeline, definitions: Definitions) -> FeatureService:
+    """The service that ``train.service`` names.
+
+    :raises SpecError: the pipeline has no `train`, or there is no such service
+    """
+    if spec.train is None:
+        raise SpecError(f"pipeline {spec.pipeline} has no `train` in its YAML, so it names no feature service")
+    return definitions.service(spec.train.service)
+
+
+def _projected(service: FeatureService) -> list[tuple[str, str]]:
+    """``(view, feature)`` of every feature of the service, in its order."""
+    return [(p.name, feature.name) for p in service.feature_view_projections for feature in p.features]
+
+
+def _run(path: Path, pipeline: str) -> ModuleType:
+    if not path.is_file():
+        raise SpecError(f"pipeline {pipeline}: there is no file {path}, which `features.definitions` names")
+    module_spec = importlib.util.spec_from_file_location(f"_tradewind_features_{pipeline}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise SpecError(f"pipeline {pipeline}: {path} is not a Python file; `features.definitions` must name one")
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as exc:
+        raise SpecError(
+            f"{path}: the feature definitions do not run: {type(exc).__name__}: {exc}{_line(exc, path)}"
+        ) from exc
+    return module
+
+
+def _line(exc: Exception, path: Path) -> str:
+    """Where in the file it went wrong."""
+    import traceback
+
+    lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(path)]
+    return f" (line {lines[-1]})" if lines else ""
+
+
+def _collect(module: ModuleType) -> tuple[Any, ...]:
+    from feast import Entity, FeatureService
+    from feast.base_feature_view import BaseFeatureView
+    from feast.data_source import DataSource
+
+    found = {
+        id(o): o for o in vars(module).values() if isinstance(o, Entity | FeatureService | BaseFeatureView | DataSource)
+    }
+    return tuple(sorted(found.values(), key=lambda o: (type(o).__name__, str(o.name))))
+
+
+def _check(definitions: Definitions, spec: Pipeline) -> None:
+    from feast import FeatureView
+    from feast.base_feature_view import BaseFeatureView
+
+    from tradewind.features.source import LakeSource
+
+    problems = [
+        f"{type(o).__name__} {o.name}: only feature views over datasets are supported; compute it in SQL instead"
+        for o in definitions.objects
+        if isinstance(o, BaseFeatureView) and type(o) is not FeatureView
+    ]
+    for view in definitions.views:
+        source = view.batch_source
+        if not isinstance(source, LakeSource):
+            problems.append(f"feature view {view.name}: its source must be a LakeSource, not {type(source).__name__}")
+        elif source.dataset not in spec.datasets:
+            close = difflib.get_close_matches(source.dataset, spec.datasets, 1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(spec.datasets)}"
+            problems.append(f"feature view {view.name}: the pipeline has no dataset {source.dataset}{hint}")
+    for service in definitions.services.values():
+        names = [name for _, name in _projected(service)]
+        problems += [
+            f"feature service {service.name}: {n} views have a feature {name!r}; rename it with field_mapping"
+            for name in dict.fromkeys(names)
+            if (n := names.count(name)) > 1
+        ]
+    if not definitions.views:
+        problems.append("there is no FeatureView at the top level of the file")
+    if problems:
+        raise SpecError("\n".join(f"{definitions.path}: {problem}" for problem in problems))
+
+
+def _digest(objects: Iterable[Any]) -> str:
+    from google.protobuf.json_format import MessageToDict
+
+    said = [(type(o).__name__, _lasting(MessageToDict(o.to_proto()))) for o in objects]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _lasting(message: Any) -> Any:
+    """``message`` without what differs each time: timestamps, and pickled code where its text is there too."""
+    if isinstance(message, dict):
+        dropped = _VOLATILE | ({"body"} if "bodyText" in message else set())
+        return {key: _lasting(value) for key, value in message.items() if key not in dropped}
+    if isinstance(message, list):
+        return [_lasting(value) for value in message]
+    return message

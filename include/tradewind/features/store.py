@@ -1,0 +1,119 @@
+"""A Feast store for one call: definitions in the SQL registry, datasets at the versions given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewind.features.lock import exclusive
+
+if TYPE_CHECKING:
+    from feast import FeatureStore, RepoConfig
+    from feast.infra.registry.sql import SqlRegistry
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+_SQLITE_BUSY_SECONDS = 60
+
+
+def store(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> FeatureStore:
+    """A Feast store of the pipeline; its offline side reads the datasets at ``versions``.
+
+    The registry is read once, when the store is made.
+
+    :param versions: table version of every dataset that is going to be read
+    """
+    with exclusive(runtime.feast_registry, "registry"):
+        return unlocked(runtime, spec, versions=versions)
+
+
+def unlocked(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> FeatureStore:
+    """As :func:`store`, for a caller that holds the registry's lock: making it may create the registry's tables."""
+    from feast import FeatureStore
+
+    made = FeatureStore(config=config(runtime, spec, versions=versions))
+    assert made.registry is not None  # made on first use, and that shall be under the lock
+    return made
+
+
+@contextmanager
+def opened(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> Iterator[FeatureStore]:
+    """As :func:`store`, with its database connections closed at the end."""
+    made = store(runtime, spec, versions=versions)
+    try:
+        yield made
+    finally:
+        close(made)
+
+
+def close(made: FeatureStore) -> None:
+    """Close the database connections of a store; Feast itself leaves them open."""
+    registry = sql_registry(made)
+    registry.write_engine.dispose()
+    registry.read_engine.dispose()
+    connection: Any = getattr(made._get_provider().online_store, "_conn", None)  # only SQLite's store has one
+    if connection is not None:
+        connection.close()
+
+
+def sql_registry(made: FeatureStore) -> SqlRegistry:
+    """The store's registry; it is always an SQL one."""
+    from feast.infra.registry.sql import SqlRegistry
+
+    registry = made.registry
+    assert isinstance(registry, SqlRegistry)
+    return registry
+
+
+def config(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> RepoConfig:
+    """Feast's configuration of one pipeline; nothing of it is read from or written to a file."""
+    from feast import RepoConfig
+
+    return RepoConfig(
+        project=spec.pipeline,
+        provider="local",
+        registry=_registry(runtime.feast_registry),
+        online_store=_online(runtime.feast_online),
+        offline_store=_offline(runtime, spec, versions),
+        batch_engine={"type": "local"},
+        entity_key_serialization_version=3,
+        # the newest row of an entity is found by DuckDB, before anything becomes a Python object
+        materialization={"pull_latest_features": True},
+        repo_path=runtime.project,
+    )
+
+
+def _registry(url: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "registry_type": "sql",
+        "path": url,
+        "cache_ttl_seconds": 0,  # read once: a store lives for one call
+        "serve_features_while_materializing": True,
+    }
+    if url.startswith("sqlite"):
+        settings["sqlalchemy_config_kwargs"] = {"connect_args": {"timeout": _SQLITE_BUSY_SECONDS}}
+    return settings
+
+
+def _online(settings: Mapping[str, str]) -> dict[str, str]:
+    if settings.get("type") == "sqlite" and "path" in settings:
+        Path(settings["path"]).parent.mkdir(parents=True, exist_ok=True)
+    return dict(settings)
+
+
+def _offline(runtime: Runtime, spec: Pipeline, versions: Mapping[str, int]) -> dict[str, Any]:
+    from tradewind.features.offline_store import TYPE
+
+    return {
+        "type": TYPE,
+        "lake": runtime.lake,
+        "pipeline": spec.pipeline,
+        "versions": dict(versions),
+        "storage_options": dict(runtime.storage_options),
+        "partition_kind": spec.partition,
+        "timezone": spec.timezone,
+        "start": spec.start,
+    }
