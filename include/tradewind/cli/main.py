@@ -1,0 +1,73 @@
+"""The command ``tradewind``: a table of subcommands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+
+import click
+
+from tradewind import __version__
+from tradewind.errors import TradewindError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """Where a subcommand lives, as ``module:attribute``, and its line in the help."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Lazy("tradewind.cli.demo:demo", "Run the example pipeline on real data under a local Airflow."),
+    "up": Lazy("tradewind.cli.home:up", "Start the local Airflow of this project."),
+    "down": Lazy("tradewind.cli.home:down", "Stop the local Airflow of this project."),
+    "status": Lazy("tradewind.cli.home:status", "Show what of the local Airflow is running."),
+    "validate": Lazy("tradewind.cli.validate:validate", "Check pipeline YAML; every problem with file, line, column."),
+    "schema": Lazy("tradewind.cli.schema:schema", "Print the JSON Schema of the pipeline YAML."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is called and not to list it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        lazy = COMMANDS.get(cmd_name)
+        if lazy is None:
+            return None
+        module, _, attribute = lazy.target.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{lazy.target} is no click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tradewind")
+def cli() -> None:
+    """The life of production models on Apache Airflow, from one YAML file per use case.
+
+    Exit codes: 0 fine, 1 a check failed, 2 wrong usage.
+    """
+
+
+def main() -> None:
+    """Run the command line; an error of Tradewind is a sentence and an exit code, not a traceback."""
+    try:
+        cli()
+    except TradewindError as exc:
+        click.echo(f"Error: {exc}", err=True)
+        sys.exit(2 if isinstance(exc, UsageError) else 1)
+
+
+if __name__ == "__main__":
+    main()

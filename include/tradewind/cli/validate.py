@@ -1,0 +1,63 @@
+"""``tradewind validate``: everything that is wrong with pipeline YAML, for people and for editors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tradewind.spec.load import problems
+from tradewind.spec.problems import Problem
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems.")
+@click.pass_context
+def validate(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Check pipeline YAML without running anything.
+
+    PATH is a YAML file, or a folder whose YAML files are all checked; `dags` if none is given. Exits with 1 if
+    anything is wrong.
+    """
+    files = pipelines(paths or (Path("dags"),))
+    found = [problem for file in files for problem in problems(file)]
+    click.echo(_as_json(files, found) if as_json else _as_text(files, found))
+    ctx.exit(1 if found else 0)
+
+
+def pipelines(paths: Iterable[Path]) -> list[Path]:
+    """The pipeline files at ``paths``; a folder stands for those in it and below.
+
+    :raises click.UsageError: a path does not exist, or a folder holds no pipeline
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise click.UsageError(f"there is no {path} here; name the YAML file or its folder")
+        inside = _in_folder(path) if path.is_dir() else [path]
+        if not inside:
+            raise click.UsageError(f"{path} holds no pipeline (*.yaml)")
+        files += inside
+    return list(dict.fromkeys(files))
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    # `_defaults.yaml` and overlays like `flight_delay.prod.yaml` are no pipelines by themselves.
+    found = (path for ending in ("yaml", "yml") for path in folder.rglob(f"*.{ending}"))
+    return sorted(path for path in found if not path.name.startswith(("_", ".")) and "." not in path.stem)
+
+
+def _as_text(files: Sequence[Path], found: Sequence[Problem]) -> str:
+    wrong = {problem.file for problem in found}
+    fine = [f"{file}: fine" for file in files if str(file) not in wrong]
+    blocks = [problem.text() for problem in found]
+    total = f"{len(found)} problem{'s' * (len(found) != 1)} in {len(wrong)} of {len(files)} files"
+    return "\n".join([*fine, *blocks, *([total] if found else [])])
+
+
+def _as_json(files: Sequence[Path], found: Sequence[Problem]) -> str:
+    return json.dumps({"checked": [str(file) for file in files], "problems": [asdict(p) for p in found]}, indent=2)

@@ -1,0 +1,245 @@
+"""What one part of a pipeline demands of another: the checks that no single field can make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path as FilePath
+from zoneinfo import ZoneInfo, available_timezones
+
+from tradewind.errors import InvalidPartitionKey
+from tradewind.spec import cron, project
+from tradewind.spec.models import Files, Gate, Pipeline
+from tradewind.spec.order import cycle
+from tradewind.spec.problems import Finding, Path, listed, nearest
+
+PLACEHOLDERS = ("landing", "partition", "day")
+# Tables that the stages write beside the user's own.
+RESERVED = frozenset({"predictions", "profiles", "drift", "performance"})
+_SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
+_UP_TO_ONE = frozenset({"roc_auc", "brier", "accuracy"})
+_CRON = re.compile(r"(?:[*\d,/-]+ +){4}[*\d,/-]+")
+
+_Check = Callable[[Pipeline], Iterator[Finding]]
+
+
+def check(spec: Pipeline, *, root: FilePath, unsure: Collection[str] = ()) -> list[Finding]:
+    """Everything that is wrong between the parts of a pipeline.
+
+    :param spec: a pipeline whose fields are right each by itself
+    :param root: the project root, below which the named files must lie
+    :param unsure: top-level fields that are wrong and stand in ``spec`` as a stand-in; checks that read them are left
+        out
+    """
+    findings = [f for reads, run in _CHECKS if not set(reads) & set(unsure) for f in run(spec)]
+    for path, name in _named_files(spec):
+        flaw = project.flaw(root, name)
+        if flaw:
+            findings.append(Finding(path, flaw[0], suggestion=flaw[1]))
+    return findings
+
+
+def _zone(spec: Pipeline) -> Iterator[Finding]:
+    try:
+        ZoneInfo(spec.timezone)
+    except (LookupError, ValueError, OSError):
+        near = nearest(spec.timezone, available_timezones())
+        yield Finding(("timezone",), f"there is no time zone {spec.timezone!r}", suggestion=near)
+
+
+def _range(spec: Pipeline) -> Iterator[Finding]:
+    try:
+        ZoneInfo(spec.timezone)
+    except (LookupError, ValueError, OSError):
+        return
+    keys = [("start", spec.start), ("end", spec.end)]
+    wrong = [*_bad_keys(spec, [(name, key) for name, key in keys if key is not None])]
+    yield from wrong
+    if not wrong and spec.end is not None and spec.end <= spec.start:
+        yield Finding(("end",), f"must be later than `start` ({spec.start}): no partition would ever run")
+
+
+def _bad_keys(spec: Pipeline, keys: list[tuple[str, str]]) -> Iterator[Finding]:
+    for name, key in keys:
+        try:
+            spec.partitioning.bounds(key)
+        except InvalidPartitionKey as exc:
+            yield Finding((name,), str(exc))
+
+
+def _schedule(spec: Pipeline) -> Iterator[Finding]:
+    flaw = cron.flaw(spec.schedule)
+    if flaw:
+        near = nearest(spec.schedule, cron.PRESETS) if not _CRON.search(spec.schedule) else None
+        yield Finding(("schedule",), f"{spec.schedule!r} {flaw}", suggestion=near)
+
+
+def _datasets(spec: Pipeline) -> Iterator[Finding]:
+    for name, dataset in spec.datasets.items():
+        place: Path = ("datasets", name)
+        if name in RESERVED:
+            yield Finding(place, f"Tradewind writes a dataset `{name}` itself; choose another name", on_key=True)
+        for read in dataset.inputs:
+            if read not in spec.datasets:
+                near = nearest(read, set(spec.datasets) - {name})
+                yield Finding((*place, "inputs", read), f"there is no dataset `{read}`", suggestion=near, on_key=True)
+        views = [*dataset.inputs, *(["source"] if dataset.source else [])]
+        for view in dataset.references:
+            if view in views:
+                path = (*place, "references", view)
+                yield Finding(path, f"the SQL has another view called `{view}`; choose another name", on_key=True)
+
+
+def _circle(spec: Pipeline) -> Iterator[Finding]:
+    circle = cycle(spec.datasets)
+    if circle:
+        message = f"datasets read each other in a circle: {' → '.join(circle)}"
+        yield Finding(("datasets", circle[0], "inputs", circle[1]), message, on_key=True)
+
+
+def _deliveries(spec: Pipeline) -> Iterator[Finding]:
+    for path, files in _all_files(spec):
+        rest = re.sub(r"\{(\w*)\}", "", files.files)
+        for name in re.findall(r"\{(\w*)\}", files.files):
+            if name not in PLACEHOLDERS:
+                near = nearest(name, PLACEHOLDERS)
+                yield Finding(
+                    (*path, "files"),
+                    f"unknown placeholder {{{name}}}",
+                    expected=listed(f"{{{known}}}" for known in PLACEHOLDERS),
+                    suggestion=f"{{{near}}}" if near else None,
+                )
+        if "{" in rest or "}" in rest:
+            yield Finding((*path, "files"), "a `{` or `}` stands alone")
+
+
+def _label(spec: Pipeline) -> Iterator[Finding]:
+    if spec.train and spec.train.label.dataset not in spec.datasets:
+        name = spec.train.label.dataset
+        path = ("train", "label", "dataset")
+        yield Finding(path, f"there is no dataset `{name}`", suggestion=nearest(name, spec.datasets))
+
+
+def _train_needs(*, field: str, why: str) -> _Check:
+    def needs(spec: Pipeline) -> Iterator[Finding]:
+        if spec.train and not getattr(spec, field):
+            yield Finding((field,), f"is missing: {why}", at=("train",))
+
+    return needs
+
+
+def _training_less(spec: Pipeline) -> Iterator[Finding]:
+    if not spec.train and spec.gates:
+        yield Finding(("gates",), "has nothing to judge: there is no `train`", on_key=True)
+    if not spec.train and spec.retrain != type(spec.retrain)():
+        yield Finding(("retrain",), "has nothing to start: there is no `train`", on_key=True)
+
+
+def _monitor(spec: Pipeline) -> Iterator[Finding]:
+    for field in ("train", "score"):
+        if spec.monitor and not getattr(spec, field):
+            yield Finding((field,), f"is missing: `monitor` watches what `{field}` makes", at=("monitor",))
+
+
+def _performance(spec: Pipeline) -> Iterator[Finding]:
+    if spec.monitor is None:
+        return
+    performance = spec.monitor.performance
+    if performance.metric in _SMALLER_IS_BETTER:
+        message = f"{performance.metric} is better when smaller, which `at_least` cannot say"
+        yield Finding(("monitor", "performance", "metric"), message, expected="roc_auc or accuracy")
+    else:
+        yield from _outside(performance.metric, performance.at_least, ("monitor", "performance", "at_least"))
+
+
+def _gates(spec: Pipeline) -> Iterator[Finding]:
+    for index, gate in enumerate(spec.gates):
+        path: Path = ("gates", index)
+        if gate.at_least is not None and gate.metric in _SMALLER_IS_BETTER:
+            message = f"{gate.metric} is better when smaller: this would let only bad candidates pass"
+            yield Finding((*path, "at_least"), message, suggestion="at_most", on_key=True)
+            continue
+        for field in ("at_least", "at_most"):
+            yield from _outside(gate.metric, getattr(gate, field), (*path, field))
+        if gate.metric in _UP_TO_ONE and gate.lower_bound is not None and abs(gate.lower_bound) >= 1:
+            message = f"differences of {gate.metric} lie between -1 and 1, found {gate.lower_bound:g}"
+            yield Finding((*path, "lower_bound"), message)
+        if spec.train:
+            yield from _slice(gate, spec.train.columns, (*path, "slice"))
+
+
+def _outside(metric: str, value: float | None, path: Path) -> Iterator[Finding]:
+    if value is not None and metric in _UP_TO_ONE and not 0 <= value <= 1:
+        yield Finding(path, f"{metric} lies between 0 and 1, found {value:g}")
+
+
+def _slice(gate: Gate, columns: tuple[str, ...], path: Path) -> Iterator[Finding]:
+    if gate.slice is not None and gate.slice not in columns:
+        expected = listed(columns) if columns else "a column that `train.columns` lists"
+        message = f"`{gate.slice}` is not in `train.columns`"
+        yield Finding(path, message, expected=expected, suggestion=nearest(gate.slice, columns))
+
+
+def _promotion(spec: Pipeline) -> Iterator[Finding]:
+    if spec.promotion.mode == "approval" and not spec.promotion.approvers:
+        yield Finding(("promotion", "approvers"), "is missing: nobody could approve", at=("promotion", "mode"))
+    if spec.promotion.mode == "automatic" and spec.promotion.approvers:
+        message = "nobody is asked while `mode` is automatic"
+        yield Finding(("promotion", "approvers"), message, expected="`mode: approval`, or no approvers", on_key=True)
+
+
+def _retrain(spec: Pipeline) -> Iterator[Finding]:
+    for field in ("decay", "drift"):
+        if getattr(spec.retrain.when, field) and not spec.monitor:
+            yield Finding(("retrain", "when", field), f"nothing measures {field}: there is no `monitor`", on_key=True)
+    budget = spec.retrain.budget
+    if budget and budget.max > budget.per:
+        message = f"{budget.max} trainings in {budget.per} partitions is no limit: there is at most one a partition"
+        yield Finding(("retrain", "budget", "max"), message)
+
+
+def _all_files(spec: Pipeline) -> Iterator[tuple[Path, Files]]:
+    for name, dataset in spec.datasets.items():
+        if dataset.source:
+            yield ("datasets", name, "source"), dataset.source
+        for view, files in dataset.references.items():
+            yield ("datasets", name, "references", view), files
+    if spec.score:
+        yield ("score", "population"), spec.score.population
+        for view, files in spec.score.population.references.items():
+            yield ("score", "population", "references", view), files
+
+
+def _named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
+    """Every file of the project that the YAML names."""
+    for name, dataset in spec.datasets.items():
+        yield ("datasets", name, "sql"), dataset.sql
+        if dataset.expectations:
+            yield ("datasets", name, "expectations"), dataset.expectations
+    if spec.features:
+        yield ("features", "definitions"), spec.features.definitions
+    if spec.score:
+        yield ("score", "population", "sql"), spec.score.population.sql
+    if spec.train:
+        yield ("train", "model"), spec.train.model.rpartition(":")[0]
+
+
+# Each check with the top-level fields that it reads.
+_CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
+    (("timezone",), _zone),
+    (("partition", "timezone", "start", "end"), _range),
+    (("schedule",), _schedule),
+    (("datasets",), _datasets),
+    (("datasets",), _circle),
+    ((), _deliveries),
+    (("train", "datasets"), _label),
+    (("train", "features"), _train_needs(field="features", why="`train` learns from them")),
+    (("train", "score"), _train_needs(field="score", why="`train` takes its entities from `score.population`")),
+    (("train", "gates"), _train_needs(field="gates", why="without a gate every candidate would pass")),
+    (("train", "gates", "retrain"), _training_less),
+    (("monitor", "train", "score"), _monitor),
+    (("monitor",), _performance),
+    (("gates", "train"), _gates),
+    (("promotion",), _promotion),
+    (("retrain", "monitor"), _retrain),
+)

@@ -1,0 +1,171 @@
+"""What pydantic found, in the words of somebody who writes YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from tradewind.spec.document import Document
+from tradewind.spec.models import Pipeline
+from tradewind.spec.problems import Finding, Path, listed, nearest
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "tuple_type": "a list, like [a, b]",
+    "dict_type": "`name: value` lines",
+    "model_type": "`name: value` lines",
+}
+_LIMITS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Finding]:
+    """One finding for each thing that is wrong; a misspelt field is not also reported as missing.
+
+    :param errors: of a `pydantic.ValidationError` of a `Pipeline`
+    :param document: the text that was validated
+    """
+    findings = [_finding(error, document) for error in errors]
+    meant = {(*f.path[:-1], f.suggestion) for f in findings if f.suggestion and f.message == _UNKNOWN}
+    return [f for f in findings if not (f.message == _MISSING and f.path in meant)]
+
+
+_UNKNOWN = "unknown field"
+_MISSING = "is missing"
+
+
+def _finding(error: ErrorDetails, document: Document) -> Finding:
+    kind, path, found = error["type"], tuple(error["loc"]), error["input"]
+    context: Mapping[str, Any] = error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(path)
+    if kind == "invalid_key" or (path and path[-1] == "[key]"):
+        return _wrong_key(path, kind, context)
+    if kind == "missing":
+        return Finding(path, _MISSING, expected=_described(path))
+    if kind == "tradewind":
+        field = context["field"]
+        return Finding((*path, field) if field else path, context["message"])
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])
+        message = f"expected {listed(choices)}, found {_found(found, document.raw(path))}"
+        return Finding(path, message, suggestion=nearest(found, choices))
+    if kind in _LIMITS:
+        name, words = _LIMITS[kind]
+        return Finding(path, f"expected {words} {context[name]}, found {found}")
+    if kind in ("too_short", "string_too_short"):
+        return Finding(path, "must not be empty")
+    return _wrong_type(path, kind, error, document)
+
+
+def _wrong_type(path: Path, kind: str, error: ErrorDetails, document: Document) -> Finding:
+    found, raw = error["input"], document.raw(path)
+    if kind not in _EXPECTED:
+        return Finding(path, error["msg"])
+    quoted = f'"{raw}"' if kind == "string_type" and raw else None
+    number = kind in ("int_type", "float_type") and isinstance(found, str) and re.fullmatch(r"-?\d+(\.\d+)?", found)
+    return Finding(
+        path, f"expected {_EXPECTED[kind]}, found {_found(found, raw)}", suggestion=quoted or (found if number else None)
+    )
+
+
+def _unknown(path: Path) -> Finding:
+    model, name = _model_at(path[:-1]), path[-1]
+    names = list(model.model_fields) if model else []
+    near = nearest(name, names)
+    elsewhere = sorted(_homes().get(str(name), ()))
+    if not near and elsewhere:
+        return Finding(path, _UNKNOWN, expected=f"`{name}` under {listed(f'`{e}`' for e in elsewhere)}", on_key=True)
+    expected = None if near or not names else f"one of {', '.join(names)}"
+    return Finding(path, _UNKNOWN, suggestion=near, expected=expected, on_key=True)
+
+
+def _wrong_key(path: Path, kind: str, context: Mapping[str, Any]) -> Finding:
+    place = tuple(part for part in path if part != "[key]")
+    if kind == "tradewind":
+        return Finding(place, context["message"], on_key=True)
+    return Finding(place, "a name is text; put it in quotes", on_key=True)
+
+
+def _found(value: object, raw: str | None) -> str:
+    if isinstance(value, bool):
+        return f"`{raw}`, which YAML reads as {str(value).lower()}"
+    if isinstance(value, date):
+        return f"the date {raw or value}"
+    if isinstance(value, int | float):
+        return f"the number {raw or value}"
+    if isinstance(value, str):
+        return f"the text {value!r}"
+    if isinstance(value, Mapping):
+        return "`name: value` lines"
+    return "nothing" if value is None else "a list"
+
+
+def _described(path: Path) -> str | None:
+    model = _model_at(path[:-1])
+    field = model.model_fields.get(str(path[-1])) if model else None
+    return f"`{path[-1]}`: {field.description}" if field and field.description else None
+
+
+def _model_at(path: Path) -> type[BaseModel] | None:
+    """The model whose fields stand at ``path``; None inside free mappings."""
+    here: Any = Pipeline
+    for part in path:
+        here = _inner(here)
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(str(part))
+            here = field.annotation if field else None
+        elif get_origin(here) in (dict, tuple):
+            # dict[Name, Dataset] and tuple[Gate, ...]: what is inside.
+            here = get_args(here)[1 if get_origin(here) is dict else 0]
+        else:
+            return None
+    here = _inner(here)
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def _inner(annotation: Any) -> Any:
+    """The type without ``Annotated`` and without ``| None``."""
+    if get_origin(annotation) is Annotated:
+        return _inner(get_args(annotation)[0])
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    if len(options) == 1 and get_origin(annotation) not in (dict, tuple):
+        return _inner(options[0])
+    return annotation
+
+
+@cache
+def _homes() -> dict[str, set[str]]:
+    """Where each field name belongs, for a field that was written one level too high or too low."""
+    homes: dict[str, set[str]] = {}
+    for home, model in _parts(Pipeline, ""):
+        for name in model.model_fields:
+            homes.setdefault(name, set()).add(home or "the top level")
+    return homes
+
+
+def _parts(model: type[BaseModel], home: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield home, model
+    for name, field in model.model_fields.items():
+        inner = _inner(field.annotation)
+        place = f"{home}.{name}" if home else name
+        if get_origin(inner) is dict:
+            inner, place = _inner(get_args(inner)[1]), f"{place}.NAME"
+        elif get_origin(inner) is tuple:
+            inner, place = _inner(get_args(inner)[0]), f"{place}[]"
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _parts(inner, place)

@@ -1,0 +1,90 @@
+"""Load a pipeline from its YAML, or say everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from tradewind.errors import SpecError
+from tradewind.spec.check import check
+from tradewind.spec.document import Document, Unreadable, read
+from tradewind.spec.explain import explain
+from tradewind.spec.models import Pipeline
+from tradewind.spec.problems import Finding, Path, Problem
+from tradewind.spec.project import project_root
+
+# What stands in for a wrong top-level field while the rest is checked. Wrong optional fields are just left out.
+_STAND_INS: dict[str, Any] = {
+    "pipeline": "stand_in",
+    "owner": "-",
+    "description": "-",
+    "partition": "day",
+    "timezone": "UTC",
+    "start": "2000-01-01",
+    "schedule": "@daily",
+    "datasets": {"stand_in": {"source": {"files": "-"}, "sql": "-"}},
+}
+
+
+def load(path: FilePath) -> Pipeline:
+    """Read one pipeline.
+
+    :param path: its YAML, in the ``dags`` folder of a project
+    :raises SpecError: the YAML is wrong; the message lists every problem with file, line and column
+    """
+    spec, found = _examine(path)
+    if found or spec is None:
+        raise SpecError("\n".join(problem.text() for problem in found))
+    return spec
+
+
+def problems(path: FilePath) -> list[Problem]:
+    """Everything that is wrong with one pipeline's YAML, in the order of its lines; empty if nothing is."""
+    return _examine(path)[1]
+
+
+def _examine(path: FilePath) -> tuple[Pipeline | None, list[Problem]]:
+    try:
+        document = read(path)
+    except Unreadable as exc:
+        return None, [exc.problem]
+    root = project_root(path)
+    findings = [finding for finding in document.findings if finding.path[:2] != ("train", "params")]
+    spec: Pipeline | None = None
+    told = [finding.path for finding in findings]
+    try:
+        spec = Pipeline.model_validate(document.data)
+        findings += check(spec, root=root, unsure={str(place[0]) for place in told})
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False)
+        findings += [finding for finding in explain(errors, document) if finding.path not in told]
+        findings += _check_the_rest(document.data, [*told, *(tuple(error["loc"]) for error in errors)], root)
+    return spec, _in_order_of_lines(document, findings)
+
+
+def _check_the_rest(data: dict[str, Any], wrong: Sequence[Path], root: FilePath) -> list[Finding]:
+    """Check what is right between fields that are not, so that all problems are told at once."""
+    inside = {place[1] for place in wrong if place[0] == "datasets" and len(place) > 1 and place[-1] != "[key]"}
+    unsure = {place[0] for place in wrong if not (place[0] == "datasets" and len(place) > 1 and place[1] in inside)}
+    if unsure & {"partition", "start", "end"}:
+        unsure |= {"partition", "start", "end"}
+    rest = {name: value for name, value in data.items() if name not in unsure}
+    if "datasets" in rest:
+        stand_in = _STAND_INS["datasets"]["stand_in"]
+        rest["datasets"] = {name: stand_in if name in inside else value for name, value in rest["datasets"].items()}
+    stand_ins = {name: value for name, value in _STAND_INS.items() if name not in rest}
+    try:
+        spec = Pipeline.model_validate({**stand_ins, **rest})
+    except ValidationError:  # what is wrong reaches further than one field; that is told already
+        return []
+    findings = check(spec, root=root, unsure={str(name) for name in unsure})
+    sure = [f for f in findings if not (f.path[0] == "datasets" and len(f.path) > 1 and f.path[1] in inside)]
+    return [finding for finding in sure if finding.path[0] in rest or finding.path[0] not in _STAND_INS]
+
+
+def _in_order_of_lines(document: Document, findings: Sequence[Finding]) -> list[Problem]:
+    found = [document.problem(finding) for finding in findings]
+    return sorted(dict.fromkeys(found), key=lambda problem: (problem.line, problem.column))

@@ -1,0 +1,84 @@
+"""The scalar values of the YAML: how each is spelled, what it becomes, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+DURATION = r"^[1-9]\d*[mhdw]$"
+NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
+QUORUM = r"^[1-9]\d* of [1-9]\d*$"
+FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def wrong(message: str, *, field: str | None = None) -> PydanticCustomError:
+    """An error of a model or value in the words that the user reads.
+
+    :param message: the whole sentence
+    :param field: for an error of a model: the field that it is about
+    """
+    return PydanticCustomError("tradewind", "{message}", {"message": message, "field": field})
+
+
+def spell(duration: timedelta) -> str:
+    """Spell a duration as the YAML does, in the largest unit that fits."""
+    for letter in "wdhm":
+        unit = timedelta(**{_UNITS[letter]: 1})
+        if duration % unit == timedelta(0):
+            return f"{duration // unit}{letter}"
+    return f"{duration.total_seconds():g}s"
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+)([mhdw])", value) if isinstance(value, str) else None
+    if not match or int(match[1]) == 0:
+        raise wrong("expected a duration: a whole number and a unit, like 90m, 2h, 1d or 1w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(NAME, value):
+        raise wrong("a name is lower case letters, digits and single underscores between them; it starts with a letter")
+    if len(value) > 64:
+        raise wrong("a name has at most 64 characters")
+    return value
+
+
+def _quorum(value: str) -> str:
+    match = re.fullmatch(QUORUM, value)
+    if not match:
+        raise wrong('expected "m of n", for example "2 of 4"')
+    needed, last = map(int, value.split(" of "))
+    if needed > last:
+        raise wrong(f"{needed} of {last} can never happen: the first number is at most the second")
+    return value
+
+
+def _function(value: str) -> str:
+    if not re.fullmatch(FUNCTION, value):
+        raise wrong("expected file.py:function, for example include/flight_delay/model.py:build_model")
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration, json_schema_input_type=str),
+    PlainSerializer(spell, return_type=str, when_used="json"),
+    Field(json_schema_extra={"pattern": DURATION, "examples": ["90m", "2h", "1d", "1w"]}),
+]
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME, "maxLength": 64})]
+Quorum = Annotated[str, AfterValidator(_quorum), Field(json_schema_extra={"pattern": QUORUM, "examples": ["2 of 4"]})]
+FunctionPath = Annotated[str, AfterValidator(_function), Field(json_schema_extra={"pattern": FUNCTION})]
+Key = Annotated[str, Field(json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$"})]
+Text = Annotated[str, Field(min_length=1)]
+# Strict: without it pydantic reads `yes` as 1 and "8" as 8.
+Integer = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Metric = Literal["roc_auc", "log_loss", "brier", "accuracy"]
