@@ -23,6 +23,7 @@ Kind = Literal[
     "decision",
     "trained",
     "verdict",
+    "approval",
     "promotion",
     "rollback",
     "materialised",
@@ -112,6 +113,14 @@ class Ledger:
     def has(self, pipeline: str, kind: Kind, *, subject: str, partition: str) -> bool:
         """Whether there is such an entry."""
         return bool(self.find(pipeline, kind, subject=subject, partition=partition))
+
+    def pipelines(self) -> list[str]:
+        """Names of all pipelines that have an entry, in order."""
+        from sqlalchemy import select
+
+        name = tables().journal.c.pipeline
+        with self._database.begin("read the names of the pipelines") as connection:
+            return sorted(connection.execute(select(name).distinct()).scalars())
 
     def champions(self, pipeline: str) -> list[Champion]:
         """All changes of champion, oldest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,7 +65,9 @@ def require(ledger: Ledger, pipeline: str, stage: str, partition: str) -> None:
     if not is_complete(ledger, pipeline, stage, partition):
         raise NotReady(
             f"{pipeline}: {stage} of partition {partition} is not complete yet; "
-            f"if no run of {pipeline}__{stage} is on its way, start one with that partition key"
+            f"if no run of {pipeline}__{stage} is on its way, start one with that partition key",
+            stage=stage,
+            partition=partition,
         )
 
 
@@ -73,7 +75,7 @@ def lost(
     ledger: Ledger,
     pipeline: str,
     chain: Mapping[str, Sequence[str]],
-    partitions: Sequence[str],
+    partitions: Collection[str] | None = None,
     *,
     older_than: timedelta,
     now: datetime | None = None,
@@ -81,13 +83,12 @@ def lost(
     """Completions whose event never reached a stage that waits for it.
 
     :param chain: stage to the stages that its event starts, usually :data:`CHAIN`; leave out stages the pipeline lacks
-    :param partitions: partition keys to look at
+    :param partitions: partition keys to look at; None for all
     :param older_than: leave alone what was completed within this time: its event may be on its way
     :param now: the present, aware; for tests
     :return: ``(stage, partition)`` whose event must be sent again, in order of partition, then of the chain
     """
     before = (now or datetime.now(UTC)) - older_than
-    wanted = set(partitions)
     completed = _newest(ledger.find(pipeline, "complete"))
     started = _newest(ledger.find(pipeline, "started"))
     found = []
@@ -97,7 +98,7 @@ def lost(
             and begun.evidence["cause"] == entry.evidence["cause"]
             for after in chain.get(stage, ())
         )
-        if partition in wanted and entry.at <= before and not arrived:
+        if (partitions is None or partition in partitions) and entry.at <= before and not arrived:
             found.append((stage, partition))
     order = list(chain)
     return sorted(found, key=lambda pair: (pair[1], order.index(pair[0])))

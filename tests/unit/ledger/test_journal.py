@@ -36,6 +36,7 @@ def test_keys_of_other_pipelines_and_kinds_do_not_clash(url: str) -> None:
     assert ledger.append(entry())
     assert ledger.append(Entry("trains", "note", "etl", None, "k"))
     assert ledger.append(Entry("flights", "decision", "etl", None, "k"))
+    assert ledger.pipelines() == ["flights", "trains"]
 
 
 def test_entries_are_found_by_subject_partition_and_until(url: str) -> None:

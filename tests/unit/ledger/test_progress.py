@@ -42,8 +42,9 @@ def test_nothing_is_known_of_a_stage_that_was_never_completed(ledger: Ledger) ->
 
 
 def test_require_names_the_stage_and_partition_that_is_missing(ledger: Ledger) -> None:
-    with pytest.raises(NotReady, match=f"flights: train of partition {WEEK} is not complete yet"):
+    with pytest.raises(NotReady, match=f"flights: train of partition {WEEK} is not complete yet") as caught:
         progress.require(ledger, "flights", "train", WEEK)
+    assert (caught.value.stage, caught.value.partition) == ("train", WEEK)
     progress.complete(ledger, "flights", "train", WEEK, cause="a")
     progress.require(ledger, "flights", "train", WEEK)
 
@@ -51,6 +52,7 @@ def test_require_names_the_stage_and_partition_that_is_missing(ledger: Ledger) -
 def test_a_completion_whose_downstream_never_started_is_lost(ledger: Ledger) -> None:
     progress.complete(ledger, "flights", "etl", WEEK, cause="a")
     assert lost(ledger) == [("etl", WEEK)]
+    assert progress.lost(ledger, "flights", {"etl": ["features"]}, older_than=timedelta(0)) == [("etl", WEEK)]
     progress.start(ledger, "flights", "features", WEEK, cause="a")
     assert lost(ledger) == []
 

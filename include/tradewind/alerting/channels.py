@@ -1,0 +1,56 @@
+"""Where a new incident is told. The log is always told; more channels come with later versions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tradewind.alerting.incidents import Incident
+
+log = logging.getLogger("tradewind.incidents")
+
+_WHAT_TO_DO = {
+    "AuditFailed": "read the report; correct the delivery or the expectations and run the partition again",
+    "Conflict": "another run was first: look at its result, then run this partition again if it is still needed",
+    "InvalidPartitionKey": "start the run again with a valid partition key, over REST or the form in the UI",
+    "MalformedInput": "have the named file delivered again, then run the partition again",
+    "MissingInput": "have the named file delivered, then run the partition again",
+    "SpecError": "correct the YAML; `tradewind validate` shows every problem",
+    "TransformError": "correct the named SQL file, then run the partition again",
+    "NotReady": "find out why the earlier partition is not complete; resume with `--reprocess-behavior failed`",
+    "Unavailable": "bring the named service back, then run the partition again",
+}
+
+
+def to_log(incident: Incident) -> None:
+    """Write one line at ERROR: what happened, where the evidence is, what to do."""
+    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in _texts(incident).items()}
+    log.error(
+        "INCIDENT pipeline=%s stage=%s task=%s partition=%s error=%s owner=%s what=%s evidence=%s do=%s",
+        incident.pipeline,
+        incident.stage,
+        incident.task or "-",
+        ",".join(incident.partitions) or "-",
+        incident.error_type,
+        incident.owner or "-",
+        quoted["what"],
+        quoted["evidence"],
+        quoted["do"],
+    )
+
+
+def what_to_do(incident: Incident) -> str:
+    """The next step of whoever is on call."""
+    again = " ".join(
+        f"`airflow dags clear {incident.pipeline}__{incident.stage} --partition-key {key} -y`"
+        for key in incident.partitions
+    )
+    step = _WHAT_TO_DO.get(incident.error_type, "read the task's log, remove the cause, then run the partition again")
+    runbook = f" (runbook: {incident.runbook})" if incident.runbook else ""
+    return f"{step}{f': {again}' if again else ''}{runbook}"
+
+
+def _texts(incident: Incident) -> dict[str, str]:
+    return {"what": incident.message, "evidence": incident.link or "-", "do": what_to_do(incident)}
