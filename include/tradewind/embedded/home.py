@@ -1,0 +1,148 @@
+"""The folder of the embedded Airflow: where everything of it is, and the secrets that are made for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tradewind.core.runtime import Runtime
+from tradewind.errors import UsageError
+
+USER = "admin"
+PORTS = {"airflow": 8080, "mlflow": 5000}
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One embedded Airflow and all that belongs to it.
+
+    :param root: the folder, usually ``.tradewind/`` in the project root; everything is written below it
+    :param project: the project root, with ``dags/`` and ``include/``
+    """
+
+    root: Path
+    project: Path
+
+    @classmethod
+    def of(cls, project: Path) -> Home:
+        """The home of the project in ``project``: ``.tradewind/`` in it, or where ``TRADEWIND_HOME`` points.
+
+        :raises UsageError: ``project`` is no project root
+        """
+        project = project.resolve()
+        if not (project / "dags").is_dir():
+            raise UsageError(f"{project} has no dags/ folder; run this in the root of a Tradewind project")
+        moved = os.environ.get("TRADEWIND_HOME")
+        return cls(root=Path(moved).resolve() if moved else project / ".tradewind", project=project)
+
+    @property
+    def airflow(self) -> Path:
+        """``AIRFLOW_HOME``."""
+        return self.root / "airflow"
+
+    @property
+    def landing(self) -> Path:
+        """The landing zone."""
+        return self.root / "landing"
+
+    @property
+    def logs(self) -> Path:
+        """Output of the processes, one file each."""
+        return self.root / "logs"
+
+    @property
+    def state(self) -> Path:
+        """What runs now, as JSON; written by the process that starts the others."""
+        return self.root / "processes.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked while an Airflow runs in this home."""
+        return self.root / "lock"
+
+    def lay_out(self) -> None:
+        """Create the folders and the secrets that are not there yet."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for name in ("airflow/plugins", "mlflow/artifacts", "lake", "landing", "feast", "reports", "logs", "cache"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        if not self._secrets.exists():
+            _write_private(self._secrets, _new_secrets())
+        _write_private(self.passwords, {USER: self.secrets()["password"]})
+
+    @property
+    def passwords(self) -> Path:
+        """File with the passwords of Airflow's simple auth manager."""
+        return self.airflow / "passwords.json"
+
+    @property
+    def _secrets(self) -> Path:
+        return self.airflow / "secrets.json"
+
+    def secrets(self) -> dict[str, str]:
+        """The password of ``admin`` and the keys that Airflow's processes share."""
+        found: dict[str, str] = json.loads(self._secrets.read_text(encoding="utf-8"))
+        return found
+
+    def places(self) -> dict[str, Any]:
+        """The extra of the ``tradewind_default`` connection."""
+        return {
+            "project": str(self.project),
+            "lake": str(self.root / "lake"),
+            "landing": str(self.landing),
+            "ledger": f"sqlite:///{self.root / 'ledger.db'}",
+            "feast_registry": f"sqlite:///{self.root / 'feast' / 'registry.db'}",
+            "feast_online": {"type": "sqlite", "path": str(self.root / "feast" / "online.db")},
+            "reports": str(self.root / "reports"),
+        }
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry URI. A file, so that no server needs to run."""
+        return f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    def runtime(self) -> Runtime:
+        """The runtime of work that no Airflow task does."""
+        places = self.places()
+        project, reports = Path(places.pop("project")), Path(places.pop("reports"))
+        return Runtime(project=project, reports=reports, mlflow=self.tracking_uri, **places)
+
+
+def free_ports(wanted: Mapping[str, int] = PORTS) -> dict[str, int]:
+    """For each name the port that is wanted, or the next free one above it."""
+    found: dict[str, int] = {}
+    for name, port in wanted.items():
+        while port in found.values() or not _is_free(port):
+            port += 1
+        found[name] = port
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _new_secrets() -> dict[str, str]:
+    return {
+        "password": secrets.token_urlsafe(9),
+        "jwt": secrets.token_urlsafe(32),
+        "api": secrets.token_urlsafe(32),
+        "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+
+
+def _write_private(path: Path, content: Mapping[str, str]) -> None:
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content), encoding="utf-8")

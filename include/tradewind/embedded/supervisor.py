@@ -1,0 +1,204 @@
+"""The process that starts Airflow's others, watches them and stops them: the leader of their session."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from tradewind.embedded import processes
+from tradewind.embedded.home import PORTS, Home, free_ports
+from tradewind.embedded.settings import environment
+from tradewind.embedded.warm import WAIT_FOR, wait_for
+
+PATIENCE = 8.0
+START_TIMEOUT = 300.0
+
+
+class Stopped(Exception):
+    """Somebody asked to stop."""
+
+
+class Supervisor:
+    """Starts the processes of one home in this session.
+
+    :param home: the home; its folders exist
+    :param mlflow: show MLflow's pages too
+    :param attached: stop when standard input is closed, that is, when whoever started this is gone
+    """
+
+    def __init__(self, home: Home, *, mlflow: bool, attached: bool) -> None:
+        self.home = home
+        self.mlflow = mlflow
+        self.attached = attached
+        self.ports = free_ports()
+        self.environment = environment(home, port=self.ports["airflow"], mlflow_port=self.ports["mlflow"])
+        self.health = f"http://127.0.0.1:{self.ports['airflow']}/api/v2/monitor/health"
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self) -> int:
+        """Start everything, watch it until it must stop, stop it; the exit code says whether that was asked for."""
+        reason = None
+        try:
+            self._start()
+            self._report("ready")
+            while True:
+                self._look(0.5)
+        except Stopped:
+            return 0
+        except (RuntimeError, TimeoutError) as exc:
+            reason = str(exc)
+            return 1
+        finally:
+            processes.stop_session(os.getsid(0), home=self.home.root, patience=PATIENCE)
+            self._report("failed" if reason else "stopped", reason=reason)
+
+    def _start(self) -> None:
+        """Start in the order of need; the heavy imports of the scheduler run while the database is made ready."""
+        self._report("starting")
+        self._launch("scheduler", "-m", "tradewind.embedded.warm", "scheduler", "--skip-serve-logs", wait=self.health)
+        self._launch("migrate", "-m", "airflow", "db", "migrate")
+        while (code := self.running["migrate"].poll()) is None:
+            self._look(0.1)
+        self._ended("migrate", code)
+        self._launch("api-server", "-m", "airflow", "api-server")
+        self._launch("dag-processor", "-m", "airflow", "dag-processor")
+        end = time.monotonic() + START_TIMEOUT
+        while not _answers(self.health):
+            self._look(0.2)
+            if time.monotonic() > end:
+                raise TimeoutError(f"the API server did not answer within {START_TIMEOUT:.0f} s\n{self._tail('api-server')}")
+        self._launch("triggerer", "-m", "airflow", "triggerer", "--skip-serve-logs")
+        if self.mlflow:
+            store = ["--backend-store-uri", self.home.tracking_uri]
+            where = ["--host", "127.0.0.1", "--port", str(self.ports["mlflow"])]
+            self._launch("mlflow", "-m", "mlflow", "server", *store, *where)
+
+    def _launch(self, name: str, *arguments: str, wait: str | None = None) -> None:
+        extra = {WAIT_FOR: wait} if wait else {}
+        with (self.home.logs / f"{name}.log").open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                env={**self.environment, **extra},
+                cwd=self.home.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _look(self, seconds: float) -> None:
+        """Wait a moment; then see whether to stop, or whether a process has ended.
+
+        :raises Stopped: whoever started this is gone
+        :raises RuntimeError: a process has ended
+        """
+        if self.attached:
+            readable, _, _ = select.select([sys.stdin], [], [], seconds)
+            if readable and not sys.stdin.buffer.raw.read(1):  # type: ignore[attr-defined]  # a buffered reader has it
+                raise Stopped
+        else:
+            time.sleep(seconds)
+        for name, process in list(self.running.items()):
+            if name != "migrate" and (code := process.poll()) is not None:
+                self._ended(name, code or 1)
+
+    def _ended(self, name: str, code: int) -> None:
+        del self.running[name]
+        if code:
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else "ended"
+            log = self.home.logs / f"{name}.log"
+            raise RuntimeError(f"{name} {how}; the end of {log}:\n{self._tail(name)}")
+
+    def _tail(self, name: str) -> str:
+        return processes.tail(self.home.logs / f"{name}.log")
+
+    def _report(self, phase: str, *, reason: str | None = None) -> None:
+        base = "http://127.0.0.1"
+        write_state(
+            self.home,
+            {
+                "phase": phase,
+                "reason": reason,
+                "session": os.getsid(0),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                "airflow": f"{base}:{self.ports['airflow']}",
+                "mlflow": f"{base}:{self.ports['mlflow']}" if self.mlflow else None,
+                "moved": {name: port for name, port in self.ports.items() if port != PORTS[name]},
+                "processes": {name: process.pid for name, process in self.running.items()},
+            },
+        )
+
+
+def write_state(home: Home, state: dict[str, Any]) -> None:
+    """Replace the file that says what runs, so that a reader sees the old or the new one."""
+    part = home.state.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(state, indent=2), encoding="utf-8")
+    part.replace(home.state)
+
+
+def read_state(home: Home) -> dict[str, Any]:
+    """What was written last; empty if nothing ran yet."""
+    try:
+        found: dict[str, Any] = json.loads(home.state.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def take_lock(home: Home) -> TextIO | None:
+    """Lock the home for as long as the file stays open; None if somebody else has it."""
+    lock = home.lock.open("a", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _answers(url: str) -> bool:
+    try:
+        wait_for(url, timeout=0)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _stop(number: int, frame: object) -> None:
+    for later in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(later, signal.SIG_IGN)
+    raise Stopped
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one home; exit code 3 if it is running already."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root", type=Path)
+    parser.add_argument("project", type=Path)
+    parser.add_argument("--mlflow", action="store_true")
+    parser.add_argument("--attached", action="store_true")
+    options = parser.parse_args(arguments)
+    home = Home(root=options.root, project=options.project)
+    lock = take_lock(home)
+    if lock is None:
+        return 3
+    with lock:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _stop)
+        if left := read_state(home).get("session"):
+            processes.stop_session(left, home=home.root, patience=PATIENCE)
+        return Supervisor(home, mlflow=options.mlflow, attached=options.attached).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
