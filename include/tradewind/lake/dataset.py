@@ -59,17 +59,30 @@ class Dataset:
             return None
         return Snapshot(DeltaTable(self.uri, version=version, storage_options=options), name=self.name)
 
-    def stage(self, key: str, reader: pa.RecordBatchReader, *, run_columns: Sequence[str] = ()) -> Staged:
+    def base(self, key: str) -> frozenset[str]:
+        """The partition's published files: what it is, for :meth:`stage` to compare with later."""
+        snapshot = self.snapshot()
+        found = snapshot.partitions.get(key) if snapshot else None
+        return found.files if found else frozenset()
+
+    def stage(
+        self,
+        key: str,
+        reader: pa.RecordBatchReader,
+        *,
+        run_columns: Sequence[str] = (),
+        base: frozenset[str] | None = None,
+    ) -> Staged:
         """Write rows where nobody sees them, and hash them; memory does not grow with the rows.
 
         :param key: partition key
         :param reader: the rows, without the column `partition`
         :param run_columns: columns that differ between two runs over the same input; not part of the digest
+        :param base: the partition's :meth:`base` before its inputs were looked up; None: as it is now. Publishing is
+            refused if it has changed since
         :raises UsageError: a column that a Delta table cannot hold, or a timestamp without a zone
         """
-        snapshot = self.snapshot()
-        found = snapshot.partitions.get(key) if snapshot else None
-        base = found.files if found else frozenset()
+        base = self.base(key) if base is None else base
         return staging.write(reader, table=self.uri, name=self.name, key=key, base=base, run_columns=run_columns)
 
     def publish(self, staged: Staged, *, cause: Cause, run_id: str) -> Published:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tradewind.errors import UsageError
@@ -32,6 +35,16 @@ def new_folder(table: str, token: str) -> Path:
             remove(folder)
     (staging / token).mkdir()
     return staging / token
+
+
+@contextmanager
+def scratch(table: str) -> Iterator[Path]:
+    """A private folder for whatever does not fit in memory; it is gone afterwards."""
+    folder = new_folder(table, f"scratch-{uuid.uuid4().hex[:12]}")
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def move(files: list[tuple[Path, Path]]) -> None:

@@ -1,0 +1,43 @@
+"""What came out of one check, and of all checks of one partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Outcome = Literal["passed", "failed", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check.
+
+    :param name: the expectation's type, or the name of a check that is always made
+    :param text: what was expected, in words
+    :param outcome: ``error``: it could not be evaluated, so nothing is known; that is not ``failed``
+    :param observed: what was found, or why it could not be evaluated
+    """
+
+    name: str
+    text: str
+    outcome: Outcome
+    observed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """All checks of one staged partition.
+
+    :param success: every check passed
+    :param report: the report as one HTML file
+    """
+
+    success: bool
+    results: tuple[CheckResult, ...]
+    report: Path
+
+    @property
+    def problems(self) -> tuple[CheckResult, ...]:
+        """The checks that did not pass."""
+        return tuple(result for result in self.results if result.outcome != "passed")

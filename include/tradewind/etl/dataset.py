@@ -1,0 +1,171 @@
+"""One partition of one dataset: stage, audit, publish."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from tradewind.checks.audit import audit
+from tradewind.checks.result import Audit
+from tradewind.core.runtime import Runtime
+from tradewind.errors import AuditFailed, MissingInput, SpecError, TransformError, UsageError
+from tradewind.etl.inputs import Inputs, gather
+from tradewind.lake import storage
+from tradewind.lake.cause import Cause
+from tradewind.lake.dataset import Dataset, Lake
+from tradewind.lake.publish import Published
+from tradewind.lake.staging import Staged
+from tradewind.spec.digest import config_hash
+from tradewind.spec.models import Pipeline
+from tradewind.transform.sql import select
+
+log = logging.getLogger(__name__)
+
+CODE = "etl-1"
+"""Version of what this stage does with its inputs; another one makes every partition stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetResult:
+    """A published partition.
+
+    :param report: report of its audit; None if the partition was there already and its report is not
+    """
+
+    published: Published
+    report: Path | None
+
+
+def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> DatasetResult:
+    """Stage, audit and publish one partition; nothing is done if its inputs, configuration and code are what they were.
+
+    :param name: of the dataset in the YAML
+    :raises InputError: something that it reads is missing or malformed
+    :raises NotReady: an earlier partition that it looks back to is not published yet
+    :raises TransformError: its SQL failed
+    :raises AuditFailed: rows failed their checks; they are in quarantine
+    :raises Conflict: another run published the partition meanwhile
+    """
+    spec.partitioning.check(partition)
+    if name not in spec.datasets:
+        raise UsageError(f"{spec.pipeline}: there is no dataset {name}; there are {', '.join(spec.datasets)}")
+    dataset = _lake(runtime).dataset(spec.pipeline, name)
+    base = dataset.base(partition)  # before the inputs: who sees older inputs than the publisher must lose
+    inputs = gather(spec, name, partition, runtime)
+    cause = Cause(inputs.digests, _config(spec, name, runtime), CODE)
+    report = report_path(spec, name, partition, runtime)
+    if (published := _unchanged(dataset, partition, cause)) is not None:
+        log.info("%s %s %s: unchanged, digest %s", spec.pipeline, name, partition, published.digest)
+        return DatasetResult(published, report if report.exists() else None)
+    staged = _stage(spec, dataset, partition, inputs, runtime, base=base)
+    try:
+        audited = _audit(spec, staged, report, runtime)
+        if not audited.success:
+            _quarantine(spec, dataset, staged, audited)
+        published = dataset.publish(staged, cause=cause, run_id=runtime.run_id)
+    finally:
+        dataset.discard(staged)
+    log.info(
+        "%s %s %s publish: version %s, digest %s", spec.pipeline, name, partition, published.version, published.digest
+    )
+    return DatasetResult(published, report)
+
+
+def report_path(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> Path:
+    """Where the report of a partition's newest audit is."""
+    return runtime.reports / spec.pipeline / name / f"{partition}.html"
+
+
+def dataset_versions(spec: Pipeline, runtime: Runtime, names: Iterable[str]) -> dict[str, int]:
+    """Newest table version of each dataset.
+
+    :raises MissingInput: a dataset was never published
+    """
+    versions = {}
+    for name in names:
+        snapshot = _lake(runtime).dataset(spec.pipeline, name).snapshot()
+        if snapshot is None:
+            raise MissingInput(f"{spec.pipeline}: nothing of dataset {name} is published yet; run {spec.pipeline}__etl")
+        versions[name] = snapshot.version
+    return versions
+
+
+def _lake(runtime: Runtime) -> Lake:
+    return Lake(runtime.lake, storage_options=runtime.storage_options)
+
+
+def _config(spec: Pipeline, name: str, runtime: Runtime) -> str:
+    """Hash of the dataset's part of the YAML and the files that it names, and of how the pipeline slices time."""
+    part = spec.datasets[name]
+    texts = [_text(runtime.project / path) for path in (part.sql, part.expectations) if path]
+    return config_hash(part, spec.partition, spec.timezone, *texts)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SpecError(f"{path}: the pipeline names this file, but it cannot be read: {exc}") from exc
+
+
+def _unchanged(dataset: Dataset, partition: str, cause: Cause) -> Published | None:
+    snapshot = dataset.snapshot()
+    found = snapshot.partitions.get(partition) if snapshot else None
+    if snapshot is None or found is None or found.cause != cause.hash:
+        return None
+    return Published(dataset.name, partition, snapshot.version, found.digest, found.rows, changed=False)
+
+
+def _stage(
+    spec: Pipeline, dataset: Dataset, partition: str, inputs: Inputs, runtime: Runtime, *, base: frozenset[str]
+) -> Staged:
+    sql = runtime.project / spec.datasets[dataset.name].sql
+    bounds = spec.partitioning.bounds(partition)
+    parameters = {"partition": partition, "partition_start": bounds.start, "partition_end": bounds.end}
+    try:
+        with (
+            storage.scratch(dataset.uri) as spill,
+            select(sql, inputs.views(), parameters=parameters, spill=spill) as rows,
+        ):
+            staged = dataset.stage(partition, rows, base=base)
+    except UsageError as exc:
+        raise TransformError(f"{sql}: {exc}") from exc
+    try:
+        inputs.confirm()
+    except BaseException:
+        dataset.discard(staged)
+        raise
+    log.info("%s %s %s stage: %s rows, digest %s", spec.pipeline, dataset.name, partition, staged.rows, staged.digest)
+    return staged
+
+
+def _audit(spec: Pipeline, staged: Staged, report: Path, runtime: Runtime) -> Audit:
+    part = spec.datasets[staged.dataset]
+    suite = runtime.project / part.expectations if part.expectations else None
+    title = f"{spec.pipeline} · {staged.dataset} · {staged.key}"
+    audited = audit(staged, suite=suite, keys=part.keys, title=title, report=report)
+    bad = len(audited.problems)
+    log.info("%s %s %s audit: %s of %s checks passed, report %s", spec.pipeline, staged.dataset, staged.key,
+             len(audited.results) - bad, len(audited.results), report)  # fmt: skip
+    return audited
+
+
+def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit) -> NoReturn:
+    """Put the rows aside with the reasons and the report, and say so.
+
+    :raises AuditFailed: always
+    """
+    reasons = [f"{check.outcome}: {check.name}: {check.text} Found: {check.observed}" for check in audited.problems]
+    place = dataset.quarantine(staged, reasons=reasons)
+    shutil.copyfile(audited.report, Path(place) / "report.html")
+    what = f"{spec.pipeline}: dataset {dataset.name}, partition {staged.key}"
+    told = "; ".join(
+        f"{check.text} {'could not be evaluated' if check.outcome == 'error' else 'failed'}: {check.observed}"
+        for check in audited.problems
+    )
+    log.error("%s quarantine: %s", what, place)
+    raise AuditFailed(f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}")

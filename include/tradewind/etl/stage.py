@@ -1,0 +1,46 @@
+"""The end of the stage: every dataset of a partition is published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+
+from tradewind.core.runtime import Runtime
+from tradewind.errors import NotReady
+from tradewind.lake.dataset import Lake
+from tradewind.ledger import progress
+from tradewind.ledger.journal import Ledger
+from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
+    """Record in the ledger that every dataset has the partition.
+
+    :returns: the stage's cause: a hash of the datasets' digests
+    :raises NotReady: a dataset does not have the partition
+    """
+    spec.partitioning.check(partition)
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    evidence, missing = {}, []
+    for name in spec.datasets:
+        snapshot = lake.dataset(spec.pipeline, name).snapshot()
+        found = snapshot.partitions.get(partition) if snapshot else None
+        if snapshot is None or found is None:
+            missing.append(name)
+        else:
+            evidence[name] = {"digest": found.digest, "version": snapshot.version, "rows": found.rows}
+    if missing:
+        raise NotReady(
+            f"{spec.pipeline}: partition {partition} is not published in {', '.join(missing)}; build it first"
+        )
+    digests = {name: found["digest"] for name, found in evidence.items()}
+    cause = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32]
+    ledger = Ledger(runtime.ledger)
+    new = progress.complete(
+        ledger, spec.pipeline, "etl", partition, cause=cause, evidence=evidence, run_id=runtime.run_id
+    )
+    log.info("%s etl %s: complete, cause %s%s", spec.pipeline, partition, cause, "" if new else ", as before")
+    return cause
