@@ -26,7 +26,9 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {"host": "http://mlflow", "port": "5000"},
                 },
                 "conn-fields": {
-                    "tracking_uri": _text("Tracking URI", "In place of host and port, for example sqlite:///mlflow.db."),
+                    "tracking_uri": _text(
+                        "Tracking URI", "In place of host and port, for example sqlite:///mlflow.db."
+                    ),
                     "ui_url": _text("Address of MLflow's pages", "What the links of tasks open."),
                 },
             },

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tradewind.core.gates import describe
+
 if TYPE_CHECKING:
-    from tradewind.spec.models import Gate, Pipeline
+    from tradewind.spec.models import Pipeline
 
 _STAGES = {
     "etl": "Loads, checks and publishes every dataset of the partition.",
@@ -33,20 +35,13 @@ def doc_md(spec: Pipeline, stage: str) -> str:
     if stage in ("train", "rollback") and spec.train:
         window = f"{spec.train.window} partitions, the last {spec.train.test} judge"
         lines += [f"- **Window:** {window}", f"- **Promotion:** {spec.promotion.mode}", "- **Gates:**"]
-        lines += [f"    - {gate_text(gate)}" for gate in spec.gates]
-    lines += ["", f"**When it fails:** {spec.runbook or 'open the failed task: its log names the object and what to do.'}"]
-    lines += ["", "A run needs a partition key: start it with the form above or through the API; `airflow dags trigger` cannot."]
+        lines += [f"    - {describe(gate)}" for gate in spec.gates]
+    lines += [
+        "",
+        f"**When it fails:** {spec.runbook or 'open the failed task: its log names the object and what to do.'}",
+    ]
+    lines += [
+        "",
+        "A run needs a partition key: start it with the form above or through the API; `airflow dags trigger` cannot.",
+    ]
     return "\n".join(lines)
-
-
-def gate_text(gate: Gate) -> str:
-    """One gate in words."""
-    where = f" for every {gate.slice}" if gate.slice else ""
-    if gate.versus:
-        return (
-            f"{gate.metric} against the {gate.versus}: lower bound of the {gate.confidence:.0%} interval "
-            f"at least {gate.lower_bound}, by {gate.by}"
-        )
-    if gate.at_least is not None:
-        return f"{gate.metric}{where} at least {gate.at_least}"
-    return f"{gate.metric}{where} at most {gate.at_most}"

@@ -53,8 +53,12 @@ def params(spec: Pipeline, stage: str) -> dict[str, Param]:
     """The form of a run by hand."""
     if stage == "rollback":
         return {
-            "to_version": Param(type="string", title="Version", description="The model version that is to serve again."),
-            "reason": Param(type="string", minLength=3, title="Reason", description="Goes to the ledger with your name."),
+            "to_version": Param(
+                type="string", title="Version", description="The model version that is to serve again."
+            ),
+            "reason": Param(
+                type="string", minLength=3, title="Reason", description="Goes to the ledger with your name."
+            ),
         }
     if stage == "train":
         title = "Train by hand because"

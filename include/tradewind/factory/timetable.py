@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.exceptions import InvalidPartitionKeyError
@@ -13,7 +14,6 @@ from tradewind.core.partitions import Partitioning
 from tradewind.errors import InvalidPartitionKey
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Iterable
 
     from pendulum import DateTime
@@ -64,8 +64,8 @@ class PartitionTimetable(CronPartitionTimetable):
         slicing = self._partitioning
         first = self.localize_partition_datetime(earliest)
         last = self.localize_partition_datetime(latest)
-        if (last.hour, last.minute, last.second) == (0, 0, 0):
-            last = last.add(days=1).subtract(microseconds=1)
+        if latest.time() == datetime.time():
+            last = self.localize_partition_datetime(latest + datetime.timedelta(days=1)).subtract(microseconds=1)
         key = max(slicing.key_at(first), slicing.start)
         while (start := slicing.bounds(key).start) <= last and (slicing.end is None or key < slicing.end):
             if start >= first:

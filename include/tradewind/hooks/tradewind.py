@@ -31,9 +31,7 @@ class TradewindHook(BaseHook):
     conn_type = "tradewind"
     hook_name = "Tradewind"
 
-    def __init__(
-        self, tradewind_conn_id: str = default_conn_name, *, mlflow_conn_id: str = "mlflow_default"
-    ) -> None:
+    def __init__(self, tradewind_conn_id: str = default_conn_name, *, mlflow_conn_id: str = "mlflow_default") -> None:
         super().__init__()
         self.tradewind_conn_id = tradewind_conn_id
         self.mlflow_conn_id = mlflow_conn_id

@@ -33,7 +33,12 @@ class BuildDatasetOperator(StageOperator):
         finally:
             self.link_report(report if report.exists() else None, runtime)
         published = result.published
-        return {"dataset": self.dataset, "version": published.version, "digest": published.digest, "rows": published.rows}
+        return {
+            "dataset": self.dataset,
+            "version": published.version,
+            "digest": published.digest,
+            "rows": published.rows,
+        }
 
 
 class CompleteEtlOperator(StageOperator):

@@ -30,7 +30,13 @@ class TrainStageOperator(StageOperator, SkipMixin):
 
         ledger = Ledger(runtime.ledger)
         progress.complete(
-            ledger, spec.pipeline, "train", partition, cause=outcome, evidence={"outcome": outcome}, run_id=runtime.run_id
+            ledger,
+            spec.pipeline,
+            "train",
+            partition,
+            cause=outcome,
+            evidence={"outcome": outcome},
+            run_id=runtime.run_id,
         )
         self.close_incidents(spec, partition, runtime)
 

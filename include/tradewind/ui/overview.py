@@ -26,7 +26,9 @@ def overview_page(ledger_url: str) -> str:
     ledger = Ledger(ledger_url)
     names = ledger.pipelines()
     body = "".join(_pipeline(ledger, name) for name in names)
-    empty = "" if names else "<p>Nothing has run yet. Start <code>&lt;pipeline&gt;__etl</code> with a partition key.</p>"
+    empty = (
+        "" if names else "<p>Nothing has run yet. Start <code>&lt;pipeline&gt;__etl</code> with a partition key.</p>"
+    )
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Tradewind</title>"
         f"<meta name=viewport content='width=device-width,initial-scale=1'><style>{_STYLE}</style>"

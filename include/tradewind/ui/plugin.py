@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow.plugins_manager import AirflowPlugin
 
 from tradewind.factory.timetable import PartitionTimetable
-from tradewind.ui.app import app
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+
+class Pages:
+    """The pages, built on the first request: every process of Airflow imports its plugins, only one serves pages."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on to the application."""
+        from tradewind.ui.app import app
+
+        await app(scope, receive, send)
 
 
 class TradewindPlugin(AirflowPlugin):
     """Registers what Airflow itself must know."""
 
     name = "tradewind"
-    timetables = [PartitionTimetable]  # noqa: RUF012 - Airflow reads class attributes
-    fastapi_apps = [{"app": app, "url_prefix": "/tradewind", "name": "tradewind"}]  # noqa: RUF012 - as above
-    external_views = [  # noqa: RUF012 - as above
-        {"name": "Tradewind", "href": "/tradewind/", "destination": "nav", "url_route": "tradewind", "category": "browse"}
+    timetables = [PartitionTimetable]
+    fastapi_apps = [{"app": Pages(), "url_prefix": "/tradewind", "name": "tradewind"}]
+    external_views = [
+        {
+            "name": "Tradewind",
+            "href": "/tradewind/",
+            "destination": "nav",
+            "url_route": "tradewind",
+            "category": "browse",
+        }
     ]
