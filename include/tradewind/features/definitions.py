@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from feast import FeatureService, FeatureView
 
     from tradewind.core.runtime import Runtime
@@ -127,12 +125,11 @@ def _projected(service: FeatureService) -> list[tuple[str, str]]:
 def _run(path: Path, pipeline: str) -> ModuleType:
     if not path.is_file():
         raise SpecError(f"pipeline {pipeline}: there is no file {path}, which `features.definitions` names")
-    module_spec = importlib.util.spec_from_file_location(f"_tradewind_features_{pipeline}", path)
-    if module_spec is None or module_spec.loader is None:
-        raise SpecError(f"pipeline {pipeline}: {path} is not a Python file; `features.definitions` must name one")
-    module = importlib.util.module_from_spec(module_spec)
+    module = ModuleType(f"_tradewind_features_{pipeline}")
+    module.__file__ = str(path)
     try:
-        module_spec.loader.exec_module(module)
+        # not by import: its cached bytecode is stale when a file of the same size is deployed within the second
+        exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
     except Exception as exc:
         raise SpecError(
             f"{path}: the feature definitions do not run: {type(exc).__name__}: {exc}{_line(exc, path)}"

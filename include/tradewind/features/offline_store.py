@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 # Feast imports this file by the class's name; the classes must inherit from Feast's.
@@ -83,7 +82,7 @@ class LakeOfflineStore(DuckDBOfflineStore):
             created_timestamp_column=created_timestamp_column,
             start_date=start_date,
             end_date=end_date,
-            data_source_reader=_reader(config, start_date, end_date),
+            data_source_reader=_reader(config, (start_date, end_date)),
             data_source_writer=_refuse,
         )
 
@@ -108,7 +107,7 @@ class LakeOfflineStore(DuckDBOfflineStore):
             created_timestamp_column=created_timestamp_column,
             start_date=start_date,
             end_date=end_date,
-            data_source_reader=_reader(config, start_date, end_date),
+            data_source_reader=_reader(config, (start_date, end_date)),
             data_source_writer=_refuse,
         )
 
@@ -135,7 +134,7 @@ class LakeOfflineStore(DuckDBOfflineStore):
             project=project,
             full_feature_names=full_feature_names,
             filter_by_created_timestamp=filter_by_created_timestamp,
-            data_source_reader=_reader(config, *_reach(feature_views, entity_df)),
+            data_source_reader=_reader(config, _reach(feature_views, entity_df)),
             data_source_writer=_refuse,
         )
 
@@ -197,29 +196,38 @@ def _reached(
     return [key for key in keys if (first is None or key >= first) and (last is None or key <= last)]
 
 
-def _reach(views: Sequence[FeatureView], entities: pd.DataFrame) -> tuple[datetime | None, datetime | None]:
-    """Time from which, and up to which, feature rows can be joined to ``entities``."""
+Reach = tuple[datetime | None, datetime | None]
+"""Time from which, and up to which, rows are needed; None for no limit."""
+
+
+def _reach(views: Sequence[FeatureView], entities: pd.DataFrame) -> dict[str, Reach]:
+    """By source: the time of the feature rows that can be joined to ``entities``."""
     from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 
     times = entities[infer_event_timestamp_from_entity_df(dict(entities.dtypes))]
-    if times.empty:
-        return None, None
-    # Feast: no ttl, or one of zero, means for ever
-    ttl = None if any(not view.ttl for view in views) else max(view.ttl for view in views if view.ttl)
-    last = times.max().to_pydatetime()
-    return (times.min().to_pydatetime() - ttl if ttl else None), last
+    first, last = times.min().to_pydatetime(), times.max().to_pydatetime()
+    reach: dict[str, Reach] = {}
+    for view in views:
+        # Feast: no ttl, or one of zero, means for ever
+        since = first - view.ttl if view.ttl else None
+        name = str(view.batch_source.name)  # type: ignore[union-attr]  # checked to be a LakeSource
+        earlier = reach.get(name, (since, last))[0]
+        reach[name] = (min(since, earlier) if since and earlier else None, last)
+    return reach
 
 
-def _reader(config: RepoConfig, since: datetime | None, until: datetime | None) -> Callable[[DataSource, str], Any]:
-    from feast.utils import make_tzaware
+def _reader(config: RepoConfig, reach: Mapping[str, Reach] | Reach) -> Callable[[DataSource, str], Any]:
+    """What Feast calls to read a source: a lazy table of the partitions within ``reach``."""
 
-    return partial(_read, config, since and make_tzaware(since), until and make_tzaware(until))
+    def read(source: DataSource, _repo: str) -> Any:
+        import ibis
+        from feast.utils import make_tzaware
 
+        since, until = reach[str(source.name)] if isinstance(reach, Mapping) else reach
+        rows = pinned(config, source, since=since and make_tzaware(since), until=until and make_tzaware(until))
+        return ibis.memtable(rows)
 
-def _read(config: RepoConfig, since: datetime | None, until: datetime | None, source: DataSource, _repo: str) -> Any:
-    import ibis
-
-    return ibis.memtable(pinned(config, source, since=since, until=until))
+    return read
 
 
 def _refuse(*_: object) -> None:

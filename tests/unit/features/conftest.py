@@ -1,0 +1,151 @@
+"""A pipeline of the example's shape: three feature views over three weekly datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tradewind.core.runtime import Runtime
+from tradewind.spec.models import Pipeline
+
+DEFINITIONS = """
+from datetime import timedelta
+
+from feast import Entity, FeatureService, FeatureView, Field, ValueType
+from feast.types import Float64, Int64, String
+
+from tradewind.features.source import LakeSource
+
+carrier = Entity(name="carrier", value_type=ValueType.STRING)
+origin = Entity(name="origin", value_type=ValueType.STRING)
+dest = Entity(name="dest", value_type=ValueType.STRING)
+
+carrier_week = FeatureView(
+    name="carrier_week",
+    entities=[carrier],
+    ttl=timedelta(days=14),
+    schema=[
+        Field(name="carrier", dtype=String),
+        Field(name="carrier_late", dtype=Float64),
+        Field(name="carrier_flights", dtype=Int64),
+    ],
+    source=LakeSource("carrier_week", timestamp_field="known_at"),
+)
+route_week = FeatureView(
+    name="route_week",
+    entities=[origin, dest],
+    ttl=timedelta(days=14),
+    schema=[
+        Field(name="origin", dtype=String),
+        Field(name="dest", dtype=String),
+        Field(name="route_late", dtype=Float64),
+    ],
+    source=LakeSource("route_week", timestamp_field="known_at"),
+)
+origin_week = FeatureView(
+    name="origin_week",
+    entities=[origin],
+    schema=[Field(name="origin", dtype=String), Field(name="origin_late", dtype=Float64)],
+    source=LakeSource("origin_week", timestamp_field="known_at"),
+)
+flight_delay_v1 = FeatureService(name="flight_delay_v1", features=[carrier_week, route_week, origin_week])
+"""
+YAML: dict[str, Any] = {
+    "pipeline": "flights",
+    "owner": "ops@example.com",
+    "description": "test",
+    "partition": "week",
+    "timezone": "America/New_York",
+    "start": "2013-01-07",
+    "schedule": "0 6 * * 1",
+    "datasets": {
+        "flights": {"source": {"files": "{landing}/{day}.csv"}, "sql": "flights.sql"},
+        "carrier_week": {"inputs": {"flights": {}}, "sql": "carrier.sql"},
+        "route_week": {"inputs": {"flights": {}}, "sql": "route.sql"},
+        "origin_week": {"inputs": {"flights": {}}, "sql": "origin.sql"},
+    },
+    "features": {"definitions": "features.py"},
+    "train": {
+        "window": 4,
+        "test": 1,
+        "service": "flight_delay_v1",
+        "label": {"dataset": "flights", "column": "late"},
+        "model": "model.py:build",
+    },
+}
+WEEKS = ("2013-01-07", "2013-01-14", "2013-01-21", "2013-01-28")
+
+
+@pytest.fixture
+def spec() -> Pipeline:
+    return Pipeline.model_validate(YAML)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    (tmp_path / "features.py").write_text(DEFINITIONS)
+    return Runtime(
+        project=tmp_path,
+        lake=str(tmp_path / "lake"),
+        landing=str(tmp_path / "landing"),
+        ledger=f"sqlite:///{tmp_path / 'ledger.db'}",
+        mlflow="",
+        feast_registry=f"sqlite:///{tmp_path / 'feast' / 'registry.db'}",
+        feast_online={"type": "sqlite", "path": str(tmp_path / "feast" / "online.db")},
+        reports=tmp_path / "reports",
+    )
+
+
+Publish = Callable[..., int]
+
+
+@pytest.fixture
+def publish(runtime: Runtime, spec: Pipeline) -> Publish:
+    """Publish rows as one partition and return the version; ``known_at`` is the partition's end unless given."""
+    return lambda name, week, rows: publish_rows(runtime, spec, name, week, rows)
+
+
+def publish_rows(runtime: Runtime, spec: Pipeline, name: str, week: str, rows: list[Mapping[str, Any]]) -> int:
+    import pyarrow as pa
+
+    from tradewind.lake.cause import Cause
+    from tradewind.lake.dataset import Lake
+
+    end = spec.partitioning.bounds(week).end
+    table = pa.Table.from_pylist([{"known_at": end, **row} for row in rows])
+    at = table.schema.get_field_index("known_at")
+    table = table.set_column(at, "known_at", table["known_at"].cast(pa.timestamp("us", "UTC")))
+    dataset = Lake(runtime.lake).dataset(spec.pipeline, name)
+    staged = dataset.stage(week, table.to_reader())
+    return dataset.publish(staged, cause=Cause({"rows": staged.digest}, "test", "1"), run_id="test").version
+
+
+@pytest.fixture
+def etl(runtime: Runtime, spec: Pipeline, publish: Publish) -> Callable[[str, float], None]:
+    """Publish the three datasets of a week, with values that tell the week, and complete its etl."""
+    from tradewind.ledger import progress
+    from tradewind.ledger.journal import Ledger
+
+    def run(week: str, value: float) -> None:
+        publish(
+            "carrier_week",
+            week,
+            [{"carrier": c, "carrier_late": value + i, "carrier_flights": i} for i, c in enumerate(("AA", "UA"))],
+        )
+        publish(
+            "route_week",
+            week,
+            [{"origin": "JFK", "dest": d, "route_late": value + i} for i, d in enumerate(("LAX", "SFO"))],
+        )
+        publish("origin_week", week, [{"origin": "JFK", "origin_late": value}])
+        progress.complete(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause=f"etl {week} {value}")
+
+    return run
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tradewind.core.runtime import Runtime
+from tradewind.errors import NotReady
+from tradewind.features.apply import apply
+from tradewind.features.store import opened
+from tradewind.spec.models import Pipeline
+
+
+@pytest.fixture(autouse=True)
+def _published(etl) -> None:
+    etl("2013-01-07", 1.0)
+
+
+def edit(runtime: Runtime, old: str, new: str) -> None:
+    path = runtime.project / "features.py"
+    path.write_text(path.read_text().replace(old, new))
+
+
+def online_tables(runtime: Runtime) -> set[str]:
+    with sqlite3.connect(runtime.feast_online["path"]) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def test_the_same_definitions_are_applied_once(runtime: Runtime, spec: Pipeline) -> None:
+    assert [apply(spec, runtime), apply(spec, runtime)] == [True, False]
+
+
+def test_changed_definitions_are_applied(runtime: Runtime, spec: Pipeline) -> None:
+    apply(spec, runtime)
+    edit(runtime, "days=14", "days=7")
+    assert apply(spec, runtime)
+    with opened(runtime, spec, versions={}) as store:
+        assert {view.name: view.ttl.days for view in store.list_feature_views()} == {
+            "carrier_week": 7,
+            "route_week": 7,
+            "origin_week": 0,
+        }
+
+
+def test_what_is_no_longer_defined_is_deleted(runtime: Runtime, spec: Pipeline) -> None:
+    apply(spec, runtime)
+    text = (runtime.project / "features.py").read_text()
+    view = text[text.index("origin_week = FeatureView") : text.index("flight_delay_v1 =")]
+    edit(runtime, view, "")
+    edit(runtime, ", origin_week]", "]")
+    assert apply(spec, runtime)
+    with opened(runtime, spec, versions={}) as store:
+        assert {view.name for view in store.list_feature_views()} == {"carrier_week", "route_week"}
+        assert {source.name for source in store.list_data_sources()} == {"carrier_week", "route_week"}
+    assert online_tables(runtime) == {"flights_carrier_week", "flights_route_week"}
+
+
+def test_applies_at_the_same_time_apply_once(runtime: Runtime, spec: Pipeline) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(lambda _: apply(spec, runtime), range(4))) == [False, False, False, True]
+
+
+def test_an_apply_that_failed_is_done_again(runtime: Runtime, spec: Pipeline, monkeypatch) -> None:
+    import feast
+
+    def die(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feast.FeatureStore, "apply", die)
+        with pytest.raises(ConnectionError):
+            apply(spec, runtime)
+    assert apply(spec, runtime)
+
+
+def test_pipelines_share_a_registry_without_touching_each_other(runtime: Runtime, spec: Pipeline) -> None:
+    apply(spec, runtime)
+    other = spec.model_copy(update={"pipeline": "trains"})
+    with pytest.raises(NotReady, match="pipeline trains: nothing has been published to dataset carrier_week"):
+        apply(other, runtime)
+    assert not apply(spec, runtime)
+
+
+def test_nothing_is_written_to_the_home_folder(runtime: Runtime, spec: Pipeline, monkeypatch) -> None:
+    home = runtime.project / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    apply(spec, runtime)
+    assert not list(home.iterdir())

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tradewind.core.runtime import Runtime
+from tradewind.errors import MalformedInput, NotReady, SpecError, UsageError
+from tradewind.features.stage import Materialised, materialise
+from tradewind.features.store import opened
+from tradewind.features.versions import current
+from tradewind.ledger import progress
+from tradewind.ledger.journal import Ledger
+from tradewind.spec.models import Pipeline
+
+W1, W2, W3 = "2013-01-07", "2013-01-14", "2013-01-21"
+
+
+def online(runtime: Runtime, spec: Pipeline, *features: str, **key: str) -> list[Any]:
+    with opened(runtime, spec, versions={}) as store:
+        found = store.get_online_features(features=list(features), entity_rows=[key]).to_dict()
+    return [found[feature.split(":")[1]][0] for feature in features]
+
+
+def journal(runtime: Runtime) -> int:
+    ledger = Ledger(runtime.ledger)
+    return sum(len(ledger.find("flights", kind)) for kind in ("started", "materialised", "complete"))
+
+
+def test_online_values_are_those_of_the_partition(runtime: Runtime, spec: Pipeline, etl) -> None:
+    etl(W1, 10.0)
+    result = materialise(spec, W1, runtime)
+    assert online(runtime, spec, "carrier_week:carrier_late", "carrier_week:carrier_flights", carrier="UA") == [11.0, 1]
+    assert online(runtime, spec, "route_week:route_late", origin="JFK", dest="SFO") == [11.0]
+    assert result == Materialised({"carrier_week": 2, "origin_week": 1, "route_week": 2}, result.window, changed=True)
+    assert result.window.end == spec.partitioning.bounds(W1).end
+
+
+def test_the_stage_is_complete_afterwards(runtime: Runtime, spec: Pipeline, etl) -> None:
+    etl(W1, 10.0)
+    materialise(spec, W1, runtime)
+    ledger = Ledger(runtime.ledger)
+    (entry,) = ledger.find("flights", "complete", subject="features", partition=W1)
+    (written,) = ledger.find("flights", "materialised", subject="features", partition=W1)
+    assert entry.evidence["rows"] == written.evidence["rows"] == {"carrier_week": 2, "origin_week": 1, "route_week": 2}
+    assert written.evidence["versions"] == current(spec, runtime, ["carrier_week", "origin_week", "route_week"])
+    assert progress.lost(ledger, "flights", {"etl": ("features",)}, [W1], older_than=timedelta(0)) == []
+
+
+def test_nothing_is_done_twice(runtime: Runtime, spec: Pipeline, etl) -> None:
+    etl(W1, 10.0)
+    first = materialise(spec, W1, runtime)
+    entries = journal(runtime)
+    assert materialise(spec, W1, runtime) == replace(first, changed=False)
+    assert journal(runtime) == entries
+
+
+def test_a_kill_before_completion_is_made_good(runtime: Runtime, spec: Pipeline, etl, monkeypatch) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    etl(W1, 10.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "complete", die)
+        with pytest.raises(KeyboardInterrupt):
+            materialise(spec, W1, runtime)
+    assert not materialise(spec, W1, runtime).changed
+    assert progress.is_complete(Ledger(runtime.ledger), "flights", "features", W1)
+
+
+def test_corrected_data_is_written_again_and_back(runtime: Runtime, spec: Pipeline, etl) -> None:
+    for value in (10.0, 20.0, 10.0):
+        etl(W1, value)
+        assert materialise(spec, W1, runtime).changed
+        assert online(runtime, spec, "origin_week:origin_late", origin="JFK") == [value]
+    reasons = [entry.reason for entry in Ledger(runtime.ledger).find("flights", "materialised")]
+    assert reasons == ["first time"] + 2 * ["again: its datasets, the definitions or the configuration changed"]
+
+
+def test_changed_definitions_are_applied_and_written(runtime: Runtime, spec: Pipeline, etl) -> None:
+    etl(W1, 10.0)
+    materialise(spec, W1, runtime)
+    path = runtime.project / "features.py"
+    path.write_text(path.read_text().replace('name="origin_week"', 'name="airport_week"'))
+    assert materialise(spec, W1, runtime).rows == {"carrier_week": 2, "airport_week": 1, "route_week": 2}
+    assert online(runtime, spec, "airport_week:origin_late", origin="JFK") == [10.0]
+
+
+def test_an_older_partition_does_not_overwrite_a_newer_one(runtime: Runtime, spec: Pipeline, etl) -> None:
+    etl(W2, 20.0)
+    materialise(spec, W2, runtime)
+    etl(W1, 10.0)
+    result = materialise(spec, W1, runtime)
+    assert online(runtime, spec, "origin_week:origin_late", origin="JFK") == [20.0]
+    assert result.window.end == spec.partitioning.bounds(W2).end
+
+
+def test_what_only_an_older_partition_knows_is_written_late(runtime: Runtime, spec: Pipeline, etl, publish) -> None:
+    etl(W2, 20.0)
+    materialise(spec, W2, runtime)
+    etl(W1, 10.0)
+    publish("origin_week", W1, [{"origin": "EWR", "origin_late": 5.0}])
+    materialise(spec, W1, runtime)
+    assert online(runtime, spec, "origin_week:origin_late", origin="EWR") == [5.0]
+
+
+def test_lookback_covers_earlier_partitions(runtime: Runtime, spec: Pipeline, etl, publish) -> None:
+    etl(W1, 10.0)
+    etl(W2, 20.0)
+    publish("origin_week", W1, [{"origin": "EWR", "origin_late": 5.0}])
+    assert spec.features is not None
+    wider = spec.model_copy(update={"features": spec.features.model_copy(update={"lookback": 2})})
+    assert materialise(wider, W2, runtime).rows["origin_week"] == 2
+    assert online(runtime, spec, "origin_week:origin_late", origin="EWR") == [5.0]
+
+
+def test_etl_must_be_complete(runtime: Runtime, spec: Pipeline) -> None:
+    with pytest.raises(NotReady, match=f"etl of partition {W1} is not complete"):
+        materialise(spec, W1, runtime)
+
+
+def test_a_partition_that_is_not_over_is_refused(runtime: Runtime, spec: Pipeline) -> None:
+    now = spec.partitioning.key_at(datetime.now(UTC))
+    progress.complete(Ledger(runtime.ledger), "flights", "etl", now, cause="x")
+    with pytest.raises(UsageError, match=f"partition {now} ends at .*, which is in the future"):
+        materialise(spec, now, runtime)
+    assert not progress.is_complete(Ledger(runtime.ledger), "flights", "features", now)
+
+
+def test_a_pipeline_without_features_is_told_so(runtime: Runtime, spec: Pipeline) -> None:
+    with pytest.raises(SpecError, match="no `features`"):
+        materialise(spec.model_copy(update={"features": None}), W1, runtime)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"known_at": datetime(2013, 1, 21, 5, 0, 1, tzinfo=UTC)}], "1 rows have no known_at between 2013-01-14"),
+        ([{"known_at": datetime(2013, 1, 14, 4, 59, tzinfo=UTC)}], "1 rows have no known_at between 2013-01-14"),
+        ([{"known_at": None}], "1 rows have no known_at"),
+        ([{}, {"origin": None}], "1 rows have NULL in an entity column"),
+        ([{}, {}], "1 entities .* have more than one row for one known_at"),
+    ],
+)
+def test_rows_that_are_not_right_in_time_are_refused(
+    runtime: Runtime, spec: Pipeline, etl, publish, rows: list[dict[str, Any]], said: str
+) -> None:
+    etl(W2, 20.0)
+    publish("origin_week", W2, [{"origin": "JFK", "origin_late": 1.0, **row} for row in rows])
+    with pytest.raises(
+        MalformedInput, match=f"feature view origin_week over dataset origin_week, partition {W2}: {said}"
+    ):
+        materialise(spec, W2, runtime)
+    assert Ledger(runtime.ledger).find("flights", "materialised") == []
+
+
+def test_one_time_in_two_partitions_is_refused(runtime: Runtime, spec: Pipeline, etl, publish) -> None:
+    etl(W1, 10.0)
+    etl(W2, 20.0)
+    begin = spec.partitioning.bounds(W2).start
+    publish("origin_week", W2, [{"known_at": begin, "origin": "JFK", "origin_late": 1.0}])
+    with pytest.raises(MalformedInput, match="more than one row for one known_at"):
+        materialise(spec, W2, runtime)
+
+
+def test_views_that_are_not_online_are_left_out(runtime: Runtime, spec: Pipeline, etl) -> None:
+    path = runtime.project / "features.py"
+    path.write_text(path.read_text().replace('name="origin_week",', 'name="origin_week", online=False,'))
+    etl(W1, 10.0)
+    assert set(materialise(spec, W1, runtime).rows) == {"carrier_week", "route_week"}
+
+
+def test_feast_prints_nothing(runtime: Runtime, spec: Pipeline, etl, capsys) -> None:
+    etl(W1, 10.0)
+    materialise(spec, W1, runtime)
+    assert capsys.readouterr().out == ""

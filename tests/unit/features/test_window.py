@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradewind.core.partitions import Partitioning
+from tradewind.features.offline_store import _reached
+from tradewind.features.window import window
+
+WEEKS = Partitioning("week", "America/New_York", "2013-01-07")
+HOURS = Partitioning("hour", "America/New_York", "2013-03-09T00")
+
+
+def test_a_window_is_the_partition_with_its_end() -> None:
+    covered = window(WEEKS, "2013-01-14", lookback=1)
+    assert covered.start == datetime(2013, 1, 14, 5, tzinfo=UTC)
+    assert covered.end == datetime(2013, 1, 21, 5, tzinfo=UTC)
+
+
+def test_lookback_reaches_to_earlier_partitions() -> None:
+    assert window(WEEKS, "2013-01-28", lookback=3).start == datetime(2013, 1, 14, 5, tzinfo=UTC)
+
+
+def test_a_window_reaches_to_the_newest_materialised_partition() -> None:
+    covered = window(WEEKS, "2013-01-14", lookback=1, materialised=["2013-01-07", "2013-01-28", "2013-01-21"])
+    assert covered.end == WEEKS.bounds("2013-01-28").end
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50))
+def test_only_partitions_out_of_reach_are_left_out(since: int, until: int) -> None:
+    """The keys kept are those whose closed slice of time meets the range; tried over a change of clocks."""
+    keys = HOURS.between("2013-03-09T20", "2013-03-10T08")
+    origin = datetime(2013, 3, 10, 7, tzinfo=UTC)
+    first, last = origin + timedelta(minutes=20 * since), origin + timedelta(minutes=20 * until)
+    bounds = {key: HOURS.bounds(key) for key in keys}
+    assert _reached(keys, HOURS, first, None) == [key for key in keys if bounds[key].end >= first]
+    assert _reached(keys, HOURS, None, last) == [key for key in keys if bounds[key].start <= last]
