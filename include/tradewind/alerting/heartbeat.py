@@ -52,7 +52,9 @@ def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
         return None
     message = (
         f"partition {partition} should be complete since {due(spec, partition).isoformat()} and is not; "
-        f"look for a run of {spec.pipeline}__etl with this key, start one if there is none, unpause the DAG if it is paused"
+        f""
+        f"look for a run of {spec.pipeline}__etl with this key, "
+        "start one if there is none, and unpause the DAG if it is paused"
     )
     incidents.report(
         ledger,

@@ -6,7 +6,7 @@ from airflow.sdk import Asset, IdentityMapper, PartitionedAssetTimetable
 
 
 def stage_asset(pipeline: str, stage: str) -> Asset:
-    """The asset whose event says that ``stage`` of a partition is complete; ``model`` and ``predictions`` are outputs."""
+    """The asset whose event says that ``stage`` of a partition is complete, or that there is a new ``model``."""
     return Asset(name=f"{pipeline}/{stage}", uri=f"tradewind://{pipeline}/{stage}")
 
 

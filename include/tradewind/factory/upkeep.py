@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 DOC = """### Upkeep of all pipelines
 
 - **heartbeat**: the newest partition should be complete and is not: an incident, also when nothing ever started.
-- **resend**: a partition is complete and its next stage never started (events sent to a paused DAG are lost): sent again.
+- **resend**: a partition is complete and its next stage never started (a paused DAG loses its events): sent again.
 - **reconcile**: MLflow's alias `champion` says what the ledger says.
 
 **When it fails:** open the failed task; its log names the pipeline and what to do. It is safe to run at any time.

@@ -116,7 +116,7 @@ class StageOperator(BaseOperator):
         from tradewind.alerting import incidents
         from tradewind.ledger.journal import Ledger
 
-        incidents.close(Ledger(runtime.ledger), pipeline=spec.pipeline, stage=self.stage, partition=partition)
+        incidents.close(Ledger(runtime.ledger), spec.pipeline, self.stage, partition, run_id=runtime.run_id)
 
     def _write_down_start(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
         from tradewind.ledger import progress

@@ -24,7 +24,7 @@ class ReadyTrigger(BaseTrigger):
     def __init__(
         self, *, tradewind_conn_id: str, pipeline: str, stage: str, partition: str, deadline: str, poll: float = 2.0
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base is not annotated
         self.tradewind_conn_id = tradewind_conn_id
         self.pipeline = pipeline
         self.stage = stage
@@ -43,7 +43,8 @@ class ReadyTrigger(BaseTrigger):
         deadline = datetime.fromisoformat(self.deadline)
         while not (ready := await asyncio.to_thread(self._ready, url)) and datetime.now(UTC) < deadline:
             await asyncio.sleep(self.poll)
-        yield TriggerEvent({"ready": ready, "stage": self.stage, "partition": self.partition})
+        seen = {"ready": ready, "stage": self.stage, "partition": self.partition}
+        yield TriggerEvent(seen)  # type: ignore[no-untyped-call]  # Airflow's class is not annotated
 
     def _ledger_url(self) -> str:
         from tradewind.hooks.tradewind import TradewindHook
