@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -88,3 +89,12 @@ def test_nothing_is_written_to_the_home_folder(runtime: Runtime, spec: Pipeline,
     monkeypatch.setenv("HOME", str(home))
     apply(spec, runtime)
     assert not list(home.iterdir())
+
+
+@pytest.mark.services
+def test_the_registry_can_be_postgresql(runtime: Runtime, spec: Pipeline, postgres_url: str) -> None:
+    shared = replace(runtime, feast_registry=postgres_url)
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(lambda _: apply(spec, shared), range(3))) == [False, False, True]
+    with opened(shared, spec, versions={}) as store:
+        assert len(store.list_feature_views()) == 3
