@@ -1,0 +1,198 @@
+"""Shall a candidate be trained for this partition? Gathers what the policy asks for, and journals its answer.
+
+Everything is read as it was known at the partition: of the lake only partitions up to it, of the ledger only
+decisions before it. So a replay decides as the first run did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from tradewind.core import retraining
+from tradewind.core.retraining import Decision
+from tradewind.errors import UsageError
+from tradewind.lake.dataset import Lake
+from tradewind.ledger import progress
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.ledger.rows import plain
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline, Train
+
+log = logging.getLogger(__name__)
+
+SUBJECT = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One partition (of drift) or population (of performance): was it bad, and which numbers say so.
+
+    :param violated: None where there was not enough data to say
+    """
+
+    key: str
+    violated: bool | None
+    numbers: Sequence[dict[str, Any]] = ()
+
+
+def decide(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | None = None) -> Decision:
+    """Apply the retraining policy to a partition and journal the decision, also a "no".
+
+    Deciding again on the same inputs returns what is journalled.
+
+    :param partition: partition key
+    :param by_hand: the reason a person gives for training now
+    :raises NotReady: training of the partition before, or monitoring of this one, is not complete
+    :raises UsageError: the pipeline trains nothing
+    """
+    if spec.train is None:
+        raise UsageError(f"pipeline {spec.pipeline} has no `train` in its YAML: there is nothing to decide")
+    ledger, lake = Ledger(runtime.ledger), Lake(runtime.lake, storage_options=runtime.storage_options)
+    _require(spec, partition, ledger)
+    performance, drift = _performance(spec, partition, lake), _drift(spec, partition, lake)
+    decision = retraining.decide(
+        spec.retrain,
+        partition=partition,
+        window_missing=_window_missing(spec, spec.train, partition, lake),
+        has_champion=ledger.champion_for(spec.pipeline, _population(spec, partition)) is not None,
+        trainings=_trainings(spec, partition, ledger),
+        decay=[judged.violated for judged in performance],
+        drift=[judged.violated for judged in drift],
+        by_hand=by_hand,
+    )
+    numbers = {"performance": _numbers(performance), "drift_alarms": _numbers(drift)}
+    return _journalled(spec, partition, runtime, ledger, decision=decision, numbers=numbers)
+
+
+def _require(spec: Pipeline, partition: str, ledger: Ledger) -> None:
+    if partition > spec.start:
+        progress.require(ledger, spec.pipeline, "train", spec.partitioning.shift(partition, -1))
+    if spec.monitor is not None:
+        progress.require(ledger, spec.pipeline, "monitor", partition)
+
+
+def _population(spec: Pipeline, partition: str) -> str:
+    """The population that the run of ``partition`` scores; its champion is the one this decision knows of."""
+    return spec.partitioning.shift(partition, spec.score.ahead if spec.score else 0)
+
+
+def _window_missing(spec: Pipeline, train: Train, partition: str, lake: Lake) -> list[str]:
+    snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
+    published = snapshot.partitions if snapshot else {}
+    missing = []
+    for key in spec.partitioning.window(partition, train.window):
+        if key < spec.start:
+            missing.append(f"{key} (before the pipeline's start {spec.start})")
+        elif key not in published:
+            missing.append(f"{key} ({train.label.dataset} is not published)")
+    return missing
+
+
+def _trainings(spec: Pipeline, partition: str, ledger: Ledger) -> list[int]:
+    """Distances, in partitions, to the earlier partitions for which it was decided to train; nearest first."""
+    decisions = ledger.find(spec.pipeline, "decision", subject=SUBJECT, until=partition)
+    keys = {entry.partition for entry in decisions if entry.outcome == "train" and entry.partition != partition}
+    return sorted(len(spec.partitioning.between(key, partition)) - 1 for key in keys if key is not None)
+
+
+def _performance(spec: Pipeline, partition: str, lake: Lake) -> list[Judged]:
+    """The newest judged populations, oldest first, as many as the policy looks at."""
+    rule = spec.retrain.when.decay
+    if rule is None or spec.monitor is None:
+        return []
+    snapshot = lake.dataset(spec.pipeline, "performance").snapshot()
+    keys = [key for key, state in (snapshot.partitions if snapshot else {}).items() if key <= partition and state.rows]
+    # Twice as many as are asked for: a population may be judged twice, or in sample, which does not count.
+    rows = _rows(lake, spec.pipeline, "performance", keys[-2 * _length(rule) :])
+    metric = spec.monitor.performance.metric
+    found: dict[str, list[dict[str, Any]]] = {}
+    newest: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: str(row["partition"])):
+        population = str(row["population"])
+        if row["metric"] != metric or row["in_sample"]:
+            continue
+        if newest.get(population) != row["partition"]:
+            found[population], newest[population] = [], str(row["partition"])
+        found[population].append(row)
+    judged = [
+        Judged(population, _any(row["below"] for row in found[population]), _brief(found[population]))
+        for population in sorted(found)
+    ]
+    return judged[-_length(rule) :]
+
+
+def _drift(spec: Pipeline, partition: str, lake: Lake) -> list[Judged]:
+    """The newest partitions, oldest first, as many as the policy looks at; one that was not judged has no data."""
+    rule = spec.retrain.when.drift
+    if rule is None:
+        return []
+    keys = [key for key in spec.partitioning.window(partition, _length(rule)) if key >= spec.start]
+    snapshot = lake.dataset(spec.pipeline, "drift").snapshot()
+    known = [key for key in keys if snapshot and key in snapshot.partitions]
+    found: dict[str, list[dict[str, Any]]] = {key: [] for key in keys}
+    for row in _rows(lake, spec.pipeline, "drift", known):
+        found[str(row["partition"])].append(row)
+    return [_drifted(key, found[key]) for key in keys]
+
+
+def _drifted(key: str, rows: Sequence[dict[str, Any]]) -> Judged:
+    alarms = [{name: row[name] for name in ("feature", "horizon", "psi", "null_high")} for row in rows if row["alarm"]]
+    violated = _any(None if row["outcome"] == "insufficient" else row["alarm"] for row in rows)
+    return Judged(key, violated, alarms)
+
+
+def _rows(lake: Lake, pipeline: str, name: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+    snapshot = lake.dataset(pipeline, name).snapshot()
+    if snapshot is None or not keys:
+        return []
+    return cast("list[dict[str, Any]]", snapshot.arrow(keys).to_table().to_pylist())
+
+
+def _any(values: Any) -> bool | None:
+    known = [bool(value) for value in values if value is not None]
+    return any(known) if known else None
+
+
+def _length(rule: str) -> int:
+    return int(rule.rsplit(" ", 1)[1])
+
+
+def _brief(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in ("model_version", "metric", "value", "rows", "below")} for row in rows]
+
+
+def _numbers(judged: Sequence[Judged]) -> dict[str, Any]:
+    return {one.key: list(one.numbers) for one in judged}
+
+
+def _journalled(
+    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decision: Decision, numbers: dict[str, Any]
+) -> Decision:
+    inputs = hashlib.sha256(json.dumps(plain(decision.evidence), sort_keys=True).encode()).hexdigest()[:32]
+    key = f"{partition}/{inputs}"
+    if (known := ledger.get(spec.pipeline, "decision", key=key)) is not None:
+        return _of(known)
+    reason, evidence = decision.reason, {**decision.evidence, **numbers}
+    before = ledger.find(spec.pipeline, "decision", subject=SUBJECT, partition=partition)
+    if before:
+        evidence["before"] = [{"id": entry.id, "outcome": entry.outcome, "reason": entry.reason} for entry in before]
+        reason = f"{reason} (decided again, on other inputs: entry {before[-1].id} says {before[-1].outcome})"
+    entry = Entry(
+        spec.pipeline, "decision", SUBJECT, partition, key,
+        outcome=decision.outcome, reason=reason, evidence=evidence, actor=runtime.actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    ledger.append(entry)
+    log.info("%s %s: %s, because %s", spec.pipeline, partition, entry.outcome, entry.reason)
+    written = ledger.get(spec.pipeline, "decision", key=key)
+    return _of(written or entry)
+
+
+def _of(entry: Entry) -> Decision:
+    return Decision(cast("Literal['train', 'skip']", entry.outcome), entry.reason, dict(entry.evidence))
