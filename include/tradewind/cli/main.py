@@ -34,9 +34,11 @@ class LazyGroup(click.Group):
     """A group that imports a subcommand when it is called and not to list it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all subcommands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one subcommand; None if there is no such one."""
         lazy = COMMANDS.get(cmd_name)
         if lazy is None:
             return None
@@ -47,6 +49,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of subcommands from the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
 

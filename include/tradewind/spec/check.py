@@ -71,7 +71,7 @@ def _schedule(spec: Pipeline) -> Iterator[Finding]:
     flaw = cron.flaw(spec.schedule)
     if flaw:
         near = nearest(spec.schedule, cron.PRESETS) if not _CRON.search(spec.schedule) else None
-        yield Finding(("schedule",), f"{spec.schedule!r} {flaw}", suggestion=near)
+        yield Finding(("schedule",), f"{spec.schedule!r}: {flaw}", suggestion=near)
 
 
 def _datasets(spec: Pipeline) -> Iterator[Finding]:

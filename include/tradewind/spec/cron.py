@@ -31,7 +31,9 @@ def flaw(expression: str) -> str | None:
     for text, (name, low, high, words) in zip(fields, _FIELDS, strict=True):
         for item in text.split(","):
             if not _fits(item.lower(), low, high, words):
-                return f"`{item}` is no {name}: expected {low}-{high}, *, a list, a range or a step like */{min(high, 5)}"
+                return (
+                    f"`{item}` is no {name}: expected {low}-{high}, *, a list, a range or a step like */{min(high, 5)}"
+                )
     return None
 
 

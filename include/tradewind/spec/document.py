@@ -14,8 +14,8 @@ from tradewind.spec.problems import Finding, Path, Problem, spelled
 
 _IN_OTHER_WORDS = {
     "found character that cannot start any token": "this character cannot stand here; put the value in quotes",
-    "mapping values are not allowed in this context": "a `:` cannot stand here; indent the line like its neighbours, or "
-    "put a value with a colon in quotes",
+    "mapping values are not allowed in this context": "a `:` cannot stand here; indent the line like its neighbours, "
+    "or put a value with a colon in quotes",
     "could not find expected ':'": "expected `name: value`; the `:` is missing",
     "found undefined alias": "`*` refers to an anchor `&` that does not exist; put text that starts with `*` in quotes",
     "did not find expected alphabetic or numeric character": "put text that starts with `*` or `&` in quotes",

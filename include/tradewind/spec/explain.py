@@ -79,7 +79,9 @@ def _wrong_type(path: Path, kind: str, error: ErrorDetails, document: Document) 
     quoted = f'"{raw}"' if kind == "string_type" and raw else None
     number = kind in ("int_type", "float_type") and isinstance(found, str) and re.fullmatch(r"-?\d+(\.\d+)?", found)
     return Finding(
-        path, f"expected {_EXPECTED[kind]}, found {_found(found, raw)}", suggestion=quoted or (found if number else None)
+        path,
+        f"expected {_EXPECTED[kind]}, found {_found(found, raw)}",
+        suggestion=quoted or (found if number else None),
     )
 
 

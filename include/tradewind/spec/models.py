@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tradewind.core.partitions import Kind, Partitioning, key_of
+from tradewind.spec.partitions import Kind, Partitioning, key_of
 from tradewind.spec.values import (
     Duration,
     FunctionPath,
@@ -32,8 +32,8 @@ class Files(Model):
     """Files that somebody delivers."""
 
     files: Text = Field(
-        description="Path of the files, with {landing} for the landing zone and {partition} for the partition key or {day} "
-        "for every local day of the partition; all of them are required."
+        description="Path of the files, with {landing} for the landing zone and {partition} for the partition key or "
+        "{day} for every local day of the partition; all of them are required."
     )
     format: Literal["csv"] = Field(default="csv", description="How the files are written.")
     nulls: tuple[str, ...] = Field(default=(), description="Spellings of a missing value, for example NA.")
@@ -47,9 +47,7 @@ class Files(Model):
 class Input(Model):
     """One dataset read by another."""
 
-    lookback: Integer = Field(
-        default=1, ge=1, description="How many partitions are read, the current one included."
-    )
+    lookback: Integer = Field(default=1, ge=1, description="How many partitions are read, the current one included.")
 
 
 class Dataset(Model):
@@ -164,7 +162,7 @@ class Train(Model):
 
 
 class Gate(Model):
-    """One check of a candidate: absolute (`at_least`/`at_most`, also for a `slice`), or against the champion (`versus`)."""
+    """One check of a candidate: absolute (`at_least`, `at_most`; also for a `slice`), or `versus` the champion."""
 
     metric: Metric = Field(description="What is measured on the test partitions.")
     at_least: Number | None = Field(default=None, description="The metric must reach this.")
@@ -262,9 +260,7 @@ class Retrain(Model):
     """The retraining policy."""
 
     when: When = Field(default=When(), description="Reasons to train again; any one is enough.")
-    cooldown: Integer = Field(
-        default=0, ge=0, description="Partitions after a training in which there is no other."
-    )
+    cooldown: Integer = Field(default=0, ge=0, description="Partitions after a training in which there is no other.")
     budget: Budget | None = Field(default=None, description="At most so many trainings in so many partitions.")
 
 
@@ -287,12 +283,13 @@ class Pipeline(Model):
     partition: Kind = Field(description="Length of a partition.")
     timezone: Text = Field(description="IANA time zone whose clock cuts the partitions, for example America/New_York.")
     start: Key = Field(
-        description="Key of the first partition: 2013-02-01, for hours 2013-02-01T05, for weeks a Monday, for months a first."
+        description="Key of the first partition: 2013-02-01, for hours 2013-02-01T05; for weeks a Monday, for months a "
+        "first."
     )
     end: Key | None = Field(default=None, description="Key of the first partition that is not run any more.")
     schedule: Text = Field(
-        description="Cron expression of five fields, or @hourly, @daily, @weekly, @monthly, in the pipeline's time zone. "
-        "A run gets the key of the partition that has ended."
+        description="Cron expression of five fields, or @hourly, @daily, @weekly, @monthly, in the pipeline's time "
+        "zone. A run gets the key of the partition that has ended."
     )
     datasets: dict[Name, Dataset] = Field(min_length=1, description="The tables that `etl` writes, by their names.")
     features: Features | None = Field(default=None, description="Feature definitions for Feast.")

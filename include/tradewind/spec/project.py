@@ -13,7 +13,7 @@ def project_root(path: Path) -> Path:
 
     :param path: a pipeline's YAML
     """
-    folder = Path(os.path.abspath(path)).parent
+    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link to a project stays where it is
     dags = next((parent for parent in (folder, *folder.parents) if parent.name == "dags"), None)
     return dags.parent if dags else folder
 

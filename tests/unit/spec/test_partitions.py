@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.core.partitions import Kind, Partitioning, key_of
 from tradewind.errors import InvalidPartitionKey
+from tradewind.spec.partitions import Kind, Partitioning, key_of
 
 # Half hours, quarter hours, a half-hour change, changes at midnight and at 00:01, a two-hour change, a lost day.
 ZONES = (

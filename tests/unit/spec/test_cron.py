@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from croniter import croniter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradewind.spec.cron import PRESETS, flaw
+
+
+def items(low: int, high: int) -> st.SearchStrategy[str]:
+    number = st.integers(low, high)
+    spans = st.tuples(number, number).map(lambda pair: f"{min(pair)}-{max(pair)}")
+    item = st.one_of(st.just("*"), number.map(str), spans, st.integers(1, high).map(lambda step: f"*/{step}"))
+    return st.lists(item, min_size=1, max_size=3).map(",".join)
+
+
+FIELDS = ["*", "5", "0-3", "7", "60", "*/2", "mon"]
+expressions = st.tuples(items(0, 59), items(0, 23), items(1, 31), items(1, 12), items(0, 6)).map(" ".join)
+
+
+@given(expressions)
+def test_what_cron_allows_has_no_flaw(expression: str) -> None:
+    assert flaw(expression) is None
+
+
+@given(st.one_of(expressions, st.lists(st.sampled_from(FIELDS), min_size=4).map(" ".join)))
+def test_what_has_no_flaw_is_accepted_by_the_library_that_runs_it(expression: str) -> None:
+    if flaw(expression) is None:
+        assert croniter.is_valid(expression)
+
+
+@pytest.mark.parametrize(
+    "expression", [*PRESETS, "0 6 * * 1", "*/15 0-6,20 * jan-mar mon-fri", "5/15 * * * *", "0 0 * * 7"]
+)
+def test_common_schedules_have_no_flaw(expression: str) -> None:
+    assert flaw(expression) is None
+    assert croniter.is_valid(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 6 * *", "4 fields"),
+        ("0 0 6 * * 1", "6 fields"),
+        ("", "0 fields"),
+        ("60 * * * *", "`60` is no minute"),
+        ("0 24 * * *", "`24` is no hour"),
+        ("0 6 0 * *", "`0` is no day of month"),
+        ("0 6 * 13 *", "`13` is no month"),
+        ("0 6 * * 8", "`8` is no day of week"),
+        ("0 6 * * tues", "`tues` is no day of week"),
+        ("*/0 * * * *", "`*/0` is no minute"),
+        ("5-1 * * * *", "`5-1` is no minute"),
+        ("1,,2 * * * *", "`` is no minute"),
+        ("@yearly", "is no preset"),
+    ],
+)
+def test_a_flaw_is_told_in_words(expression: str, words: str) -> None:
+    assert words in (flaw(expression) or "")
