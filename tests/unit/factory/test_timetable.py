@@ -10,6 +10,7 @@ from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import TimeRestriction
 from pendulum import instance
+
 from tradewind.core.partitions import Partitioning
 from tradewind.factory.timetable import PartitionTimetable
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+
 from tradewind.errors import AuditFailed, Conflict, InvalidPartitionKey, NotReady, Unavailable
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Ledger

@@ -1,0 +1,62 @@
+"""The plugin's pages: behind Airflow's login, and nothing but reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi import HTTPException
+
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.ui.app import app, report
+from tradewind.ui.overview import overview_page
+
+
+@pytest.fixture(autouse=True)
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "reports"
+    (folder / "trips").mkdir(parents=True)
+    (folder / "trips" / "one.html").write_text("<p>fine</p>")
+    (tmp_path / "secret.html").write_text("secret")
+    (folder / "trips" / "link.html").symlink_to(tmp_path / "secret.html")
+    names = ("project", "lake", "landing", "feast_registry")
+    extra = dict.fromkeys(names, str(tmp_path)) | {"feast_online": {"type": "sqlite"}, "reports": str(folder)}
+    extra["ledger"] = f"sqlite:///{tmp_path}/ledger.db"
+    monkeypatch.setenv("AIRFLOW_CONN_TRADEWIND_DEFAULT", json.dumps({"conn_type": "tradewind", "extra": extra}))
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": "http://mlflow"}))
+    return folder
+
+
+def test_every_route_asks_for_a_user_of_airflow():
+    routes = [route for route in app.routes if hasattr(route, "dependant")]
+    assert routes
+    for route in routes:
+        wanted = [inner.call for outer in route.dependant.dependencies for inner in outer.dependencies]
+        assert get_user in wanted
+
+
+def test_a_report_is_served():
+    assert report("trips/one.html").path.name == "one.html"
+
+
+@pytest.mark.parametrize("path", ["../secret.html", "trips/link.html", "trips/none.html", "trips", "/etc/passwd"])
+def test_nothing_else_is_served(path):
+    with pytest.raises(HTTPException) as refused:
+        report(path)
+    assert refused.value.status_code == 404
+
+
+def test_the_overview_shows_decisions_and_escapes_them(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    entry = Entry("trips", "decision", "train", "2024-01-01", "k", outcome="skip", reason="<b>not yet</b>")
+    Ledger(url).append(entry)
+    page = overview_page(url)
+    assert "trips" in page
+    assert "&lt;b&gt;not yet&lt;/b&gt;" in page
+    assert "No open incident" in page
+
+
+def test_the_overview_of_an_empty_ledger_says_what_to_do(tmp_path):
+    assert "Start" in overview_page(f"sqlite:///{tmp_path}/empty.db")
