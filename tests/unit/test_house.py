@@ -14,7 +14,18 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-HEAVY = ("deltalake", "duckdb", "feast", "great_expectations", "ibis", "mlflow", "pandas", "pyarrow", "sklearn", "skops")
+HEAVY = (
+    "deltalake",
+    "duckdb",
+    "feast",
+    "great_expectations",
+    "ibis",
+    "mlflow",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "skops",
+)
 
 BUILD_ALL_DAGS = """
 import json, pathlib, runpy, sys
