@@ -1,8 +1,8 @@
 """The project's own model code: found by path, imported under its folder's name, and gone again afterwards.
 
-``include/flight_delay/model.py:build_model`` is imported as ``flight_delay.model``: the folder below ``include/`` is the
-package, whether or not it has an ``__init__.py``, and its modules may import each other by that name. The same name holds
-wherever a logged model is loaded, since MLflow puts a copy of the folder on the path there.
+``include/flight_delay/model.py:build_model`` is imported as ``flight_delay.model``: the folder below ``include/`` is
+the package, whether or not it has an ``__init__.py``, and its modules may import each other by that name. The same name
+holds wherever a logged model is loaded, since MLflow puts a copy of the folder on the path there.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def locate(reference: str, project: Path) -> ProjectCode:
     parts = Path(name).parts
     depth = 2 if parts[0] == "include" else max(len(parts) - 1, 1)
     if len(parts) <= depth:
-        raise ModelError(f"model {reference}: the file must lie in a folder of its own, for example include/my_pipeline/model.py")
+        raise ModelError(
+            f"model {reference}: the file must lie in a folder of its own, for example include/my_pipeline/model.py"
+        )
     folder = project.joinpath(*parts[:depth])
     module = ".".join([folder.name, *Path(*parts[depth:]).with_suffix("").parts])
     return ProjectCode(folder, module, function)
@@ -78,10 +80,14 @@ def imported(code: ProjectCode) -> Iterator[Callable[..., Any]]:
         try:
             module = importlib.import_module(code.module)
         except Exception as exc:
-            raise ModelError(f"model code {code.module} in {code.folder} cannot be imported: {type(exc).__name__}: {exc}") from exc
+            raise ModelError(
+                f"model code {code.module} in {code.folder} cannot be imported: {type(exc).__name__}: {exc}"
+            ) from exc
         function = getattr(module, code.function, None)
         if not callable(function):
-            raise ModelError(f"model code {code.module} in {code.folder} has no function {code.function}; correct `train.model`")
+            raise ModelError(
+                f"model code {code.module} in {code.folder} has no function {code.function}; correct `train.model`"
+            )
         yield function
 
 

@@ -1,6 +1,6 @@
 """A model version in a process of its own.
 
-Two versions whose project code differs cannot live in one process: the second would silently run the first one's modules.
+Two versions whose project code differs cannot live in one process: the second would silently run the first one's code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-_START = "import sys; sys.path.insert(0, sys.argv.pop()); from tradewind.models.serve import main; del sys.path[0]; main()"
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop()); from tradewind.models.serve import main; del sys.path[0]; main()"
+)
 
 
 class _Process(Protocol):
@@ -53,8 +55,8 @@ class ModelHost:
 
     :param folder: the logged model's folder; holds ``MLmodel``
     :param name: how messages call the version, for example ``flight_delay version 3``
-    :param warm: fork this process in place of starting a new interpreter. Only for a process that has *imported* the heavy
-        libraries and not *used* them yet: a fork after the first use can hang
+    :param warm: fork this process in place of starting a new interpreter. Only for a process that has *imported* the
+        heavy libraries and not *used* them yet: a fork after the first use can hang
     :param timeout: seconds that loading, or one batch, may take
     """
 
@@ -98,7 +100,9 @@ class ModelHost:
 
         columns = self.columns
         if missing := [column for column in columns if column not in rows.schema.names]:
-            raise ModelError(f"model {self._name} needs the columns {', '.join(missing)}, which its input does not have")
+            raise ModelError(
+                f"model {self._name} needs the columns {', '.join(missing)}, which its input does not have"
+            )
         if not rows.num_rows:
             return np.empty((0, self._classes))
         sink = pa.BufferOutputStream()
@@ -143,18 +147,25 @@ class ModelHost:
     def _failed(self, what: str) -> ModelError:
         self._stderr.seek(0)
         tail = self._stderr.read()[-2000:].decode(errors="replace").strip()
-        return ModelError(f"model {self._name} in {self._folder} {what}" + (f"\nits process wrote:\n{tail}" if tail else ""))
+        return ModelError(
+            f"model {self._name} in {self._folder} {what}" + (f"\nits process wrote:\n{tail}" if tail else "")
+        )
 
     def _start(self, theirs: socket.socket) -> _Process:
         root = Path(tradewind.__path__[0]).parent
         command = [sys.executable, "-I", "-c", _START, str(theirs.fileno()), str(self._folder), str(root)]
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr, pass_fds=[theirs.fileno()], start_new_session=False
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._stderr,
+            stderr=self._stderr,
+            pass_fds=[theirs.fileno()],
+            start_new_session=False,
         )
 
     def _fork(self, theirs: socket.socket) -> _Process:
         with warnings.catch_warnings():
-            # Python warns of threads in a forking process; the libraries' idle threads are why `warm` demands an unused process.
+            # Python warns of threads in a forking process; they are why `warm` demands an unused process.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid:

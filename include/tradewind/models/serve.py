@@ -1,8 +1,8 @@
 """What runs in the process of one model version: load it once, then answer batch after batch.
 
-Frames on the socket are a kind (one byte), a length (eight bytes) and a payload. To the child go Arrow streams (``b"B"``)
-and the word to stop (``b"S"``); from it come the readiness with the model's columns as JSON (``b"R"``), probabilities as
-float64 in C order (``b"P"``), and errors as text (``b"E"``).
+Frames on the socket are a kind (one byte), a length (eight bytes) and a payload. To the child go Arrow streams
+(``b"B"``) and the word to stop (``b"S"``); from it come the readiness with the model's columns as JSON (``b"R"``),
+probabilities as float64 in C order (``b"P"``), and errors as text (``b"E"``).
 
 This module imports little and late: its own start-up is what every cold process pays.
 """
@@ -98,12 +98,12 @@ def serve(channel: socket.socket, folder: Path) -> None:
                 send(channel, b"E", f"{type(exc).__name__}: {exc}".encode())
 
 
-def _probabilities(model: Any, payload: bytearray) -> memoryview:
+def _probabilities(model: Any, payload: bytearray) -> bytes:
     import numpy as np
     import pyarrow as pa
 
     frame = pa.ipc.open_stream(payload).read_all().to_pandas(use_threads=False)
-    return memoryview(np.ascontiguousarray(model.predict_proba(frame), dtype=np.float64)).cast("B")
+    return np.asarray(model.predict_proba(frame), dtype=np.float64).tobytes()
 
 
 def main() -> None:

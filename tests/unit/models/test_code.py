@@ -20,7 +20,11 @@ def write(project: Path, name: str, text: str) -> None:
 def test_the_folder_below_include_is_the_package(tmp_path: Path) -> None:
     write(tmp_path, "include/delays_a/deep/model.py", "def build(params): return params")
     code = locate("include/delays_a/deep/model.py:build", tmp_path)
-    assert (code.folder, code.module, code.package) == (tmp_path / "include/delays_a", "delays_a.deep.model", "delays_a")
+    assert (code.folder, code.module, code.package) == (
+        tmp_path / "include/delays_a",
+        "delays_a.deep.model",
+        "delays_a",
+    )
 
 
 def test_a_sibling_is_imported_by_the_folders_name(tmp_path: Path) -> None:
@@ -50,12 +54,15 @@ def test_a_package_with_an_init_runs_it(tmp_path: Path) -> None:
 
 def test_a_folder_named_like_a_library_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "include/json/model.py", "def build(params): return 1")
-    with pytest.raises(ModelError, match="give it another name"), imported(locate("include/json/model.py:build", tmp_path)):
+    with (
+        pytest.raises(ModelError, match="give it another name"),
+        imported(locate("include/json/model.py:build", tmp_path)),
+    ):
         pass
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no file include/x/model.py"):
+    with pytest.raises(ModelError, match=r"no file include/x/model.py"):
         locate("include/x/model.py:build", tmp_path)
 
 
@@ -67,13 +74,19 @@ def test_a_file_directly_in_include_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_function_is_named(tmp_path: Path) -> None:
     write(tmp_path, "include/delays_e/model.py", "")
-    with pytest.raises(ModelError, match="no function build"), imported(locate("include/delays_e/model.py:build", tmp_path)):
+    with (
+        pytest.raises(ModelError, match="no function build"),
+        imported(locate("include/delays_e/model.py:build", tmp_path)),
+    ):
         pass
 
 
 def test_code_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
     write(tmp_path, "include/delays_f/model.py", "import no_such_library")
-    with pytest.raises(ModelError, match="No module named 'no_such_library'"), imported(locate("include/delays_f/model.py:build", tmp_path)):
+    with (
+        pytest.raises(ModelError, match="No module named 'no_such_library'"),
+        imported(locate("include/delays_f/model.py:build", tmp_path)),
+    ):
         pass
 
 

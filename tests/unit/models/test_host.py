@@ -34,7 +34,7 @@ ROWS = pa.table({"a": [0.1, -0.4, 0.8], "b": [1.0, 2.0, 3.0], "unused": ["x", "y
 
 
 def save(folder: Path, *, factor: int, trusted: list[str]) -> tuple[Path, np.ndarray]:
-    """Fit and save a model whose transformer multiplies by ``factor``; return its folder and its predictions of ROWS."""
+    """Save a model whose transformer multiplies by ``factor``; return its folder and its predictions of ROWS."""
     import mlflow.sklearn
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -93,7 +93,14 @@ def test_a_forked_host_answers_as_a_fresh_interpreter_does(versions: dict[int, t
 
     root = str(Path(tradewind.__path__[0]).parent)
     environment = {**os.environ, "PYTHONPATH": root}
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], env=environment, capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
     assert done.stdout.strip() == expected[:, 1].tobytes().hex()
 
 
@@ -107,7 +114,9 @@ def test_plain_mlflow_gives_identical_numbers(versions: dict[int, tuple[Path, np
     )
     import subprocess
 
-    done = subprocess.run([sys.executable, "-I", "-c", script, str(folder)], capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, str(folder)], capture_output=True, text=True, timeout=300, check=True
+    )
     assert done.stdout.strip() == expected.tobytes().hex()
 
 
@@ -117,15 +126,19 @@ def test_no_rows_give_no_probabilities(versions: dict[int, tuple[Path, np.ndarra
 
 
 def test_a_missing_column_is_named(versions: dict[int, tuple[Path, np.ndarray]]) -> None:
-    with ModelHost(versions[1][0], name="delays version 4", warm=False) as host:
-        with pytest.raises(ModelError, match="delays version 4 needs the columns b"):
-            host.predict_proba(ROWS.select(["a"]))
+    with (
+        ModelHost(versions[1][0], name="delays version 4", warm=False) as host,
+        pytest.raises(ModelError, match=r"delays version 4 needs the columns b"),
+    ):
+        host.predict_proba(ROWS.select(["a"]))
 
 
 def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
-    with ModelHost(tmp_path, name="delays version 4", warm=False) as host:
-        with pytest.raises(ModelError, match="delays version 4 .* cannot be loaded: FileNotFoundError"):
-            host.predict_proba(ROWS)
+    with (
+        ModelHost(tmp_path, name="delays version 4", warm=False) as host,
+        pytest.raises(ModelError, match=r"delays version 4 .* cannot be loaded: FileNotFoundError"),
+    ):
+        host.predict_proba(ROWS)
 
 
 def test_a_crash_shows_what_the_process_wrote(versions: dict[int, tuple[Path, np.ndarray]], tmp_path: Path) -> None:
@@ -133,9 +146,11 @@ def test_a_crash_shows_what_the_process_wrote(versions: dict[int, tuple[Path, np
 
     broken = shutil.copytree(versions[1][0], tmp_path / "model")
     (broken / "code" / "scales" / "transformers.py").write_text("import os\nos.write(2, b'out of luck')\nos._exit(3)\n")
-    with ModelHost(broken, name="delays version 4", warm=False) as host:
-        with pytest.raises(ModelError, match="(?s)delays version 4 .* died.*out of luck"):
-            host.predict_proba(ROWS)
+    with (
+        ModelHost(broken, name="delays version 4", warm=False) as host,
+        pytest.raises(ModelError, match=r"(?s)delays version 4 .* died.*out of luck"),
+    ):
+        host.predict_proba(ROWS)
 
 
 def test_a_model_that_hangs_is_stopped(versions: dict[int, tuple[Path, np.ndarray]], tmp_path: Path) -> None:
@@ -143,6 +158,8 @@ def test_a_model_that_hangs_is_stopped(versions: dict[int, tuple[Path, np.ndarra
 
     slow = shutil.copytree(versions[1][0], tmp_path / "model")
     (slow / "code" / "scales" / "transformers.py").write_text("import signal\nsignal.pause()\n")
-    with ModelHost(slow, name="delays version 4", warm=False, timeout=0.01) as host:
-        with pytest.raises(ModelError, match="no answer within 0.01 s"):
-            host.predict_proba(ROWS)
+    with (
+        ModelHost(slow, name="delays version 4", warm=False, timeout=0.01) as host,
+        pytest.raises(ModelError, match=r"no answer within 0.01 s"),
+    ):
+        host.predict_proba(ROWS)

@@ -1,0 +1,252 @@
+"""Rows as the model sees them: entities, the columns of the YAML, and features as they were known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import MalformedInput, MissingInput, ModelError, UsageError
+from tradewind.features.definitions import service_features
+from tradewind.features.join import TIME, join
+from tradewind.lake.dataset import Lake
+from tradewind.models.inputs import feature_time, horizon, scoring, training
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Files, Pipeline
+
+PARTITION = "partition"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Entities with everything that a model needs, in a stable order.
+
+    :param table: the entities' own columns, ``partition``, ``event_timestamp``, the features, and the label if any
+    :param columns: the model's input columns, in order
+    :param key: column that names the entity
+    :param timestamp: column with the entity's own time
+    :param label: column to predict; None for a population
+    """
+
+    table: pa.Table
+    columns: tuple[str, ...]
+    key: str
+    timestamp: str
+    label: str | None
+
+    def inputs(self) -> pa.Table:
+        """The model's input: strings, float64 (missing: NULL) and timestamps in UTC without a zone; never integers."""
+        return model_input(self.table.select(list(self.columns)))
+
+    def labels(self) -> npt.NDArray[Any]:
+        """Labels 0 or 1, int64, shape (rows,).
+
+        :raises ModelError: other values
+        """
+        assert self.label is not None
+        return binary(self.table[self.label], self.label)
+
+    def where(self, partitions: Sequence[str]) -> Frame:
+        """The rows of some partitions."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        keep = pc.is_in(self.table[PARTITION], pa.array(list(partitions), pa.string()))
+        return Frame(self.table.filter(keep), self.columns, self.key, self.timestamp, self.label)
+
+
+def training_frame(
+    spec: Pipeline,
+    partitions: Sequence[str],
+    runtime: Runtime,
+    *,
+    known_by: datetime,
+    versions: Mapping[str, int],
+    labelled: bool = True,
+) -> Frame:
+    """Rows of the label dataset whose label is known, with features as they were known when the rows were to be scored.
+
+    :param partitions: partitions of the label dataset
+    :param known_by: labels that are known later than this moment (aware) do not exist yet
+    :param versions: table version of each dataset that is read
+    :param labelled: False gives all rows, also those whose label is not known (monitoring looks at inputs alone)
+    :raises MissingInput: a partition is not there
+    :raises ModelError: a column is not there
+    """
+    import pyarrow.compute as pc
+
+    label, population = training(spec).label, scoring(spec).population
+    rows = _labelled(spec, partitions, runtime, versions)
+    before = known_by - label.available_after
+    usable = pc.and_(pc.is_valid(rows[label.column]), pc.less_equal(rows[population.timestamp], before))
+    known = (rows.filter(usable) if labelled else rows).sort_by(
+        [(PARTITION, "ascending"), (population.timestamp, "ascending"), (population.key, "ascending")]
+    )
+    labels = known[label.column].combine_chunks()
+    frame = _with_features(spec, known.drop_columns([label.column]), runtime, versions)
+    table = frame.table.append_column(label.column, labels)
+    return Frame(table, frame.columns, frame.key, frame.timestamp, label.column)
+
+
+def population_frame(spec: Pipeline, population: str, runtime: Runtime, *, versions: Mapping[str, int]) -> Frame:
+    """The entities that must be predicted, with features as they are known to the run that predicts them.
+
+    :param population: partition key of the entities
+    :param versions: table version of each dataset that the features read
+    :raises MissingInput: a file is not there
+    :raises MalformedInput: a file cannot be read, or an entity has no key, no time, or is there twice
+    """
+    import pyarrow as pa
+
+    entities = _entities(spec, population, runtime)
+    entities = entities.append_column(PARTITION, pa.array([population] * entities.num_rows, pa.string()))
+    return _with_features(spec, entities, runtime, versions)
+
+
+def population_files(spec: Pipeline, population: str, runtime: Runtime) -> dict[str, tuple[Files, tuple[Any, ...]]]:
+    """Delivered files of a population, by the view that its SQL sees them as.
+
+    :raises MissingInput: a file is not there
+    :raises MalformedInput: a file is empty or has other columns than declared
+    """
+    from tradewind.sources import files
+
+    declared = scoring(spec).population
+    found: dict[str, tuple[Files, tuple[Any, ...]]] = {}
+    for name, part in {"source": declared, **declared.references}.items():
+        paths = files.resolve(part, population, partitioning=spec.partitioning, landing=runtime.landing)
+        files.check(part, paths)
+        found[name] = (part, paths)
+    return found
+
+
+def model_input(table: pa.Table) -> pa.Table:
+    """Cast to the types that models get.
+
+    :raises ModelError: a column of a type that has no place in a model
+    """
+    return table.cast(_input_schema(table.schema))
+
+
+def binary(column: pa.ChunkedArray, name: str) -> npt.NDArray[Any]:
+    """Labels as 0 or 1, int64.
+
+    :raises ModelError: they are neither booleans nor zeros and ones
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    if not (pa.types.is_boolean(column.type) or pa.types.is_integer(column.type)):
+        raise ModelError(f"label {name} is {column.type}; it must be a boolean, or an integer that is 0 or 1")
+    labels: npt.NDArray[Any] = column.cast(pa.int64()).to_numpy()
+    if not np.isin(labels, (0, 1)).all():
+        raise ModelError(f"label {name} has values beside 0 and 1; models of more than two classes come later")
+    return labels
+
+
+def _input_schema(schema: pa.Schema) -> pa.Schema:
+    import pyarrow as pa
+
+    def kind(field: pa.Field) -> pa.DataType:
+        of, types = field.type, pa.types
+        if types.is_boolean(of) or types.is_integer(of) or types.is_floating(of) or types.is_decimal(of):
+            return pa.float64()
+        if types.is_string(of) or types.is_large_string(of) or types.is_string_view(of) or types.is_dictionary(of):
+            return pa.string()
+        if types.is_timestamp(of) or types.is_date(of):
+            return pa.timestamp("us")
+        raise ModelError(f"column {field.name} is {of}, which models do not take; turn it into a number or text in SQL")
+
+    return pa.schema([pa.field(field.name, kind(field)) for field in schema])
+
+
+def _labelled(spec: Pipeline, partitions: Sequence[str], runtime: Runtime, versions: Mapping[str, int]) -> pa.Table:
+    train, population = training(spec), scoring(spec).population
+    name = train.label.dataset
+    dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, name)
+    snapshot = dataset.snapshot(versions.get(name))
+    if snapshot is None:
+        raise MissingInput(f"pipeline {spec.pipeline}: label dataset {name} has not been published yet; run its etl")
+    needed = [population.key, population.timestamp, train.label.column, *train.columns]
+    if missing := sorted(set(needed) - set(snapshot.schema.names)):
+        raise ModelError(
+            f"pipeline {spec.pipeline}: label dataset {name} has no column {', '.join(missing)}; add it to its SQL"
+        )
+    return snapshot.arrow(list(partitions)).to_table()
+
+
+def _entities(spec: Pipeline, population: str, runtime: Runtime) -> pa.Table:
+    from tradewind.sources import files
+    from tradewind.transform.sql import CsvView, select
+
+    bounds = spec.partitioning.bounds(population)
+    parameters = {"partition": population, "partition_start": bounds.start, "partition_end": bounds.end}
+    views = {
+        name: CsvView(paths, files.columns(part, paths), part.nulls)
+        for name, (part, paths) in population_files(spec, population, runtime).items()
+    }
+    declared = scoring(spec).population
+    with select(runtime.project / declared.sql, views, parameters=parameters) as reader:
+        entities = reader.read_all()
+    _check_entities(spec, population, entities)
+    return entities.sort_by([(declared.timestamp, "ascending"), (declared.key, "ascending")])
+
+
+def _check_entities(spec: Pipeline, population: str, entities: pa.Table) -> None:
+    import pyarrow as pa
+
+    declared, train = scoring(spec).population, training(spec)
+    what = f"population {population} of {spec.pipeline} ({declared.sql})"
+    if missing := sorted({declared.key, declared.timestamp, *train.columns} - set(entities.column_names)):
+        raise ModelError(f"{what} has no column {', '.join(missing)}; add it to the SQL")
+    kind = entities.schema.field(declared.timestamp).type
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        raise UsageError(f"{what}: {declared.timestamp} is {kind}; it must be a timestamp with time zone")
+    for column in (declared.key, declared.timestamp):
+        if nulls := entities[column].null_count:
+            raise MalformedInput(f"{what}: {nulls} rows have no {column}; nothing is scored until every entity has one")
+    counts = entities[declared.key].value_counts()
+    if len(counts) != entities.num_rows:
+        twice = [str(c["values"]) for c in counts if c["counts"].as_py() > 1]
+        raise MalformedInput(
+            f"{what}: {len(twice)} values of {declared.key} are there more than once, for example {twice[0]}"
+        )
+    if not entities.num_rows:
+        raise MalformedInput(f"{what} has no rows; check the delivered files and the SQL")
+
+
+def _with_features(spec: Pipeline, entities: pa.Table, runtime: Runtime, versions: Mapping[str, int]) -> Frame:
+    train, population = training(spec), scoring(spec).population
+    timed = entities.append_column(TIME, _feature_times(spec, entities))
+    features = service_features(spec, runtime)
+    if both := sorted(set(train.columns) & set(features)):
+        raise UsageError(
+            f"pipeline {spec.pipeline}: {', '.join(both)} is a feature and in `train.columns`; keep one of them"
+        )
+    if train.label.column in (*train.columns, *features):
+        raise UsageError(
+            f"pipeline {spec.pipeline}: the label {train.label.column} is among the model's columns; take it out"
+        )
+    joined = join(spec, runtime, timed, versions=versions)
+    return Frame(joined, (*train.columns, *features), population.key, population.timestamp, None)
+
+
+def _feature_times(spec: Pipeline, entities: pa.Table) -> pa.ChunkedArray | pa.Array:
+    """When each entity's features are looked up; the same rule for training and scoring."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    instant = pa.timestamp("us", "UTC")
+    keys = pc.unique(entities[PARTITION]).cast(pa.string())
+    partitions = pc.index_in(entities[PARTITION].cast(pa.string()), keys)
+    bounds = pa.array([feature_time(spec, key) or horizon(spec, key) for key in keys.to_pylist()], instant)
+    latest = bounds.take(partitions)
+    if scoring(spec).predict_at == "start":
+        return latest
+    return pc.min_element_wise(entities[scoring(spec).population.timestamp].cast(instant), latest)

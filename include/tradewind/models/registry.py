@@ -1,0 +1,271 @@
+"""MLflow's model registry: log, register, find again, and the alias `champion`.
+
+Only the client is used, never MLflow's global "active run" or tracking URI: two pipelines in one process do not meet.
+Nothing here decides; who is champion is in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from tradewind.errors import ModelError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import Model
+
+    from tradewind.core.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+ALIAS = "champion"
+CAUSE = "tradewind.cause"
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered model version.
+
+    :param version: its number, as text
+    :param mlflow_run_id: the run that trained it
+    :param experiment_id: that run's experiment
+    :param model: URI of the logged model's folder, the one with ``MLmodel``
+    :param tags: lineage; keys begin with ``tradewind.``
+    """
+
+    name: str
+    version: str
+    mlflow_run_id: str
+    experiment_id: str
+    model: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+def client(runtime: Runtime) -> MlflowClient:
+    """A client of the deployment's tracking server and registry; telemetry and progress bars are off."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=runtime.mlflow, registry_uri=runtime.mlflow)
+
+
+class Registry:
+    """The registered model of one pipeline.
+
+    :param name: of the registered model and of the experiment
+    """
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        self.name = name
+        self.client = client(runtime)
+        self._tracking = runtime.mlflow
+        self._artifacts = _beside(runtime.mlflow, name)
+
+    def find(self, cause: str) -> Version | None:
+        """The version with this cause; of several (two processes at once) the first, whoever asks."""
+        found = self.client.search_model_versions(f"name = '{self.name}' and tag.`{CAUSE}` = '{cause}'")
+        ready = [version for version in found if version.status == "READY"]
+        return self._version(min(ready, key=lambda version: int(version.version))) if ready else None
+
+    def get(self, version: str) -> Version:
+        """A version by its number.
+
+        :raises ModelError: there is none
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._version(self.client.get_model_version(self.name, version))
+        except MlflowException as exc:
+            raise ModelError(f"{self.name} version {version} is not in the model registry: {exc.message}") from exc
+
+    def log(
+        self,
+        save: Callable[[Path, Model], None],
+        *,
+        cause: str,
+        partition: str,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        evidence: Path,
+    ) -> Version:
+        """Log a run with its model and evidence, and register it as a new version.
+
+        What an earlier attempt with the same cause has left is used: its version, or its complete, unregistered model.
+
+        :param save: writes the model into the (empty) folder that it is given, with the description that it is given
+        :param evidence: folder whose files become artifacts of the run below ``evaluation``
+        """
+        if (version := self.find(cause)) is not None:
+            return version
+        about = {CAUSE: cause, "tradewind.partition": partition, **tags}
+        model = self._unregistered(cause) or self._log(
+            save, partition=partition, params=params, metrics=metrics, tags=about, evidence=evidence
+        )
+        self._ensure_registered_model()
+        self.client.create_model_version(
+            self.name, model.artifact_location, model.source_run_id, tags=about, model_id=model.model_id
+        )
+        registered = self.find(cause)
+        assert registered is not None  # just written
+        log.info("registered %s, trained at %s", registered, partition)
+        return registered
+
+    @contextmanager
+    def folder(self, version: Version) -> Iterator[Path]:
+        """The version's files on this machine: where they lie if they are here, else a temporary copy.
+
+        :raises ModelError: the files are not there
+        """
+        with _local(version.model, str(version), self._tracking) as path:
+            yield path
+
+    @contextmanager
+    def evidence(self, version: Version) -> Iterator[Path]:
+        """The folder of files that were logged with the version as its evidence.
+
+        :raises ModelError: the files are not there
+        """
+        run = self.client.get_run(version.mlflow_run_id)
+        with _local(f"{run.info.artifact_uri}/evaluation", f"the evaluation of {version}", self._tracking) as path:
+            yield path
+
+    def experiment(self) -> str:
+        """Id of the experiment; it is made if it is not there."""
+        from mlflow.exceptions import MlflowException
+
+        found: Experiment | None = self.client.get_experiment_by_name(self.name)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self.client.create_experiment(self.name, artifact_location=self._artifacts))
+        except MlflowException:
+            # Another process made it in between.
+            if (found := self.client.get_experiment_by_name(self.name)) is None:
+                raise
+            return str(found.experiment_id)
+
+    def _ensure_registered_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if not self.client.search_registered_models(f"name = '{self.name}'"):
+            try:
+                self.client.create_registered_model(self.name)
+            except MlflowException as exc:
+                if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+
+    def _unregistered(self, cause: str) -> LoggedModel | None:
+        found = self.client.search_logged_models([self.experiment()], filter_string=f"tags.`{CAUSE}` = '{cause}'")
+        return next((model for model in found if str(model.status) == "READY"), None)
+
+    def _log(
+        self,
+        save: Callable[[Path, Model], None],
+        *,
+        partition: str,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        evidence: Path,
+    ) -> LoggedModel:
+        """The run first, the model's READY last: what is READY is whole."""
+        from mlflow.entities import LoggedModelOutput, Metric, Param
+        from mlflow.models import Model
+
+        experiment, now = self.experiment(), int(time.time() * 1000)
+        run = self.client.create_run(experiment, tags=dict(tags), run_name=f"train {partition}").info.run_id
+        texts = {
+            key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in params.items()
+        }
+        model = self.client.create_logged_model(
+            experiment, name="model", source_run_id=run, tags=dict(tags), params=texts, model_type="sklearn"
+        )
+        logged = [Metric(key, value, now, 0, model_id=model.model_id, run_id=run) for key, value in metrics.items()]
+        self.client.log_batch(run, metrics=logged, params=[Param(key, value) for key, value in texts.items()])
+        self.client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
+        self.client.log_artifacts(run, str(evidence), "evaluation")
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            save(folder, Model(artifact_path=model.artifact_location, run_id=run, model_id=model.model_id))
+            self.client.log_model_artifacts(model.model_id, str(folder))
+        self.client.set_terminated(run, "FINISHED")
+        return self.client.finalize_logged_model(model.model_id, "READY")
+
+    def _version(self, found: ModelVersion) -> Version:
+        if not found.run_id or not found.source:
+            raise ModelError(f"{self.name} version {found.version} was not registered by Tradewind")
+        run = self.client.get_run(found.run_id)
+        return Version(
+            self.name, str(found.version), found.run_id, run.info.experiment_id, found.source, dict(found.tags)
+        )
+
+
+def project_alias(runtime: Runtime, name: str, version: str) -> str | None:
+    """Make MLflow's alias ``champion`` point to ``version``, the ledger's champion.
+
+    The alias is for people and other tools; Tradewind never reads it to decide.
+
+    :return: what was done, in words; None if the alias was right
+    :raises ModelError: there is no such version
+    """
+    registry = Registry(runtime, name)
+    registry.get(version)
+    model = registry.client.get_registered_model(name)
+    before = {key: str(value) for key, value in model.aliases.items()}.get(ALIAS)
+    if before == version:
+        return None
+    registry.client.set_registered_model_alias(name, ALIAS, version)
+    done = f"alias {ALIAS} of {name} moved from {f'version {before}' if before else 'nothing'} to version {version}"
+    log.info("%s", done)
+    return done
+
+
+@contextmanager
+def _local(uri: str, what: str, tracking: str) -> Iterator[Path]:
+    parsed = urlparse(uri)
+    if parsed.scheme in ("", "file"):
+        path = Path(unquote(parsed.path))
+        if not path.is_dir():
+            raise ModelError(f"{what}: its files are not at {path}; restore them, or roll back to another version")
+        yield path
+        return
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = Path(download_artifacts(artifact_uri=uri, dst_path=scratch, tracking_uri=tracking))
+        except (MlflowException, OSError) as exc:
+            raise ModelError(f"{what}: its files cannot be fetched from {uri}: {exc}") from exc
+        yield path
+
+
+def _beside(tracking: str, name: str) -> str | None:
+    """Folder for artifacts next to a SQLite tracking database; a server knows its own place."""
+    if not tracking.startswith("sqlite:///"):
+        return None
+    return (Path(tracking.removeprefix("sqlite:///")).absolute().parent / "artifacts" / name).as_uri()
