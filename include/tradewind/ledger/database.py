@@ -62,6 +62,10 @@ def _translated(doing: str, url: str) -> Iterator[None]:
 
     try:
         yield
+    except OSError as exc:
+        raise TradewindError(
+            f"{doing}: the folder of the ledger {make_url(url).database} cannot be used: {exc}"
+        ) from exc
     except SQLAlchemyError as exc:
         where = make_url(url).render_as_string(hide_password=True)
         cause = str(exc.orig if isinstance(exc, DBAPIError) else exc).strip()

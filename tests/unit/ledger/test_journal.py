@@ -128,6 +128,12 @@ def test_a_locked_sqlite_ledger_is_unavailable(tmp_path: Path, monkeypatch: pyte
     assert ledger.append(entry("b"))
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TradewindError, match="the folder of the ledger .*file/ledger.db cannot be used"):
+        Ledger(f"sqlite:///{tmp_path}/file/ledger.db").find("flights", "note")
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x/y", "nonsense"])
 def test_a_url_that_cannot_hold_a_ledger_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="ledger"):
