@@ -66,7 +66,7 @@ def materialise(spec: Pipeline, partition: str, runtime: Runtime) -> Materialise
     definitions = load(spec, runtime)
     cause = _cause(spec, definitions, upstream)
     # One at a time: two windows that overlap could write their values in the wrong order.
-    with exclusive(runtime.feast_registry, spec.pipeline):
+    with exclusive(runtime.feast_registry, f"materialise-{spec.pipeline}"):
         earlier = ledger.find(spec.pipeline, "materialised", subject=_STAGE)
         done = _written(earlier, partition, cause)
         if done is None:

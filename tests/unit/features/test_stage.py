@@ -70,6 +70,24 @@ def test_a_kill_before_completion_is_made_good(runtime: Runtime, spec: Pipeline,
     assert progress.is_complete(Ledger(runtime.ledger), "flights", "features", W1)
 
 
+def test_a_kill_while_writing_is_made_good(runtime: Runtime, spec: Pipeline, etl, monkeypatch) -> None:
+    from feast.infra.online_stores.sqlite import SqliteOnlineStore
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    etl(W1, 10.0)
+    materialise(spec, W1, runtime)
+    etl(W2, 20.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteOnlineStore, "online_write_batch", die)
+        with pytest.raises(KeyboardInterrupt):
+            materialise(spec, W2, runtime)
+    assert online(runtime, spec, "carrier_week:carrier_late", carrier="AA") == [10.0]
+    assert materialise(spec, W2, runtime).changed
+    assert online(runtime, spec, "carrier_week:carrier_late", carrier="AA") == [20.0]
+
+
 def test_corrected_data_is_written_again_and_back(runtime: Runtime, spec: Pipeline, etl) -> None:
     for value in (10.0, 20.0, 10.0):
         etl(W1, value)
