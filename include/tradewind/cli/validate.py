@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tradewind.spec.load import problems
+from tradewind.spec.load import namesakes, problems
 from tradewind.spec.problems import Problem
 
 
@@ -24,7 +24,7 @@ def validate(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> N
     anything is wrong.
     """
     files = pipelines(paths or (Path("dags"),))
-    found = [problem for file in files for problem in problems(file)]
+    found = [problem for file in files for problem in problems(file)] + namesakes(files)
     click.echo(_as_json(files, found) if as_json else _as_text(files, found))
     ctx.exit(1 if found else 0)
 

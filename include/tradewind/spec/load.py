@@ -46,6 +46,24 @@ def problems(path: FilePath) -> list[Problem]:
     return _examine(path)[1]
 
 
+def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
+    """Pipelines that have the same name as one of an earlier file; their DAGs would replace each other."""
+    first: dict[str, Document] = {}
+    found = []
+    for path in paths:
+        try:
+            document = read(path)
+        except Unreadable:
+            continue
+        name = str(document.data.get("pipeline", ""))
+        if name in first:
+            message = f"`{name}` is already the pipeline of {first[name].file}; choose another name"
+            found.append(document.problem(Finding(("pipeline",), message)))
+        elif name:
+            first[name] = document
+    return found
+
+
 def _examine(path: FilePath) -> tuple[Pipeline | None, list[Problem]]:
     try:
         document = read(path)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tradewind.cli.main import cli
+
+PIPELINE = """\
+pipeline: {name}
+owner: data@example.com
+description: Copies files.
+partition: day
+timezone: UTC
+start: 2024-01-01
+schedule: "@daily"
+datasets:
+  copy:
+    source: {{files: "{{landing}}/{{day}}.csv"}}
+    sql: include/copy.sql
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "copy.sql").touch()
+    (tmp_path / "dags" / "one.yaml").write_text(PIPELINE.format(name="one"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["validate", *arguments])
+
+
+def break_pipeline(name: str) -> None:
+    Path("dags", f"{name}.yaml").write_text(PIPELINE.format(name=name).replace("owner:", "ownr:"))
+
+
+def test_a_correct_file_is_fine_and_exits_with_0() -> None:
+    result = run("dags/one.yaml")
+    assert (result.exit_code, result.output) == (0, "dags/one.yaml: fine\n")
+
+
+def test_a_wrong_file_is_told_with_its_place_and_exits_with_1() -> None:
+    break_pipeline("two")
+    result = run("dags/one.yaml", "dags/two.yaml")
+    assert result.exit_code == 1
+    assert "dags/one.yaml: fine" in result.output
+    assert "dags/two.yaml:2:1: ownr: unknown field; did you mean `owner`?" in result.output
+    assert result.output.endswith("1 problem in 1 of 2 files\n")
+
+
+def test_without_a_path_every_pipeline_below_dags_is_checked() -> None:
+    Path("dags", "team").mkdir()
+    Path("dags", "team", "two.yml").write_text(PIPELINE.format(name="two"))
+    assert run().output.split() == ["dags/one.yaml:", "fine", "dags/team/two.yml:", "fine"]
+
+
+def test_defaults_and_overlays_in_a_folder_are_no_pipelines() -> None:
+    Path("dags", "_defaults.yaml").write_text("owner: x\n")
+    Path("dags", "one.prod.yaml").write_text("owner: x\n")
+    assert run("dags").output == "dags/one.yaml: fine\n"
+
+
+def test_two_files_with_the_same_pipeline_are_told() -> None:
+    Path("dags", "two.yaml").write_text(PIPELINE.format(name="one"))
+    result = run("dags")
+    assert result.exit_code == 1
+    assert "dags/two.yaml:1:11: pipeline: `one` is already the pipeline of dags/one.yaml" in result.output
+
+
+def test_json_is_for_editors() -> None:
+    break_pipeline("two")
+    result = run("--json", "dags")
+    answer = json.loads(result.output)
+    assert result.exit_code == 1
+    assert answer["checked"] == ["dags/one.yaml", "dags/two.yaml"]
+    (problem,) = answer["problems"]
+    assert (problem["file"], problem["line"], problem["column"]) == ("dags/two.yaml", 2, 1)
+    assert (problem["field"], problem["suggestion"]) == ("ownr", "owner")
+    assert problem["source_line"] == "ownr: data@example.com"
+
+
+def test_json_of_what_is_fine_has_no_problems() -> None:
+    result = run("--json")
+    assert (result.exit_code, json.loads(result.output)["problems"]) == (0, [])
+
+
+@pytest.mark.parametrize("arguments", [["nothing.yaml"], ["include"], ["--jsn"]])
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_folder_without_dags_says_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("include")
+    result = run()
+    assert result.exit_code == 2
+    assert "name the YAML file or its folder" in result.output
