@@ -130,7 +130,7 @@ def test_a_locked_sqlite_ledger_is_unavailable(tmp_path: Path, monkeypatch: pyte
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TradewindError, match="the folder of the ledger .*file/ledger.db cannot be used"):
+    with pytest.raises(TradewindError, match=r"the folder of the ledger .*file/ledger.db cannot be used"):
         Ledger(f"sqlite:///{tmp_path}/file/ledger.db").find("flights", "note")
 
 
