@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,8 +132,8 @@ def _requirements(project: Path) -> list[Requirement]:
 
 @pytest.mark.slow
 def test_an_astro_project_is_put_together(project: Path, tmp_path: Path) -> None:
-    subprocess.run([project / "astro/assemble", tmp_path], check=True, capture_output=True, env={"PYTHON": sys.executable,
-                   "PATH": str(Path(shutil.which("sh") or "/bin/sh").parent)})  # fmt: skip
+    environment = {"PYTHON": sys.executable, "PATH": os.defpath}
+    subprocess.run([project / "astro/assemble", tmp_path], check=True, capture_output=True, env=environment)
 
     assert list(tmp_path.glob("wheels/airflow_provider_tradewind-*.whl"))
     assert (tmp_path / "dags/flight_delay.yaml").exists()
