@@ -61,7 +61,8 @@ class ModelHost:
     """
 
     def __init__(self, folder: Path, *, name: str, warm: bool, timeout: float = 300.0) -> None:
-        self._folder, self._name, self._warm, self._timeout = folder, name, warm, timeout
+        self.name = name
+        self._folder, self._warm, self._timeout = folder, warm, timeout
         self._process: _Process | None = None
         self._columns: list[str] | None = None
         self._classes = 0
@@ -100,9 +101,7 @@ class ModelHost:
 
         columns = self.columns
         if missing := [column for column in columns if column not in rows.schema.names]:
-            raise ModelError(
-                f"model {self._name} needs the columns {', '.join(missing)}, which its input does not have"
-            )
+            raise ModelError(f"model {self.name} needs the columns {', '.join(missing)}, which its input does not have")
         if not rows.num_rows:
             return np.empty((0, self._classes))
         sink = pa.BufferOutputStream()
@@ -132,7 +131,7 @@ class ModelHost:
 
     def _answer(self, expected: bytes, failure: str) -> bytearray:
         if self._process is None:
-            raise ModelError(f"model {self._name} is not running; use its host as a context manager")
+            raise ModelError(f"model {self.name} is not running; use its host as a context manager")
         try:
             kind, payload = serve.receive(self._channel)
         except TimeoutError:
@@ -148,7 +147,7 @@ class ModelHost:
         self._stderr.seek(0)
         tail = self._stderr.read()[-2000:].decode(errors="replace").strip()
         return ModelError(
-            f"model {self._name} in {self._folder} {what}" + (f"\nits process wrote:\n{tail}" if tail else "")
+            f"model {self.name} in {self._folder} {what}" + (f"\nits process wrote:\n{tail}" if tail else "")
         )
 
     def _start(self, theirs: socket.socket) -> _Process:
