@@ -133,8 +133,8 @@ def concordance(y: Floats, score: Floats, block: Floats) -> tuple[Floats, Floats
     :param y: labels 0 or 1, shape (rows,)
     :param score: scores without NaN, shape (rows,)
     :param block: block number of each row, 0…blocks-1, shape (rows,)
-    :return: C, shape (blocks, blocks), where C[i, j] counts pairs of a positive of block i and a negative of block j with
-        the positive above (ties count ½); p and n, the positives and negatives of each block, shape (blocks,)
+    :return: C, shape (blocks, blocks), where C[i, j] counts pairs of a positive of block i and a negative of block j
+        with the positive above (ties count ½); p and n, the positives and negatives of each block, shape (blocks,)
     """
     import numpy as np
 

@@ -110,10 +110,10 @@ def measure(
 def null_distribution(baseline: Sequence[Profile], *, horizon: int = 1) -> tuple[list[float], int]:
     """The baseline's own variation: log PSI of each part of it against the rest, and how many of them are independent.
 
-    With horizon 1 a part is one partition (leave one out). With horizon h it is each run of h neighbouring partitions;
-    they overlap, so only ⌊n/h⌋ count as independent. Where that is fewer than :data:`MIN_PARTITIONS`, single partitions are
-    used: PSI is convex, so merged partitions are on average no further away than single ones, and the null is too wide, never too
-    narrow.
+    With horizon 1 a part is one partition (leave one out). With horizon h it is each run of h neighbouring
+    partitions; they overlap, so only ⌊n/h⌋ count as independent. Where that is fewer than :data:`MIN_PARTITIONS`,
+    single partitions are used: PSI is convex, so merged partitions are on average no further away than single ones
+    and the null is too high, never too low.
     """
     length = horizon if len(baseline) // horizon >= MIN_PARTITIONS else 1
     values = []
@@ -145,9 +145,9 @@ def psi(expected: Sequence[float], actual: Sequence[float], *, smoothing: float 
 def cells(baseline: Profile, current: Profile) -> tuple[list[float], list[float]]:
     """Counts of both profiles in the baseline's cells.
 
-    Numeric: deciles of the baseline cut between bins, with open ends; a bin with a tenth of the rows or more is a cell of its
-    own, and so is every bin when there are no more than ten. Categorical: the 50 most frequent values, the rest together. In
-    both, NULL, NaN, ±∞, OTHER and NEW (never seen in the baseline) have cells of their own.
+    Numeric: deciles of the baseline cut between bins, with open ends; a bin with a tenth of the rows or more is a
+    cell of its own, and so is every bin when there are no more than ten. Categorical: the 50 most frequent values,
+    the rest together. In both, NULL, NaN, ±∞, OTHER and NEW (never seen in the baseline) have cells of their own.
     """
     place = _deciles(baseline) if baseline.kind == "numeric" and len(baseline.counts) > BINS else _values(baseline)
     columns: tuple[dict[int, float], dict[int, float]] = ({}, {})
@@ -186,7 +186,7 @@ def _values(baseline: Profile) -> Callable[[int | str], int]:
 
 
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values: q at rank i of m is min over j ≥ i of p₍ⱼ₎·m/j (Benjamini and Hochberg 1995), in the order given."""
+    """Adjusted p-values, in the order given: min over ranks j ≥ i of p₍ⱼ₎·m/j (Benjamini and Hochberg 1995)."""
     order = sorted(range(len(p)), key=lambda i: p[i], reverse=True)
     adjusted, smallest = [1.0] * len(p), 1.0
     for position, index in enumerate(order):

@@ -54,7 +54,7 @@ class GateResult:
     """What one gate says, about all rows or one slice of them.
 
     :param gate: the gate in words
-    :param value: the metric, or candidate minus champion in the direction in which more is better; None if there is none
+    :param value: the metric, or candidate minus champion with the sign in which more is better; None if there is none
     :param low: lower end of the interval, None if there is none
     :param high: upper end, likewise
     :param bound: what ``value`` (absolute gates) or ``low`` (relative gates) has to reach
@@ -106,7 +106,7 @@ def judge(
 
 
 def decision(results: Sequence[GateResult]) -> tuple[Literal["passed", "rejected"], str]:
-    """The decision over all results: every gate that was not skipped must pass, and at least one must have been judged."""
+    """The decision over all results: every gate that is not skipped must pass, and one must have been judged."""
     failed = [r for r in results if r.outcome in ("fail", "insufficient")]
     if failed:
         return "rejected", "; ".join(f"{r.gate}{f' [{r.slice}]' if r.slice else ''}: {r.reason}" for r in failed)
@@ -185,29 +185,25 @@ def _judge_rows(gate: Gate, rows: TestRows, seed: int, slice_: str | None) -> Ga
 def _absolute(gate: Gate, interval: Interval) -> tuple[Outcome, str]:
     bound, value = _bound(gate), interval.value
     if not math.isfinite(value):
-        return (
-            "insufficient",
-            f"{gate.metric} cannot be computed on these {interval.rows} rows (one class only, or a prediction is missing)",
-        )
+        return "insufficient", _impossible(gate, interval)
     passed = value >= bound if gate.at_least is not None else value <= bound
     relation = "reaches" if passed else "misses"
     return "pass" if passed else "fail", f"{gate.metric} {value:.4f} {relation} {bound:g} on {interval.rows} rows"
 
 
 def _relative(gate: Gate, interval: Interval) -> tuple[Outcome, str]:
-    bound = _bound(gate)
+    bound, blocks = _bound(gate), f"{interval.blocks} blocks by {gate.by}"
     if not math.isfinite(interval.value):
-        return (
-            "insufficient",
-            f"{gate.metric} cannot be compared on these {interval.rows} rows (one class only, or a prediction is missing)",
-        )
+        return "insufficient", _impossible(gate, interval)
     if not math.isfinite(interval.low):
-        return "insufficient", (
-            f"no honest interval from {interval.blocks} blocks by {gate.by} (at least {bootstrap.MIN_BLOCKS} with both classes are needed)"
-        )
+        return "insufficient", f"no honest interval from {blocks}: {bootstrap.MIN_BLOCKS} with both classes are needed"
     passed = interval.low >= bound
-    found = f"difference {interval.value:+.4f}, interval {interval.low:+.4f} to {interval.high:+.4f} over {interval.blocks} blocks"
+    found = f"difference {interval.value:+.4f}, interval {interval.low:+.4f} to {interval.high:+.4f}, {blocks}"
     return "pass" if passed else "fail", f"{found}: lower bound {'reaches' if passed else 'misses'} {bound:+g}"
+
+
+def _impossible(gate: Gate, interval: Interval) -> str:
+    return f"{gate.metric} has no value on these {interval.rows} rows: one class only, or a prediction is missing"
 
 
 def _result(

@@ -51,7 +51,7 @@ def roc_auc(y: Floats, score: Floats, *, weights: Floats | None = None) -> float
 
 
 def log_loss(y: Floats, probability: Floats, *, weights: Floats | None = None) -> float:
-    """Mean negative log-likelihood; probabilities are clipped by the float64 epsilon. Parameters as in :func:`compute`."""
+    """Mean negative log-likelihood, probabilities clipped by the float64 epsilon. Parameters as in :func:`compute`."""
     return _mean(row_losses("log_loss", y, probability), weights)
 
 

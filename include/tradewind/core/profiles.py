@@ -20,8 +20,8 @@ _FORMAT = 1
 class Profile:
     """Counts of one column.
 
-    The bins of a numeric column do not depend on the data: a bin is the sign, the exponent and the six highest bits of the
-    mantissa of a float64, so it is 1/64 to 1/128 of its values wide, and whole numbers up to 128 have bins of their own.
+    The bins of a numeric column do not depend on the data: a bin is the sign, the exponent and the six highest bits
+    of the mantissa of a float64. It is 1/64 to 1/128 of its values wide; whole numbers up to 128 have their own.
 
     :param kind: ``numeric`` or ``categorical``
     :param rows: all rows, whatever their value

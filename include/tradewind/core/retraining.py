@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,11 +24,14 @@ class Quorum:
     """How a rule "m of n" stands.
 
     :param met: at least ``needed`` of the last ``of`` partitions are violated, and the newest is
-    :param violated: how many of them are
+    :param given: how many partitions there are to look at, at most ``of``
+    :param violated: how many of them are violated
+    :param newest: whether the newest is; None when it has no data
     """
 
     needed: int
     of: int
+    given: int
     violated: int
     newest: bool | None
     met: bool
@@ -92,7 +95,7 @@ def quorum(rule: str, violated: Sequence[bool | None]) -> Quorum:
     recent = violated[-of:]
     newest = recent[-1] if recent else None
     count = sum(value is True for value in recent)
-    return Quorum(needed, of, count, newest, met=count >= needed and newest is True)
+    return Quorum(needed, of, len(recent), count, newest, met=count >= needed and newest is True)
 
 
 def _reasons(
@@ -103,15 +106,21 @@ def _reasons(
     drift: Sequence[bool | None],
 ) -> list[str]:
     reasons = [] if has_champion else ["there is no champion yet"]
-    for name, rule, violated in (("decay", policy.when.decay, decay), ("drift", policy.when.drift, drift)):
-        if rule is not None and (state := quorum(rule, violated)).met:
-            reasons.append(
-                f"{name} in {state.violated} of the last {min(state.of, len(violated))} partitions, the newest included (limit {rule})"
-            )
+    for name, state in _quorums(policy, decay, drift):
+        if state.met:
+            reasons.append(f"{name} in {state.violated} of the last {state.given} partitions, the newest included")
     every = policy.when.every
     if every is not None and trainings and min(trainings) >= every:
         reasons.append(f"the last training is {_ago(trainings)} (every {every})")
     return reasons
+
+
+def _quorums(
+    policy: Retrain, decay: Sequence[bool | None], drift: Sequence[bool | None]
+) -> Iterator[tuple[str, Quorum]]:
+    for name, rule, violated in (("decay", policy.when.decay, decay), ("drift", policy.when.drift, drift)):
+        if rule is not None:
+            yield name, quorum(rule, violated)
 
 
 def _held_back(policy: Retrain, trainings: Sequence[int]) -> str | None:
@@ -130,15 +139,10 @@ def _quiet(
     policy: Retrain, trainings: Sequence[int], decay: Sequence[bool | None], drift: Sequence[bool | None]
 ) -> str:
     said = []
-    for name, rule, violated in (("decay", policy.when.decay, decay), ("drift", policy.when.drift, drift)):
-        if rule is not None:
-            state = quorum(rule, violated)
-            newest = {True: "the newest included", False: "the newest not", None: "the newest without data"}[
-                state.newest
-            ]
-            said.append(
-                f"{name} in {state.violated} of the last {min(state.of, len(violated))} partitions, {newest} (needs {rule})"
-            )
+    for name, state in _quorums(policy, decay, drift):
+        newest = {True: "the newest included", False: "the newest not", None: "the newest without data"}[state.newest]
+        rule = f"needs {state.needed} of {state.of}"
+        said.append(f"{name} in {state.violated} of the last {state.given} partitions, {newest} ({rule})")
     if policy.when.every is not None and trainings:
         said.append(f"the last training is {_ago(trainings)} (needs {policy.when.every})")
     return "; ".join(said) or "there is a champion and the policy names no reason"

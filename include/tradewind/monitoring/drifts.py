@@ -1,0 +1,174 @@
+"""Drift of one partition: the inputs of the model and its predictions against the champion's baseline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tradewind.core import drift, profiles
+from tradewind.lake.cause import Cause
+from tradewind.models.inputs import config_hash
+from tradewind.monitoring import datasets
+from tradewind.monitoring.profile import PREDICTION
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.lake.publish import Published
+    from tradewind.ledger.champions import Champion
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+_CODE = "1"  # raise it when the same profiles are judged otherwise
+
+Profiles = Mapping[str, Mapping[str, profiles.Profile]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Profiles by partition, then by feature; and which model version made each partition's predictions."""
+
+    by_partition: Profiles
+    predicted_by: Mapping[str, str]
+
+
+def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, champion: Champion | None) -> Published:
+    """Publish the dataset `drift` of one partition: one row for each feature and horizon.
+
+    The baseline of a feature are the profiles of the partitions that the champion was fitted on. A prediction has none
+    there (the model has seen these rows), so its baseline are the partitions that the champion scored before.
+    With a horizon h the last h partitions are merged; all of them must lie after the champion's training.
+
+    :param champion: the one that serves the population of ``partition``; None gives rows with outcome `no champion`
+    :raises MissingInput: the partition has not been profiled
+    """
+    monitor = datasets.monitored(spec)
+    datasets.required(spec, runtime, "profiles", partition, hint="profile it first")
+    wanted = _wanted(spec, partition, champion)
+    states = datasets.states(spec, runtime, "profiles")
+    inputs = {f"profiles/{key}": states[key].digest for key in wanted if key in states}
+    if champion is not None:
+        inputs["champion"] = f"{champion.seq}:{champion.model_version}"
+    config = config_hash(monitor.horizons, monitor.drift.model_dump(mode="json"))
+    return datasets.publish(
+        spec,
+        runtime,
+        "drift",
+        partition=partition,
+        cause=Cause(inputs, config, _CODE),
+        rows=lambda: _rows(spec, partition, runtime, champion=champion, wanted=wanted),
+    )
+
+
+def _wanted(spec: Pipeline, partition: str, champion: Champion | None) -> list[str]:
+    """Partitions whose profiles matter, in order."""
+    if champion is None:
+        return [partition]
+    recent = _window(spec, partition, max(datasets.monitored(spec).horizons))
+    served = spec.partitioning.between(max(champion.effective_from, spec.start), partition)
+    return sorted({*train_partitions(champion), *recent, *served})
+
+
+def train_partitions(champion: Champion) -> list[str]:
+    """Partitions that the champion was fitted on, in order."""
+    return sorted(champion.evidence.get("train_partitions", ()))
+
+
+def _rows(
+    spec: Pipeline, partition: str, runtime: Runtime, *, champion: Champion | None, wanted: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    known = _known(spec, runtime, wanted)
+    rows: list[Mapping[str, Any]] = []
+    for horizon in datasets.monitored(spec).horizons:
+        if champion is None:
+            current = known.by_partition[partition]
+            rows += [_without_champion(name, profile, horizon) for name, profile in current.items()]
+        else:
+            judged = _judge(spec, partition, champion, known, horizon=horizon)
+            rows += [_row(result, horizon, champion) for result in judged]
+    return rows
+
+
+def _judge(
+    spec: Pipeline, partition: str, champion: Champion, known: _Known, *, horizon: int
+) -> Sequence[drift.FeatureDrift]:
+    window = _window(spec, partition, horizon)
+    current = known.by_partition[partition]
+    impossible = _impossible(champion, known, window, horizon)
+    if impossible:
+        return [drift.FeatureDrift(name, "insufficient", impossible, profile.rows) for name, profile in current.items()]
+    baselines, merged, refused = {}, {}, []
+    for name, profile in current.items():
+        before = _baseline(name, champion, known, window[0])
+        parts = [known.by_partition[key].get(name) for key in window if _same_model(name, key, champion, known)]
+        usable = [part for part in parts if part is not None]
+        if len(usable) < horizon or len({part.kind for part in usable}) > 1:
+            reason = f"not the same {name} in all of {', '.join(window)}"
+            refused.append(drift.FeatureDrift(name, "insufficient", reason, profile.rows))
+        else:
+            baselines[name], merged[name] = before, profiles.merge(usable)
+    return [*drift.judge(baselines, merged, policy=datasets.monitored(spec).drift, horizon=horizon), *refused]
+
+
+def _impossible(champion: Champion, known: _Known, window: Sequence[str], horizon: int) -> str | None:
+    """Why nothing can be judged over ``window``; None if it can."""
+    trained = train_partitions(champion)
+    if not trained:
+        return f"the journal does not say what version {champion.model_version} was trained on"
+    missing = [key for key in window if key not in known.by_partition]
+    if len(window) < horizon or missing:
+        return f"{len(window) - len(missing)} of the last {horizon} partitions are profiled"
+    if window[0] <= trained[-1]:
+        return f"the last {horizon} partitions reach into the champion's training, which ended with {trained[-1]}"
+    return None
+
+
+def _baseline(name: str, champion: Champion, known: _Known, first: str) -> list[profiles.Profile]:
+    if name == PREDICTION:
+        keys = [key for key in known.by_partition if key < first and _same_model(name, key, champion, known)]
+    else:
+        keys = [key for key in train_partitions(champion) if key in known.by_partition]
+    return [known.by_partition[key][name] for key in sorted(keys) if name in known.by_partition[key]]
+
+
+def _same_model(name: str, key: str, champion: Champion, known: _Known) -> bool:
+    """Predictions can be compared only with those of the same version."""
+    return name != PREDICTION or known.predicted_by.get(key) == champion.model_version
+
+
+def _known(spec: Pipeline, runtime: Runtime, wanted: Sequence[str]) -> _Known:
+    table = datasets.read(spec, runtime, "profiles", partitions=wanted)
+    found: dict[str, dict[str, profiles.Profile]] = {}
+    predicted_by = {}
+    for row in table.to_pylist() if table is not None else []:
+        found.setdefault(row["partition"], {})[row["feature"]] = profiles.from_json(row["profile"])
+        if row["feature"] == PREDICTION:
+            predicted_by[row["partition"]] = row["model_version"]
+    return _Known(found, predicted_by)
+
+
+def _window(spec: Pipeline, partition: str, length: int) -> list[str]:
+    return [key for key in spec.partitioning.window(partition, length) if key >= spec.start]
+
+
+def _row(result: drift.FeatureDrift, horizon: int, champion: Champion) -> Mapping[str, Any]:
+    return {
+        "horizon": horizon,
+        "feature": result.feature,
+        "outcome": result.outcome,
+        "alarm": None if result.outcome == "insufficient" else result.alarm,
+        "psi": result.psi,
+        "null_mean": result.null_mean,
+        "null_high": result.null_high,
+        "p": result.p,
+        "q": result.q,
+        "rows": result.rows,
+        "model_version": champion.model_version,
+        "reason": result.reason,
+    }
+
+
+def _without_champion(name: str, profile: profiles.Profile, horizon: int) -> Mapping[str, Any]:
+    reason = "there is no champion for this population, so there is no baseline"
+    return {"horizon": horizon, "feature": name, "outcome": "no champion", "rows": profile.rows, "reason": reason}

@@ -1,0 +1,167 @@
+"""Realised performance: predictions beside the labels that have fallen due."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tradewind.core import bootstrap, metrics
+from tradewind.core.blocks import local_blocks
+from tradewind.errors import MalformedInput
+from tradewind.lake.cause import Cause
+from tradewind.models.inputs import config_hash, scoring, training
+from tradewind.monitoring import datasets
+from tradewind.monitoring.profile import PREDICTIONS, versions_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.lake.publish import Published
+    from tradewind.spec.models import Performance, Pipeline
+
+log = logging.getLogger(__name__)
+_CODE = "1"  # raise it when the same predictions and labels are judged otherwise
+_CONFIDENCE = 0.9
+
+
+def due(spec: Pipeline, partition: str) -> list[str]:
+    """Populations whose labels are complete at the end of ``partition`` and were not at the end of the one before.
+
+    Labels of population p are complete when ``available_after`` has passed since its end. Populations before
+    ``start`` + ``ahead`` are never scored and never due.
+    """
+    slices, label = spec.partitioning, training(spec).label
+    now, before = slices.bounds(partition).end, slices.bounds(slices.shift(partition, -1)).end
+    first = slices.shift(spec.start, scoring(spec).ahead)
+    found, population = [], partition
+    while population >= first and slices.bounds(population).end + label.available_after > before:
+        if slices.bounds(population).end + label.available_after <= now:
+            found.append(population)
+        population = slices.shift(population, -1)
+    return sorted(found)
+
+
+def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Published | None:
+    """Publish the dataset `performance` of one partition: one row for each population whose labels fell due in it.
+
+    The metric is computed over the scored entities whose label is known; those without are counted. A population that
+    nobody scored has the outcome `no data`; one that its model had seen in training is `in_sample`; neither
+    counts for or against the model (`below` is NULL).
+
+    :return: None if no population fell due
+    """
+    populations = due(spec, partition)
+    if not populations:
+        return None
+    label, limit = training(spec).label, datasets.monitored(spec).performance
+    inputs: dict[str, str] = {}
+    for name in (PREDICTIONS, label.dataset):
+        states = datasets.states(spec, runtime, name)
+        inputs |= {f"{name}/{key}": states[key].digest for key in populations if key in states}
+    score = scoring(spec).population
+    config = config_hash(populations, limit.model_dump(mode="json"), label.column, score.key, spec.timezone)
+    return datasets.publish(
+        spec,
+        runtime,
+        "performance",
+        partition=partition,
+        cause=Cause(inputs, config, _CODE),
+        rows=lambda: [_row(spec, population, runtime) for population in populations],
+    )
+
+
+def _row(spec: Pipeline, population: str, runtime: Runtime) -> Mapping[str, Any]:
+    label, limit = training(spec).label, datasets.monitored(spec).performance
+    row = {"population": population, "metric": limit.metric, "limit": limit.at_least, "rows": 0}
+    predictions = datasets.read(spec, runtime, PREDICTIONS, partitions=[population])
+    labels = datasets.read(spec, runtime, label.dataset, partitions=[population])
+    if predictions is None or not predictions.num_rows:
+        row |= {"outcome": "no data", "reason": "nothing was scored"}
+    elif labels is None or not labels.num_rows:
+        row |= {"outcome": "no data", "reason": f"dataset {label.dataset} has no partition {population}"}
+    else:
+        row |= _measured(spec, population, predictions, labels)
+    log.info("%s: population %s: %s, %s", spec.pipeline, population, row["outcome"], row["reason"])
+    return row
+
+
+def _measured(spec: Pipeline, population: str, predictions: pa.Table, labels: pa.Table) -> Mapping[str, Any]:
+    import pyarrow.compute as pc
+
+    limit = datasets.monitored(spec).performance
+    joined = _joined(spec, population, predictions, labels)
+    known = joined.filter(pc.is_valid(joined["label"]))
+    interval = _interval(spec, known, limit)
+    in_sample = bool(pc.any(predictions["in_sample"]).as_py())
+    outcome, reason = _outcome(limit, interval, in_sample=in_sample)
+    return {
+        "outcome": outcome,
+        "reason": reason,
+        "value": _finite(interval.value),
+        "low": _finite(interval.low),
+        "high": _finite(interval.high),
+        "below": {"ok": False, "below": True}.get(outcome),
+        "rows": known.num_rows,
+        "without_label": joined.num_rows - known.num_rows,
+        "not_scored": labels.num_rows - known.num_rows - _null_labels(joined),
+        "model_version": versions_of(predictions),
+        "in_sample": in_sample,
+    }
+
+
+def _joined(spec: Pipeline, population: str, predictions: pa.Table, labels: pa.Table) -> pa.Table:
+    """Every prediction once, with its label; `labelled` says whether the label dataset has its entity at all."""
+    import pyarrow as pa
+
+    key, label = scoring(spec).population.key, training(spec).label
+    right = labels.select([key, label.column]).rename_columns(["key", "label"])
+    right = right.append_column("labelled", pa.array([True] * right.num_rows))
+    left = predictions.select([key, scoring(spec).population.timestamp, "probability"])
+    joined = left.rename_columns(["key", "timestamp", "probability"]).join(right, "key", join_type="left outer")
+    if joined.num_rows != predictions.num_rows:
+        raise MalformedInput(
+            f"dataset {label.dataset}, partition {population}: {key} names some entities more than once, "
+            f"so their labels are not certain; add {key} to the dataset's `keys` and run its etl again"
+        )
+    return joined
+
+
+def _null_labels(joined: pa.Table) -> int:
+    """Scored entities that the label dataset has, but without a label."""
+    import pyarrow.compute as pc
+
+    return int(pc.sum(pc.and_(pc.is_valid(joined["labelled"]), pc.is_null(joined["label"]))).as_py() or 0)
+
+
+def _interval(spec: Pipeline, known: pa.Table, limit: Performance) -> bootstrap.Interval:
+    import pyarrow as pa
+
+    y = known["label"].cast(pa.int64()).to_numpy()
+    probability = known["probability"].cast(pa.float64()).to_numpy()
+    timestamp = known["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy().astype("datetime64[us]")
+    blocks = local_blocks(timestamp, spec.timezone, by="day")
+    return bootstrap.level(y, probability, blocks, metric=limit.metric, confidence=_CONFIDENCE, seed=0)
+
+
+def _outcome(limit: Performance, interval: bootstrap.Interval, *, in_sample: bool) -> tuple[str, str]:
+    found = f"{limit.metric} {interval.value:.4f} over {interval.rows} rows"
+    if interval.rows < limit.min_rows:
+        return "insufficient", f"{interval.rows} rows with a label, fewer than {limit.min_rows}"
+    if not math.isfinite(interval.value):
+        return "insufficient", f"{limit.metric} has no value on {interval.rows} rows: one class only, or no probability"
+    if in_sample:
+        return "in_sample", f"{found}, but the model was trained on them: this is not its performance"
+    higher = metrics.HIGHER_IS_BETTER[limit.metric]
+    worse = interval.value < limit.at_least if higher else interval.value > limit.at_least
+    return (
+        ("below", f"{found} is worse than {limit.at_least:g}")
+        if worse
+        else ("ok", f"{found}, limit {limit.at_least:g}")
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

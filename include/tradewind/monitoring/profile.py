@@ -1,0 +1,122 @@
+"""Profile one partition: its entities as the model sees them, and what was predicted for them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tradewind.core import profiles
+from tradewind.lake.cause import Cause
+from tradewind.ledger import progress
+from tradewind.ledger.journal import Ledger
+from tradewind.models.frame import training_frame
+from tradewind.models.inputs import Pinned, config_hash, definitions_digest, feature_time, pin, scoring, training
+from tradewind.monitoring import datasets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.lake.publish import Published
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+PREDICTION = "prediction"
+"""The name under which predictions are watched, beside the features."""
+PREDICTIONS = "predictions"
+_CODE = "1"  # raise it when the profiles of the same input change
+
+
+def profile(spec: Pipeline, partition: str, runtime: Runtime) -> Published:
+    """Publish the dataset `profiles` of one partition: one row for each input of the model, one for the predictions.
+
+    All entities of the partition count, also those whose label is not known. Predictions are there if the partition
+    was scored. The same inputs, definitions and settings publish nothing again.
+
+    :param partition: partition key; its features must be complete
+    :raises NotReady: its features, or the scoring of its population, are not complete
+    :raises MissingInput: the label dataset lacks the partition
+    """
+    datasets.monitored(spec)
+    ledger = Ledger(runtime.ledger)
+    progress.require(ledger, spec.pipeline, "features", partition)
+    upstream = progress.latest_cause(ledger, spec.pipeline, "features", partition)
+    progress.start(ledger, spec.pipeline, "monitor", partition, cause=str(upstream), run_id=runtime.run_id)
+    require_scored(spec, partition, ledger)
+    pinned = _pinned(spec, partition, runtime)
+    scored = datasets.state(spec, runtime, PREDICTIONS, partition)
+    inputs = pinned.by_name() | ({f"{PREDICTIONS}/{partition}": scored.digest} if scored else {})
+    train, score = training(spec), scoring(spec)
+    config = config_hash(
+        *(train.service, train.columns, train.label.dataset, score.predict_at, score.ahead),
+        *(spec.partition, spec.timezone, definitions_digest(spec, runtime)),
+    )
+    return datasets.publish(
+        spec,
+        runtime,
+        "profiles",
+        partition=partition,
+        cause=Cause(inputs, config, _CODE),
+        rows=lambda: _rows(spec, partition, runtime, pinned, scored=scored is not None),
+    )
+
+
+def require_scored(spec: Pipeline, partition: str, ledger: Ledger) -> None:
+    """Go on only when the run that scores the population of ``partition`` is through.
+
+    :raises NotReady: it is not
+    """
+    scorer = spec.partitioning.shift(partition, -scoring(spec).ahead)
+    if scorer >= spec.start:
+        progress.require(ledger, spec.pipeline, "score", scorer)
+
+
+def of_column(column: pa.ChunkedArray) -> profiles.Profile | None:
+    """Profile of an Arrow column: numbers and booleans as numbers, text as categories; None for other types."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind, nulls = column.type, column.null_count
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return profiles.numeric(pc.drop_null(column).cast(pa.float64(), safe=False).to_numpy(), null=nulls)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        counts = {c["values"]: c["counts"] for c in column.value_counts().to_pylist() if c["values"] is not None}
+        return profiles.categorical(counts, null=nulls)
+    return None
+
+
+def _pinned(spec: Pipeline, partition: str, runtime: Runtime) -> Pinned:
+    asked = feature_time(spec, partition) or spec.partitioning.bounds(partition).start
+    newest = spec.partitioning.shift(partition, -scoring(spec).ahead)
+    return pin(spec, runtime, since=asked, last=newest, rows={training(spec).label.dataset: [partition]})
+
+
+def _rows(spec: Pipeline, partition: str, runtime: Runtime, pinned: Pinned, *, scored: bool) -> list[Mapping[str, Any]]:
+    end = spec.partitioning.bounds(partition).end
+    frame = training_frame(spec, [partition], runtime, known_by=end, versions=pinned.versions, labelled=False)
+    inputs = frame.inputs()
+    rows = [row for name in inputs.column_names if (row := _row(name, inputs[name], None))]
+    if scored:
+        predicted = datasets.read(spec, runtime, PREDICTIONS, partitions=[partition])
+        assert predicted is not None
+        rows += [row] if (row := _row(PREDICTION, predicted["probability"], versions_of(predicted))) else []
+    log.info("%s: profiled %s inputs of %s rows of partition %s", spec.pipeline, len(rows), inputs.num_rows, partition)
+    return rows
+
+
+def _row(name: str, column: pa.ChunkedArray, model_version: str | None) -> Mapping[str, Any] | None:
+    made = of_column(column)
+    if made is None:
+        log.info("input %s is %s, which has no profile: its drift is not judged", name, column.type)
+        return None
+    text = profiles.to_json(made)
+    return {"feature": name, "kind": made.kind, "rows": made.rows, "model_version": model_version, "profile": text}
+
+
+def versions_of(predictions: pa.Table) -> str:
+    """The model versions that predicted, usually one."""
+    return ",".join(sorted(str(value) for value in predictions["model_version"].unique().to_pylist()))
