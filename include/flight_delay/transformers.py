@@ -48,7 +48,9 @@ class CategoryFrequency(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """Shares: float64, shape (n, m)."""
-        return np.column_stack([X[name].map(shares).fillna(0.0).to_numpy(float) for name, shares in self.shares_.items()])
+        return np.column_stack(
+            [X[name].map(shares).fillna(0.0).to_numpy(float) for name, shares in self.shares_.items()]
+        )
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns."""

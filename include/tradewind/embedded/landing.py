@@ -41,7 +41,9 @@ class Delivered:
     written: int
 
 
-def deliver(landing: Path, outcomes: Sequence[str], *, schedule: Sequence[str], shuffle: int | None = None) -> Delivered:
+def deliver(
+    landing: Path, outcomes: Sequence[str], *, schedule: Sequence[str], shuffle: int | None = None
+) -> Delivered:
     """Lay out the landing zone; a file that is there already is left as it is.
 
     :param landing: folder that gets ``flights/``, ``schedule/``, ``weather/`` and ``reference/``

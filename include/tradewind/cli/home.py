@@ -1,0 +1,101 @@
+"""``tradewind up``, ``down``, ``status``: the local Airflow of a project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tradewind.embedded import processes, running, supervisor
+from tradewind.embedded.home import Home
+
+
+@click.command(short_help="Start the local Airflow of this project.")
+@click.option("--mlflow/--no-mlflow", default=True, help="Also show MLflow's pages.")
+def up(mlflow: bool) -> None:
+    """Start Airflow (and MLflow's pages) for the pipelines in dags/, in the background."""
+    home = Home.of(Path.cwd())
+    with running.Running(home, mlflow=mlflow, attached=False) as started:
+        state = started.wait_until_ready()
+    for name, port in state["moved"].items():
+        click.echo(f"the usual port of {name} is busy: it listens at {port}")
+    user, password = running.login(home)
+    click.echo(f"Airflow {state['airflow']} (user {user}, password {password})")
+    if state["mlflow"]:
+        click.echo(f"MLflow  {state['mlflow']}")
+    click.echo(f"logs    {home.logs}\nIt goes on until: tradewind down")
+
+
+@click.command(short_help="Stop the local Airflow of this project.")
+def down() -> None:
+    """Stop every process of the local Airflow."""
+    home = Home.of(Path.cwd())
+    click.echo("stopped" if running.stop(home) else f"nothing was running in {home.root}")
+
+
+@click.command(short_help="Show what of the local Airflow is running.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Show processes, addresses, login and open incidents; exit code 1 if something that should run does not."""
+    home = Home.of(Path.cwd())
+    found = _status(home)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo("\n".join(_lines(found)))
+    context.exit(0 if found["healthy"] else 1)
+
+
+def _status(home: Home) -> dict[str, Any]:
+    state = supervisor.read_state(home)
+    alive = running.is_running(home)
+    living = (
+        {process.pid for process in processes.in_session(state.get("session", -1), home=home.root)} if alive else set()
+    )
+    names = {name: pid in living for name, pid in state.get("processes", {}).items()} if alive else {}
+    return {
+        "home": str(home.root),
+        "running": alive,
+        "healthy": alive and state.get("phase") == "ready" and all(names.values()),
+        "phase": state.get("phase") if alive else "stopped",
+        "reason": state.get("reason"),
+        "airflow": state.get("airflow") if alive else None,
+        "mlflow": state.get("mlflow") if alive else None,
+        "login": dict(zip(("user", "password"), running.login(home), strict=True)) if alive else None,
+        "processes": names,
+        "incidents": _incidents(home),
+    }
+
+
+def _incidents(home: Home) -> list[dict[str, Any]]:
+    if not (home.root / "ledger.db").exists():
+        return []
+    from tradewind.alerting.incidents import open_incidents
+    from tradewind.ledger.journal import Ledger
+
+    ledger = Ledger(home.runtime().ledger)
+    return [
+        {"fingerprint": one.fingerprint, "partitions": list(one.partitions), "message": one.message, "link": one.link}
+        for pipeline in ledger.pipelines()
+        for one in open_incidents(ledger, pipeline)
+    ]
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"{found['home']}: {found['phase']}"]
+    if found["reason"]:
+        lines.append(found["reason"])
+    lines += [f"  {name}: {'runs' if alive else 'does not run'}" for name, alive in found["processes"].items()]
+    if found["running"]:
+        login = found["login"]
+        lines.append(f"Airflow {found['airflow']} (user {login['user']}, password {login['password']})")
+        lines += [f"MLflow  {found['mlflow']}"] if found["mlflow"] else []
+    count = len(found["incidents"])
+    lines.append(f"{count or 'no'} open incident{'' if count == 1 else 's'}")
+    lines += [
+        f"  {one['fingerprint']} ({', '.join(one['partitions'])}): {one['message']}" for one in found["incidents"]
+    ]
+    return lines

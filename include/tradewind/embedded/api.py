@@ -1,0 +1,171 @@
+"""The few calls of Airflow's REST API that the replay needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from tradewind.errors import Unavailable
+
+if TYPE_CHECKING:
+    import httpx
+
+OVER = frozenset({"success", "failed"})
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One DAG run.
+
+    :param state: ``queued``, ``running``, ``success`` or ``failed``
+    :param queued_at: when it was made or last cleared, as ISO text; sorts as text
+    """
+
+    dag_id: str
+    run_id: str
+    partition: str | None
+    state: str
+    queued_at: str
+
+    @property
+    def over(self) -> bool:
+        """It has succeeded or failed."""
+        return self.state in OVER
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailure:
+    """A failed task of a run."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    tries: int
+
+
+class AirflowApi:
+    """A client of one Airflow; requests are repeated for a minute while the server is busy.
+
+    :param url: of the API server
+    :param user: of the simple auth manager
+    :param password: of the user
+    """
+
+    def __init__(self, url: str, *, user: str, password: str) -> None:
+        import httpx
+
+        self.url = url
+        self._login = {"username": user, "password": password}
+        self._client = httpx.Client(base_url=url, timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def dags(self) -> set[str]:
+        """Ids of the DAGs that are parsed and have no import error."""
+        return {dag["dag_id"] for dag in self._all("/api/v2/dags", "dags", {})}
+
+    def import_errors(self) -> dict[str, str]:
+        """Import errors by file name."""
+        errors = self._all("/api/v2/importErrors", "import_errors", {})
+        return {error["filename"]: error["stack_trace"] for error in errors}
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the runs of a DAG start."""
+        self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
+
+    def start(self, dag_id: str, partition: str) -> None:
+        """Start a run of a DAG with a partition key."""
+        self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "partition_key": partition})
+
+    def runs(self, *, partition: str | None = None, states: tuple[str, ...] = ()) -> list[Run]:
+        """Runs of all DAGs, the one queued last comes last.
+
+        :param partition: only runs with this partition key
+        :param states: only runs in one of these states
+        """
+        wanted: dict[str, Any] = {"state": list(states)} if states else {}
+        if partition is not None:
+            wanted["partition_key_prefix_pattern"] = partition
+        found = [
+            Run(run["dag_id"], run["dag_run_id"], run["partition_key"], run["state"], run["queued_at"] or "")
+            for run in self._all("/api/v2/dags/~/dagRuns", "dag_runs", wanted)
+        ]
+        return sorted((run for run in found if partition in (None, run.partition)), key=lambda run: run.queued_at)
+
+    def failures(self, run: Run) -> list[TaskFailure]:
+        """Failed tasks of a run, the first one first."""
+        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
+        tasks = self._all(path, "task_instances", {"state": ["failed"], "order_by": "end_date"})
+        return [TaskFailure(run.dag_id, run.run_id, task["task_id"], task["try_number"]) for task in tasks]
+
+    def log(self, failure: TaskFailure, *, lines: int = 20) -> str:
+        """The last lines that the failed task logged."""
+        path = f"/api/v2/dags/{failure.dag_id}/dagRuns/{failure.run_id}/taskInstances/{failure.task_id}"
+        content = self._call("GET", f"{path}/logs/{failure.tries}", params={"full_content": True}).json()["content"]
+        return "\n".join(_text(line) for line in content[-lines:])
+
+    def link(self, failure: TaskFailure) -> str:
+        """The failed task's page."""
+        return f"{self.url}/dags/{failure.dag_id}/runs/{failure.run_id}/tasks/{failure.task_id}"
+
+    def clear_failed(self, run: Run) -> None:
+        """Let the failed tasks of a run, and what waits for them, run again."""
+        body = {"dry_run": False, "dag_run_id": run.run_id, "only_failed": True, "reset_dag_runs": True}
+        self._call("POST", f"/api/v2/dags/{run.dag_id}/clearTaskInstances", json=body)
+
+    def _all(self, path: str, name: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._call("GET", path, params={**params, "limit": 100, "offset": len(found)}).json()
+            found += page[name]
+            if len(found) >= page["total_entries"] or not page[name]:
+                return found
+
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        import httpx
+
+        def once() -> httpx.Response:
+            if "Authorization" not in self._client.headers:
+                token = self._client.post("/auth/token", json=self._login).raise_for_status().json()["access_token"]
+                self._client.headers["Authorization"] = f"Bearer {token}"
+            response = self._client.request(method, path, **options)
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                del self._client.headers["Authorization"]
+            return response.raise_for_status()
+
+        return self._patiently(once, what=f"{method} {path}", repeat=method == "GET")
+
+    def _patiently(self, call: Callable[[], httpx.Response], *, what: str, repeat: bool) -> httpx.Response:
+        import httpx
+
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return call()
+            except httpx.HTTPStatusError as exc:
+                code, text = exc.response.status_code, exc.response.text[:500]
+                busy = code == httpx.codes.UNAUTHORIZED or (repeat and code >= httpx.codes.INTERNAL_SERVER_ERROR)
+                if not busy or time.monotonic() > end:
+                    raise Unavailable(f"Airflow at {self.url} answered {code} to {what}: {text}") from exc
+            except httpx.ConnectError as exc:
+                if time.monotonic() > end:
+                    raise Unavailable(f"Airflow at {self.url} cannot be reached ({what}): {exc}") from exc
+            except httpx.TransportError as exc:
+                if not repeat or time.monotonic() > end:
+                    raise Unavailable(f"Airflow at {self.url} did not answer {what}: {exc}") from exc
+            time.sleep(0.5)
+
+
+def _text(line: Any) -> str:
+    """One line of a log, which Airflow gives as text or as an object with the event and its fields."""
+    if not isinstance(line, dict):
+        return str(line)
+    details = [f"{error.get('exc_type')}: {error.get('exc_value')}" for error in line.get("error_detail") or []]
+    return " ".join([str(line.get("event", "")), *details])

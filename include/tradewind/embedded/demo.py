@@ -1,0 +1,159 @@
+"""The demo: lay out the flights of 2013, start Airflow, replay the weeks one after another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tradewind.embedded import landing
+from tradewind.embedded.api import AirflowApi
+from tradewind.embedded.home import Home
+from tradewind.embedded.replay import Replay
+from tradewind.embedded.running import Running, login
+from tradewind.embedded.settings import environment
+from tradewind.errors import SpecError, TradewindError, Unavailable
+from tradewind.ledger.journal import Ledger
+from tradewind.spec.models import Pipeline
+
+PIPELINE = "flight_delay"
+PARSED_WITHIN = 120.0
+
+
+class Told(Protocol):
+    """What the demo says while it works."""
+
+    def say(self, text: str) -> None:
+        """One line of text."""
+
+    def progress(self, partition: str, done: frozenset[str]) -> None:
+        """These stages of a partition are done."""
+
+    def tick(self) -> None:
+        """Time passes; called several times a second."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One replay.
+
+    :param home: where everything goes
+    :param spec: the example pipeline
+    :param partitions: partition keys, in order
+    :param told: hears what happens
+    :param keep: leave Airflow and MLflow running
+    :param shuffle: seed of a random calendar; None for the real one
+    """
+
+    home: Home
+    spec: Pipeline
+    partitions: Sequence[str]
+    told: Told
+    keep: bool = False
+    shuffle: int | None = None
+
+    def run(self) -> dict[str, Any]:
+        """Replay, then gather what came of it; the same is in ``demo.json`` of the home.
+
+        :raises TradewindError: a stage failed, or Airflow did not start or went away
+        """
+        began = time.monotonic()
+        with Running(self.home, mlflow=self.keep, attached=not self.keep) as running:
+            self._deliver()
+            self.told.say("Airflow is starting…")
+            state = running.wait_until_ready(told=self.told.tick)
+            self.told.say(f"Airflow is up after {time.monotonic() - began:.0f} s at {state['airflow']}")
+            for name, port in state["moved"].items():
+                self.told.say(f"the usual port of {name} is busy: it listens at {port}")
+            seconds = self._replay(running, state["airflow"])
+            return self._summary(state, seconds=seconds, total=time.monotonic() - began)
+
+    def _deliver(self) -> None:
+        slicing = self.spec.partitioning
+        outcomes = [day for key in self.partitions for day in slicing.days(key)]
+        ahead = self.spec.score.ahead if self.spec.score else 0
+        schedule = [day for key in self.partitions for day in slicing.days(slicing.shift(key, ahead))]
+        done = landing.deliver(self.home.landing, outcomes, schedule=schedule, shuffle=self.shuffle)
+        self.told.say(f"landing zone {self.home.landing}: {done.files} files, {done.written} of them new")
+
+    def _replay(self, running: Running, url: str) -> dict[str, float]:
+        user, password = login(self.home)
+        seconds = {}
+        with AirflowApi(url, user=user, password=password) as api:
+            replay = Replay(
+                api=api,
+                pipeline=PIPELINE,
+                stages=stages_of(self.spec),
+                check=running.check,
+                told=self.told.progress,
+                ledger=Ledger(self.home.runtime().ledger),
+            )
+            self._unpause(api, running)
+            for partition in self.partitions:
+                began = time.monotonic()
+                if replay.run(partition):
+                    seconds[partition] = round(time.monotonic() - began, 2)
+            replay.wait_for_rest()
+        return seconds
+
+    def _unpause(self, api: AirflowApi, running: Running) -> None:
+        """Wait until the DAGs are parsed: an event that is sent before its consumer exists is lost."""
+        wanted = {f"{PIPELINE}__{stage}" for stage in stages_of(self.spec)}
+        end = time.monotonic() + PARSED_WITHIN
+        while missing := wanted - api.dags():
+            running.check()
+            if errors := api.import_errors():
+                raise SpecError("\n".join(f"{name}:\n{text}" for name, text in errors.items()))
+            if time.monotonic() > end:
+                raise Unavailable(f"Airflow does not show {', '.join(sorted(missing))}; see {self.home.logs}")
+            self.told.tick()
+            time.sleep(0.2)
+        for dag_id in sorted(wanted):
+            api.unpause(dag_id)
+
+    def _summary(self, state: dict[str, Any], *, seconds: dict[str, float], total: float) -> dict[str, Any]:
+        self.told.say("gathering the results…")
+        result = self.home.root / "demo.json"
+        # In a process of its own, with the environment of the tasks: it writes nothing outside the home.
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tradewind.embedded.summary",
+                str(self.home.root),
+                str(self.home.project),
+                str(result),
+            ],
+            env=environment(self.home, port=0, mlflow_port=0),
+            cwd=self.home.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise TradewindError(f"the results could not be gathered:\n{done.stderr[-2000:]}")
+        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        found |= {
+            "seconds": seconds,
+            "total_seconds": round(total, 1),
+            "airflow": state["airflow"],
+            "mlflow": state["mlflow"],
+        }
+        result.write_text(json.dumps(found, indent=2), encoding="utf-8")
+        return found
+
+
+def stages_of(spec: Pipeline) -> list[str]:
+    """The stages that events start one after another; ``rollback`` is by hand only."""
+    given = {
+        "etl": True,
+        "features": spec.features,
+        "monitor": spec.monitor,
+        "train": spec.train,
+        "score": spec.score,
+    }
+    return [stage for stage, part in given.items() if part]
