@@ -75,22 +75,20 @@ def training_frame(
     :param partitions: partitions of the label dataset
     :param known_by: labels that are known later than this moment (aware) do not exist yet
     :param versions: table version of each dataset that is read
-    :param labelled: False gives all rows, also those whose label is not known (monitoring looks at inputs alone)
+    :param labelled: False for all rows, whether their label is known or not, and without it
     :raises MissingInput: a partition is not there
     :raises ModelError: a column is not there
     """
-    import pyarrow.compute as pc
-
     label, population = training(spec).label, scoring(spec).population
-    rows = _labelled(spec, partitions, runtime, versions)
-    before = known_by - label.available_after
-    usable = pc.and_(pc.is_valid(rows[label.column]), pc.less_equal(rows[population.timestamp], before))
-    known = (rows.filter(usable) if labelled else rows).sort_by(
-        [(PARTITION, "ascending"), (population.timestamp, "ascending"), (population.key, "ascending")]
-    )
-    labels = known[label.column].combine_chunks()
-    frame = _with_features(spec, known.drop_columns([label.column]), runtime, versions)
-    table = frame.table.append_column(label.column, labels)
+    rows = _label_dataset(spec, partitions, runtime, versions)
+    if labelled:
+        rows = rows.filter(_label_known(spec, rows, known_by))
+    rows = rows.sort_by([(name, "ascending") for name in (PARTITION, population.timestamp, population.key)])
+    frame = _with_features(spec, rows.drop_columns([label.column]), runtime, versions)
+    if not labelled:
+        return frame
+    # After the join: the label never reaches the feature store.
+    table = frame.table.append_column(label.column, rows[label.column].combine_chunks())
     return Frame(table, frame.columns, frame.key, frame.timestamp, label.column)
 
 
@@ -166,7 +164,9 @@ def _input_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(field.name, kind(field)) for field in schema])
 
 
-def _labelled(spec: Pipeline, partitions: Sequence[str], runtime: Runtime, versions: Mapping[str, int]) -> pa.Table:
+def _label_dataset(
+    spec: Pipeline, partitions: Sequence[str], runtime: Runtime, versions: Mapping[str, int]
+) -> pa.Table:
     train, population = training(spec), scoring(spec).population
     name = train.label.dataset
     dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, name)
@@ -179,6 +179,14 @@ def _labelled(spec: Pipeline, partitions: Sequence[str], runtime: Runtime, versi
             f"pipeline {spec.pipeline}: label dataset {name} has no column {', '.join(missing)}; add it to its SQL"
         )
     return snapshot.arrow(list(partitions)).to_table()
+
+
+def _label_known(spec: Pipeline, rows: pa.Table, known_by: datetime) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    label = training(spec).label
+    happened = rows[scoring(spec).population.timestamp]
+    return pc.and_(pc.is_valid(rows[label.column]), pc.less_equal(happened, known_by - label.available_after))
 
 
 def _entities(spec: Pipeline, population: str, runtime: Runtime) -> pa.Table:
