@@ -135,6 +135,8 @@ def parse(text: str, *, file: str) -> Document:
             loader.dispose()
     except YAMLError as exc:
         raise Unreadable(_syntax(exc, file, lines, text)) from exc
+    except RecursionError as exc:
+        raise Unreadable(_problem(file, lines, 0, 0, "", "lists or mappings are nested far too deeply")) from exc
     except _Recursion as exc:
         mark = exc.node.start_mark
         raise Unreadable(_problem(file, lines, mark.line, mark.column, "", "an alias inside its own anchor")) from exc

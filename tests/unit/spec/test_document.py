@@ -20,6 +20,7 @@ UNREADABLE = {
     "a loop": ("a: &x [*x]\n", 1, 4, "an alias inside its own anchor"),
     "a control character": ("a: 1\nb: \x07\n", 2, 1, "control character"),
     "a second document": ("a: 1\n---\nb: 2\n", 2, 1, "one pipeline"),
+    "a thousand brackets": ("a: " + "[" * 2000 + "]" * 2000, 1, 1, "nested far too deeply"),
     "nothing": ("", 1, 1, "the file is empty"),
     "only comments": ("# a\n# b\n", 1, 1, "the file is empty"),
     "a list": ("- a\n", 1, 1, "this is no mapping"),
