@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tradewind.errors import MissingInput
+from tradewind.monitoring.drifts import publish_drift
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+@pytest.fixture
+def steady(world: World) -> World:
+    """Weeks 0…9 alike; champion 1, trained on weeks 0…4, serves and scored weeks 5…9."""
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        predictions = {"prediction": rng.beta(2, 5, 700)} if number > 4 else {}
+        world.profiled(
+            world.week(number),
+            predicted_by="1",
+            wind=rng.normal(rng.normal(0, 0.1), 1, 700),
+            carrier={"AA": int(rng.integers(330, 370)), "UA": 350},
+            **predictions,
+        )
+    world.champion("1", train=world.weeks(0, 4), effective_from=world.week(5))
+    return world
+
+
+def drift(world: World, week: str) -> dict[tuple[str, int], dict[str, Any]]:
+    champion = world.ledger.champion_for("flights", week)
+    publish_drift(world.spec, week, world.runtime, champion=champion)
+    return {(row["feature"], row["horizon"]): row for row in world.rows("drift", week)}
+
+
+def test_steady_weeks_do_not_drift(steady: World) -> None:
+    rows = drift(steady, steady.week(9))
+    assert set(rows) == {(name, h) for name in ("wind", "carrier", "prediction") for h in (1, 2)}
+    assert {row["outcome"] for row in rows.values()} == {"ok"}
+    assert {row["alarm"] for row in rows.values()} == {False}
+
+
+def test_a_destroyed_feature_is_an_alarm_and_the_others_are_not(steady: World) -> None:
+    rng = np.random.default_rng(1)
+    steady.profiled(
+        steady.week(9),
+        predicted_by="1",
+        wind=np.zeros(700),
+        carrier={"AA": 350, "UA": 350},
+        prediction=rng.beta(2, 5, 700),
+    )
+    rows = drift(steady, steady.week(9))
+    assert [key for key, row in rows.items() if row["alarm"]] == [("wind", 1), ("wind", 2)]
+    assert rows["wind", 1]["psi"] > 1
+    assert rows["wind", 1]["model_version"] == "1"
+
+
+def test_predictions_are_compared_with_what_the_champion_scored_before(steady: World) -> None:
+    rng = np.random.default_rng(1)
+    steady.profiled(
+        steady.week(9),
+        predicted_by="1",
+        wind=rng.normal(size=700),
+        carrier={"AA": 350, "UA": 350},
+        prediction=rng.beta(9, 2, 700),
+    )
+    assert drift(steady, steady.week(9))["prediction", 1]["alarm"]
+
+
+def test_predictions_of_too_few_scored_weeks_are_insufficient(steady: World) -> None:
+    row = drift(steady, steady.week(7))["prediction", 1]
+    assert (row["outcome"], row["alarm"]) == ("insufficient", None)
+    assert "2 baseline partitions" in row["reason"]
+
+
+def test_predictions_of_another_version_are_no_baseline(steady: World) -> None:
+    steady.champion("2", train=steady.weeks(2, 6), effective_from=steady.week(8))
+    rng = np.random.default_rng(1)
+    steady.profiled(steady.week(9), predicted_by="2", wind=rng.normal(size=700), prediction=rng.beta(9, 2, 700))
+    rows = drift(steady, steady.week(9))
+    assert rows["prediction", 1]["outcome"] == "insufficient"
+    assert "not the same prediction" in rows["prediction", 2]["reason"]
+
+
+def test_a_horizon_that_reaches_into_training_is_insufficient(steady: World) -> None:
+    rows = drift(steady, steady.week(5))
+    assert rows["wind", 1]["outcome"] == "ok"
+    assert rows["wind", 2]["outcome"] == "insufficient"
+    assert "reach into the champion's training, which ended with 2013-02-04" in rows["wind", 2]["reason"]
+
+
+def test_without_a_champion_every_feature_says_so(steady: World) -> None:
+    rows = drift(steady, steady.week(4))
+    assert {row["outcome"] for row in rows.values()} == {"no champion"}
+    assert {row["alarm"] for row in rows.values()} == {None}
+    assert set(rows) == {(name, h) for name in ("wind", "carrier") for h in (1, 2)}
+
+
+def test_a_feature_that_the_baseline_lacks_is_insufficient(steady: World) -> None:
+    rng = np.random.default_rng(1)
+    steady.profiled(steady.week(9), predicted_by="1", wind=rng.normal(size=700), gusts=rng.normal(size=700))
+    rows = drift(steady, steady.week(9))
+    assert rows["gusts", 1]["outcome"] == "insufficient"
+    assert rows["wind", 1]["outcome"] == "ok"
+
+
+def test_judging_again_changes_nothing_and_later_weeks_are_no_cause(steady: World) -> None:
+    drift(steady, steady.week(8))
+    version = steady.version("drift")
+    steady.profiled(steady.week(9), wind=np.zeros(700))
+    drift(steady, steady.week(8))
+    assert steady.version("drift") == version
+
+
+def test_another_champion_is_a_cause_to_judge_again(steady: World) -> None:
+    drift(steady, steady.week(9))
+    version = steady.version("drift")
+    steady.champion("2", train=steady.weeks(2, 6), effective_from=steady.week(9))
+    assert {row["model_version"] for row in drift(steady, steady.week(9)).values()} == {"2"}
+    assert steady.version("drift") == version + 1
+
+
+def test_a_partition_that_was_not_profiled_is_named(steady: World) -> None:
+    with pytest.raises(MissingInput, match="profiles has no partition 2013-04-01; profile it first"):
+        drift(steady, steady.week(12))
+
+
+def test_too_few_rows_are_insufficient(steady: World, with_spec: Callable[..., World]) -> None:
+    strict = with_spec(monitor={"performance": {"metric": "roc_auc", "at_least": 0.6}, "drift": {"min_rows": 701}})
+    assert {row["outcome"] for row in drift(strict, strict.week(9)).values()} == {"insufficient"}

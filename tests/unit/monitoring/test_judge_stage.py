@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tradewind.errors import NotReady
+from tradewind.ledger import progress
+from tradewind.monitoring.judge import judge
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+@pytest.fixture
+def ready(world: World) -> World:
+    """Week 6 can be judged: champion 1 scored week 5, and `wind` is destroyed in week 6."""
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        world.profiled(world.week(number), wind=rng.normal(rng.normal(0, 0.1), 1, 700))
+    world.profiled(world.week(6), wind=np.zeros(700))
+    world.champion("1", train=world.weeks(0, 4), effective_from=world.week(5))
+    world.scored(world.week(5), world.flights(world.week(5)))
+    world.complete("score", world.week(5))
+    return world
+
+
+def test_a_partition_is_judged_reported_and_completed(ready: World) -> None:
+    judged = judge(ready.spec, ready.week(6), ready.runtime)
+    assert judged.alarms == ("wind over 1", "wind over 2")
+    assert list(judged.performance) == [ready.week(5)]
+    assert judged.changed
+    assert "wind" in judged.report.read_text()
+    assert progress.is_complete(ready.ledger, "flights", "monitor", ready.week(6))
+
+
+def test_judging_again_changes_nothing(ready: World) -> None:
+    first = judge(ready.spec, ready.week(6), ready.runtime)
+    versions = [ready.version(name) for name in ("drift", "performance")]
+    page = first.report.read_bytes()
+    again = judge(ready.spec, ready.week(6), ready.runtime)
+    assert not again.changed
+    assert (again.alarms, again.performance) == (first.alarms, first.performance)
+    assert [ready.version(name) for name in ("drift", "performance")] == versions
+    assert len(ready.ledger.find("flights", "complete", subject="monitor")) == 1
+    assert again.report.read_bytes() == page
+
+
+def test_a_partition_without_champion_and_without_due_labels_is_complete_too(world: World) -> None:
+    world.profiled(world.week(0), wind=np.zeros(700))
+    judged = judge(world.spec, world.week(0), world.runtime)
+    assert (judged.alarms, judged.performance) == ((), {})
+    assert progress.is_complete(world.ledger, "flights", "monitor", world.week(0))
+
+
+def test_it_waits_for_the_scoring_of_its_population(world: World) -> None:
+    world.profiled(world.week(3), wind=np.zeros(700))
+    with pytest.raises(NotReady, match="score of partition 2013-01-21"):
+        judge(world.spec, world.week(3), world.runtime)

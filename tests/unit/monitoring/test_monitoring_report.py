@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from tradewind.monitoring import report
+from tradewind.monitoring.datasets import DRIFT, PERFORMANCE
+
+
+def drift(**given: Any) -> dict[str, Any]:
+    usual = {"horizon": 1, "feature": "wind", "outcome": "ok", "alarm": False, "psi": 0.05, "null_high": 0.1}
+    return dict.fromkeys(DRIFT) | usual | {"rows": 700, "reason": "PSI 0.05"} | given
+
+
+def performance(**given: Any) -> dict[str, Any]:
+    usual = {"population": "2013-05-06", "outcome": "ok", "metric": "roc_auc", "value": 0.7, "below": False}
+    return dict.fromkeys(PERFORMANCE) | usual | {"rows": 700, "reason": "fine"} | given
+
+
+def page(*rows: dict[str, Any], realised: tuple[dict[str, Any], ...] = ()) -> str:
+    return report.page(pipeline="flights", partition="2013-05-13", drift=rows, performance=realised)
+
+
+class Balanced(HTMLParser):
+    """Fails where a tag is closed that is not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_alarms_come_first() -> None:
+    text = page(drift(feature="calm"), drift(feature="storm", outcome="drift", alarm=True, psi=0.9))
+    assert text.index("storm") < text.index("calm")
+    assert "1 of 2 drift judgements are alarms" in text
+
+
+def test_the_page_loads_nothing_and_fits_a_phone() -> None:
+    text = page(drift(), realised=(performance(),))
+    assert "http" not in text
+    assert "<script" not in text
+    assert 'name="viewport"' in text
+
+
+def test_names_from_data_are_escaped() -> None:
+    text = page(drift(feature="<b>x</b>", reason="a & b"), realised=(performance(model_version="<i>"),))
+    assert "<b>x</b>" not in text
+    assert "a &amp; b" in text
+    assert "<i>" not in text.replace('<i style="width:10.0%">', "")
+
+
+def test_the_page_is_well_formed_with_missing_numbers() -> None:
+    parser = Balanced()
+    parser.feed(
+        page(
+            drift(psi=None, null_high=None, outcome="no champion", alarm=None),
+            drift(horizon=4, outcome="insufficient", alarm=None, psi=None),
+            realised=(
+                performance(value=None, outcome="no data", below=None),
+                performance(low=0.6, high=0.8, without_label=3),
+            ),
+        )
+    )
+    assert parser.open == []
+
+
+def test_writing_leaves_no_draft_behind(tmp_path: Path) -> None:
+    path = tmp_path / "flights" / "monitor" / "2013-05-13.html"
+    report.write(path, pipeline="flights", partition="2013-05-13", drift=[], performance=[])
+    assert [p.name for p in path.parent.iterdir()] == ["2013-05-13.html"]
+    assert "No labels fell due" in path.read_text("utf-8")

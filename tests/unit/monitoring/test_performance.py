@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from tradewind.errors import MalformedInput
+from tradewind.monitoring.performance import due, publish_performance
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+def measured(world: World, week: str) -> dict[str, Any]:
+    publish_performance(world.spec, week, world.runtime)
+    (row,) = world.rows("performance", week)
+    return row
+
+
+def test_a_population_is_due_when_its_last_label_is(world: World) -> None:
+    assert due(world.spec, world.week(5)) == [world.week(4)]
+
+
+@pytest.mark.parametrize(("available_after", "expected"), [(None, [5]), ("7d", [4]), ("8d", [3]), ("15d", [2])])
+def test_a_late_label_makes_a_population_due_later(
+    with_spec: Callable[..., World], world: World, available_after: str | None, expected: list[int]
+) -> None:
+    train = world.spec.train.model_dump(mode="json") | {  # type: ignore[union-attr]
+        "label": {"dataset": "flights", "column": "late"}
+        | ({"available_after": available_after} if available_after else {})
+    }
+    changed = with_spec(train=train)
+    assert due(changed.spec, changed.week(5)) == [changed.week(number) for number in expected]
+
+
+def test_every_population_is_due_exactly_once(world: World) -> None:
+    found = [population for week in world.weeks(0, 20) for population in due(world.spec, week)]
+    assert found == world.weeks(1, 19)
+
+
+def test_months_of_different_length_are_each_due_once(with_spec: Callable[..., World]) -> None:
+    train = {
+        "window": 5, "test": 1, "service": "flight_delay_v1", "model": "model.py:build",
+        "label": {"dataset": "flights", "column": "late", "available_after": "30d"},
+    }  # fmt: skip
+    monthly = with_spec(partition="month", start="2013-01-01", train=train)
+    slices = monthly.spec.partitioning
+    found = [population for key in slices.between("2013-01-01", "2014-03-01") for population in due(monthly.spec, key)]
+    assert found == slices.between("2013-02-01", found[-1])
+
+
+def test_what_could_never_be_scored_is_not_due(world: World) -> None:
+    assert due(world.spec, world.week(1)) == []
+    assert publish_performance(world.spec, world.week(1), world.runtime) is None
+
+
+def test_the_metric_is_that_of_scored_rows_with_a_label(world: World) -> None:
+    late = world.flights(world.week(4), unlabelled=50)
+    world.scored(world.week(4), late)
+    row = measured(world, world.week(5))
+    predictions = {r["flight_id"]: r["probability"] for r in world.rows("predictions", world.week(4))}
+    pairs = [
+        (r["late"], predictions[r["flight_id"]]) for r in world.rows("flights", world.week(4)) if r["late"] is not None
+    ]
+    assert row["value"] == pytest.approx(roc_auc_score(*zip(*pairs, strict=True)))
+    assert row["low"] < row["value"] < row["high"]
+    assert (row["population"], row["outcome"], row["below"], row["model_version"]) == (world.week(4), "ok", False, "1")
+    assert (row["rows"], row["without_label"], row["not_scored"]) == (650, 50, 0)
+
+
+def test_performance_below_the_limit_is_decay(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(4)), skill=0)
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["below"]) == ("below", True)
+
+
+def test_of_a_loss_more_is_worse(world: World, with_spec: Callable[..., World]) -> None:
+    changed = with_spec(monitor={"performance": {"metric": "log_loss", "at_least": 0.1}})
+    late = changed.flights(changed.week(4))
+    changed.scored(changed.week(4), late)
+    row = measured(changed, changed.week(5))
+    assert (row["outcome"], row["below"]) == ("below", True)
+    probabilities = [r["probability"] for r in changed.rows("predictions", changed.week(4))]
+    assert row["value"] == pytest.approx(log_loss(late, probabilities))
+
+
+def test_in_sample_predictions_count_neither_for_nor_against(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(4)), skill=0, in_sample=True)
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["below"], row["in_sample"]) == ("in_sample", None, True)
+
+
+def test_a_population_that_nobody_scored_has_no_data(world: World) -> None:
+    world.flights(world.week(4))
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["below"], row["value"], row["rows"]) == ("no data", None, None, 0)
+
+
+def test_a_population_whose_labels_are_missing_has_no_data(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(3)))
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["reason"]) == ("no data", "dataset flights has no partition 2013-02-04")
+
+
+def test_too_few_labels_are_insufficient(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(4), unlabelled=640))
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["below"]) == ("insufficient", None)
+    assert row["reason"] == "60 rows with a label, fewer than 100"
+
+
+def test_entities_on_one_side_only_are_counted(world: World) -> None:
+    late = world.flights(world.week(4))
+    world.scored(world.week(4), late[:600])
+    row = measured(world, world.week(5))
+    assert (row["rows"], row["without_label"], row["not_scored"]) == (600, 0, 100)
+
+
+def test_an_entity_with_two_labels_is_refused(world: World) -> None:
+    late = world.flights(world.week(4))
+    world.scored(world.week(4), late)
+    labels = world.rows("flights", world.week(4))
+    twice = [*labels, labels[0]]
+    world.publish(
+        "flights",
+        world.week(4),
+        {name: [row[name] for row in twice] for name in ("flight_id", "late", "distance", "carrier", "scheduled_at")},
+    )
+    with pytest.raises(MalformedInput, match="flight_id names some entities more than once"):
+        measured(world, world.week(5))
+
+
+def test_measuring_again_changes_nothing(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(4)))
+    first = publish_performance(world.spec, world.week(5), world.runtime)
+    again = publish_performance(world.spec, world.week(5), world.runtime)
+    assert first is not None
+    assert again is not None
+    assert (first.changed, again.changed, again.version) == (True, False, first.version)
+
+
+def test_corrected_labels_are_measured_again(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(4)))
+    measured(world, world.week(5))
+    world.flights(world.week(4), seed=1)
+    published = publish_performance(world.spec, world.week(5), world.runtime)
+    assert published is not None
+    assert published.changed

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from tradewind.core import profiles
+from tradewind.errors import NotReady, UsageError
+from tradewind.monitoring.profile import of_column, profile
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+@pytest.fixture
+def week(world: World) -> str:
+    """Week 2, with all that its profile needs; its features are those of week 1."""
+    for number in (0, 1):
+        end = world.spec.partitioning.bounds(world.week(number)).end
+        world.publish(
+            "carrier_week",
+            world.week(number),
+            {
+                "carrier": ["AA", "UA"],
+                "carrier_late": [0.1 + number, 0.2 + number],
+                "known_at": pa.array([end] * 2, pa.timestamp("us", "UTC")),
+            },
+        )
+    world.flights(world.week(2), unlabelled=30)
+    world.complete("features", world.week(2))
+    world.complete("score", world.week(1))
+    return world.week(2)
+
+
+def by_feature(world: World, week: str) -> dict[str, profiles.Profile]:
+    return {row["feature"]: profiles.from_json(row["profile"]) for row in world.rows("profiles", week)}
+
+
+def test_every_input_of_the_model_is_profiled_also_for_entities_without_label(world: World, week: str) -> None:
+    published = profile(world.spec, week, world.runtime)
+    found = by_feature(world, week)
+    assert published.changed
+    assert list(found) == ["carrier", "distance", "carrier_late"]
+    assert {p.rows for p in found.values()} == {700}
+    assert set(found["carrier"].counts) == {"AA", "UA", "B6"}
+
+
+def test_features_are_those_that_were_known_when_the_partition_was_scored(world: World, week: str) -> None:
+    profile(world.spec, week, world.runtime)
+    late = by_feature(world, week)["carrier_late"]
+    assert set(late.counts) == set(profiles.bin_of(pa.array([1.1, 1.2]).to_numpy()).tolist())
+    assert late.null > 0  # B6 has no row in carrier_week
+
+
+def test_predictions_are_profiled_with_the_version_that_made_them(world: World, week: str) -> None:
+    world.scored(week, world.flights(world.week(9)), version="7")
+    profile(world.spec, week, world.runtime)
+    (row,) = [row for row in world.rows("profiles", week) if row["feature"] == "prediction"]
+    assert (row["model_version"], row["rows"]) == ("7", 700)
+
+
+def test_doing_it_again_changes_nothing(world: World, week: str) -> None:
+    first = profile(world.spec, week, world.runtime)
+    again = profile(world.spec, week, world.runtime)
+    assert (again.version, again.digest, again.changed) == (first.version, first.digest, False)
+
+
+def test_a_later_partition_is_no_cause_to_profile_again(world: World, week: str) -> None:
+    profile(world.spec, week, world.runtime)
+    end = world.spec.partitioning.bounds(week).end
+    columns = {"carrier": ["AA"], "carrier_late": [9.0], "known_at": pa.array([end], pa.timestamp("us", "UTC"))}
+    world.publish("carrier_week", week, columns)
+    assert not profile(world.spec, week, world.runtime).changed
+
+
+def test_corrected_rows_are_profiled_again(world: World, week: str) -> None:
+    profile(world.spec, week, world.runtime)
+    world.flights(week, seed=1, rows=650)
+    assert profile(world.spec, week, world.runtime).changed
+    assert by_feature(world, week)["distance"].rows == 650
+
+
+def test_it_waits_for_its_features(world: World) -> None:
+    with pytest.raises(NotReady, match="features of partition 2013-01-07"):
+        profile(world.spec, world.week(0), world.runtime)
+
+
+def test_it_waits_for_the_scoring_of_its_population(world: World) -> None:
+    world.complete("features", world.week(1))
+    with pytest.raises(NotReady, match="score of partition 2013-01-07"):
+        profile(world.spec, world.week(1), world.runtime)
+
+
+def test_a_pipeline_without_monitor_is_refused(with_spec: object) -> None:
+    unwatched = with_spec(monitor=None)  # type: ignore[operator]
+    with pytest.raises(UsageError, match="has no `monitor`"):
+        profile(unwatched.spec, unwatched.week(0), unwatched.runtime)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "nulls"),
+    [
+        (pa.array([1, None, 3]), "numeric", 1),
+        (pa.array([1.5, float("nan")]), "numeric", 0),
+        (pa.array([True, None]), "numeric", 1),
+        (pa.array(["a", None]), "categorical", 1),
+        (pa.array(["a", "a"]).dictionary_encode(), "categorical", 0),
+    ],
+)
+def test_a_column_is_profiled_by_its_type(column: pa.Array, kind: str, nulls: int) -> None:
+    made = of_column(pa.chunked_array([column]))
+    assert made is not None
+    assert (made.kind, made.null, made.rows) == (kind, nulls, len(column))
+
+
+def test_times_have_no_profile() -> None:
+    assert of_column(pa.chunked_array([pa.array([0], pa.timestamp("us", "UTC"))])) is None
