@@ -86,11 +86,11 @@ def _population(spec: Pipeline, partition: str) -> str:
 def _window_missing(spec: Pipeline, train: Train, partition: str, lake: Lake) -> list[str]:
     snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
     published = snapshot.partitions if snapshot else {}
-    missing = []
-    for key in spec.partitioning.window(partition, train.window):
-        if key < spec.start:
-            missing.append(f"{key} (before the pipeline's start {spec.start})")
-        elif key not in published:
+    window = spec.partitioning.window(partition, train.window)
+    early = sum(key < spec.start for key in window)
+    missing = [f"{early} of {len(window)} partitions lie before the pipeline's start {spec.start}"] if early else []
+    for key in window:
+        if key >= spec.start and key not in published:
             missing.append(f"{key} ({train.label.dataset} is not published)")
     return missing
 

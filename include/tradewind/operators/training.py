@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, SkipMixin
 
+from tradewind.errors import Conflict
 from tradewind.operators.stage import StageOperator
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class DecideOperator(TrainStageOperator):
         """Return outcome, reason and evidence."""
         from tradewind.models.decide import decide
 
-        decision = decide(spec, partition, runtime)
+        decision = decide(spec, partition, runtime, by_hand=context["params"].get("by_hand") or None)
         self.log.info("%s %s: %s, because %s", spec.pipeline, partition, decision.outcome, decision.reason)
         if decision.outcome == "skip":
             self.settle(spec, partition, runtime, outcome="skip")
@@ -83,6 +84,7 @@ class VerdictOperator(TrainStageOperator):
         self.log.info("version %s is %s: %s", judged.candidate, judged.outcome, judged.reason)
         self.link_mlflow(judged.experiment_id, judged.mlflow_run_id)
         self.link_report(judged.report, runtime)
+        # A person may take a day: later partitions need not wait for the answer.
         if judged.outcome != "passed" or spec.promotion.mode == "approval":
             self.settle(spec, partition, runtime, outcome=judged.outcome)
         if judged.outcome != "passed":
@@ -99,8 +101,13 @@ class PromoteOperator(TrainStageOperator):
 
         answer = context["ti"].xcom_pull(task_ids="approve") if spec.promotion.mode == "approval" else None
         actor, comment = _approver(answer)
-        champion = promote(spec, partition, runtime, actor=actor or runtime.actor, comment=comment)
-        self.settle(spec, partition, runtime, outcome="promoted")
+        try:
+            champion = promote(spec, partition, runtime, actor=actor or runtime.actor, comment=comment)
+        except Conflict:
+            self.settle(spec, partition, runtime, outcome="conflict")
+            raise
+        if spec.promotion.mode == "automatic":
+            self.settle(spec, partition, runtime, outcome="promoted")
         return {"version": champion.model_version, "effective_from": champion.effective_from}
 
 
