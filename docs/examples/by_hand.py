@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from airflow.sdk import DAG, Param, chain, task
+
 from tradewind.factory.assets import stage_asset
 from tradewind.factory.timetable import PartitionTimetable
 from tradewind.operators.approval import ApproveOperator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -27,6 +28,8 @@ def load_great_expectations() -> None:
         # Its modules use what Python and pydantic have deprecated.
         warnings.simplefilter("ignore")
         import great_expectations  # noqa: F401 - for what the import does
+    # It asks to be heard, and tells of a folder that is gone by then.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 
 def run(suite: Path, frame: pd.DataFrame) -> list[CheckResult]:

@@ -10,8 +10,8 @@ from airflow.timetables.base import DagRunInfo
 from airflow.timetables.trigger import CronPartitionTimetable
 from pendulum import instance
 
-from tradewind.core.partitions import Partitioning
 from tradewind.errors import InvalidPartitionKey
+from tradewind.spec.partitions import Partitioning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,9 +16,9 @@ from feast.infra.offline_stores.ibis import (  # noqa: TID253
     pull_latest_from_table_or_query_ibis,
 )
 
-from tradewind.core.partitions import Kind, Partitioning
 from tradewind.errors import MissingInput, SpecError, UsageError
 from tradewind.features.source import LakeSource
+from tradewind.spec.partitions import Kind, Partitioning
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.spec.models import Pipeline
 
+_PROMETHEUS = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 _SQLITE_BUSY_SECONDS = 60
 
 
@@ -34,6 +39,7 @@ def unlocked(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -
     """As :func:`store`, for a caller that holds the registry's lock: making it may create the registry's tables."""
     from feast import FeatureStore
 
+    _keep_metrics_in_memory()
     made = FeatureStore(config=config(runtime, spec, versions=versions))
     assert made.registry is not None  # made on first use, and that shall be under the lock
     return made
@@ -84,6 +90,26 @@ def config(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> 
         materialization={"pull_latest_features": True},
         repo_path=runtime.project,
     )
+
+
+def _keep_metrics_in_memory() -> None:
+    """Import Feast's metrics (it does so itself on first use) in a way that leaves no trace.
+
+    Left alone they make a folder in the temporary directory and put it into the environment. A task is a fork that
+    ends without clean-up, so every task would leave one behind.
+    """
+    if "feast.metrics" in sys.modules:
+        return
+    added = [name for name in _PROMETHEUS if name not in os.environ]
+    with contextlib.suppress(ImportError):  # then Feast does without them, too
+        import prometheus_client  # noqa: F401  # first, while nothing tells it to share values through files
+
+        os.environ.update(dict.fromkeys(added, os.devnull))
+        try:
+            importlib.import_module("feast.metrics")
+        finally:
+            for name in added:
+                del os.environ[name]
 
 
 def _registry(url: str) -> dict[str, Any]:

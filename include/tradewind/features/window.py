@@ -13,7 +13,7 @@ from tradewind.features.definitions import source_of
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
-    from tradewind.core.partitions import Bounds, Partitioning
+    from tradewind.spec.partitions import Bounds, Partitioning
 
 
 @dataclass(frozen=True, slots=True)

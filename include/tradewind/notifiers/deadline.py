@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from tradewind.core.partitions import Partitioning
+from tradewind.spec.partitions import Partitioning
 
 
 async def deadline_missed(

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tradewind.core.partitions import Partitioning
 from tradewind.errors import MalformedInput, MissingInput, SpecError
 from tradewind.spec.models import Files
+from tradewind.spec.partitions import Partitioning
 
 
 def resolve(files: Files, partition: str, *, partitioning: Partitioning, landing: str) -> tuple[Path, ...]:

@@ -139,7 +139,7 @@ def _batches(reader: pa.RecordBatchReader, sql_path: Path) -> Iterator[pa.Record
 
     try:
         yield from reader
-    except (duckdb.Error, pa.ArrowException) as exc:
+    except (duckdb.Error, pa.ArrowException, OSError) as exc:
         _explain(exc, sql_path)
 
 

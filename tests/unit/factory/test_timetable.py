@@ -11,8 +11,8 @@ from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import TimeRestriction
 from pendulum import instance
 
-from tradewind.core.partitions import Partitioning
 from tradewind.factory.timetable import PartitionTimetable
+from tradewind.spec.partitions import Partitioning
 
 WEEKS = Partitioning("week", "America/New_York", "2013-01-28", "2013-07-01")
 HOURS = Partitioning("hour", "America/New_York", "2013-03-09T00", None)

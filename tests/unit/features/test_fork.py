@@ -54,6 +54,8 @@ def test_forks_of_a_process_that_only_imported_can_use_everything(
     import json
 
     etl("2013-01-07", 10.0)
+    temporary = runtime.project / "tmp"
+    temporary.mkdir()
     places = {name: getattr(runtime, name) for name in Runtime.__slots__}
     given = json.dumps({"spec": spec.model_dump(mode="json", exclude_unset=True), "runtime": places}, default=str)
     done = subprocess.run(
@@ -62,8 +64,9 @@ def test_forks_of_a_process_that_only_imported_can_use_everything(
         capture_output=True,
         text=True,
         timeout=300,  # a fork that hangs is killed from outside; nothing is decided by how long it takes
-        env={**os.environ, "PYTHONPATH": str(project / "include")},
+        env={**os.environ, "PYTHONPATH": str(project / "include"), "TMPDIR": str(temporary), "HOME": str(temporary)},
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[11.0]\n[11.0]\n"
+    assert list(temporary.iterdir()) == []  # nothing is left in the home folder or the temporary one

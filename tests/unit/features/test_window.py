@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.core.partitions import Partitioning
+from tradewind.spec.partitions import Partitioning
 from tradewind.features.offline_store import _reached
 from tradewind.features.window import window
 

@@ -157,9 +157,7 @@ def flights(partition: str, *, rows: int = ROWS, seed: int = 0) -> pa.Table:
     return pa.table(
         {
             "flight_id": [f"{partition}-{n}" for n in range(rows)],
-            "scheduled_at": pa.array(
-                [start + timedelta(seconds=int(s)) for s in offset], pa.timestamp("us", "UTC")
-            ),
+            "scheduled_at": pa.array([start + timedelta(seconds=int(s)) for s in offset], pa.timestamp("us", "UTC")),
             "carrier": [CARRIERS[c] for c in carrier],
             "origin": [["EWR", "JFK"][c % 2] for c in hour],
             "hour": pa.array(hour, pa.int64()),
@@ -245,3 +243,31 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], House]:
 def house(built: Callable[[Path], House], tmp_path: Path) -> House:
     """A fresh deployment: eight weeks, no model."""
     return built(tmp_path)
+
+
+@pytest.fixture
+def publish_week() -> Callable[..., None]:
+    """Publishes a week's flights, and what follows from them, as a correction would."""
+
+    def publish(
+        house: House, number: int, *, seed: int = 0, change: Callable[[pa.Table], pa.Table] | None = None
+    ) -> None:
+        week = house.week(number)
+        rows = flights(week, seed=seed)
+        rows = change(rows) if change else rows
+        house.publish("flights", week, rows, cause="corrected")
+        house.publish("carrier_week", week, carrier_week(week, rows), cause="corrected")
+        write_population(house, week)
+
+    return publish
+
+
+@pytest.fixture
+def deliver() -> Callable[..., None]:
+    """Delivers the schedule of a week again, changed."""
+
+    def deliver(house: House, number: int, change: Callable[[pa.Table], pa.Table]) -> None:
+        week = house.week(number)
+        write_population(house, week, change(flights(week)))
+
+    return deliver

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from tradewind.core.partitions import Partitioning
 from tradewind.errors import AuditFailed
 from tradewind.notifiers.deadline import replays
 from tradewind.notifiers.incident import failure_of
+from tradewind.spec.partitions import Partitioning
 
 RUN = SimpleNamespace(dag_id="flight_delay__etl", run_id="r1", partition_key="2013-01-28")
 TASK = SimpleNamespace(task_id="flights", try_number=2, log_url="http://log")
