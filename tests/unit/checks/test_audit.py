@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tradewind.checks.audit import audit
+from tradewind.checks.result import Audit
+from tradewind.errors import SpecError
+from tradewind.lake.dataset import Lake
+
+Check = Callable[..., Audit]
+
+
+def expect(kind: str, **kwargs: Any) -> dict[str, Any]:
+    return {"type": f"expect_{kind}", "kwargs": kwargs}
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Audit ``rows`` against a suite of ``expectations``."""
+
+    def run(rows: pa.Table, *expectations: dict[str, Any], keys: Sequence[str] = (), text: str | None = None) -> Audit:
+        staged = Lake(str(tmp_path / "lake")).dataset("shop", "orders").stage("2013-01-28", rows.to_reader())
+        suite = tmp_path / "orders.json"
+        suite.write_text(text if text is not None else json.dumps({"name": "orders", "expectations": expectations}))
+        report = tmp_path / "reports" / "orders.html"
+        given = suite if expectations or text is not None else None
+        return audit(staged, suite=given, keys=keys, title="shop · orders · 2013-01-28", report=report)
+
+    return run
+
+
+def outcomes(done: Audit) -> list[str]:
+    return [result.outcome for result in done.results]
+
+
+def test_rows_that_are_as_expected_pass(check: Check) -> None:
+    rows = pa.table(
+        {
+            "value": [1, 2, None],
+            "at": pa.array([dt.datetime(2013, 1, 28, tzinfo=dt.UTC)] * 3, pa.timestamp("us", "UTC")),
+        }
+    )
+    done = check(
+        rows,
+        expect("column_values_to_be_between", column="value", min_value=0, max_value=5),
+        expect("column_values_to_be_between", column="at", min_value="2013-01-01T00:00:00+00:00"),
+    )
+    assert done.success
+    assert outcomes(done) == ["passed"] * 3
+
+
+def test_dates_compare_with_the_dates_of_json(check: Check) -> None:
+    done = check(
+        pa.table({"day": [dt.date(2013, 1, 28)]}),
+        expect("column_values_to_be_between", column="day", min_value="2013-01-28", max_value="2013-02-03"),
+    )
+    assert done.success
+
+
+def test_a_failed_expectation_says_what_was_found(check: Check) -> None:
+    done = check(pa.table({"value": [1, 77, 78]}), expect("column_values_to_be_between", column="value", max_value=5))
+    assert not done.success
+    [problem] = done.problems
+    assert problem.outcome == "failed"
+    assert problem.text == "`value`: values must be between (max value 5.0)"
+    assert problem.observed == "2 of 3 rows are otherwise (66.667%), for example 77, 78"
+
+
+def test_what_cannot_be_evaluated_is_an_error_and_not_a_failure(check: Check) -> None:
+    done = check(
+        pa.table({"value": [1]}),
+        expect("column_values_to_be_between", column="valeu", max_value=5),
+        expect("column_values_to_be_between", column="value", max_value=0),
+    )
+    assert outcomes(done) == ["passed", "error", "failed"]
+    assert "valeu" in done.results[1].observed
+    assert not done.success
+
+
+def test_results_are_in_the_order_of_the_file(check: Check) -> None:
+    names = ["column_values_to_be_unique", "column_values_to_not_be_null", "column_values_to_be_unique"]
+    columns = ["a", "b", "b"]
+    done = check(
+        pa.table({"a": [1], "b": [1]}),
+        *(expect(name, column=column) for name, column in zip(names, columns, strict=True)),
+    )
+    assert [result.name.removeprefix("expect_") for result in done.results[1:]] == names
+
+
+def test_no_rows_fail_although_great_expectations_passes_them(check: Check) -> None:
+    empty = pa.table({"value": pa.array([], pa.int64())})
+    done = check(empty, expect("column_values_to_not_be_null", column="value"))
+    assert [result.name for result in done.problems] == ["rows"]
+
+
+def test_no_suite_still_means_the_checks_that_are_always_made(check: Check) -> None:
+    assert outcomes(check(pa.table({"value": [1]}), keys=["value"])) == ["passed", "passed"]
+
+
+def test_a_duplicate_key_fails_and_is_shown(check: Check) -> None:
+    rows = pa.table({"carrier": ["AA", "AA", "UA"], "flight": [1, 1, 1]})
+    [problem] = check(rows, keys=["carrier", "flight"]).problems
+    assert problem.observed == "1 rows more than keys, for example carrier AA, flight 1 (2 times)"
+
+
+def test_null_in_a_key_fails(check: Check) -> None:
+    [problem] = check(pa.table({"carrier": ["AA", None]}), keys=["carrier"]).problems
+    assert problem.observed == "1 rows have NULL in `carrier`"
+
+
+def test_a_key_that_is_no_column_is_an_error(check: Check) -> None:
+    [problem] = check(pa.table({"carrier": ["AA"]}), keys=["carier"]).problems
+    assert (problem.outcome, problem.observed) == ("error", "there is no column carier")
+
+
+def test_an_unknown_expectation_is_named_with_its_file_and_the_nearest(check: Check) -> None:
+    with pytest.raises(
+        SpecError,
+        match=r"json: expectation 1: .*`expect_column_value_to_be_unique`; did you mean `expect_column_values_to_be_un",
+    ):
+        check(pa.table({"value": [1]}), expect("column_value_to_be_unique", column="value"))
+
+
+def test_an_argument_that_an_expectation_does_not_have_is_named(check: Check) -> None:
+    with pytest.raises(SpecError, match=r"orders.json: expectation 1 \(`expect_column_values_to_be_unique`\): .*colum"):
+        check(pa.table({"value": [1]}), expect("column_values_to_be_unique", colum="value"))
+
+
+def test_broken_json_is_named_by_line_and_column(check: Check) -> None:
+    with pytest.raises(SpecError, match=r"orders.json:2:1: this is not JSON"):
+        check(pa.table({"value": [1]}), text='{"name": "orders",\n')
+
+
+def test_a_suite_without_expectations_is_refused(check: Check) -> None:
+    with pytest.raises(SpecError, match="at least one expectation"):
+        check(pa.table({"value": [1]}), text='{"name": "orders", "expectations": []}')
+
+
+def test_the_report_has_the_verdict_first_and_loads_nothing(check: Check) -> None:
+    done = check(pa.table({"value": ["<b>"]}), expect("column_values_to_be_in_set", column="value", value_set=["x"]))
+    page = done.report.read_text()
+    assert "Not published: of 2 checks 1 failed" in page.split("<h2>")[0]
+    assert "What to do next" in page
+    assert "shop · orders · 2013-01-28" in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "http" not in page
+    assert "src=" not in page
+
+
+def test_the_report_of_what_could_not_be_evaluated_says_so(check: Check) -> None:
+    page = check(pa.table({"value": [1]}), keys=["nothing"]).report.read_text()
+    assert "1 could not be evaluated" in page
+    assert "correct the check first" in page
