@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError
+from tradewind.features.importing import import_feast
 
 if TYPE_CHECKING:
     from feast import FeatureService, FeatureView
@@ -73,6 +74,7 @@ def load(spec: Pipeline, runtime: Runtime) -> Definitions:
     """
     if spec.features is None:
         raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
+    import_feast()
     path = runtime.project / spec.features.definitions
     objects = _collect(_run(path, spec.pipeline))
     definitions = Definitions(path, objects, _digest(objects))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.features.importing import import_feast
 from tradewind.features.lock import exclusive
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.spec.models import Pipeline
 
-_PROMETHEUS = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 _SQLITE_BUSY_SECONDS = 60
 
 
@@ -37,9 +33,9 @@ def store(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> F
 
 def unlocked(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> FeatureStore:
     """As :func:`store`, for a caller that holds the registry's lock: making it may create the registry's tables."""
+    import_feast()
     from feast import FeatureStore
 
-    _keep_metrics_in_memory()
     made = FeatureStore(config=config(runtime, spec, versions=versions))
     assert made.registry is not None  # made on first use, and that shall be under the lock
     return made
@@ -90,26 +86,6 @@ def config(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> 
         materialization={"pull_latest_features": True},
         repo_path=runtime.project,
     )
-
-
-def _keep_metrics_in_memory() -> None:
-    """Import Feast's metrics (it does so itself on first use) in a way that leaves no trace.
-
-    Left alone they make a folder in the temporary directory and put it into the environment. A task is a fork that
-    ends without clean-up, so every task would leave one behind.
-    """
-    if "feast.metrics" in sys.modules:
-        return
-    added = [name for name in _PROMETHEUS if name not in os.environ]
-    with contextlib.suppress(ImportError):  # then Feast does without them, too
-        import prometheus_client  # noqa: F401  # first, while nothing tells it to share values through files
-
-        os.environ.update(dict.fromkeys(added, os.devnull))
-        try:
-            importlib.import_module("feast.metrics")
-        finally:
-            for name in added:
-                del os.environ[name]
 
 
 def _registry(url: str) -> dict[str, Any]:

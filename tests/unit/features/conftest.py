@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.features.importing import import_feast
 from tradewind.spec.models import Pipeline
+
+import_feast()
 
 DEFINITIONS = """
 from datetime import timedelta

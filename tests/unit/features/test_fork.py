@@ -16,6 +16,8 @@ LAUNCHER = """
 import json, os, sys
 from pathlib import Path
 
+from tradewind.features.importing import import_feast
+import_feast()
 import deltalake, duckdb, feast, ibis, pandas, pyarrow.dataset, sqlalchemy
 import feast.infra.offline_stores.duckdb, feast.infra.online_stores.sqlite, feast.infra.registry.sql
 import tradewind.features.join, tradewind.features.offline_store, tradewind.features.stage
@@ -38,6 +40,8 @@ def task():
     found = tradewind.features.join.join(spec, runtime, entities, versions=versions)
     print(found["carrier_late"].to_pylist(), flush=True)
 
+assert not [name for name in os.environ if name.startswith("PROMETHEUS")]
+assert not os.listdir(os.environ["TMPDIR"])
 for _ in range(2):
     child = os.fork()
     if not child:

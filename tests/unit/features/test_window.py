@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.spec.partitions import Partitioning
 from tradewind.features.offline_store import _reached
 from tradewind.features.window import window
+from tradewind.spec.partitions import Partitioning
 
 WEEKS = Partitioning("week", "America/New_York", "2013-01-07")
 HOURS = Partitioning("hour", "America/New_York", "2013-03-09T00")
