@@ -32,12 +32,15 @@ class ApproveOperator(ApprovalOperator):
         # A second try would ask a second time, and an execution timeout would end the wait.
         kwargs.update(retries=0, execution_timeout=None)
         kwargs.setdefault("response_timeout", pipeline.promotion.timeout or timedelta(hours=24))
+        # The parameters of the DAG's own form arrive here too, and are no part of this one.
+        kwargs.pop("params", None)
+        comment = Param("", type=["string", "null"], title="Comment", source="task")
         super().__init__(
             subject=f"{pipeline.pipeline}: promote the candidate of {{{{ dag_run.partition_key }}}}?",
             body="Version {{ ti.xcom_pull(task_ids='verdict')['version'] }} passed its gates: "
             "{{ ti.xcom_pull(task_ids='verdict')['reason'] }}",
             defaults=self.REJECT,
-            params={"comment": Param("", type=["string", "null"], title="Comment")},
+            params={"comment": comment},
             assigned_users=users or None,
             ignore_downstream_trigger_rules=True,
             **kwargs,
