@@ -137,7 +137,7 @@ def _is_free(port: int) -> bool:
 def _new_secrets() -> dict[str, str]:
     return {
         "password": secrets.token_urlsafe(9),
-        "jwt": secrets.token_urlsafe(32),
+        "jwt": secrets.token_urlsafe(64),
         "api": secrets.token_urlsafe(32),
         "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     }

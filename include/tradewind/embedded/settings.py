@@ -88,6 +88,7 @@ def _safety(home: Home) -> dict[str, object]:
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 30,
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 5,
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 15,
+        "WORKERS__EXECUTION_API_TIMEOUT": 30,
         "SCHEDULER__TASK_QUEUED_TIMEOUT": 120,
         "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": 30,
         # A cold task would import everything again: warm tasks need the executor to fork.

@@ -79,6 +79,8 @@ class Supervisor:
             self._look(0.2)
             if time.monotonic() > end:
                 raise TimeoutError(f"no answer within {START_TIMEOUT:.0f} s\n{self._tail('api-server')}")
+        # The first call of the API that tasks talk to builds it, which takes seconds: not while a task waits for it.
+        _answers(f"http://127.0.0.1:{self.ports['airflow']}/execution/health")
         self._launch("triggerer", "-m", "airflow", "triggerer", "--skip-serve-logs")
         if self.mlflow:
             store = ["--backend-store-uri", self.home.tracking_uri]

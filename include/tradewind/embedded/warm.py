@@ -52,6 +52,23 @@ MODULES = (
     "mlflow.sklearn",
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",
+    # What building a DAG and running an operator import. Any asset makes Airflow import the asset types of all providers.
+    "airflow.sdk",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.timetables.trigger",
+    "airflow.providers.amazon.aws.assets.s3",
+    "tradewind.factory.dags",
+    "tradewind.etl.dataset",
+    "tradewind.etl.stage",
+    "tradewind.features.stage",
+    "tradewind.features.offline_store",
+    "tradewind.monitoring.profile",
+    "tradewind.monitoring.judge",
+    "tradewind.models.decide",
+    "tradewind.models.train",
+    "tradewind.models.verdict",
+    "tradewind.models.promote",
+    "tradewind.models.score",
 )
 
 
@@ -76,7 +93,7 @@ def wait_for(url: str, *, timeout: float) -> None:
     end = time.monotonic() + timeout
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=30):
                 return
         except (urllib.error.URLError, OSError) as exc:
             if time.monotonic() > end:
