@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import MissingInput, NotReady, Unavailable
+from tradewind.errors import MissingInput, NotReady, SpecError, Unavailable
 from tradewind.lake.dataset import Lake
 from tradewind.sources import files
 from tradewind.spec.models import Files, Pipeline
@@ -84,11 +84,15 @@ class Inputs:
 def gather(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> Inputs:
     """Find all inputs of one partition of the dataset ``name``, and hash the files.
 
+    :raises SpecError: two inputs have the same name
     :raises MissingInput: files, or the partition itself in a dataset that is read, are not there
     :raises NotReady: an earlier partition that the lookback needs is not published yet
     """
     dataset = spec.datasets[name]
     delivered = {**({SOURCE: dataset.source} if dataset.source else {}), **dataset.references}
+    names = [*([SOURCE] if dataset.source else []), *dataset.references, *dataset.inputs]
+    if twice := {view for view in names if names.count(view) > 1}:
+        raise SpecError(f"datasets.{name}: its SQL would see two views `{twice.pop()}`; give one of them another name")
     deliveries = {view: delivery(spec, part, partition, runtime) for view, part in delivered.items()}
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
     datasets = {}

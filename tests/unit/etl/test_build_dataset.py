@@ -246,6 +246,15 @@ def test_an_unknown_dataset_and_a_bad_key_are_refused(shop: Shop) -> None:
         shop.build("orders", "2013-01-27")
 
 
+def test_two_inputs_of_one_name_are_refused(shop: Shop) -> None:
+    orders = shop.spec.datasets["orders"]
+    assert orders.source is not None
+    both = orders.model_copy(update={"references": {"source": orders.source}})
+    spec = shop.spec.model_copy(update={"datasets": {"orders": both}})
+    with pytest.raises(SpecError, match=r"datasets\.orders: its SQL would see two views `source`"):
+        build_dataset(spec, "orders", FIRST, shop.runtime)
+
+
 def test_each_step_is_one_line_of_the_log(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     shop.deliver(FIRST, 1)
     with caplog.at_level(logging.INFO, logger="tradewind.etl"):

@@ -259,3 +259,17 @@ def test_an_empty_partition_is_a_partition(dataset: Dataset, publish: Publish) -
 def test_a_remote_lake_is_refused_for_writing() -> None:
     with pytest.raises(UsageError, match="not a local path"):
         Lake("s3://bucket/lake").dataset("shop", "orders").stage("2013-01", table(value=[1]), base=frozenset())
+
+
+def test_vacuum_finds_what_a_killed_publish_left_but_neither_staging_nor_quarantine(
+    dataset: Dataset, publish: Publish
+) -> None:
+    publish("2013-01", [1])
+    dataset.stage("2013-01", table(value=[2]))
+    dataset.quarantine(dataset.stage("2013-01", table(value=[3])), reasons=["x"])
+    orphan = Path(dataset.uri) / "partition=2013-01" / "orphan.parquet"
+    orphan.write_bytes(b"")
+    snapshot = dataset.snapshot()
+    assert snapshot is not None
+    found = snapshot.table.vacuum(retention_hours=0, dry_run=True, enforce_retention_duration=False, full=True)
+    assert found == ["partition=2013-01/orphan.parquet"]

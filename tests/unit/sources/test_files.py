@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.spec.partitions import Partitioning
 from tradewind.errors import MalformedInput, MissingInput, SpecError
 from tradewind.sources import files
 from tradewind.spec.models import Files
+from tradewind.spec.partitions import Partitioning
 
 WEEKS = Partitioning("week", "America/New_York", "2013-01-28")
 DECLARED = Files(files="{landing}/{day}.csv", columns={"carrier": "VARCHAR", "flight": "BIGINT"})
