@@ -13,7 +13,7 @@ from tradewind.errors import MalformedInput
 from tradewind.lake.cause import Cause
 from tradewind.models.inputs import config_hash, scoring, training
 from tradewind.monitoring import datasets
-from tradewind.monitoring.profile import PREDICTIONS, versions_of
+from tradewind.monitoring.profile import MAJORITY, PREDICTIONS, versions_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,8 +48,8 @@ def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Pub
     """Publish the dataset `performance` of one partition: one row for each population whose labels fell due in it.
 
     The metric is computed over the scored entities whose label is known; those without are counted. A population that
-    nobody scored has the outcome `no data`; one that its model had seen in training is `in_sample`; neither
-    counts for or against the model (`below` is NULL).
+    nobody scored has the outcome `no data`; one that its model had seen in training is `in_sample`; one for which no
+    model could serve is `fallback`. None of these counts for or against a model (`below` is NULL).
 
     :return: None if no population fell due
     """
@@ -96,7 +96,8 @@ def _measured(spec: Pipeline, population: str, predictions: pa.Table, labels: pa
     known = joined.filter(pc.is_valid(joined["label"]))
     interval = _interval(spec, known, limit)
     in_sample = bool(pc.any(predictions["in_sample"]).as_py())
-    outcome, reason = _outcome(limit, interval, in_sample=in_sample)
+    version = versions_of(predictions)
+    outcome, reason = _outcome(limit, interval, in_sample=in_sample, version=version)
     return {
         "outcome": outcome,
         "reason": reason,
@@ -107,7 +108,7 @@ def _measured(spec: Pipeline, population: str, predictions: pa.Table, labels: pa
         "rows": known.num_rows,
         "without_label": joined.num_rows - known.num_rows,
         "not_scored": labels.num_rows - known.num_rows - _null_labels(joined),
-        "model_version": versions_of(predictions),
+        "model_version": version,
         "in_sample": in_sample,
     }
 
@@ -146,12 +147,14 @@ def _interval(spec: Pipeline, known: pa.Table, limit: Performance) -> bootstrap.
     return bootstrap.level(y, probability, blocks, metric=limit.metric, confidence=_CONFIDENCE, seed=0)
 
 
-def _outcome(limit: Performance, interval: bootstrap.Interval, *, in_sample: bool) -> tuple[str, str]:
+def _outcome(limit: Performance, interval: bootstrap.Interval, *, in_sample: bool, version: str) -> tuple[str, str]:
     found = f"{limit.metric} {interval.value:.4f} over {interval.rows} rows"
     if interval.rows < limit.min_rows:
         return "insufficient", f"{interval.rows} rows with a label, fewer than {limit.min_rows}"
     if not math.isfinite(interval.value):
         return "insufficient", f"{limit.metric} has no value on {interval.rows} rows: one class only, or no probability"
+    if MAJORITY in version:
+        return "fallback", f"{found}, but no model could serve: this says nothing about one"
     if in_sample:
         return "in_sample", f"{found}, but the model was trained on them: this is not its performance"
     higher = metrics.HIGHER_IS_BETTER[limit.metric]

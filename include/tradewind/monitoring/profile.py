@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 PREDICTION = "prediction"
 """The name under which predictions are watched, beside the features."""
 PREDICTIONS = "predictions"
+MAJORITY = "majority"
 _CODE = "1"  # raise it when the profiles of the same input change
 
 
@@ -118,5 +119,6 @@ def _row(name: str, column: pa.ChunkedArray, model_version: str | None) -> Mappi
 
 
 def versions_of(predictions: pa.Table) -> str:
-    """The model versions that predicted, usually one."""
-    return ",".join(sorted(str(value) for value in predictions["model_version"].unique().to_pylist()))
+    """What predicted: a model version, or ``majority`` where no model could serve; usually one of them."""
+    served = predictions.group_by(["model_version", "served_by"]).aggregate([]).to_pylist()
+    return ",".join(sorted({MAJORITY if s["served_by"] == MAJORITY else str(s["model_version"]) for s in served}))

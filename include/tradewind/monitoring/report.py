@@ -21,7 +21,7 @@ h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .bar b { background: var(--bad); height: 1rem; position: absolute; top: -.25rem; width: 2px; }
 small { color: var(--dim); }
 """
-_ORDER = {"drift": 0, "below": 0, "insufficient": 2, "in_sample": 2, "no data": 3, "no champion": 3}
+_ORDER = {"drift": 0, "below": 0, "insufficient": 2, "in_sample": 2, "fallback": 1, "no data": 3, "no champion": 3}
 _WIDEST = 0.5
 
 

@@ -157,7 +157,14 @@ class World:
         return late
 
     def scored(
-        self, week: str, late: np.ndarray, *, skill: float = 1.5, version: str = "1", in_sample: bool = False
+        self,
+        week: str,
+        late: np.ndarray,
+        *,
+        skill: float = 1.5,
+        version: str = "1",
+        in_sample: bool = False,
+        by: str = "champion",
     ) -> None:
         """Publish the predictions of a week."""
         rng = np.random.default_rng(5)
@@ -169,6 +176,7 @@ class World:
                 **self._entities(week, len(late)),
                 "probability": probability,
                 "model_version": [version] * len(late),
+                "served_by": [by] * len(late),
                 "in_sample": [in_sample] * len(late),
             },
         )

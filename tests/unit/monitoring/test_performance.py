@@ -92,6 +92,18 @@ def test_in_sample_predictions_count_neither_for_nor_against(world: World) -> No
     assert (row["outcome"], row["below"], row["in_sample"]) == ("in_sample", None, True)
 
 
+def test_what_the_majority_fallback_served_says_nothing_about_a_model(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(4)), skill=0, by="majority")
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["below"], row["model_version"]) == ("fallback", None, "majority")
+
+
+def test_what_the_previous_champion_served_counts_as_its_performance(world: World) -> None:
+    world.scored(world.week(4), world.flights(world.week(4)), skill=0, by="previous_champion", version="3")
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["below"], row["model_version"]) == ("below", True, "3")
+
+
 def test_a_population_that_nobody_scored_has_no_data(world: World) -> None:
     world.flights(world.week(4))
     row = measured(world, world.week(5))
