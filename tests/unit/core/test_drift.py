@@ -17,7 +17,7 @@ def normal(seed: int, *, rows: int = 1000, mean: float = 0.0) -> Profile:
     return numeric(np.random.default_rng(seed).normal(mean, size=rows))
 
 
-def moving(rng: np.random.Generator, *, rows: int = 1000, spread: float = 0.15) -> Profile:
+def moving(rng: np.random.Generator, *, rows: int = 600, spread: float = 0.15) -> Profile:
     """A partition whose own mean moves about: rows of a partition are alike."""
     return numeric(rng.normal(rng.normal(0, spread), size=rows))
 
@@ -176,14 +176,14 @@ def test_one_destroyed_column_of_twenty_is_found() -> None:
 
 @pytest.mark.parametrize("partitions", [6, 8])
 def test_p_is_about_uniform_when_partitions_vary_but_nothing_drifts(partitions: int) -> None:
-    """600 features whose partitions each have their own mean; the current partition is one more of them."""
+    """300 features whose partitions each have their own mean; the current partition is one more of them."""
     rng = np.random.default_rng(3)
     p = [
         drift.measure("x", [moving(rng) for _ in range(partitions)], moving(rng), policy=POLICY).p or 0
-        for _ in range(600)
+        for _ in range(300)
     ]
-    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
-    assert 0.06 < np.mean(np.array(p) < 0.1) < 0.15
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.1
+    assert 0.06 < np.mean(np.array(p) < 0.1) < 0.16
 
 
 def test_psi_alone_would_alarm_where_the_null_does_not() -> None:
@@ -210,11 +210,11 @@ def test_shuffled_partitions_give_no_alarm() -> None:
 def test_alarms_on_varying_partitions_stay_within_the_false_discovery_rate() -> None:
     rng = np.random.default_rng(12)
     judgements = 0
-    for _ in range(60):
+    for _ in range(30):
         baselines = {f"x{i}": [moving(rng, spread=0.5) for _ in range(6)] for i in range(13)}
         current = {name: moving(rng, spread=0.5) for name in baselines}
         judgements += any(r.alarm for r in drift.judge(baselines, current, policy=POLICY))
-    assert judgements / 60 <= 0.12
+    assert judgements / 30 <= 0.12
 
 
 @pytest.mark.parametrize(("partitions", "independent", "parts"), [(6, 6, 6), (12, 3, 9), (13, 3, 10)])
@@ -228,7 +228,7 @@ def test_a_horizon_compares_runs_of_partitions_when_there_are_enough(
 def test_a_horizon_of_merged_partitions_is_not_more_alarming_without_drift() -> None:
     rng = np.random.default_rng(13)
     p = []
-    for _ in range(300):
+    for _ in range(150):
         current = profiles.merge([moving(rng) for _ in range(4)])
         p.append(drift.measure("x", [moving(rng) for _ in range(6)], current, policy=POLICY, horizon=4).p or 0)
     assert np.mean(np.array(p) < 0.05) <= 0.05
