@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tradewind.errors import ModelError
@@ -74,7 +75,7 @@ def locate(reference: str, project: Path) -> ProjectCode:
 def imported(code: ProjectCode) -> Iterator[Callable[..., Any]]:
     """Import the function; when the block ends no module of the package stays behind.
 
-    :raises ModelError: the module cannot be imported, has no such function, or its package hides another one
+    :raises ModelError: the module cannot be imported, has no such function, or its package has the name of a library
     """
     with package(code.package, code.folder):
         try:
@@ -96,21 +97,32 @@ def package(name: str, folder: Path) -> Iterator[None]:
     """Make ``folder`` the one package called ``name`` while the block runs.
 
     No search path is involved: a folder of the same name elsewhere (the project's present code, when an older version
-    is loaded) can neither be found nor mixed in.
+    is loaded) can neither be found nor mixed in. Modules of it that are loaded already are set aside and come back.
 
-    :raises ModelError: a module of that name is there already
+    :raises ModelError: the name is a library's
     """
-    if name in sys.modules or name in sys.stdlib_module_names:
-        raise ModelError(f"the folder {folder} has the name of the module {name} that is in use; give it another name")
+    if name in sys.stdlib_module_names or name == "tradewind" or _is_installed(sys.modules.get(name)):
+        raise ModelError(f"the folder {folder} has the name of the library {name}; give it another name")
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     importlib.invalidate_caches()
+    aside = _remove(name)
     try:
         _claim(name, folder)
         yield
     finally:
-        for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
-            del sys.modules[loaded]
+        _remove(name)
+        sys.modules.update(aside)
         sys.dont_write_bytecode = written
+
+
+def _is_installed(module: ModuleType | None) -> bool:
+    places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None) or ""]
+    return any(part in ("site-packages", "dist-packages") for place in places for part in Path(place).parts)
+
+
+def _remove(name: str) -> dict[str, ModuleType]:
+    loaded = [module for module in sys.modules if module == name or module.startswith(f"{name}.")]
+    return {module: sys.modules.pop(module) for module in loaded}
 
 
 def _claim(name: str, folder: Path) -> None:

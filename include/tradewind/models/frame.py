@@ -257,4 +257,5 @@ def _feature_times(spec: Pipeline, entities: pa.Table) -> pa.ChunkedArray | pa.A
     latest = bounds.take(partitions)
     if scoring(spec).predict_at == "start":
         return latest
-    return pc.min_element_wise(entities[scoring(spec).population.timestamp].cast(instant), latest)
+    own = entities[scoring(spec).population.timestamp].cast(instant)
+    return pc.if_else(pc.less(own, latest), own, latest)

@@ -61,6 +61,22 @@ def test_a_folder_named_like_a_library_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_named_like_an_installed_package_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "include/numpy/model.py", "def build(params): return 1")
+    with pytest.raises(ModelError, match="library numpy"), imported(locate("include/numpy/model.py:build", tmp_path)):
+        pass
+
+
+def test_modules_of_the_same_name_are_set_aside_and_come_back(tmp_path: Path) -> None:
+    for project, answer in (("one", 1), ("two", 2)):
+        write(tmp_path / project, "include/delays_h/model.py", f"def build(params): return {answer}")
+    with imported(locate("include/delays_h/model.py:build", tmp_path / "one")):
+        before = sys.modules["delays_h.model"]
+        with imported(locate("include/delays_h/model.py:build", tmp_path / "two")) as build:
+            assert build({}) == 2
+        assert sys.modules["delays_h.model"] is before
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no file include/x/model.py"):
         locate("include/x/model.py:build", tmp_path)

@@ -1,0 +1,189 @@
+"""A population is scored once, by who holds for it, with its lineage."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tradewind.errors import MalformedInput, ModelError, NotReady
+from tradewind.ledger import progress
+from tradewind.ledger.champions import Champion
+from tradewind.models import score as scoring
+from tradewind.models.host import ModelHost
+from tradewind.models.registry import Registry
+from tradewind.models.score import Scored, Skipped, prediction_id, score
+from tradewind.models.train import train
+
+
+@pytest.fixture
+def served(house):
+    """A deployment whose version 1 (of week 4) is champion from week 6, and that is about to run week 5."""
+    train(house.spec, house.week(4), house.runtime)
+    promote(house, "1", from_week=6, decided=4)
+    settle(house)
+    return house
+
+
+def settle(house) -> None:
+    for number in range(3, 9):
+        progress.complete(house.ledger, "delays", "train", house.week(number), cause="settled")
+
+
+def promote(house, version: str, *, from_week: int, decided: int) -> None:
+    change = Champion("delays", 0, "delays", version, house.week(from_week), house.week(decided), evidence={})
+    house.ledger.promote(change, expected=len(house.ledger.champions("delays")))
+
+
+def predictions(house, number: int):
+    return house.lake.dataset("delays", "predictions").snapshot().arrow([house.week(number)]).to_table()
+
+
+def lose(house, version: str) -> None:
+    """Remove the files of a model version."""
+    registry = Registry(house.runtime, "delays")
+    with registry.folder(registry.get(version)) as folder:
+        shutil.rmtree(folder)
+
+
+def test_every_entity_gets_one_probability_with_its_lineage(served) -> None:
+    scored = score(served.spec, served.week(5), served.runtime)
+    assert scored == Scored(served.week(6), 400, "1", "champion", True)
+    table = predictions(served, 6)
+    assert (
+        table.num_rows
+        == len(set(table["flight_id"].to_pylist()))
+        == len(set(table["prediction_id"].to_pylist()))
+        == 400
+    )
+    first = table.slice(0, 1).to_pylist()[0]
+    assert 0 < first["probability"] < 1
+    assert first["prediction_id"] == prediction_id("delays", "1", served.week(6), first["flight_id"])
+    assert (first["model_name"], first["model_version"], first["served_by"], first["in_sample"]) == (
+        "delays",
+        "1",
+        "champion",
+        False,
+    )
+    assert first["dataset_versions"] == '{"carrier_week": 8}'
+    assert {"run_id", "scored_at", "pipeline_version"} <= set(first)
+
+
+def test_the_numbers_are_the_models(served) -> None:
+    from tradewind.features.versions import current
+    from tradewind.models.frame import population_frame
+
+    score(served.spec, served.week(5), served.runtime)
+    versions = current(served.spec, served.runtime, ["carrier_week"])
+    frame = population_frame(served.spec, served.week(6), served.runtime, versions=versions)
+    registry = Registry(served.runtime, "delays")
+    with registry.folder(registry.get("1")) as folder, ModelHost(folder, name="1", warm=False) as host:
+        expected = host.predict_proba(frame.inputs())[:, 1]
+    found = dict(zip(*(predictions(served, 6)[name].to_pylist() for name in ("flight_id", "probability")), strict=True))
+    assert np.array_equal([found[key] for key in frame.table["flight_id"].to_pylist()], expected)
+
+
+def test_scoring_again_adds_nothing(served) -> None:
+    score(served.spec, served.week(5), served.runtime)
+    version = served.lake.dataset("delays", "predictions").snapshot().version
+    again = score(served.spec, served.week(5), served.runtime)
+    assert again == Scored(served.week(6), 400, "1", "champion", False)
+    assert served.lake.dataset("delays", "predictions").snapshot().version == version
+    assert len(served.ledger.find("delays", "complete", subject="score")) == 1
+
+
+def test_a_later_partition_is_no_cause_to_score_again(served, publish_week) -> None:
+    score(served.spec, served.week(5), served.runtime)
+    publish_week(served, 8)
+    assert not score(served.spec, served.week(5), served.runtime).changed
+
+
+def test_a_correction_of_what_was_known_is_a_cause_to_score_again(served, publish_week) -> None:
+    score(served.spec, served.week(5), served.runtime)
+    publish_week(served, 5, seed=1)
+    assert score(served.spec, served.week(5), served.runtime).changed
+
+
+def test_batches_give_what_one_batch_gives(served, monkeypatch) -> None:
+    score(served.spec, served.week(5), served.runtime)
+    whole = served.lake.dataset("delays", "predictions").snapshot().partitions[served.week(6)].digest
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 64)
+    monkeypatch.setattr(scoring, "CODE", "score/test")
+    assert score(served.spec, served.week(5), served.runtime).changed
+    assert served.lake.dataset("delays", "predictions").snapshot().partitions[served.week(6)].digest == whole
+
+
+def test_without_a_champion_it_is_skipped_and_complete(house) -> None:
+    settle(house)
+    skipped = score(house.spec, house.week(5), house.runtime)
+    assert skipped == Skipped(house.week(6), "no champion holds for population 2013-03-11")
+    assert progress.is_complete(house.ledger, "delays", "score", house.week(5))
+
+
+def test_it_waits_for_the_training_before(served) -> None:
+    with pytest.raises(NotReady, match="train of partition 2013-04-01"):
+        score(served.spec, served.week(10), served.runtime)
+
+
+def test_a_replay_is_scored_by_the_champion_of_its_own_time(served) -> None:
+    train(served.spec, served.week(5), served.runtime)
+    promote(served, "2", from_week=7, decided=5)
+    assert score(served.spec, served.week(6), served.runtime).version == "2"
+    assert score(served.spec, served.week(5), served.runtime).version == "1"
+
+
+def test_a_population_that_the_model_was_fitted_on_is_in_sample(served) -> None:
+    train(served.spec, served.week(7), served.runtime)
+    promote(served, "2", from_week=6, decided=7)
+    score(served.spec, served.week(5), served.runtime)
+    assert set(predictions(served, 6)["in_sample"].to_pylist()) == {True}
+
+
+def test_a_champion_that_is_lost_is_replaced_by_the_previous_one_loudly(served) -> None:
+    train(served.spec, served.week(5), served.runtime)
+    promote(served, "2", from_week=6, decided=5)
+    lose(served, "2")
+    scored = score(served.spec, served.week(5), served.runtime)
+    assert (scored.version, scored.served_by) == ("1", "previous_champion")
+    assert Counter(predictions(served, 6)["served_by"].to_pylist()) == {"previous_champion": 400}
+    note = served.ledger.find("delays", "note", subject="fallback")[0]
+    assert (note.outcome, note.evidence) == ("previous_champion", {"champion": "2", "served": "1"})
+    assert "its files are not at" in note.reason
+
+
+def test_without_any_model_the_share_of_training_serves(served) -> None:
+    lose(served, "1")
+    scored = score(served.spec, served.week(5), served.runtime)
+    share = served.ledger.find("delays", "trained")[0].evidence["positive_share"]
+    assert (scored.version, scored.served_by) == ("1", "majority")
+    assert set(predictions(served, 6)["probability"].to_pylist()) == {share}
+
+
+def test_a_fallback_is_noted_once_and_ends_when_the_champion_is_back(served) -> None:
+    registry = Registry(served.runtime, "delays")
+    with registry.folder(registry.get("1")) as folder:
+        away = folder.rename(folder.with_name("away"))
+        for changed in (True, False):
+            assert score(served.spec, served.week(5), served.runtime).changed is changed
+        away.rename(folder)
+    assert len(served.ledger.find("delays", "note")) == 1
+    assert score(served.spec, served.week(5), served.runtime) == Scored(served.week(6), 400, "1", "champion", True)
+
+
+def test_without_a_fallback_a_lost_champion_is_an_error(served) -> None:
+    lose(served, "1")
+    strict = served.with_spec(score=served.spec.score.model_copy(update={"fallback": ()})).spec
+    with pytest.raises(ModelError, match="delays version 1: its files are not at"):
+        score(strict, served.week(5), served.runtime)
+
+
+def test_a_malformed_population_is_not_scored_and_leaves_nothing(served, deliver) -> None:
+    import pyarrow as pa
+
+    deliver(served, 6, lambda rows: pa.concat_tables([rows, rows.slice(0, 1)]))
+    with pytest.raises(MalformedInput):
+        score(served.spec, served.week(5), served.runtime)
+    assert served.lake.dataset("delays", "predictions").snapshot() is None
+    assert not progress.is_complete(served.ledger, "delays", "score", served.week(5))

@@ -1,0 +1,154 @@
+"""Training makes one version a cause, and logs with it everything that it came from."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mlflow import MlflowClient
+
+from tradewind.errors import MissingInput, ModelError, UsageError
+from tradewind.models.registry import Registry
+from tradewind.models.train import train
+
+
+def registry(house) -> Registry:
+    return Registry(house.runtime, "delays")
+
+
+def versions(house) -> list[str]:
+    return sorted(str(v.version) for v in registry(house).client.search_model_versions("name = 'delays'"))
+
+
+def test_the_window_ends_with_the_partition_and_its_last_part_judges(house) -> None:
+    trained = train(house.spec, house.week(5), house.runtime)
+    assert trained.train_partitions == tuple(house.week(n) for n in (2, 3, 4))
+    assert trained.test_partitions == (house.week(5),)
+
+
+def test_training_again_adds_nothing(house) -> None:
+    first = train(house.spec, house.week(5), house.runtime)
+    again = train(house.spec, house.week(5), house.runtime)
+    assert (again.version, again.cause, first.changed, again.changed) == (first.version, first.cause, True, False)
+    assert len(versions(house)) == 1
+    assert len(house.ledger.find("delays", "trained")) == 1
+
+
+def test_a_later_partition_is_no_cause_to_train_again(house, publish_week) -> None:
+    train(house.spec, house.week(5), house.runtime)
+    publish_week(house, 8)
+    assert not train(house.spec, house.week(5), house.runtime).changed
+
+
+def test_a_corrected_partition_is_a_cause_to_train_again(house, publish_week) -> None:
+    train(house.spec, house.week(5), house.runtime)
+    publish_week(house, 4, seed=1)
+    assert train(house.spec, house.week(5), house.runtime).changed
+
+
+def test_changed_model_code_is_a_cause_to_train_again(house) -> None:
+    train(house.spec, house.week(5), house.runtime)
+    code = house.runtime.project / "include/delays_model/transformers.py"
+    code.write_text(code.read_text() + "\n# changed\n")
+    assert train(house.spec, house.week(5), house.runtime).changed
+
+
+def test_an_attempt_that_ended_before_registering_is_finished_and_not_repeated(house, monkeypatch) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "create_model_version", crash)
+        with pytest.raises(KeyboardInterrupt):
+            train(house.spec, house.week(5), house.runtime)
+    assert versions(house) == []
+    train(house.spec, house.week(5), house.runtime)
+    client = registry(house).client
+    assert versions(house) == ["1"]
+    assert len(client.search_logged_models([registry(house).experiment()])) == 1
+
+
+def test_an_attempt_that_ended_before_the_ledger_is_journalled_by_the_next(house, monkeypatch) -> None:
+    from tradewind.ledger.journal import Ledger
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", crash)
+        with pytest.raises(KeyboardInterrupt):
+            train(house.spec, house.week(5), house.runtime)
+    train(house.spec, house.week(5), house.runtime)
+    assert versions(house) == ["1"]
+    assert [entry.evidence["version"] for entry in house.ledger.find("delays", "trained")] == ["1"]
+
+
+def test_the_ledger_says_what_a_version_came_from(house) -> None:
+    trained = train(house.spec, house.week(5), house.runtime)
+    entry = house.ledger.get("delays", "trained", key=trained.cause)
+    assert entry is not None
+    assert entry.evidence["train_partitions"] == [house.week(n) for n in (2, 3, 4)]
+    assert sorted(entry.evidence["digests"]["flights"]) == [house.week(n) for n in (2, 3, 4, 5)]
+    assert 0.3 < entry.evidence["positive_share"] < 0.9
+    assert set(entry.evidence["versions"]) == {"flights", "carrier_week"}
+
+
+def test_a_version_carries_its_requirements_signature_code_and_evidence(house) -> None:
+    from importlib.metadata import version
+
+    trained = train(house.spec, house.week(5), house.runtime)
+    of = registry(house).get(trained.version)
+    with registry(house).folder(of) as folder, registry(house).evidence(of) as evidence:
+        required = (folder / "requirements.txt").read_text().splitlines()
+        assert f"scikit-learn=={version('scikit-learn')}" in required
+        assert all("==" in line for line in required)
+        assert (folder / "code/delays_model/transformers.py").is_file()
+        assert "signature" in (folder / "MLmodel").read_text()
+        rows = pq.read_table(evidence / "test.parquet")
+        assert {"flight_id", "scheduled_at", "partition", "late", "origin", "hour", "late_share"} <= set(
+            rows.column_names
+        )
+        assert set(rows["partition"].to_pylist()) == {house.week(5)}
+        assert len(json.loads((evidence / "example.json").read_text())["predictions"]) == 20
+
+
+def test_the_same_training_gives_the_same_predictions_elsewhere(built, tmp_path) -> None:
+    answers = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        house = built(tmp_path / name)
+        of = registry(house).get(train(house.spec, house.week(5), house.runtime).version)
+        with registry(house).evidence(of) as evidence:
+            answers.append((evidence / "example.json").read_text())
+    assert answers[0] == answers[1]
+
+
+def test_a_window_before_the_start_is_refused(house) -> None:
+    with pytest.raises(UsageError, match="begins at 2013-01-21, before the pipeline's start"):
+        train(house.spec, house.week(2), house.runtime)
+
+
+def test_a_missing_partition_is_named(house) -> None:
+    with pytest.raises(MissingInput, match="2013-03-25"):
+        train(house.spec, house.week(8), house.runtime)
+
+
+def test_one_class_only_is_refused(house, publish_week) -> None:
+    for number in (2, 3, 4):
+        publish_week(house, number, change=lambda rows: rows.set_column(6, "late", pa.array([True] * rows.num_rows)))
+    with pytest.raises(ModelError, match=r"training rows .* have one class only"):
+        train(house.spec, house.week(5), house.runtime)
+
+
+def test_a_type_that_nobody_trusts_is_named(house) -> None:
+    spec = house.spec.train.model_copy(update={"trusted": ("numpy.dtype",)})
+    with pytest.raises(ModelError, match=r"delays_model\.transformers\.Known.*train\.trusted"):
+        train(house.with_spec(train=spec).spec, house.week(5), house.runtime)
+
+
+def test_a_model_that_cannot_be_fitted_says_why(house) -> None:
+    spec = house.spec.train.model_copy(update={"params": {"C": -1.0}})
+    with pytest.raises(ModelError, match=r"build_model cannot be fitted on .* rows: InvalidParameterError"):
+        train(house.with_spec(train=spec).spec, house.week(5), house.runtime)
