@@ -157,3 +157,23 @@ def test_source_files_stay_short(project: Path) -> None:
     sizes = {path: len(path.read_text().splitlines()) for path in (project / "include").rglob("*.py")}
 
     assert {str(path): lines for path, lines in sizes.items() if lines > 400} == {}
+
+
+def test_links_between_documents_lead_somewhere(project: Path) -> None:
+    link = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+
+    dead = [
+        f"{path.relative_to(project)}: {target}"
+        for path in tracked(project, "*.md")
+        for target in link.findall(path.read_text())
+        if not (path.parent / target).exists()
+    ]
+
+    assert dead == []
+
+
+def test_every_decision_is_in_the_index(project: Path) -> None:
+    folder = project / "docs" / "adr"
+    index = (folder / "README.md").read_text()
+
+    assert [path.name for path in sorted(folder.glob("0*.md")) if f"]({path.name})" not in index] == []
