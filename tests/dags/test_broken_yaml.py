@@ -37,7 +37,7 @@ def test_a_misspelt_field_names_file_line_and_the_right_spelling(two_pipelines):
     line = 1 + next(n for n, text in enumerate(lines.splitlines()) if text.startswith("schedul:"))
     found = bag(two_pipelines)
     (error,) = found.import_errors.values()
-    assert list(found.import_errors)[0].endswith("second.py")
+    assert next(iter(found.import_errors)).endswith("second.py")
     assert f"second.yaml:{line}:1: schedul: unknown field; did you mean `schedule`?" in error
     assert "^^^^^^^" in error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,7 +16,7 @@ from tradewind.ledger.journal import Ledger
 from tradewind.spec.load import load
 
 pytestmark = pytest.mark.slow
-OPERATORS = "approval etl features monitoring scoring training upkeep".split()
+OPERATORS = ["approval", "etl", "features", "monitoring", "scoring", "training", "upkeep"]
 
 
 class Instance:
@@ -45,7 +44,7 @@ def example(project: Path) -> ModuleType:
 
 
 @pytest.fixture
-def ledger(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+def ledger(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     extra = {
         "project": str(project),
         "lake": str(tmp_path / "lake"),
@@ -58,7 +57,7 @@ def ledger(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("AIRFLOW_CONN_TRADEWIND_DEFAULT", json.dumps({"conn_type": "tradewind", "extra": extra}))
     mlflow = {"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "ui_url": "http://mlflow"}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "extra": mlflow}))
-    yield Ledger(extra["ledger"])
+    return Ledger(extra["ledger"])
 
 
 def run(dag: Any, partition: str, *, params: dict[str, Any] | None = None) -> dict[str, str]:
