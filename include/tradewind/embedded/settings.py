@@ -15,7 +15,6 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
     "SCARF_NO_ANALYTICS": "true",
     "SCARF_ANALYTICS": "false",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "FEAST_USAGE": "False",
     "GX_ANALYTICS_ENABLED": "false",
@@ -33,6 +32,8 @@ def environment(home: Home, *, port: int, mlflow_port: int) -> dict[str, str]:
     include = str(home.project / "include")
     path = os.pathsep.join(dict.fromkeys([include, *filter(None, kept.get("PYTHONPATH", "").split(os.pathsep))]))
     mlflow = {"tracking_uri": home.tracking_uri, "ui_url": f"http://127.0.0.1:{mlflow_port}"}
+    # Two tasks that each use all cores wait for one another's threads.
+    kept.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
     own = {
         "TRADEWIND_HOME": str(home.root),
         "PYTHONPATH": path,

@@ -52,7 +52,7 @@ MODULES = (
     "mlflow.sklearn",
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",
-    # What building a DAG and running an operator import. Any asset makes Airflow import the asset types of all providers.
+    # What a DAG and its operators import; any asset makes Airflow import the asset types of all providers.
     "airflow.sdk",
     "airflow.sdk.execution_time.task_runner",
     "airflow.timetables.trigger",
