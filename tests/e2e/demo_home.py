@@ -1,0 +1,132 @@
+"""Running the demo as a user does: the command, in a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class DemoHome:
+    """A home of the demo and a user's empty home folder beside it."""
+
+    root: Path
+    user: Path
+    project: Path
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the commands; nothing of the tests' own Airflow."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        return {**kept, "HOME": str(self.user), "TRADEWIND_HOME": str(self.root), **self.extra}
+
+    def command(self, *arguments: str) -> list[str]:
+        """``tradewind ARGUMENTS``."""
+        return [sys.executable, "-m", "tradewind.cli.main", *arguments]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``tradewind ARGUMENTS`` to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.project,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=1800,
+        )
+
+    def demo(self, partitions: int) -> dict[str, Any]:
+        """Replay so many weeks; the results."""
+        done = self.run("demo", "--exit", "--partitions", str(partitions))
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return self.result()
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``tradewind ARGUMENTS``."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.project,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """What the last demo wrote."""
+        found: dict[str, Any] = json.loads((self.root / "demo.json").read_text())
+        return found
+
+    def state(self) -> Mapping[str, Any]:
+        """What runs now."""
+        try:
+            found: dict[str, Any] = json.loads((self.root / "processes.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def processes(self) -> list[int]:
+        """Living processes of this home, whoever started them."""
+        import psutil
+
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TRADEWIND_HOME") == str(self.root):
+                    found.append(process.pid)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+
+def wait_until(condition: Callable[[], bool], running: subprocess.Popen[str], *, seconds: float = 600) -> None:
+    """Wait for something that a running command brings about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if running.poll() is not None:
+            output = running.stdout.read() if running.stdout else ""
+            pytest.fail(f"the command ended with {running.returncode}:\n{output}")
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.1)
+
+
+def interrupt(running: subprocess.Popen[str]) -> str:
+    """Press Ctrl-C; everything that the command printed."""
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=120)
+    return output
+
+
+def empty_home(folder: Path, project: Path) -> DemoHome:
+    """A home that does not exist yet, and a user's empty home folder."""
+    (folder / "user").mkdir()
+    return DemoHome(root=folder / "home", user=folder / "user", project=project)
+
+
+def same_tables(home: DemoHome) -> dict[str, Any]:
+    """All that must not depend on what happened on the way: every table without run ids, times and table versions."""
+    from deltalake import DeltaTable
+
+    of_the_run = {"run_id", "scored_at", "dataset_versions"}
+    found: dict[str, Any] = {}
+    for log in sorted(home.root.glob("lake/flight_delay/*/_delta_log")):
+        table = DeltaTable(log.parent).to_pyarrow_table()
+        kept = [name for name in table.column_names if name not in of_the_run]
+        rows = table.select(kept).to_pylist()
+        found[log.parent.name] = sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+    result = home.result()
+    for name in ("features", "versions", "champions", "decisions", "realised", "drift", "quarantined"):
+        found[f"result {name}"] = result[name]
+    return found
