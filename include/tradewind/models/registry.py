@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from tradewind.errors import ModelError
+from tradewind.errors import ModelError, Unavailable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,13 +93,14 @@ class Registry:
         """A version by its number.
 
         :raises ModelError: there is none
+        :raises Unavailable: the registry does not answer
         """
         from mlflow.exceptions import MlflowException
 
         try:
             return self._version(self.client.get_model_version(self.name, version))
         except MlflowException as exc:
-            raise ModelError(f"{self.name} version {version} is not in the model registry: {exc.message}") from exc
+            raise _explained(exc, f"{self.name} version {version} is not in the model registry") from exc
 
     def log(
         self,
@@ -260,8 +261,14 @@ def _local(uri: str, what: str, tracking: str) -> Iterator[Path]:
         try:
             path = Path(download_artifacts(artifact_uri=uri, dst_path=scratch, tracking_uri=tracking))
         except (MlflowException, OSError) as exc:
-            raise ModelError(f"{what}: its files cannot be fetched from {uri}: {exc}") from exc
+            raise _explained(exc, f"{what}: its files cannot be fetched from {uri}") from exc
         yield path
+
+
+def _explained(exc: Exception, what: str) -> ModelError | Unavailable:
+    """What is not there is an error for good; all else is a registry that is away: no reason to serve a fallback."""
+    gone = getattr(exc, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    return (ModelError if gone or isinstance(exc, FileNotFoundError) else Unavailable)(f"{what}: {exc}")
 
 
 def _beside(tracking: str, name: str) -> str | None:

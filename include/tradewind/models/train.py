@@ -191,6 +191,11 @@ def _test_rows(spec: Pipeline, test: Frame) -> pa.Table:
 def _journal(
     spec: Pipeline, partition: str, runtime: Runtime, *, version: Version, window: _Window, cause: str, pinned: Pinned
 ) -> None:
+    """The newest entry of a partition is its candidate, also when its inputs changed and changed back."""
+    ledger = Ledger(runtime.ledger)
+    earlier = ledger.find(spec.pipeline, "trained", partition=partition)
+    if earlier and earlier[-1].subject == version.version:
+        return
     evidence: Mapping[str, Any] = {
         "version": version.version,
         "mlflow_run_id": version.mlflow_run_id,
@@ -200,18 +205,10 @@ def _journal(
         "versions": dict(pinned.versions),
         "positive_share": float(version.tags["tradewind.positive_share"]),
     }
-    reason = f"fitted on {window.fit[0]} … {window.fit[-1]}"
-    Ledger(runtime.ledger).append(
-        Entry(
-            spec.pipeline,
-            "trained",
-            version.version,
-            partition,
-            cause,
-            outcome="trained",
-            reason=reason,
-            evidence=evidence,
-            actor=runtime.actor,
-            run_id=runtime.run_id,
-        )
-    )
+    key = f"{cause}/{len(earlier)}" if ledger.get(spec.pipeline, "trained", key=cause) else cause
+    entry = Entry(
+        spec.pipeline, "trained", version.version, partition, key,
+        outcome="trained", reason=f"fitted on {window.fit[0]} … {window.fit[-1]}", evidence=evidence,
+        actor=runtime.actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    ledger.append(entry)

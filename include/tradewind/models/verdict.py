@@ -7,7 +7,8 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,9 @@ def verdict(spec: Pipeline, partition: str, runtime: Runtime) -> Verdict:
         results = _judge(spec, runtime, registry, candidate=candidate, champion=champion)
         entry = _entry(spec, partition, runtime, key=key, candidate=candidate, champion=champion, results=results)
         _publish(entry, spec, registry, candidate=candidate, report=report)
-        ledger.append(entry)
+    elif not report.exists():
+        _write(report, verdict_report.page(spec, entry))
+    _journal(ledger, entry, run_id=runtime.run_id)
     log.info("%s at %s: %s is %s: %s", spec.pipeline, partition, candidate, entry.outcome, entry.reason)
     results = tuple(GateResult(**result) for result in entry.evidence["gates"])
     against = champion.model_version if champion else None
@@ -194,11 +197,19 @@ def _entry(
     )  # fmt: skip
 
 
+def _journal(ledger: Ledger, entry: Entry, *, run_id: str) -> None:
+    """The newest entry of a partition is its verdict, also when its candidate changed and changed back."""
+    earlier = ledger.find(entry.pipeline, "verdict", partition=entry.partition)
+    if earlier and earlier[-1].key.split("#")[0] == entry.key:
+        return
+    key = entry.key if entry.id is None else f"{entry.key}#{len(earlier)}"
+    ledger.append(replace(entry, key=key, id=None, run_id=run_id, at=datetime.now(UTC)))
+
+
 def _publish(entry: Entry, spec: Pipeline, registry: Registry, *, candidate: Version, report: Path) -> None:
     """Into MLflow and the reports folder; before the ledger, so that what the ledger knows of is there."""
     page = verdict_report.page(spec, entry)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(page, encoding="utf-8")
+    _write(report, page)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         document = {"outcome": entry.outcome, "reason": entry.reason, "partition": entry.partition, **entry.evidence}
@@ -206,3 +217,8 @@ def _publish(entry: Entry, spec: Pipeline, registry: Registry, *, candidate: Ver
         (folder / "verdict.html").write_text(page, encoding="utf-8")
         registry.client.log_artifacts(candidate.mlflow_run_id, scratch, "verdict")
     registry.client.set_model_version_tag(spec.model_name, candidate.version, "tradewind.verdict", entry.outcome)
+
+
+def _write(report: Path, page: str) -> None:
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(page, encoding="utf-8")

@@ -250,13 +250,18 @@ def publish_week() -> Callable[..., None]:
     """Publishes a week's flights, and what follows from them, as a correction would."""
 
     def publish(
-        house: House, number: int, *, seed: int = 0, change: Callable[[pa.Table], pa.Table] | None = None
+        house: House,
+        number: int,
+        *,
+        seed: int = 0,
+        cause: str = "corrected",
+        change: Callable[[pa.Table], pa.Table] | None = None,
     ) -> None:
         week = house.week(number)
         rows = flights(week, seed=seed)
         rows = change(rows) if change else rows
-        house.publish("flights", week, rows, cause="corrected")
-        house.publish("carrier_week", week, carrier_week(week, rows), cause="corrected")
+        house.publish("flights", week, rows, cause=cause)
+        house.publish("carrier_week", week, carrier_week(week, rows), cause=cause)
         write_population(house, week)
 
     return publish

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tradewind.errors import ModelError
+from tradewind.errors import ModelError, Unavailable
 from tradewind.models.registry import Registry, project_alias
 from tradewind.models.train import train
 
@@ -21,6 +21,18 @@ def test_a_version_is_found_by_its_cause_only(house) -> None:
 def test_an_unknown_version_is_named(house) -> None:
     with pytest.raises(ModelError, match="delays version 7 is not in the model registry"):
         Registry(house.runtime, "delays").get("7")
+
+
+def test_a_registry_that_does_not_answer_is_away_and_not_without_the_version(house, monkeypatch) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def unreachable(*_: object) -> None:
+        raise MlflowException("connection refused")
+
+    monkeypatch.setattr(MlflowClient, "get_model_version", unreachable)
+    with pytest.raises(Unavailable, match="connection refused"):
+        Registry(house.runtime, "delays").get("1")
 
 
 def test_the_alias_moves_once_and_comes_back(house) -> None:

@@ -48,6 +48,16 @@ def test_a_corrected_partition_is_a_cause_to_train_again(house, publish_week) ->
     assert train(house.spec, house.week(5), house.runtime).changed
 
 
+def test_what_changed_and_changed_back_is_the_candidate_again(house, publish_week) -> None:
+    train(house.spec, house.week(5), house.runtime)
+    publish_week(house, 4, seed=1)
+    train(house.spec, house.week(5), house.runtime)
+    publish_week(house, 4, cause="back")
+    for _ in range(2):
+        assert train(house.spec, house.week(5), house.runtime).version == "1"
+    assert [entry.subject for entry in house.ledger.find("delays", "trained")] == ["1", "2", "1"]
+
+
 def test_changed_model_code_is_a_cause_to_train_again(house) -> None:
     train(house.spec, house.week(5), house.runtime)
     code = house.runtime.project / "include/delays_model/transformers.py"

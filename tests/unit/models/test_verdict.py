@@ -60,6 +60,23 @@ def test_judging_again_adds_nothing_and_says_the_same(house) -> None:
     assert len(house.ledger.find("delays", "verdict")) == 1
 
 
+def test_the_newest_verdict_of_a_partition_is_that_of_its_candidate(house, publish_week) -> None:
+    for seed, cause in ((0, "first"), (1, "corrected"), (0, "back")):
+        publish_week(house, 4, seed=seed, cause=cause)
+        train(house.spec, house.week(5), house.runtime)
+        verdict(house.spec, house.week(5), house.runtime)
+    assert [entry.subject for entry in house.ledger.find("delays", "verdict")] == ["1", "2", "1"]
+
+
+def test_a_report_that_was_deleted_comes_back(house) -> None:
+    train(house.spec, house.week(5), house.runtime)
+    report = Path(verdict(house.spec, house.week(5), house.runtime).report)
+    page = report.read_text()
+    report.unlink()
+    verdict(house.spec, house.week(5), house.runtime)
+    assert report.read_text() == page
+
+
 def test_other_gates_are_another_verdict(house) -> None:
     train(house.spec, house.week(5), house.runtime)
     verdict(house.spec, house.week(5), house.runtime)
