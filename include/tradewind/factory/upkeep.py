@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 
 from tradewind.errors import SpecError
 from tradewind.factory import stages
@@ -28,6 +28,8 @@ DOC = """### Upkeep of all pipelines
 **When it fails:** open the failed task; its log names the pipeline and what to do. It is safe to run at any time.
 """
 
+GRACE = "Minutes that a complete partition may wait for its next stage to start; 0 looks at all of them."
+
 
 def upkeep_of(stub: str) -> dict[str, DAG]:
     """The upkeep DAG over every YAML in the stub's folder; a broken one is its own stub's error and left out here."""
@@ -39,6 +41,9 @@ def upkeep_of(stub: str) -> dict[str, DAG]:
         start_date=datetime(2024, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
+        params={
+            "grace_minutes": Param(10, type="integer", minimum=0, title="An event is lost after", description=GRACE)
+        },
         tags=["tradewind", "upkeep"],
         owner_links={"tradewind": "mailto:tradewind"},
         default_args={
@@ -80,6 +85,7 @@ def _look_after(spec: Pipeline) -> None:
                 stage=stage,
                 followers=followers,
                 asset=stage_asset(spec.pipeline, stage),
+                grace_minutes="{{ params.grace_minutes }}",
             )
     if "train" in present:
         ReconcileOperator(task_id=f"{spec.pipeline}__reconcile", pipeline=spec)

@@ -81,7 +81,6 @@ class VerdictOperator(TrainStageOperator):
         from tradewind.models.verdict import verdict
 
         judged = verdict(spec, partition, runtime)
-        self.log.info("version %s is %s: %s", judged.candidate, judged.outcome, judged.reason)
         self.link_mlflow(judged.experiment_id, judged.mlflow_run_id)
         self.link_report(judged.report, runtime)
         # A person may take a day: later partitions need not wait for the answer.

@@ -52,8 +52,10 @@ class ResendOperator(UpkeepOperator):
     :param stage: the stage whose event it is
     :param followers: the stages that the event starts
     :param asset: the asset that carries the event
-    :param grace: how long a complete partition may wait before its event counts as lost
+    :param grace_minutes: how long a complete partition may wait before its event counts as lost
     """
+
+    template_fields = ("grace_minutes",)
 
     def __init__(
         self,
@@ -61,14 +63,14 @@ class ResendOperator(UpkeepOperator):
         stage: str,
         followers: Sequence[str],
         asset: Asset,
-        grace: timedelta = timedelta(minutes=10),
+        grace_minutes: int | str = 10,
         **kwargs: Any,
     ) -> None:
         super().__init__(outlets=[asset], **kwargs)
         self.stage = stage
         self.followers = followers
         self.asset = asset
-        self.grace = grace
+        self.grace_minutes = grace_minutes
 
     def execute(self, context: Context) -> list[str]:
         """Return the partition keys that were sent again; skip when there is none."""
@@ -77,7 +79,9 @@ class ResendOperator(UpkeepOperator):
 
         ledger = Ledger(self.runtime(context).ledger)
         chain = {self.stage: self.followers}
-        found = progress.lost(ledger, self.pipeline.pipeline, chain, older_than=self.grace)
+        found = progress.lost(
+            ledger, self.pipeline.pipeline, chain, older_than=timedelta(minutes=int(self.grace_minutes))
+        )
         lost = [partition for _, partition in found]
         if not lost:
             raise AirflowSkipException(f"every complete partition of {self.stage} has gone on")

@@ -14,7 +14,7 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem}
 h1{font-size:1.4rem} h2{font-size:1.15rem;margin:2rem 0 .3rem} h3{font-size:1rem;margin:1rem 0 .2rem}
 table{border-collapse:collapse;width:100%} td,th{border-bottom:1px solid var(--line);padding:.35rem .6rem .35rem 0;
-text-align:left;vertical-align:top}
+text-align:left;vertical-align:top} td:first-child,th{white-space:nowrap}
 .bad{color:var(--bad);font-weight:600} .good{color:var(--good)} .dim{color:var(--dim)}
 @media(prefers-color-scheme:dark){:root{--bad:#ff8a80;--good:#7bd8a4;--dim:#999}}
 """
