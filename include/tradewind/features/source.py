@@ -25,7 +25,8 @@ class LakeSource(DataSource):
 
     :param dataset: name of the dataset in the pipeline's YAML
     :param timestamp_field: column (timestamp with time zone) with the moment from which the row is known; it must
-        lie within its partition, both ends included: the end is right for what is known when the partition is over
+        lie after its partition's start and not after its end: the end is right for what is known when the partition is
+        over; the start would be seen by the partition's own training rows, which were scored before the row existed
     :param name: name in Feast; the dataset's by default
     :param created_timestamp_column: column with the moment at which the row was written, if there is one
     :param field_mapping: column names of the dataset mapped to feature names

@@ -68,8 +68,8 @@ def entities(store: FeatureStore, view: FeatureView, window: Window, *, partitio
     what = f"feature view {view.name} over dataset {source.dataset}, partition {partition}"
     if outside:
         raise MalformedInput(
-            f"{what}: {outside} rows have no {source.timestamp_field} between {bounds.start} and {bounds.end}; "
-            f"a feature row must be known within its partition or at its end: correct the dataset's SQL"
+            f"{what}: {outside} rows have no {source.timestamp_field} after {bounds.start} and up to {bounds.end}; "
+            f"a feature row becomes known within its partition, at the latest when it ends: correct the dataset's SQL"
         )
     if nulls:
         raise MalformedInput(
@@ -94,7 +94,7 @@ WITH rows AS MATERIALIZED (
     FROM feature_rows
 ), inside AS (SELECT * FROM rows WHERE known BETWEEN $since AND $until)
 SELECT
-    (SELECT count(*) FROM rows WHERE part = $partition AND NOT coalesce(known BETWEEN $start AND $end, false)),
+    (SELECT count(*) FROM rows WHERE part = $partition AND NOT coalesce(known > $start AND known <= $end, false)),
     (SELECT count(*) FROM rows WHERE part = $partition AND missing),
     (SELECT count(*) FROM (SELECT version FROM inside GROUP BY version HAVING count(*) > 1)),
     (SELECT count(DISTINCT entity) FROM inside)
