@@ -120,11 +120,6 @@ class AirflowApi:
         """The failed task's page."""
         return f"{self.url}/dags/{failure.dag_id}/runs/{failure.run_id}/tasks/{failure.task_id}"
 
-    def clear_failed(self, run: Run) -> None:
-        """Let the failed tasks of a run, and what waits for them, run again."""
-        body = {"dry_run": False, "dag_run_id": run.run_id, "only_failed": True, "reset_dag_runs": True}
-        self._call("POST", f"/api/v2/dags/{run.dag_id}/clearTaskInstances", json=body)
-
     def _all(self, path: str, name: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
