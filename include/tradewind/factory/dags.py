@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, get_parsing_context
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from tradewind.factory import stages
+from tradewind.factory.deadline import NewPartitionQueued
 from tradewind.factory.docs import doc_md
 from tradewind.notifiers.deadline import deadline_missed
 from tradewind.notifiers.incident import IncidentNotifier
@@ -101,12 +102,11 @@ def _deadline(spec: Pipeline) -> DeadlineAlert | None:
     kwargs = {
         "pipeline": spec.pipeline,
         "owner": spec.owner,
-        "slicing": asdict(spec.partitioning),
         "tradewind_conn_id": CONNECTION,
     }
     return DeadlineAlert(
         name=f"{spec.pipeline} deadline",
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        reference=NewPartitionQueued(**asdict(spec.partitioning)),
         interval=spec.alerts.deadline,
         callback=AsyncCallback(deadline_missed, kwargs=kwargs),
     )

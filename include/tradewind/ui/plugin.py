@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow.plugins_manager import AirflowPlugin
 
+from tradewind.factory.deadline import NewPartitionQueued
 from tradewind.factory.timetable import PartitionTimetable
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class TradewindPlugin(AirflowPlugin):
 
     name = "tradewind"
     timetables = [PartitionTimetable]  # noqa: RUF012 - Airflow reads these attributes of the class
+    deadline_references = [NewPartitionQueued]  # noqa: RUF012
     fastapi_apps = [{"app": Pages(), "url_prefix": "/tradewind", "name": "tradewind"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

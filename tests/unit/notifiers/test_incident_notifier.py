@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from tradewind.errors import AuditFailed
-from tradewind.notifiers.deadline import replays
 from tradewind.notifiers.incident import failure_of
-from tradewind.spec.partitions import Partitioning
 
 RUN = SimpleNamespace(dag_id="flight_delay__etl", run_id="r1", partition_key="2013-01-28")
 TASK = SimpleNamespace(task_id="flights", try_number=2, log_url="http://log")
-DAYS = Partitioning("day", "UTC", "2024-01-01")
 
 
 def test_a_task_failure_names_stage_task_try_and_error():
@@ -33,9 +29,3 @@ def test_a_dag_failure_knows_no_task():
     facts = failure_of({"dag_run": RUN, "ti": TASK, "reason": "task_failure"})
     assert facts["task"] is None
     assert facts["message"] == "task_failure"
-
-
-def test_a_replay_of_the_past_misses_no_deadline():
-    now = datetime(2024, 3, 10, 12, tzinfo=UTC)
-    assert replays(DAYS, "2024-03-01", now=now)
-    assert not replays(DAYS, "2024-03-09", now=now)
