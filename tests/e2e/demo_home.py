@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,14 @@ class DemoHome:
         return found
 
     def processes(self) -> list[int]:
-        """Living processes of this home, whoever started them."""
+        """Living processes of this home, whoever started them; they work in its folder."""
         import psutil
 
         found = []
         for process in psutil.process_iter():
-            try:
-                if process.environ().get("TRADEWIND_HOME") == str(self.root):
+            with suppress(psutil.Error, OSError):
+                if process.cwd() == str(self.root) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process.pid)
-            except (psutil.Error, OSError):
-                continue
         return found
 
 

@@ -12,20 +12,13 @@ import psutil
 
 
 def in_session(session: int, *, home: Path) -> list[psutil.Process]:
-    """Living processes of a session that belong to ``home``; the number of a dead session may have a new owner.
+    """Living processes of a session, if it belongs to ``home``: the number of a dead session may have a new owner.
 
     :param session: session id
-    :param home: value of ``TRADEWIND_HOME`` in their environment
+    :param home: ``TRADEWIND_HOME`` and working directory of its processes
     """
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                # A process that has just been forked, or is about to end, shows no environment: the session decides.
-                if (environment := _environment(process)) and environment.get("TRADEWIND_HOME") != str(home):
-                    continue
-                found.append(process)
-    return found
+    members = _members(session)
+    return members if any(_belongs(process, home) for process in members) else []
 
 
 def stop_session(session: int, *, home: Path, patience: float) -> None:
@@ -33,12 +26,14 @@ def stop_session(session: int, *, home: Path, patience: float) -> None:
 
     Each task of Airflow has its own process group, so that only the session knows them all.
     """
-    _signal(session, signal.SIGTERM, home=home)
+    if not in_session(session, home=home):
+        return
+    _signal(session, signal.SIGTERM)
     end = time.monotonic() + patience
-    while _others(session, home=home) and time.monotonic() < end:
+    while _others(session) and time.monotonic() < end:
         time.sleep(0.1)
-    while _others(session, home=home):  # again and again: one of them may be forking
-        _signal(session, signal.SIGKILL, home=home)
+    while _others(session):  # again and again: one of them may be forking
+        _signal(session, signal.SIGKILL)
         time.sleep(0.05)
 
 
@@ -49,19 +44,30 @@ def tail(log: Path, *, lines: int = 25) -> str:
     return ""
 
 
-def _others(session: int, *, home: Path) -> list[psutil.Process]:
-    return [process for process in in_session(session, home=home) if process.pid != os.getpid()]
+def _members(session: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
-def _signal(session: int, number: signal.Signals, *, home: Path) -> None:
-    for process in _others(session, home=home):
+def _others(session: int) -> list[psutil.Process]:
+    return [process for process in _members(session) if process.pid != os.getpid()]
+
+
+def _signal(session: int, number: signal.Signals) -> None:
+    for process in _others(session):
         with suppress(psutil.Error):
             process.send_signal(number)
 
 
-def _environment(process: psutil.Process) -> dict[str, str]:
-    try:
-        found: dict[str, str] = process.environ()
-        return found
-    except (psutil.Error, OSError):
-        return {}
+def _belongs(process: psutil.Process, home: Path) -> bool:
+    """Airflow's workers overwrite their environment with their title; the working directory stays."""
+    with suppress(psutil.Error, OSError):
+        if process.environ().get("TRADEWIND_HOME") == str(home):
+            return True
+    with suppress(psutil.Error, OSError):
+        return bool(process.cwd() == str(home))
+    return False
