@@ -52,12 +52,14 @@ class AirflowApi:
     :param url: of the API server
     :param user: of the simple auth manager
     :param password: of the user
+    :param check: called before a request is repeated or given up; raises what is the matter, if it knows
     """
 
-    def __init__(self, url: str, *, user: str, password: str) -> None:
+    def __init__(self, url: str, *, user: str, password: str, check: Callable[[], None] = lambda: None) -> None:
         import httpx
 
         self.url = url
+        self._check = check
         self._login = {"username": user, "password": password}
         self._client = httpx.Client(base_url=url, timeout=30)
 
@@ -150,14 +152,17 @@ class AirflowApi:
             try:
                 return call()
             except httpx.HTTPStatusError as exc:
+                self._check()
                 code, text = exc.response.status_code, exc.response.text[:500]
                 busy = code == httpx.codes.UNAUTHORIZED or (repeat and code >= httpx.codes.INTERNAL_SERVER_ERROR)
                 if not busy or time.monotonic() > end:
                     raise Unavailable(f"Airflow at {self.url} answered {code} to {what}: {text}") from exc
             except httpx.ConnectError as exc:
+                self._check()
                 if time.monotonic() > end:
                     raise Unavailable(f"Airflow at {self.url} cannot be reached ({what}): {exc}") from exc
             except httpx.TransportError as exc:
+                self._check()
                 if not repeat or time.monotonic() > end:
                     raise Unavailable(f"Airflow at {self.url} did not answer {what}: {exc}") from exc
             time.sleep(0.5)

@@ -83,7 +83,7 @@ class Demo:
     def _replay(self, running: Running, url: str) -> dict[str, float]:
         user, password = login(self.home)
         seconds = {}
-        with AirflowApi(url, user=user, password=password) as api:
+        with AirflowApi(url, user=user, password=password, check=running.check) as api:
             replay = Replay(
                 api=api,
                 pipeline=PIPELINE,

@@ -74,10 +74,10 @@ class Running:
         :raises Conflict: an Airflow runs in this home already
         :raises Unavailable: a process ended
         """
-        code = self._supervisor.poll()
-        if code is None:
+        code, state = self._supervisor.poll(), read_state(self.home)
+        mine = state.get("session") == self._supervisor.pid
+        if code is None and not (mine and state["phase"] in ("stopping", "failed", "stopped")):
             return
-        state = read_state(self.home)
         if code == BUSY:
             raise Conflict(
                 f"an Airflow runs in {self.home.root} already, since {state.get('since')}, at {state.get('airflow')}; "

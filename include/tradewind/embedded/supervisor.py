@@ -61,6 +61,7 @@ class Supervisor:
             reason = str(exc)
             return 1
         finally:
+            self._report("stopping", reason=reason)
             processes.stop_session(os.getsid(0), home=self.home.root, patience=PATIENCE)
             self._report("failed" if reason else "stopped", reason=reason)
 

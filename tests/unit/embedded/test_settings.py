@@ -46,7 +46,6 @@ def test_no_path_outside_the_home_is_for_writing(home: Home) -> None:
 
 def test_telemetry_is_off(home: Home) -> None:
     found = environment(home, port=1, mlflow_port=2)
-    assert found["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
     assert (found["MLFLOW_DISABLE_TELEMETRY"], found["FEAST_USAGE"], found["DO_NOT_TRACK"]) == ("true", "False", "1")
 
 
