@@ -174,7 +174,9 @@ def test_rows_that_are_not_right_in_time_are_refused(
     assert Ledger(runtime.ledger).find("flights", "materialised") == []
 
 
-def test_a_row_known_as_its_partition_begins_is_refused_for_its_own_training_rows_would_see_it(runtime: Runtime, spec: Pipeline, etl, publish) -> None:
+def test_a_row_known_as_its_partition_begins_is_refused_for_its_own_training_rows_would_see_it(
+    runtime: Runtime, spec: Pipeline, etl, publish
+) -> None:
     etl(W1, 10.0)
     etl(W2, 20.0)
     begin = spec.partitioning.bounds(W2).start
