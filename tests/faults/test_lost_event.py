@@ -53,9 +53,8 @@ def test_upkeep_sends_a_lost_event_again(home: DemoHome) -> None:
             api.start("flight_delay__etl", WEEK)
             until(lambda: states(api, "etl") == ["success"])
             api.unpause("flight_delay__features")
-            api.unpause("tradewind__upkeep")
             assert states(api, "features") == []
-            api.start_upkeep(grace_minutes=0)
+            api.start("tradewind__upkeep", conf={"grace_minutes": 0})
             until(lambda: [states(api, name) for name in ("features", "score", "train")] == [["success"]] * 3)
             assert states(api, "etl") == ["success"]
     finally:

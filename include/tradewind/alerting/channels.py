@@ -19,7 +19,7 @@ _WHAT_TO_DO = {
     "MissingInput": "have the named file delivered, then run the partition again",
     "SpecError": "correct the YAML; `tradewind validate` shows every problem",
     "TransformError": "correct the named SQL file, then run the partition again",
-    "NotReady": "find out why the earlier partition is not complete; resume with `--reprocess-behavior failed`",
+    "NotReady": "complete the earlier partition that it names; the next upkeep starts this one again",
     "Unavailable": "bring the named service back, then run the partition again",
 }
 

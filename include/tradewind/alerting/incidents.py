@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting import channels
@@ -108,6 +108,28 @@ def report(
     return _alert_once(ledger, pipeline, fingerprint)
 
 
+def unrecorded(
+    *, pipeline: str, stage: str, task: str | None, partition: str | None, error_type: str, message: str, **rest: Any
+) -> Incident:
+    """A failure as an incident of its own, for when there is no ledger to look earlier ones up in."""
+    now = datetime.now(UTC)
+    return Incident(
+        fingerprint=f"{pipeline}/{stage}/{task or '-'}/{error_type}",
+        first=now,
+        last=now,
+        occurrences=1,
+        partitions=(partition,) if partition else (),
+        message=message,
+        link=rest.get("link", ""),
+        pipeline=pipeline,
+        stage=stage,
+        task=task or "",
+        error_type=error_type,
+        owner=rest.get("owner", ""),
+        runbook=rest.get("runbook"),
+    )
+
+
 def open_incidents(ledger: Ledger, pipeline: str) -> list[Incident]:
     """Problems that are open, oldest first."""
     histories = _histories(ledger, pipeline)
@@ -115,18 +137,34 @@ def open_incidents(ledger: Ledger, pipeline: str) -> list[Incident]:
     return sorted(found, key=lambda incident: incident.first)
 
 
-def close(ledger: Ledger, pipeline: str, stage: str, partition: str | None, *, run_id: str = "local") -> list[str]:
+def waited_in_vain(ledger: Ledger, pipeline: str, stages: Sequence[str]) -> list[str]:
+    """Partitions for which one of ``stages`` gave up waiting for an earlier partition, and has not succeeded since."""
+    found = [incident for incident in open_incidents(ledger, pipeline) if incident.error_type == "NotReady"]
+    return sorted({key for incident in found if incident.stage in stages for key in incident.partitions})
+
+
+def close(
+    ledger: Ledger,
+    pipeline: str,
+    stage: str,
+    partition: str | None,
+    *,
+    task: str | None = None,
+    run_id: str = "local",
+) -> list[str]:
     """Say that a stage succeeded for a partition: what was open for it is solved.
 
     An incident is closed when none of its partitions has it any more. One that has no partition (a run without a key)
     is solved by any success of its stage.
 
+    :param task: only what this task had opened; None for everything of the stage
     :return: fingerprints of the incidents that are closed now
     """
     closed = []
     for fingerprint, history in _histories(ledger, pipeline).items():
         solved = [key for key in history.unsolved if key in (partition, None)]
-        if not solved or history.entries[-1].evidence["stage"] != stage:
+        opened = history.entries[-1].evidence
+        if not solved or opened["stage"] != stage or task not in (None, opened["task"]):
             continue
         for key in solved:
             ledger.append(_closing(pipeline, fingerprint, history.unsolved[key], run_id=run_id))

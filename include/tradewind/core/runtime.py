@@ -11,6 +11,8 @@ from pathlib import Path
 class Runtime:
     """The places that stage functions work with; built by operators from Airflow connections.
 
+    What may hold a password is not shown when it is printed.
+
     :param project: the project root: ``dags/`` and ``include/`` are below it
     :param lake: root of the Delta tables, a local path or an ``s3://`` URI
     :param landing: what ``{landing}`` in a pipeline's YAML stands for
@@ -28,12 +30,12 @@ class Runtime:
     project: Path
     lake: str
     landing: str
-    ledger: str
+    ledger: str = field(repr=False)
     mlflow: str
-    feast_registry: str
-    feast_online: Mapping[str, str]
+    feast_registry: str = field(repr=False)
+    feast_online: Mapping[str, str] = field(repr=False)
     reports: Path
-    storage_options: Mapping[str, str] = field(default_factory=dict)
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     run_id: str = "local"
     actor: str = "local"
     warm: bool = False

@@ -82,14 +82,10 @@ class AirflowApi:
         """Let the runs of a DAG start."""
         self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
-    def start(self, dag_id: str, partition: str) -> None:
-        """Start a run of a DAG with a partition key."""
-        self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "partition_key": partition})
-
-    def start_upkeep(self, *, grace_minutes: int) -> None:
-        """Let the upkeep look for lost events now."""
-        body = {"logical_date": None, "conf": {"grace_minutes": grace_minutes}}
-        self._call("POST", "/api/v2/dags/tradewind__upkeep/dagRuns", json=body)
+    def start(self, dag_id: str, partition: str | None = None, *, conf: Mapping[str, Any] | None = None) -> None:
+        """Start a run of a DAG, with a partition key if the DAG is partitioned, and with what its form would say."""
+        body = {"logical_date": None, "partition_key": partition, "conf": dict(conf or {})}
+        self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
 
     def runs(self, *, partition: str | None = None, states: tuple[str, ...] = ()) -> list[Run]:
         """Runs of all DAGs, the one queued last comes last.

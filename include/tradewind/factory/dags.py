@@ -72,6 +72,8 @@ def _dag(spec: Pipeline, stage: str, path: Path) -> DAG:
         deadline=_deadline(spec) if stage not in ("rollback",) else None,
         params=stages.params(spec, stage),
         rerun_with_latest_version=True,
+        # It starts only by hand, so there is nothing that a pause would hold back.
+        is_paused_upon_creation=False if stage == "rollback" else None,
     )
     with dag:
         stages.tasks(spec, stage)
@@ -81,7 +83,7 @@ def _dag(spec: Pipeline, stage: str, path: Path) -> DAG:
 def _default_args(spec: Pipeline) -> dict[str, Any]:
     return {
         "owner": spec.owner,
-        "retries": 2,
+        "retries": 3,
         "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=10),

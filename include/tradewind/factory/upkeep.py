@@ -41,6 +41,7 @@ def upkeep_of(stub: str) -> dict[str, DAG]:
         start_date=datetime(2024, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,
         params={
             "grace_minutes": Param(10, type="integer", minimum=0, title="An event is lost after", description=GRACE)
         },
@@ -48,7 +49,7 @@ def upkeep_of(stub: str) -> dict[str, DAG]:
         owner_links={"tradewind": "mailto:tradewind"},
         default_args={
             "owner": "tradewind",
-            "retries": 2,
+            "retries": 3,
             "retry_delay": timedelta(seconds=10),
             "retry_exponential_backoff": True,
             "execution_timeout": timedelta(minutes=30),

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseHook
 
@@ -69,7 +70,7 @@ class TradewindHook(BaseHook):
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
         connection = self.get_connection(self.tradewind_conn_id)
-        return str(self._extra()["ledger"]).replace("{password}", connection.password or "")
+        return str(self._extra()["ledger"]).replace("{password}", quote(connection.password or "", safe=""))
 
     def _extra(self) -> dict[str, Any]:
         extra: dict[str, Any] = self.get_connection(self.tradewind_conn_id).extra_dejson

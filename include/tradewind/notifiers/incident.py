@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
+from tradewind.errors import InvalidPartitionKey, TradewindError
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -33,12 +35,17 @@ class IncidentNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Report the failure that Airflow's ``context`` describes."""
-        from tradewind.alerting import incidents
+        from tradewind.alerting import channels, incidents
         from tradewind.hooks.tradewind import TradewindHook
         from tradewind.ledger.journal import Ledger
 
-        ledger = Ledger(TradewindHook(self.tradewind_conn_id).ledger_url())
-        incidents.report(ledger, pipeline=self.pipeline, owner=self.owner, runbook=self.runbook, **failure_of(context))
+        known = {"pipeline": self.pipeline, "owner": self.owner, "runbook": self.runbook, **failure_of(context)}
+        try:
+            incidents.report(Ledger(TradewindHook(self.tradewind_conn_id).ledger_url()), **known)
+        except TradewindError as exc:
+            # Without its ledger it cannot tell a new problem from a known one; better told twice than never.
+            self.log.error("the ledger did not take the incident: %s", exc)
+            channels.to_log(incidents.unrecorded(**known))
 
 
 def failure_of(context: Context | dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +61,8 @@ def failure_of(context: Context | dict[str, Any]) -> dict[str, Any]:
     return {
         "stage": dag_id.rsplit("__", 1)[-1],
         "task": instance.task_id if of_task and instance is not None else None,
-        "partition": getattr(run, "partition_key", None),
+        # A key that is no key is nobody's partition: any later success shows that it was a slip.
+        "partition": None if isinstance(error, InvalidPartitionKey) else getattr(run, "partition_key", None),
         "run_id": str(getattr(run, "run_id", None) or context.get("run_id", "")),
         "attempt": int(getattr(instance, "try_number", 0) or 0) if of_task else 0,
         "error_type": type(error).__name__ if error is not None else "RunFailed",

@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
 from tradewind.hooks.tradewind import TradewindHook
+from tradewind.operators.training import settle
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class ApproveOperator(ApprovalOperator):
     """Shows the verdict to the approvers and waits; the answer, also "no" and the timeout, goes to the ledger.
 
-    Waiting takes no worker slot. After the timeout the candidate is rejected.
+    Waiting takes no worker slot, and no later partition waits for the answer. After the timeout the candidate is
+    rejected.
 
     :param pipeline: the pipeline
     :param tradewind_conn_id: connection of type ``tradewind``
@@ -48,6 +50,14 @@ class ApproveOperator(ApprovalOperator):
         self.pipeline = pipeline
         self.tradewind_conn_id = tradewind_conn_id
 
+    def execute(self, context: Context) -> Any:
+        """Let later partitions go on, then ask."""
+        run = context["dag_run"]
+        partition = self.pipeline.partitioning.check(run.partition_key)
+        url = TradewindHook(self.tradewind_conn_id).ledger_url()
+        settle(url, self.pipeline.pipeline, partition, outcome="waits for approval", run_id=run.run_id)
+        return super().execute(context)
+
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Journal the answer, then go on or skip the promotion."""
         from tradewind.ledger.journal import Entry, Ledger
@@ -60,7 +70,7 @@ class ApproveOperator(ApprovalOperator):
             kind="approval",
             subject="promotion",
             partition=run.partition_key,
-            key=f"{run.partition_key}/{run.run_id}",
+            key=f"{run.partition_key}/{run.run_id}/{event.get('responded_at')}",
             outcome="approved" if answer[0] == self.APPROVE else "rejected",
             reason=str((event.get("params_input") or {}).get("comment") or "no comment"),
             evidence={"timed_out": bool(event.get("timedout"))},

@@ -53,6 +53,6 @@ class CompleteEtlOperator(StageOperator):
         from tradewind.etl.stage import complete_etl
 
         cause = complete_etl(spec, partition, runtime)
-        self.close_incidents(spec, partition, runtime)
+        self.complete(spec, partition, runtime)
         faults.reach("after-commit-before-event")
         return cause

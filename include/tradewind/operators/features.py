@@ -24,5 +24,5 @@ class MaterialiseOperator(StageOperator):
         from tradewind.features.stage import materialise
 
         result = materialise(spec, partition, runtime)
-        self.close_incidents(spec, partition, runtime)
+        self.complete(spec, partition, runtime)
         return {"rows": dict(result.rows), "changed": result.changed}

@@ -39,5 +39,5 @@ class JudgeOperator(StageOperator):
 
         judged = judge(spec, partition, runtime)
         self.link_report(judged.report, runtime)
-        self.close_incidents(spec, partition, runtime)
+        self.complete(spec, partition, runtime)
         return {"alarms": list(judged.alarms), "performance": dict(judged.performance)}

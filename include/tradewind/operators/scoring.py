@@ -26,7 +26,7 @@ class ScoreOperator(StageOperator):
         from tradewind.models.score import Skipped, score
 
         scored = score(spec, partition, runtime)
-        self.close_incidents(spec, partition, runtime)
+        self.complete(spec, partition, runtime)
         if isinstance(scored, Skipped):
             raise AirflowSkipException(scored.reason)
         return {

@@ -1,66 +1,41 @@
-"""What all operators share: partition, runtime, waiting, the links, and how errors reach Airflow."""
+"""A task of a stage: its partition, waiting for earlier ones, its links."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
-from airflow.sdk.exceptions import AirflowSkipException
-
-from tradewind.errors import Conflict, NotReady, TradewindError, Unavailable
-from tradewind.hooks.tradewind import TradewindHook
+from tradewind.errors import Conflict, NotReady, Unavailable
 from tradewind.links.mlflow import MlflowRunLink
 from tradewind.links.report import ReportLink, report_url
+from tradewind.operators.base import TradewindOperator
 from tradewind.triggers.ready import ReadyTrigger
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
     from tradewind.spec.models import Pipeline
 
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(Unavailable, action=RetryAction.RETRY, reason="not there yet, or away for a while"),
-        RetryRule(TradewindError, action=RetryAction.FAIL, reason="trying again without a change cannot help"),
-    ]
-)
 
-
-class StageOperator(BaseOperator):
+class StageOperator(TradewindOperator):
     """One task of a stage: builds the runtime, calls one function, logs the outcome, returns ids and URIs.
 
-    :param pipeline: the pipeline, or the path of its YAML
     :param stage: ``etl``, ``features``, ``monitor``, ``train`` or ``score``
     :param opens: this task is the first of its DAG: the run is written down as started
-    :param tradewind_conn_id: connection of type ``tradewind``
-    :param mlflow_conn_id: connection of type ``mlflow``
     :param wait: how long to wait, without a slot, for an earlier partition
     """
 
     operator_extra_links = (MlflowRunLink(), ReportLink())
-    ui_color = "#e8f1f5"
 
     def __init__(
-        self,
-        *,
-        pipeline: Pipeline | str,
-        stage: str,
-        opens: bool = False,
-        tradewind_conn_id: str = TradewindHook.default_conn_name,
-        mlflow_conn_id: str = "mlflow_default",
-        wait: timedelta = timedelta(minutes=15),
-        **kwargs: Any,
+        self, *, stage: str, opens: bool = False, wait: timedelta = timedelta(minutes=15), **kwargs: Any
     ) -> None:
-        kwargs.setdefault("retry_policy", RETRY_POLICY)
         super().__init__(**kwargs)
-        self.pipeline = pipeline
         self.stage = stage
         self.opens = opens
-        self.tradewind_conn_id = tradewind_conn_id
-        self.mlflow_conn_id = mlflow_conn_id
         self.wait = wait
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Any:
@@ -81,24 +56,13 @@ class StageOperator(BaseOperator):
                 raise
             self._defer_until_ready(spec, exc, context)
         except Conflict as exc:
-            self.log.warning("%s", exc)
-            raise AirflowSkipException(str(exc)) from exc
+            # Who lost looks again: it finds the same result, or builds a newer one from what is there now.
+            raise Unavailable(str(exc)) from exc
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on after waiting; the work says again what is missing if it still is."""
         self.wait = timedelta(0) if not event["ready"] else self.wait
         return self.execute(context)
-
-    def spec(self) -> Pipeline:
-        """The pipeline, read from its YAML if a path was given."""
-        from tradewind.spec.load import load
-
-        return load(Path(self.pipeline)) if isinstance(self.pipeline, str) else self.pipeline
-
-    def runtime(self, context: Context) -> Runtime:
-        """Where things are, from the connections."""
-        hook = TradewindHook(self.tradewind_conn_id, mlflow_conn_id=self.mlflow_conn_id)
-        return hook.runtime(run_id=context["dag_run"].run_id)
 
     def link_report(self, report: Path | str | None, runtime: Runtime) -> None:
         """Show ``report`` behind the task's Report button."""
@@ -111,12 +75,9 @@ class StageOperator(BaseOperator):
         base = MlflowHook(self.mlflow_conn_id).ui_url()
         self.mlflow_run_url = f"{base}/#/experiments/{experiment_id}/runs/{run_id}"
 
-    def close_incidents(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
-        """The stage is complete for this partition: what was wrong with it no longer is."""
-        from tradewind.alerting import incidents
-        from tradewind.ledger.journal import Ledger
-
-        incidents.close(Ledger(runtime.ledger), spec.pipeline, self.stage, partition, run_id=runtime.run_id)
+    def complete(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
+        """All that the stage does for this partition is done."""
+        self.close_incidents(runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition)
 
     def _write_down_start(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
         from tradewind.ledger import progress
@@ -140,4 +101,5 @@ class StageOperator(BaseOperator):
             partition=missing.partition,
             deadline=(datetime.now(UTC) + self.wait).isoformat(),
         )
-        self.defer(trigger=trigger, method_name="resume")
+        # The trigger gives up by itself; the timeout is for a triggerer that is down.
+        self.defer(trigger=trigger, method_name="resume", timeout=self.wait + timedelta(minutes=1))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, SkipMixin
+from airflow.sdk import SkipMixin
+from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
-from tradewind.errors import Conflict
+from tradewind.errors import Conflict, NotReady, TradewindError, Unavailable
+from tradewind.operators.base import TradewindOperator
 from tradewind.operators.stage import StageOperator
 
 if TYPE_CHECKING:
@@ -24,22 +26,27 @@ class TrainStageOperator(StageOperator, SkipMixin):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="train", **kwargs)
 
+    def execute(self, context: Context) -> Any:
+        """Work; when it has failed for good the training is settled too, since scoring goes on with who serves now."""
+        try:
+            return super().execute(context)
+        except (DownstreamTasksSkipped, AirflowSkipException, NotReady):
+            raise
+        except Exception as exc:
+            if _for_good(exc, context):
+                self._settle_failed(context)
+            raise
+
     def settle(self, spec: Pipeline, partition: str, runtime: Runtime, *, outcome: str) -> None:
         """Write down that the partition's training is settled: later partitions need not wait for it."""
-        from tradewind.ledger import progress
-        from tradewind.ledger.journal import Ledger
+        settle(runtime.ledger, spec.pipeline, partition, outcome=outcome, run_id=runtime.run_id)
+        if outcome != "failed":
+            self.complete(spec, partition, runtime)
 
-        ledger = Ledger(runtime.ledger)
-        progress.complete(
-            ledger,
-            spec.pipeline,
-            "train",
-            partition,
-            cause=outcome,
-            evidence={"outcome": outcome},
-            run_id=runtime.run_id,
-        )
-        self.close_incidents(spec, partition, runtime)
+    def _settle_failed(self, context: Context) -> None:
+        spec, partition = self.spec(), context["dag_run"].partition_key
+        if partition:
+            self.settle(spec, partition, self.runtime(context), outcome="failed")
 
     def skip_the_rest(self, context: Context) -> None:
         """Skip every task after this one; the run ends as a success."""
@@ -54,7 +61,6 @@ class DecideOperator(TrainStageOperator):
         from tradewind.models.decide import decide
 
         decision = decide(spec, partition, runtime, by_hand=context["params"].get("by_hand") or None)
-        self.log.info("%s %s: %s, because %s", spec.pipeline, partition, decision.outcome, decision.reason)
         if decision.outcome == "skip":
             self.settle(spec, partition, runtime, outcome="skip")
             self.skip_the_rest(context)
@@ -83,10 +89,8 @@ class VerdictOperator(TrainStageOperator):
         judged = verdict(spec, partition, runtime)
         self.link_mlflow(judged.experiment_id, judged.mlflow_run_id)
         self.link_report(judged.report, runtime)
-        # A person may take a day: later partitions need not wait for the answer.
-        if judged.outcome != "passed" or spec.promotion.mode == "approval":
-            self.settle(spec, partition, runtime, outcome=judged.outcome)
         if judged.outcome != "passed":
+            self.settle(spec, partition, runtime, outcome=judged.outcome)
             self.skip_the_rest(context)
         return {"version": judged.candidate, "outcome": judged.outcome, "reason": judged.reason}
 
@@ -98,56 +102,60 @@ class PromoteOperator(TrainStageOperator):
         """Return version and the partition from which it holds."""
         from tradewind.models.promote import promote
 
-        answer = context["ti"].xcom_pull(task_ids="approve") if spec.promotion.mode == "approval" else None
+        answer = context["ti"].xcom_pull(task_ids="approve") if "approve" in self.upstream_task_ids else None
         actor, comment = _approver(answer)
         try:
             champion = promote(spec, partition, runtime, actor=actor or runtime.actor, comment=comment)
-        except Conflict:
+        except Conflict as exc:
             self.settle(spec, partition, runtime, outcome="conflict")
-            raise
-        if spec.promotion.mode == "automatic":
-            self.settle(spec, partition, runtime, outcome="promoted")
+            raise AirflowSkipException(str(exc)) from exc
+        self.settle(spec, partition, runtime, outcome="promoted")
         return {"version": champion.model_version, "effective_from": champion.effective_from}
 
 
-class RollbackOperator(BaseOperator):
-    """Makes an earlier version champion again, from the next population on."""
+class RollbackOperator(TradewindOperator):
+    """Makes an earlier version champion again, from the next population on.
+
+    :param to_version: the model version that is to serve again
+    :param reason: goes to the ledger with the name of who started the run
+    """
 
     template_fields = ("to_version", "reason")
 
-    def __init__(
-        self,
-        *,
-        pipeline: Pipeline | str,
-        to_version: str,
-        reason: str,
-        tradewind_conn_id: str = "tradewind_default",
-        mlflow_conn_id: str = "mlflow_default",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, to_version: str, reason: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.pipeline = pipeline
         self.to_version = to_version
         self.reason = reason
-        self.tradewind_conn_id = tradewind_conn_id
-        self.mlflow_conn_id = mlflow_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return version and the partition from which it holds."""
-        from pathlib import Path
-
-        from tradewind.hooks.tradewind import TradewindHook
         from tradewind.models.promote import rollback
-        from tradewind.spec.load import load
 
-        spec = load(Path(self.pipeline)) if isinstance(self.pipeline, str) else self.pipeline
-        run = context["dag_run"]
-        actor = getattr(run, "triggering_user_name", None) or "airflow"
-        runtime = TradewindHook(self.tradewind_conn_id, mlflow_conn_id=self.mlflow_conn_id).runtime(
-            run_id=run.run_id, actor=actor
-        )
+        spec = self.spec()
+        actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
+        runtime = self.runtime(context, actor=actor)
         champion = rollback(spec, to_version=self.to_version, reason=self.reason, actor=actor, runtime=runtime)
+        self.close_incidents(runtime, pipeline=spec.pipeline, stage="rollback", partition=None)
         return {"version": champion.model_version, "effective_from": champion.effective_from}
+
+
+def settle(ledger_url: str, pipeline: str, partition: str, *, outcome: str, run_id: str) -> None:
+    """Write down, once, that the training of a partition is settled, whatever came of it."""
+    from tradewind.ledger import progress
+    from tradewind.ledger.journal import Ledger
+
+    evidence = {"outcome": outcome}
+    progress.complete(
+        Ledger(ledger_url), pipeline, "train", partition, cause="settled", evidence=evidence, run_id=run_id
+    )
+
+
+def _for_good(exc: Exception, context: Context) -> bool:
+    """Whether Airflow will not try again."""
+    if isinstance(exc, TradewindError) and not isinstance(exc, Unavailable):
+        return True
+    instance: Any = context["ti"]
+    return bool(instance.try_number > instance.max_tries)
 
 
 def _approver(answer: dict[str, Any] | None) -> tuple[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tradewind.hooks.tradewind import TradewindHook
+from tradewind.operators.base import TradewindOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,35 +19,33 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 
-class UpkeepOperator(BaseOperator):
-    """Base of the upkeep tasks.
+class UpkeepOperator(TradewindOperator):
+    """Base of the upkeep tasks."""
 
-    :param pipeline: the pipeline to look after
-    :param tradewind_conn_id: connection of type ``tradewind``
-    :param mlflow_conn_id: connection of type ``mlflow``
-    """
+    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> Any:
+        """Look after the pipeline; what it returns goes to XCom."""
+        raise NotImplementedError
 
-    def __init__(
-        self,
-        *,
-        pipeline: Pipeline,
-        tradewind_conn_id: str = TradewindHook.default_conn_name,
-        mlflow_conn_id: str = "mlflow_default",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-        self.tradewind_conn_id = tradewind_conn_id
-        self.mlflow_conn_id = mlflow_conn_id
+    def execute(self, context: Context) -> Any:
+        """Work, then close what an earlier failure of this task had opened."""
+        runtime = self.runtime(context)
+        try:
+            done = self.work(self.spec(), runtime, context)
+        except AirflowSkipException:
+            self._well(runtime)
+            raise
+        self._well(runtime)
+        return done
 
-    def runtime(self, context: Context) -> Runtime:
-        """Where things are, from the connections."""
-        hook = TradewindHook(self.tradewind_conn_id, mlflow_conn_id=self.mlflow_conn_id)
-        return hook.runtime(run_id=context["dag_run"].run_id)
+    def _well(self, runtime: Runtime) -> None:
+        self.close_incidents(runtime, pipeline="tradewind", stage="upkeep", partition=None, task=self.task_id)
 
 
 class ResendOperator(UpkeepOperator):
-    """Sends an event again for each partition whose next stage never started: events to a paused DAG are lost.
+    """Sends an event again for each partition whose next stage never started, or has waited in vain.
+
+    Events to a paused DAG are lost; and a stage that gave up waiting for an earlier partition is not started again by
+    that partition's repair.
 
     :param stage: the stage whose event it is
     :param followers: the stages that the event starts
@@ -72,20 +70,20 @@ class ResendOperator(UpkeepOperator):
         self.asset = asset
         self.grace_minutes = grace_minutes
 
-    def execute(self, context: Context) -> list[str]:
+    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> list[str]:
         """Return the partition keys that were sent again; skip when there is none."""
+        from tradewind.alerting import incidents
         from tradewind.ledger import progress
         from tradewind.ledger.journal import Ledger
 
-        ledger = Ledger(self.runtime(context).ledger)
-        chain = {self.stage: self.followers}
-        found = progress.lost(
-            ledger, self.pipeline.pipeline, chain, older_than=timedelta(minutes=int(self.grace_minutes))
-        )
-        lost = [partition for _, partition in found]
+        ledger = Ledger(runtime.ledger)
+        grace = timedelta(minutes=int(self.grace_minutes))
+        found = progress.lost(ledger, spec.pipeline, {self.stage: self.followers}, older_than=grace)
+        waited = incidents.waited_in_vain(ledger, spec.pipeline, self.followers)
+        lost = sorted({partition for _, partition in found} | set(waited))
         if not lost:
             raise AirflowSkipException(f"every complete partition of {self.stage} has gone on")
-        self.log.warning("%s: sending %s again for %s", self.pipeline.pipeline, self.asset.name, ", ".join(lost))
+        self.log.warning("%s: sending %s again for %s", spec.pipeline, self.asset.name, ", ".join(lost))
         context["outlet_events"][self.asset].add_partitions(lost)
         return lost
 
@@ -93,22 +91,22 @@ class ResendOperator(UpkeepOperator):
 class ReconcileOperator(UpkeepOperator):
     """Makes MLflow's alias ``champion`` say what the ledger says."""
 
-    def execute(self, context: Context) -> str:
+    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
         """Return what was done."""
         from tradewind.models.promote import reconcile
 
-        done = reconcile(self.pipeline, self.runtime(context)) or "alias and ledger agree"
-        self.log.info("%s: %s", self.pipeline.pipeline, done)
+        done = reconcile(spec, runtime) or "alias and ledger agree"
+        self.log.info("%s: %s", spec.pipeline, done)
         return done
 
 
 class HeartbeatOperator(UpkeepOperator):
     """Opens an incident when the newest partition should be complete and is not, also when it never started."""
 
-    def execute(self, context: Context) -> str:
+    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
         """Return what was found."""
         from datetime import UTC, datetime
 
         from tradewind.alerting.heartbeat import check
 
-        return check(self.pipeline, self.runtime(context), now=datetime.now(UTC)) or "nothing is overdue"
+        return check(spec, runtime, now=datetime.now(UTC)) or "nothing is overdue"

@@ -22,14 +22,14 @@ EXTRA = {
 
 
 def connect(monkeypatch, *, extra=None, **mlflow):
-    connection = {"conn_type": "tradewind", "password": "s3cret", "extra": EXTRA if extra is None else extra}
+    connection = {"conn_type": "tradewind", "password": "s3cr@t/9", "extra": EXTRA if extra is None else extra}
     monkeypatch.setenv("AIRFLOW_CONN_TRADEWIND_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", **mlflow}))
 
 
 def test_the_password_is_put_into_the_ledgers_url(monkeypatch):
     connect(monkeypatch)
-    assert TradewindHook().ledger_url() == "postgresql+psycopg://tw:s3cret@db/ledger"
+    assert TradewindHook().ledger_url() == "postgresql+psycopg://tw:s3cr%40t%2F9@db/ledger"
 
 
 def test_the_runtime_holds_both_connections(monkeypatch):
@@ -38,6 +38,7 @@ def test_the_runtime_holds_both_connections(monkeypatch):
     assert runtime.mlflow == "http://mlflow:5000"
     assert runtime.feast_online == {"type": "sqlite", "path": "o.db"}
     assert runtime.run_id == "r1"
+    assert "s3cr" not in repr(runtime)
 
 
 def test_a_missing_field_is_named(monkeypatch):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
-from tradewind.errors import AuditFailed
-from tradewind.notifiers.incident import failure_of
+from tradewind.errors import AuditFailed, InvalidPartitionKey
+from tradewind.notifiers.incident import IncidentNotifier, failure_of
 
 RUN = SimpleNamespace(dag_id="flight_delay__etl", run_id="r1", partition_key="2013-01-28")
 TASK = SimpleNamespace(task_id="flights", try_number=2, log_url="http://log")
@@ -29,3 +30,19 @@ def test_a_dag_failure_knows_no_task():
     facts = failure_of({"dag_run": RUN, "ti": TASK, "reason": "task_failure"})
     assert facts["task"] is None
     assert facts["message"] == "task_failure"
+
+
+def test_a_wrong_key_is_nobodys_partition():
+    facts = failure_of({"dag_run": RUN, "task_instance": TASK, "exception": InvalidPartitionKey("no such day")})
+    assert facts["partition"] is None
+
+
+def test_without_a_ledger_the_log_is_told(monkeypatch, caplog, tmp_path):
+    extra = dict.fromkeys(("project", "lake", "landing", "feast_registry", "reports"), str(tmp_path))
+    extra |= {"feast_online": {"type": "sqlite"}, "ledger": f"sqlite:///{tmp_path}/no/such/folder/ledger.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_TRADEWIND_DEFAULT", json.dumps({"conn_type": "tradewind", "extra": extra}))
+    (tmp_path / "no").write_text("in the way")
+    notifier = IncidentNotifier(pipeline="flight_delay", owner="ops@example.com")
+    notifier.notify({"dag_run": RUN, "task_instance": TASK, "exception": AuditFailed("3 checks failed")})
+    assert "INCIDENT pipeline=flight_delay stage=etl task=flights" in caplog.text
+    assert "3 checks failed" in caplog.text

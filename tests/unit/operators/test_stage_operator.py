@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import TaskDeferred
 
 from tradewind.errors import AuditFailed, Conflict, InvalidPartitionKey, NotReady, Unavailable
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Ledger
-from tradewind.operators.stage import RETRY_POLICY, StageOperator
+from tradewind.operators.base import RETRY_POLICY
+from tradewind.operators.stage import StageOperator
 from tradewind.spec.models import Pipeline
 
 SPEC = Pipeline.model_validate(
@@ -102,9 +103,16 @@ def test_after_waiting_with_success_it_works():
     assert Working().resume(context(), {"ready": True}) == "2024-01-02"
 
 
-def test_who_lost_a_race_stops_cleanly():
-    with pytest.raises(AirflowSkipException, match="somebody"):
+def test_who_lost_a_race_looks_again():
+    with pytest.raises(Unavailable, match="somebody"):
         Working(error=Conflict("somebody was faster")).execute(context())
+
+
+def test_a_wait_ends_by_itself_when_the_triggerer_is_down():
+    error = NotReady("etl of 2024-01-01 is missing", stage="etl", partition="2024-01-01")
+    with pytest.raises(TaskDeferred) as deferred:
+        Working(error=error, wait=timedelta(minutes=5)).execute(context())
+    assert deferred.value.timeout == timedelta(minutes=6)
 
 
 def test_a_failed_check_is_not_retried_and_an_absent_service_is():
