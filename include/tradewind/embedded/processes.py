@@ -37,6 +37,17 @@ def stop_session(session: int, *, home: Path, patience: float) -> None:
         time.sleep(0.05)
 
 
+def listens(session: int, port: int) -> bool:
+    """Whether a process of the session listens at ``port``."""
+    for process in _members(session):
+        with suppress(psutil.Error, OSError):
+            if any(
+                found.laddr.port == port for found in process.net_connections() if found.status == psutil.CONN_LISTEN
+            ):
+                return True
+    return False
+
+
 def tail(log: Path, *, lines: int = 25) -> str:
     """The last lines of a log file; empty if there is none."""
     with suppress(OSError):

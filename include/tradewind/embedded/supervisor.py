@@ -76,7 +76,8 @@ class Supervisor:
         self._launch("api-server", "-m", "airflow", "api-server")
         self._launch("dag-processor", "-m", "airflow", "dag-processor")
         end = time.monotonic() + START_TIMEOUT
-        while not _answers(self.health):
+        # Another Airflow that was started at the same moment may have taken the port: its answer is not ours.
+        while not (processes.listens(os.getsid(0), self.ports["airflow"]) and _answers(self.health)):
             self._look(0.2)
             if time.monotonic() > end:
                 raise TimeoutError(f"no answer within {START_TIMEOUT:.0f} s\n{self._tail('api-server')}")
