@@ -70,7 +70,7 @@ class Demo:
             for name, port in state["moved"].items():
                 self.told.say(f"the usual port of {name} is busy: it listens at {port}")
             seconds = self._replay(running, state["airflow"])
-            return self._summary(state, seconds=seconds, total=time.monotonic() - began)
+            return self._summary(state, seconds=seconds, began=began)
 
     def _deliver(self) -> None:
         slicing = self.spec.partitioning
@@ -115,7 +115,7 @@ class Demo:
         for dag_id in sorted(wanted):
             api.unpause(dag_id)
 
-    def _summary(self, state: dict[str, Any], *, seconds: dict[str, float], total: float) -> dict[str, Any]:
+    def _summary(self, state: dict[str, Any], *, seconds: dict[str, float], began: float) -> dict[str, Any]:
         self.told.say("gathering the results…")
         result = self.home.root / "demo.json"
         # In a process of its own, with the environment of the tasks: it writes nothing outside the home.
@@ -139,7 +139,7 @@ class Demo:
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         found |= {
             "seconds": seconds,
-            "total_seconds": round(total, 1),
+            "total_seconds": round(time.monotonic() - began, 1),
             "airflow": state["airflow"],
             "mlflow": state["mlflow"],
         }

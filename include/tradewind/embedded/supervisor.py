@@ -21,7 +21,7 @@ from tradewind.embedded.home import PORTS, Home, free_ports
 from tradewind.embedded.settings import environment
 from tradewind.embedded.warm import WAIT_FOR, wait_for
 
-PATIENCE = 8.0
+PATIENCE = 4.0
 START_TIMEOUT = 300.0
 
 
