@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,13 @@ def postgres_url(_postgres: str) -> Iterator[str]:
         with server.connect() as connection:
             connection.execute(sqlalchemy.text(f'DROP DATABASE "{name}" WITH (FORCE)'))
         server.dispose()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> dict[str, Any]:
+    """Tables of a demo of some weeks in which nobody killed anything."""
+    from tests.e2e.demo_home import WEEKS, empty_home, same_tables
+
+    home = empty_home(tmp_path_factory.mktemp("undisturbed"), project)
+    home.demo(WEEKS)
+    return same_tables(home)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+WEEKS = 9  # the first champion is promoted at the eighth
+
 
 @dataclass
 class DemoHome:

@@ -56,6 +56,7 @@ def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
         click.echo("They go on until: tradewind down")
     else:
         click.echo("\nAirflow has been stopped; everything stays in place. To look around: tradewind up")
+        click.echo(f"Airflow was at {result['airflow']}; MLflow's pages come with it, and with --keep")
 
 
 def _home(shuffled: int | None) -> Home:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from tradewind.embedded import processes, running, supervisor
-from tradewind.embedded.home import Home
+from tradewind.embedded.home import PORTS, Home
+from tradewind.embedded.settings import environment
 
 
 @click.command(short_help="Start the local Airflow of this project.")
@@ -47,6 +51,21 @@ def status(context: click.Context, as_json: bool) -> None:
     else:
         click.echo("\n".join(_lines(found)))
     context.exit(0 if found["healthy"] else 1)
+
+
+@click.command(
+    short_help="Airflow's own command line, for the local Airflow.",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def airflow(arguments: tuple[str, ...]) -> None:
+    """Run ``airflow ARGUMENTS`` with the settings of the local Airflow, for example a backfill."""
+    home = Home.of(Path.cwd())
+    home.lay_out()
+    state = supervisor.read_state(home)
+    ports = {name: urlsplit(state.get(name) or "").port or port for name, port in PORTS.items()}
+    settings = environment(home, port=ports["airflow"], mlflow_port=ports["mlflow"])
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", *arguments], settings)
 
 
 def _status(home: Home) -> dict[str, Any]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "up": Lazy("tradewind.cli.home:up", "Start the local Airflow of this project."),
     "down": Lazy("tradewind.cli.home:down", "Stop the local Airflow of this project."),
     "status": Lazy("tradewind.cli.home:status", "Show what of the local Airflow is running."),
+    "airflow": Lazy("tradewind.cli.home:airflow", "Airflow's own command line, for the local Airflow."),
     "validate": Lazy("tradewind.cli.validate:validate", "Check pipeline YAML; every problem with file, line, column."),
     "schema": Lazy("tradewind.cli.schema:schema", "Print the JSON Schema of the pipeline YAML."),
 }
