@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from tradewind.core import bootstrap, drift, profiles
 from tradewind.monitoring.profile import of_column
-from tradewind.spec.models import Drift
+from tradewind.spec.policy import Drift
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from tradewind.core.profiles import Profile, merge
 
 if TYPE_CHECKING:
-    from tradewind.spec.models import Drift
+    from tradewind.spec.policy import Drift
 
 log = logging.getLogger(__name__)
 

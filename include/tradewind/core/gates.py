@@ -15,7 +15,7 @@ from tradewind.core.blocks import local_blocks
 if TYPE_CHECKING:
     from tradewind.core.bootstrap import Interval
     from tradewind.core.metrics import Floats
-    from tradewind.spec.models import Gate
+    from tradewind.spec.policy import Gate
 
 log = logging.getLogger(__name__)
 Outcome = Literal["pass", "fail", "insufficient", "skipped"]

@@ -88,14 +88,6 @@ def bin_of(values: Floats) -> Floats:
     return numbers
 
 
-def lower_edge(bin_: int) -> float:
-    """The end of a bin that is nearer to zero."""
-    import numpy as np
-
-    magnitude = float(np.array((bin_ if bin_ >= 0 else -bin_ - 1) << _SHIFT, dtype=np.int64).view(np.float64))
-    return magnitude if bin_ >= 0 else -magnitude
-
-
 def merge(profiles: Iterable[Profile]) -> Profile:
     """One profile of all the rows of several; the order does not matter and nothing is dropped.
 

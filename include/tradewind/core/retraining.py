@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from tradewind.spec.models import Retrain
+    from tradewind.spec.policy import Retrain
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from pathlib import Path as FilePath
 from zoneinfo import ZoneInfo, available_timezones
 
 from tradewind.errors import InvalidPartitionKey
-from tradewind.spec import cron, project
-from tradewind.spec.models import Files, Gate, Pipeline
+from tradewind.spec import cron, project, schedule
+from tradewind.spec.models import Files, Pipeline
 from tradewind.spec.order import cycle
+from tradewind.spec.policy import Gate
 from tradewind.spec.problems import Finding, Path, listed, nearest
 
 PLACEHOLDERS = ("landing", "partition", "day")
@@ -18,6 +19,7 @@ PLACEHOLDERS = ("landing", "partition", "day")
 RESERVED = frozenset({"predictions", "profiles", "drift", "performance"})
 _SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
 _UP_TO_ONE = frozenset({"roc_auc", "brier", "accuracy"})
+CHANNELS = ("log",)
 _CRON = re.compile(r"(?:[*\d,/-]+ +){4}[*\d,/-]+")
 
 _Check = Callable[[Pipeline], Iterator[Finding]]
@@ -72,6 +74,20 @@ def _schedule(spec: Pipeline) -> Iterator[Finding]:
     if flaw:
         near = nearest(spec.schedule, cron.PRESETS) if not _CRON.search(spec.schedule) else None
         yield Finding(("schedule",), f"{spec.schedule!r}: {flaw}", suggestion=near)
+
+
+def _ticks(spec: Pipeline) -> Iterator[Finding]:
+    """A run gets the key of the partition that ended last, so each needs a tick before the next one ends."""
+    if cron.flaw(spec.schedule):
+        return
+    try:
+        partition = schedule.never_run(spec.partitioning, spec.schedule)
+    except InvalidPartitionKey:
+        return
+    if partition is not None:
+        message = f"partition {partition} would never run: {spec.schedule!r} has no tick from its end to the next's"
+        expected = f"a tick in every {spec.partition}, like `{schedule.EVERY[spec.partition]}`"
+        yield Finding(("schedule",), message, expected=expected)
 
 
 def _datasets(spec: Pipeline) -> Iterator[Finding]:
@@ -198,6 +214,13 @@ def _retrain(spec: Pipeline) -> Iterator[Finding]:
         yield Finding(("retrain", "budget", "max"), message)
 
 
+def _alerts(spec: Pipeline) -> Iterator[Finding]:
+    for index, channel in enumerate(spec.alerts.channels):
+        if channel not in CHANNELS:
+            message = f"there is no channel `{channel}`: there is only the log yet; leave channels out"
+            yield Finding(("alerts", "channels", index), message)
+
+
 def _all_files(spec: Pipeline) -> Iterator[tuple[Path, Files]]:
     for name, dataset in spec.datasets.items():
         if dataset.source:
@@ -229,6 +252,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("timezone",), _zone),
     (("partition", "timezone", "start", "end"), _range),
     (("schedule",), _schedule),
+    (("schedule", "partition", "timezone", "start", "end"), _ticks),
     (("datasets",), _datasets),
     (("datasets",), _circle),
     ((), _deliveries),
@@ -242,4 +266,5 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("gates", "train"), _gates),
     (("promotion",), _promotion),
     (("retrain", "monitor"), _retrain),
+    (("alerts",), _alerts),
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import date
 
 from tradewind.spec.problems import listed
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly")
+_MEANINGS = dict(zip(PRESETS, ("0 * * * *", "0 0 * * *", "0 0 * * 0", "0 0 1 * *"), strict=True))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _FIELDS = (
@@ -16,6 +19,45 @@ _FIELDS = (
     ("month", 1, 12, _MONTHS),
     ("day of week", 0, 7, _DAYS),
 )
+_ITEM = r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d*))?"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """The days of a schedule, and its hours of such a day; every one of these hours has a tick.
+
+    :param either: a day of the month *or* of the week is enough, as cron has it where both are restricted
+    :param weekdays: 0 is Sunday
+    """
+
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    either: bool
+
+    def on(self, day: date) -> frozenset[int]:
+        """The hours of a day that have a tick; none if the schedule leaves the day out."""
+        fits = (day.day in self.days, day.isoweekday() % 7 in self.weekdays)
+        wanted = any(fits) if self.either else all(fits)
+        return self.hours if wanted and day.month in self.months else frozenset()
+
+
+def ticks(expression: str) -> Ticks:
+    """When an expression without a :func:`flaw` ticks, by the clock of its zone."""
+    texts = _MEANINGS.get(expression, expression).lower().split()
+    sets = [
+        frozenset(value for item in text.split(",") for value in _values(item, low, high, words))
+        for text, (_, low, high, words) in zip(texts, _FIELDS, strict=True)
+    ]
+    _, hours, days, months, weekdays = sets
+    weekdays = frozenset(value % 7 for value in weekdays)
+    # A field that names every value counts as one that restricts nothing only beside a field with a star in it.
+    free = (
+        "*" in texts[2].split(",") or (len(days) == 31 and "*" in texts[4]),
+        "*" in texts[4].split(",") or (len(weekdays) == 7 and "*" in texts[2]),
+    )
+    return Ticks(hours, days, months, weekdays, either=not any(free))
 
 
 def flaw(expression: str) -> str | None:
@@ -38,16 +80,30 @@ def flaw(expression: str) -> str | None:
 
 
 def _fits(item: str, low: int, high: int, words: tuple[str, ...]) -> bool:
-    match = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d*))?", item)
+    match = re.fullmatch(_ITEM, item)
     if not match:
         return False
     first, last, step = match.groups()
     if step and int(step) > high:
         return False
-    # Names count from the field's lowest value: jan is 1, sun is 0.
-    values = [words.index(word) + low if word in words else _number(word) for word in (first, last) if word]
+    values = [_number(word, low, words) for word in (first, last) if word]
     return all(low <= value <= high for value in values) and values == sorted(values)
 
 
-def _number(word: str) -> int:
+def _values(item: str, low: int, high: int, words: tuple[str, ...]) -> range:
+    match = re.fullmatch(_ITEM, item)
+    assert match is not None, "an expression without a flaw"
+    first, last, step = match.groups()
+    top = 6 if words is _DAYS else high  # 7 is Sunday once more
+    begin = _number(first, low, words) if first else low
+    end = _number(last, low, words) if last else begin if first and not step else top
+    if last and begin == end:  # croniter, by which it will run, reads 3-3 as a whole round
+        begin, end = low, top
+    return range(begin, end + 1, int(step or 1))
+
+
+def _number(word: str, low: int, words: tuple[str, ...]) -> int:
+    # Names count from the field's lowest value: jan is 1, sun is 0.
+    if word in words:
+        return words.index(word) + low
     return int(word) if re.fullmatch(r"\d{1,2}", word) else -1

@@ -8,7 +8,7 @@ from scipy import stats
 
 from tradewind.core import drift, profiles
 from tradewind.core.profiles import Profile, categorical, numeric
-from tradewind.spec.models import Drift
+from tradewind.spec.policy import Drift
 
 POLICY = Drift()
 

@@ -6,7 +6,7 @@ import pytest
 
 from tradewind.core import retraining
 from tradewind.core.retraining import Decision, quorum
-from tradewind.spec.models import Retrain
+from tradewind.spec.policy import Retrain
 
 POLICY = Retrain.model_validate(
     {"when": {"decay": "2 of 4", "drift": "2 of 4", "every": 26}, "cooldown": 3, "budget": {"max": 6, "per": 52}}

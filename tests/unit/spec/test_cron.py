@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+
 import pytest
-from croniter import croniter
-from hypothesis import given
+from croniter import CroniterBadDateError, croniter
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.spec.cron import PRESETS, flaw
+from tradewind.spec.cron import PRESETS, flaw, ticks
 
 
 def items(low: int, high: int) -> st.SearchStrategy[str]:
@@ -58,3 +60,38 @@ def test_common_schedules_have_no_flaw(expression: str) -> None:
 )
 def test_a_flaw_is_told_in_words(expression: str, words: str) -> None:
     assert words in (flaw(expression) or "")
+
+
+def by_the_library(expression: str, first: date, days: int) -> set[datetime]:
+    begin = datetime.combine(first, time())
+    found, end = croniter(expression, begin - timedelta(seconds=1), ret_type=datetime), begin + timedelta(days=days)
+    hours = set()
+    try:
+        while (tick := found.get_next()) < end:
+            hours.add(tick.replace(minute=0))
+    except CroniterBadDateError:  # a 31st of February never comes
+        pass
+    return hours
+
+
+def by_us(expression: str, first: date, days: int) -> set[datetime]:
+    known = ticks(expression)
+    dates = [first + timedelta(days=number) for number in range(days)]
+    return {datetime.combine(day, time(hour)) for day in dates for hour in known.on(day)}
+
+
+@settings(deadline=None)
+@given(st.tuples(items(0, 23), items(1, 31), items(1, 12), items(0, 6)), st.dates(date(2012, 1, 1), date(2014, 12, 1)))
+def test_a_schedule_ticks_when_the_library_that_runs_it_says(fields: tuple[str, ...], first: date) -> None:
+    expression = " ".join(("0", *fields))
+    assert by_us(expression, first, 9) == by_the_library(expression, first, 9)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [*PRESETS, "0 6 * * 5-7", "0 6 * * 7", "0 6 * jan-mar MON,wed", "0 6 1,15 * mon", "0 6 */2 * 1", "0 6 1-31 * 1",
+     "0 6 */1 * 1", "5/15 3/6 5/10 * *", "0 6 * * 1/2"],
+)  # fmt: skip
+def test_names_and_combinations_tick_when_the_library_that_runs_them_says(expression: str) -> None:
+    first = date(2013, 1, 28)
+    assert by_us(expression, first, 70) == by_the_library(expression, first, 70)

@@ -62,7 +62,7 @@ def test_what_a_wrong_part_would_have_held_is_not_reported_as_missing(flights: s
 
 def test_hours_start_at_a_key_with_an_hour(flights: str, write: Write) -> None:
     text = flights.replace("partition: week", "partition: hour").replace("start: 2013-01-28", "start: 2013-01-28T05")
-    text = text.replace("end: 2013-07-01", "end: 2013-07-01T00")
+    text = text.replace("end: 2013-07-01", "end: 2013-07-01T00").replace("0 6 * * 1", "@hourly")
 
     assert load(write(text)).start == "2013-01-28T05"
 

@@ -1,0 +1,131 @@
+"""The part of the YAML that decides: gates, promotion, monitoring, retraining, alerts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tradewind.spec.base import Model
+from tradewind.spec.values import Duration, Integer, Metric, Number, Quorum, Text, wrong
+
+
+class Gate(Model):
+    """One check of a candidate: absolute (`at_least`, `at_most`; also for a `slice`), or `versus` the champion."""
+
+    metric: Metric = Field(description="What is measured on the test partitions.")
+    at_least: Number | None = Field(default=None, description="The metric must reach this.")
+    at_most: Number | None = Field(default=None, description="The metric must not exceed this.")
+    versus: Literal["champion"] | None = Field(
+        default=None, description="Whom the candidate is compared with, on the same rows."
+    )
+    lower_bound: Number | None = Field(
+        default=None,
+        description="With `versus`: the lower confidence bound of candidate minus champion (in the direction in which "
+        "more is better) must reach this. A small negative number asks for non-inferiority.",
+    )
+    confidence: Number = Field(
+        default=0.9, gt=0.5, lt=1, description="With `versus`: two-sided confidence of the interval."
+    )
+    by: Literal["hour", "day", "week"] = Field(
+        default="day", description="With `versus`: time block that is resampled as a whole."
+    )
+    slice: Text | None = Field(
+        default=None, description="Column; every value of it that has `min_rows` rows is judged by itself."
+    )
+    min_rows: Integer = Field(default=100, ge=1, description="Fewer rows than this are insufficient to judge.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        absolute = [self.at_least, self.at_most].count(None)
+        relative = [self.versus, self.lower_bound].count(None)
+        if (absolute, relative) not in ((1, 2), (2, 0)):
+            raise wrong("a gate has either `at_least` or `at_most`, or `versus` together with `lower_bound`")
+        return self
+
+
+class Promotion(Model):
+    """How a candidate that passed becomes champion."""
+
+    mode: Literal["automatic", "approval"] = Field(
+        default="automatic", description="At once, or after one of the `approvers` agreed."
+    )
+    approvers: tuple[Text, ...] = Field(default=(), description="Airflow users who may approve.")
+    timeout: Duration = Field(
+        default=timedelta(hours=24), description="How long an approval is waited for; silence rejects."
+    )
+
+
+class Performance(Model):
+    """Realised performance of scored partitions."""
+
+    metric: Metric = Field(description="What is measured when the labels have fallen due.")
+    at_least: Number = Field(description="A scored partition below this has decayed.")
+    min_rows: Integer = Field(default=100, ge=1, description="Fewer labelled rows than this are insufficient to judge.")
+
+
+class Drift(Model):
+    """When a feature or the predictions have drifted."""
+
+    floor: Number = Field(default=0.1, gt=0, description="Smallest PSI that is worth an alarm.")
+    fdr: Number = Field(
+        default=0.05, gt=0, lt=1, description="False discovery rate over all features of one judgement."
+    )
+    min_rows: Integer = Field(default=500, ge=1, description="Fewer rows than this are insufficient to judge.")
+
+
+class Monitor(Model):
+    """What is watched."""
+
+    horizons: tuple[Annotated[Integer, Field(ge=1)], ...] = Field(
+        default=(1,),
+        min_length=1,
+        description="Drift is judged over the last so many partitions, once for each number given. The smallest "
+        "decides about training; the others inform.",
+    )
+    performance: Performance = Field(description="Realised performance of scored partitions.")
+    drift: Drift = Field(default=Drift(), description="When a feature or the predictions have drifted.")
+
+
+class When(Model):
+    """Reasons to train again."""
+
+    decay: Quorum | None = Field(
+        default=None,
+        description='Decayed partitions, as "m of n": m of the last n that the present champion served, the newest '
+        "included.",
+    )
+    drift: Quorum | None = Field(
+        default=None,
+        description='Drifted partitions, as "m of n": m of the last n, the newest included; drift over the smallest of '
+        "`monitor.horizons` counts.",
+    )
+    every: Integer | None = Field(default=None, ge=1, description="Partitions since the last training.")
+
+
+class Budget(Model):
+    """At most `max` trainings in any `per` partitions."""
+
+    max: Integer = Field(ge=1, description="Largest number of trainings.")
+    per: Integer = Field(ge=1, description="Number of partitions in which they are counted.")
+
+
+class Retrain(Model):
+    """The retraining policy."""
+
+    when: When = Field(default=When(), description="Reasons to train again; any one is enough.")
+    cooldown: Integer = Field(default=0, ge=0, description="Partitions after a training in which there is no other.")
+    budget: Budget | None = Field(default=None, description="At most so many trainings in so many partitions.")
+
+
+class Alerts(Model):
+    """Who is told."""
+
+    channels: tuple[Text, ...] = Field(
+        default=(),
+        description="Channels that hear of incidents. There is only `log` yet, which always hears; leave this out.",
+    )
+    deadline: Duration | None = Field(
+        default=None, description="A scheduled run that takes longer than this is an incident."
+    )
