@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -12,7 +11,7 @@ from typing import NoReturn
 from tradewind.checks.audit import audit
 from tradewind.checks.result import Audit
 from tradewind.core.runtime import Runtime
-from tradewind.errors import AuditFailed, MissingInput, SpecError, TransformError, UsageError
+from tradewind.errors import AuditFailed, SpecError, TransformError, UsageError
 from tradewind.etl.inputs import Inputs, gather
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
@@ -78,20 +77,6 @@ def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -
 def report_path(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> Path:
     """Where the report of a partition's newest audit is."""
     return runtime.reports / spec.pipeline / name / f"{partition}.html"
-
-
-def dataset_versions(spec: Pipeline, runtime: Runtime, names: Iterable[str]) -> dict[str, int]:
-    """Newest table version of each dataset.
-
-    :raises MissingInput: a dataset was never published
-    """
-    versions = {}
-    for name in names:
-        snapshot = _lake(runtime).dataset(spec.pipeline, name).snapshot()
-        if snapshot is None:
-            raise MissingInput(f"{spec.pipeline}: nothing of dataset {name} is published yet; run {spec.pipeline}__etl")
-        versions[name] = snapshot.version
-    return versions
 
 
 def _lake(runtime: Runtime) -> Lake:

@@ -45,7 +45,9 @@ class Judged:
 def decide(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | None = None) -> Decision:
     """Apply the retraining policy to a partition and journal the decision, also a "no".
 
-    Deciding again on the same inputs returns what is journalled.
+    Deciding again on the inputs of the newest decision returns what is journalled. Decay counts only populations that
+    were served by the champion of the newest judged one: what its predecessor did badly is no reason to replace it.
+    Drift counts as it was judged over the shortest horizon; longer ones inform.
 
     :param partition: partition key
     :param by_hand: the reason a person gives for training now
@@ -56,7 +58,7 @@ def decide(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | N
         raise UsageError(f"pipeline {spec.pipeline} has no `train` in its YAML: there is nothing to decide")
     ledger, lake = Ledger(runtime.ledger), Lake(runtime.lake, storage_options=runtime.storage_options)
     _require(spec, partition, ledger)
-    performance, drift = _performance(spec, partition, lake), _drift(spec, partition, lake)
+    performance, drift = _performance(spec, partition, lake, ledger), _drift(spec, partition, lake)
     decision = retraining.decide(
         spec.retrain,
         partition=partition,
@@ -68,7 +70,9 @@ def decide(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | N
         by_hand=by_hand,
     )
     numbers = {"performance": _numbers(performance), "drift_alarms": _numbers(drift)}
-    return _journalled(spec, partition, runtime, ledger, decision=decision, numbers=numbers)
+    journalled = _journalled(spec, partition, runtime, ledger, decision=decision, numbers=numbers)
+    log.info("%s %s: %s, because %s", spec.pipeline, partition, journalled.outcome, journalled.reason)
+    return journalled
 
 
 def _require(spec: Pipeline, partition: str, ledger: Ledger) -> None:
@@ -102,8 +106,12 @@ def _trainings(spec: Pipeline, partition: str, ledger: Ledger) -> list[int]:
     return sorted(len(spec.partitioning.between(key, partition)) - 1 for key in keys if key is not None)
 
 
-def _performance(spec: Pipeline, partition: str, lake: Lake) -> list[Judged]:
-    """The newest judged populations, oldest first, as many as the policy looks at."""
+def _performance(spec: Pipeline, partition: str, lake: Lake, ledger: Ledger) -> list[Judged]:
+    """The newest judged populations of one champion, oldest first, at most as many as the policy looks at.
+
+    The champion is the one that is effective for the newest of them. What was judged before it took over is left out;
+    of what another version served since (a fallback), nothing is known about it.
+    """
     rule = spec.retrain.when.decay
     if rule is None or spec.monitor is None:
         return []
@@ -121,24 +129,31 @@ def _performance(spec: Pipeline, partition: str, lake: Lake) -> list[Judged]:
         if newest.get(population) != row["partition"]:
             found[population], newest[population] = [], str(row["partition"])
         found[population].append(row)
-    judged = [
-        Judged(population, _any(row["below"] for row in found[population]), _brief(found[population]))
-        for population in sorted(found)
-    ]
-    return judged[-_length(rule) :]
+    champion = ledger.champion_for(spec.pipeline, max(found)) if found else None
+    if champion is None:
+        return []
+    tenure = sorted(population for population in found if population >= champion.effective_from)
+    return [_decayed(key, found[key], champion.model_version) for key in tenure[-_length(rule) :]]
+
+
+def _decayed(population: str, rows: Sequence[dict[str, Any]], version: str) -> Judged:
+    violated = _any(row["below"] if row["model_version"] == version else None for row in rows)
+    return Judged(population, violated, _brief(rows))
 
 
 def _drift(spec: Pipeline, partition: str, lake: Lake) -> list[Judged]:
     """The newest partitions, oldest first, as many as the policy looks at; one that was not judged has no data."""
     rule = spec.retrain.when.drift
-    if rule is None:
+    if rule is None or spec.monitor is None:
         return []
+    shortest = min(spec.monitor.horizons)
     keys = [key for key in spec.partitioning.window(partition, _length(rule)) if key >= spec.start]
     snapshot = lake.dataset(spec.pipeline, "drift").snapshot()
     known = [key for key in keys if snapshot and key in snapshot.partitions]
     found: dict[str, list[dict[str, Any]]] = {key: [] for key in keys}
     for row in _rows(lake, spec.pipeline, "drift", known):
-        found[str(row["partition"])].append(row)
+        if row["horizon"] == shortest:
+            found[str(row["partition"])].append(row)
     return [_drifted(key, found[key]) for key in keys]
 
 
@@ -176,11 +191,12 @@ def _journalled(
     spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decision: Decision, numbers: dict[str, Any]
 ) -> Decision:
     inputs = hashlib.sha256(json.dumps(plain(decision.evidence), sort_keys=True).encode()).hexdigest()[:32]
-    key = f"{partition}/{inputs}"
-    if (known := ledger.get(spec.pipeline, "decision", key=key)) is not None:
-        return _of(known)
-    reason, evidence = decision.reason, {**decision.evidence, **numbers}
     before = ledger.find(spec.pipeline, "decision", subject=SUBJECT, partition=partition)
+    if before and before[-1].key.endswith(f"/{inputs}"):
+        return _of(before[-1])
+    # The ordinal is part of the key, so that inputs that change and change back are two more decisions.
+    key = f"{partition}/{len(before)}/{inputs}"
+    reason, evidence = decision.reason, {**decision.evidence, **numbers}
     if before:
         evidence["before"] = [{"id": entry.id, "outcome": entry.outcome, "reason": entry.reason} for entry in before]
         reason = f"{reason} (decided again, on other inputs: entry {before[-1].id} says {before[-1].outcome})"
@@ -189,7 +205,6 @@ def _journalled(
         outcome=decision.outcome, reason=reason, evidence=evidence, actor=runtime.actor, run_id=runtime.run_id,
     )  # fmt: skip
     ledger.append(entry)
-    log.info("%s %s: %s, because %s", spec.pipeline, partition, entry.outcome, entry.reason)
     written = ledger.get(spec.pipeline, "decision", key=key)
     return _of(written or entry)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import MalformedInput, MissingInput, ModelError, UsageError
+from tradewind.etl.inputs import SOURCE, Inputs, delivery
 from tradewind.features.definitions import service_features
 from tradewind.features.join import TIME, join
 from tradewind.lake.dataset import Lake
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Files, Pipeline
+    from tradewind.spec.models import Pipeline
 
 PARTITION = "partition"
 
@@ -92,36 +93,34 @@ def training_frame(
     return Frame(table, frame.columns, frame.key, frame.timestamp, label.column)
 
 
-def population_frame(spec: Pipeline, population: str, runtime: Runtime, *, versions: Mapping[str, int]) -> Frame:
+def population_frame(
+    spec: Pipeline, population: str, runtime: Runtime, *, versions: Mapping[str, int], delivered: Inputs | None = None
+) -> Frame:
     """The entities that must be predicted, with features as they are known to the run that predicts them.
 
     :param population: partition key of the entities
     :param versions: table version of each dataset that the features read
+    :param delivered: its :func:`population_inputs`, if they have been hashed
     :raises MissingInput: a file is not there
     :raises MalformedInput: a file cannot be read, or an entity has no key, no time, or is there twice
+    :raises Unavailable: a file is not what was hashed
     """
     import pyarrow as pa
 
-    entities = _entities(spec, population, runtime)
+    delivered = delivered or population_inputs(spec, population, runtime)
+    entities = _entities(spec, population, runtime, delivered)
     entities = entities.append_column(PARTITION, pa.array([population] * entities.num_rows, pa.string()))
     return _with_features(spec, entities, runtime, versions)
 
 
-def population_files(spec: Pipeline, population: str, runtime: Runtime) -> dict[str, tuple[Files, tuple[Any, ...]]]:
-    """Delivered files of a population, by the view that its SQL sees them as.
+def population_inputs(spec: Pipeline, population: str, runtime: Runtime) -> Inputs:
+    """Delivered files of a population, hashed, by the view that its SQL sees them as.
 
     :raises MissingInput: a file is not there
-    :raises MalformedInput: a file is empty or has other columns than declared
     """
-    from tradewind.sources import files
-
     declared = scoring(spec).population
-    found: dict[str, tuple[Files, tuple[Any, ...]]] = {}
-    for name, part in {"source": declared, **declared.references}.items():
-        paths = files.resolve(part, population, partitioning=spec.partitioning, landing=runtime.landing)
-        files.check(part, paths)
-        found[name] = (part, paths)
-    return found
+    parts = {SOURCE: declared, **declared.references}
+    return Inputs({name: delivery(spec, part, population, runtime) for name, part in parts.items()}, {})
 
 
 def model_input(table: pa.Table) -> pa.Table:
@@ -189,19 +188,15 @@ def _label_known(spec: Pipeline, rows: pa.Table, known_by: datetime) -> pa.Chunk
     return pc.and_(pc.is_valid(rows[label.column]), pc.less_equal(happened, known_by - label.available_after))
 
 
-def _entities(spec: Pipeline, population: str, runtime: Runtime) -> pa.Table:
-    from tradewind.sources import files
-    from tradewind.transform.sql import CsvView, select
+def _entities(spec: Pipeline, population: str, runtime: Runtime, delivered: Inputs) -> pa.Table:
+    from tradewind.transform.sql import select
 
     bounds = spec.partitioning.bounds(population)
     parameters = {"partition": population, "partition_start": bounds.start, "partition_end": bounds.end}
-    views = {
-        name: CsvView(paths, files.columns(part, paths), part.nulls)
-        for name, (part, paths) in population_files(spec, population, runtime).items()
-    }
     declared = scoring(spec).population
-    with select(runtime.project / declared.sql, views, parameters=parameters) as reader:
+    with select(runtime.project / declared.sql, delivered.views(), parameters=parameters) as reader:
         entities = reader.read_all()
+    delivered.confirm()
     _check_entities(spec, population, entities)
     return entities.sort_by([(declared.timestamp, "ascending"), (declared.key, "ascending")])
 

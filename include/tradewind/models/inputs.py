@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tradewind.errors import NotReady, UsageError
 from tradewind.features import definitions
@@ -95,11 +93,6 @@ def training(spec: Pipeline) -> Train:
     if spec.train is None:
         raise UsageError(f"pipeline {spec.pipeline} has no `train`")
     return spec.train
-
-
-def config_hash(*parts: Any) -> str:
-    """Hash of settings that JSON can hold."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def definitions_digest(spec: Pipeline, runtime: Runtime) -> str:

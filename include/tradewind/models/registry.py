@@ -84,10 +84,14 @@ class Registry:
         self._artifacts = _beside(runtime.mlflow, name)
 
     def find(self, cause: str) -> Version | None:
-        """The version with this cause; of several (two processes at once) the first, whoever asks."""
-        found = self.client.search_model_versions(f"name = '{self.name}' and tag.`{CAUSE}` = '{cause}'")
-        ready = [version for version in found if version.status == "READY"]
-        return self._version(min(ready, key=lambda version: int(version.version))) if ready else None
+        """The version with this cause; of several (two processes at once) the first, whoever asks.
+
+        :raises Unavailable: the registry does not answer
+        """
+        with answering(f"the versions of {self.name} cannot be searched"):
+            found = self.client.search_model_versions(f"name = '{self.name}' and tag.`{CAUSE}` = '{cause}'")
+            ready = [version for version in found if version.status == "READY"]
+            return self._version(min(ready, key=lambda version: int(version.version))) if ready else None
 
     def get(self, version: str) -> Version:
         """A version by its number.
@@ -95,12 +99,8 @@ class Registry:
         :raises ModelError: there is none
         :raises Unavailable: the registry does not answer
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
+        with answering(f"{self.name} version {version} is not in the model registry"):
             return self._version(self.client.get_model_version(self.name, version))
-        except MlflowException as exc:
-            raise _explained(exc, f"{self.name} version {version} is not in the model registry") from exc
 
     def log(
         self,
@@ -119,17 +119,20 @@ class Registry:
 
         :param save: writes the model into the (empty) folder that it is given, with the description that it is given
         :param evidence: folder whose files become artifacts of the run below ``evaluation``
+        :raises ModelError: MLflow refuses what it is given
+        :raises Unavailable: MLflow does not answer; trying again uses what is there by then
         """
         if (version := self.find(cause)) is not None:
             return version
         about = {CAUSE: cause, "tradewind.partition": partition, **tags}
-        model = self._unregistered(cause) or self._log(
-            save, partition=partition, params=params, metrics=metrics, tags=about, evidence=evidence
-        )
-        self._ensure_registered_model()
-        self.client.create_model_version(
-            self.name, model.artifact_location, model.source_run_id, tags=about, model_id=model.model_id
-        )
+        with answering(f"the model of {self.name}, trained at {partition}, cannot be logged"):
+            model = self._unregistered(cause) or self._log(
+                save, partition=partition, params=params, metrics=metrics, tags=about, evidence=evidence
+            )
+            self._ensure_registered_model()
+            self.client.create_model_version(
+                self.name, model.artifact_location, model.source_run_id, tags=about, model_id=model.model_id
+            )
         registered = self.find(cause)
         assert registered is not None  # just written
         log.info("registered %s, trained at %s", registered, partition)
@@ -149,25 +152,31 @@ class Registry:
         """The folder of files that were logged with the version as its evidence.
 
         :raises ModelError: the files are not there
+        :raises Unavailable: MLflow does not answer
         """
-        run = self.client.get_run(version.mlflow_run_id)
+        with answering(f"the run of {version} cannot be found"):
+            run = self.client.get_run(version.mlflow_run_id)
         with _local(f"{run.info.artifact_uri}/evaluation", f"the evaluation of {version}", self._tracking) as path:
             yield path
 
     def experiment(self) -> str:
-        """Id of the experiment; it is made if it is not there."""
+        """Id of the experiment; it is made if it is not there.
+
+        :raises Unavailable: MLflow does not answer
+        """
         from mlflow.exceptions import MlflowException
 
-        found: Experiment | None = self.client.get_experiment_by_name(self.name)
-        if found is not None:
-            return str(found.experiment_id)
-        try:
-            return str(self.client.create_experiment(self.name, artifact_location=self._artifacts))
-        except MlflowException:
-            # Another process made it in between.
-            if (found := self.client.get_experiment_by_name(self.name)) is None:
-                raise
-            return str(found.experiment_id)
+        with answering(f"the experiment {self.name} cannot be found or made"):
+            found: Experiment | None = self.client.get_experiment_by_name(self.name)
+            if found is not None:
+                return str(found.experiment_id)
+            try:
+                return str(self.client.create_experiment(self.name, artifact_location=self._artifacts))
+            except MlflowException:
+                # Another process made it in between.
+                if (found := self.client.get_experiment_by_name(self.name)) is None:
+                    raise
+                return str(found.experiment_id)
 
     def _ensure_registered_model(self) -> None:
         from mlflow.exceptions import MlflowException
@@ -195,6 +204,7 @@ class Registry:
     ) -> LoggedModel:
         """The run first, the model's READY last: what is READY is whole."""
         from mlflow.entities import LoggedModelOutput, Metric, Param
+        from mlflow.exceptions import MlflowException
         from mlflow.models import Model
 
         experiment, now = self.experiment(), int(time.time() * 1000)
@@ -211,7 +221,12 @@ class Registry:
         self.client.log_artifacts(run, str(evidence), "evaluation")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
-            save(folder, Model(artifact_path=model.artifact_location, run_id=run, model_id=model.model_id))
+            described = Model(artifact_path=model.artifact_location, run_id=run, model_id=model.model_id)
+            try:
+                save(folder, described)
+            except MlflowException as exc:
+                # Nobody was asked over the network: the model itself is what MLflow does not take.
+                raise ModelError(f"the model of {self.name}, trained at {partition}, cannot be saved: {exc}") from exc
             self.client.log_model_artifacts(model.model_id, str(folder))
         self.client.set_terminated(run, "FINISHED")
         return self.client.finalize_logged_model(model.model_id, "READY")
@@ -232,17 +247,36 @@ def project_alias(runtime: Runtime, name: str, version: str) -> str | None:
 
     :return: what was done, in words; None if the alias was right
     :raises ModelError: there is no such version
+    :raises Unavailable: the registry does not answer
     """
     registry = Registry(runtime, name)
     registry.get(version)
-    model = registry.client.get_registered_model(name)
-    before = {key: str(value) for key, value in model.aliases.items()}.get(ALIAS)
-    if before == version:
-        return None
-    registry.client.set_registered_model_alias(name, ALIAS, version)
+    with answering(f"the alias {ALIAS} of {name} cannot be set"):
+        model = registry.client.get_registered_model(name)
+        before = {key: str(value) for key, value in model.aliases.items()}.get(ALIAS)
+        if before == version:
+            return None
+        registry.client.set_registered_model_alias(name, ALIAS, version)
     done = f"alias {ALIAS} of {name} moved from {f'version {before}' if before else 'nothing'} to version {version}"
     log.info("%s", done)
     return done
+
+
+@contextmanager
+def answering(what: str) -> Iterator[None]:
+    """Translate what MLflow's client raises.
+
+    :param what: what cannot be done if it raises
+    :raises ModelError: MLflow answered that something is not there or not allowed to be
+    :raises Unavailable: it did not answer
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield
+    except (MlflowException, RequestException) as exc:
+        raise _explained(exc, what) from exc
 
 
 @contextmanager

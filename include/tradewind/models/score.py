@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tradewind.errors import Unavailable
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Ledger
-from tradewind.models.frame import Frame, population_files, population_frame
-from tradewind.models.inputs import Pinned, config_hash, definitions_digest, feature_time, pin, scoring, training
+from tradewind.models.frame import Frame, population_frame, population_inputs
+from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
 from tradewind.models.service import Service, open_service
+from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
+    from tradewind.etl.inputs import Inputs
+    from tradewind.lake.dataset import Dataset
     from tradewind.lake.publish import Published
     from tradewind.ledger.champions import Champion
     from tradewind.spec.models import Pipeline
@@ -63,6 +67,22 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """All that determines the predictions of one population.
+
+    :param base: what was published of it before anything here was looked up: whoever sees older inputs than the
+        publisher must lose
+    """
+
+    population: str
+    champion: Champion
+    service: Service
+    base: frozenset[str]
+    pinned: Pinned
+    delivered: Inputs
+
+
 def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
     """Predict the population ``ahead`` partitions after ``partition``; publish it as one partition of ``predictions``.
 
@@ -73,6 +93,7 @@ def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
     :raises MalformedInput: an entity has no key, no time, or is there twice
     :raises ModelError: neither the champion nor a fallback can serve
     :raises Conflict: another run published the same population in the meantime
+    :raises Unavailable: another champion came, or a file changed, in the meantime; scoring again uses the new one
     """
     ledger = Ledger(runtime.ledger)
     before = spec.partitioning.shift(partition, -1)
@@ -101,14 +122,18 @@ def _score(
     champion: Champion, service: Service, population: str,
 ) -> Scored:  # fmt: skip
     dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
+    # After the model's process began: nothing of the lake may be used before a fork. The champion is asked for again.
+    base = dataset.base(population)
     pinned = _pin(spec, partition, runtime, population)
-    cause = _cause(spec, runtime, pinned, champion=champion, service=service, population=population)
+    work = _Work(population, champion, service, base, pinned, population_inputs(spec, population, runtime))
+    cause = _cause(spec, runtime, work)
     snapshot = dataset.snapshot()
     known = snapshot.partitions.get(population) if snapshot else None
     rows, changed = (known.rows if known else 0), False
     if known is None or known.cause != cause.hash:
-        published = _predict(spec, runtime, pinned, cause, service=service, population=population)
+        published = _predict(spec, runtime, ledger, dataset, cause=cause, work=work)
         rows, changed = published.rows, published.changed
+    _confirm(spec, ledger, work)
     evidence = {
         "population": population,
         "rows": rows,
@@ -131,21 +156,16 @@ def _pin(spec: Pipeline, partition: str, runtime: Runtime, population: str) -> P
     return pin(spec, runtime, since=since, last=partition)
 
 
-def _cause(
-    spec: Pipeline, runtime: Runtime, pinned: Pinned, *, champion: Champion, service: Service, population: str
-) -> Cause:
-    from tradewind.sources import files
-
+def _cause(spec: Pipeline, runtime: Runtime, work: _Work) -> Cause:
     declared = scoring(spec)
-    delivered = {name: files.digest(paths) for name, (_, paths) in population_files(spec, population, runtime).items()}
     inputs = {
-        **pinned.by_name(),
-        **{f"population/{population}/{name}": digest for name, digest in delivered.items()},
-        "champion": champion.model_version,
-        "served": f"{service.served_by} {service.version}",
+        **work.pinned.by_name(),
+        **{f"population/{work.population}/{name}": digest for name, digest in work.delivered.digests.items()},
+        "champion": work.champion.model_version,
+        "served": f"{work.service.served_by} {work.service.version}",
     }
     config = config_hash(
-        declared.model_dump(mode="json"),
+        declared,
         (runtime.project / declared.population.sql).read_text(encoding="utf-8"),
         [training(spec).columns, training(spec).service, spec.timezone],
         definitions_digest(spec, runtime),
@@ -154,21 +174,36 @@ def _cause(
 
 
 def _predict(
-    spec: Pipeline, runtime: Runtime, pinned: Pinned, cause: Cause, *, service: Service, population: str
+    spec: Pipeline, runtime: Runtime, ledger: Ledger, dataset: Dataset, *, cause: Cause, work: _Work
 ) -> Published:
     import pyarrow as pa
 
-    frame = population_frame(spec, population, runtime, versions=pinned.versions)
-    lineage = _lineage(spec, runtime, pinned, service=service, population=population)
-    dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
+    population, service = work.population, work.service
+    frame = population_frame(spec, population, runtime, versions=work.pinned.versions, delivered=work.delivered)
+    lineage = _lineage(spec, runtime, work.pinned, service=service, population=population)
     batches = _batches(spec, frame, lineage, service=service, population=population)
     first = next(batches)
     reader = pa.RecordBatchReader.from_batches(first.schema, _after(first, batches))
-    staged = dataset.stage(population, reader, run_columns=RUN_COLUMNS)
+    staged = dataset.stage(population, reader, run_columns=RUN_COLUMNS, base=work.base)
     try:
+        _confirm(spec, ledger, work)
         return dataset.publish(staged, cause=cause, run_id=runtime.run_id)
     finally:
         dataset.discard(staged)
+
+
+def _confirm(spec: Pipeline, ledger: Ledger, work: _Work) -> None:
+    """See that the champion is still the one that scored: a promotion that finds a population unscored claims it.
+
+    :raises Unavailable: another one holds for the population now
+    """
+    now = ledger.champion_for(spec.pipeline, work.population)
+    if now is None or now.seq != work.champion.seq:
+        newer = f"version {now.model_version}" if now else "nobody"
+        raise Unavailable(
+            f"{spec.pipeline}: {newer} became champion of population {work.population} while version "
+            f"{work.champion.model_version} scored it; score it again"
+        )
 
 
 def _after(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -184,7 +219,7 @@ def _lineage(
         "model_name": spec.model_name,
         "model_version": service.version,
         "dataset_versions": json.dumps(dict(pinned.versions), sort_keys=True),
-        "pipeline_version": config_hash(spec.model_dump(mode="json"))[:12],
+        "pipeline_version": config_hash(spec)[:12],
         "run_id": runtime.run_id,
         "scored_at": datetime.now(UTC),
         "served_by": service.served_by,

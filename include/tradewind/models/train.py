@@ -17,8 +17,9 @@ from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import estimator as estimators
 from tradewind.models.code import ProjectCode, imported, locate
 from tradewind.models.frame import PARTITION, Frame, training_frame
-from tradewind.models.inputs import Pinned, config_hash, definitions_digest, feature_time, pin, scoring, training
+from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
 from tradewind.models.registry import Registry, Version
+from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,10 +113,9 @@ def _pin(spec: Pipeline, window: _Window, runtime: Runtime) -> Pinned:
 
 def _cause(spec: Pipeline, code: ProjectCode, pinned: Pinned, runtime: Runtime) -> Cause:
     population = scoring(spec).population
-    settings = training(spec).model_dump(mode="json")
     entity = [scoring(spec).ahead, scoring(spec).predict_at, population.key, population.timestamp]
     sliced = sorted({gate.slice for gate in spec.gates if gate.slice})
-    config = config_hash(settings, entity, spec.timezone, sliced, definitions_digest(spec, runtime))
+    config = config_hash(training(spec), entity, spec.timezone, sliced, definitions_digest(spec, runtime))
     return Cause(pinned.by_name(), config, f"{CODE} {code.digest()}")
 
 

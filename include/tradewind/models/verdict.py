@@ -19,8 +19,9 @@ from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import verdict_report
 from tradewind.models.frame import binary
 from tradewind.models.host import ModelHost
-from tradewind.models.inputs import config_hash, scoring, training
-from tradewind.models.registry import Registry, Version
+from tradewind.models.inputs import scoring, training
+from tradewind.models.registry import Registry, Version, answering
+from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,6 +65,7 @@ def verdict(spec: Pipeline, partition: str, runtime: Runtime) -> Verdict:
 
     :raises UsageError: nothing was trained at this partition
     :raises ModelError: a model cannot be loaded, or fails
+    :raises Unavailable: the model registry does not answer
     """
     ledger, registry = Ledger(runtime.ledger), Registry(runtime, spec.model_name)
     candidate = registry.get(_candidate(spec, partition, ledger))
@@ -111,8 +113,7 @@ def _candidate(spec: Pipeline, partition: str, ledger: Ledger) -> str:
 
 def _key(spec: Pipeline, candidate: Version, champion: Champion | None) -> str:
     change = champion.seq if champion else 0
-    gates_asked = [gate.model_dump(mode="json") for gate in spec.gates]
-    asked = config_hash(CODE, gates_asked, training(spec).seed, spec.timezone, change)
+    asked = config_hash(CODE, spec.gates, training(spec).seed, spec.timezone, change)
     return f"{candidate.version}/{champion.model_version if champion else '-'}/{asked}"
 
 
@@ -215,8 +216,10 @@ def _publish(entry: Entry, spec: Pipeline, registry: Registry, *, candidate: Ver
         document = {"outcome": entry.outcome, "reason": entry.reason, "partition": entry.partition, **entry.evidence}
         (folder / "verdict.json").write_text(json.dumps(document, indent=1))
         (folder / "verdict.html").write_text(page, encoding="utf-8")
-        registry.client.log_artifacts(candidate.mlflow_run_id, scratch, "verdict")
-    registry.client.set_model_version_tag(spec.model_name, candidate.version, "tradewind.verdict", entry.outcome)
+        with answering(f"the verdict on {candidate} cannot be logged"):
+            registry.client.log_artifacts(candidate.mlflow_run_id, scratch, "verdict")
+            tagged = (spec.model_name, candidate.version, "tradewind.verdict", entry.outcome)
+            registry.client.set_model_version_tag(*tagged)
 
 
 def _write(report: Path, page: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import MissingInput, UsageError
+from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
 from tradewind.lake.publish import Published
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.lake.cause import Cause
     from tradewind.lake.dataset import Dataset
-    from tradewind.lake.snapshot import PartitionState
-    from tradewind.spec.models import Monitor, Pipeline
+    from tradewind.lake.snapshot import PartitionState, Snapshot
+    from tradewind.spec.models import Pipeline
+    from tradewind.spec.policy import Monitor
 
 PROFILES: Mapping[str, str] = {
     "feature": "string",
@@ -75,55 +76,51 @@ def publish(
     *,
     partition: str,
     cause: Cause,
+    base: frozenset[str],
     rows: Callable[[], Sequence[Mapping[str, Any]]],
 ) -> Published:
     """Publish the rows of one partition; they are made only if the partition is not there from the same cause.
 
     :param name: `profiles`, `drift` or `performance`
+    :param base: its :func:`base`
     :raises Conflict: another run published the partition meanwhile
     """
     import pyarrow as pa
 
     dataset = _dataset(spec, runtime, name)
-    snapshot = dataset.snapshot()
-    found = snapshot.partitions.get(partition) if snapshot else None
-    if snapshot and found and found.cause == cause.hash:
-        return Published(name, partition, snapshot.version, found.digest, found.rows, changed=False)
+    known = dataset.snapshot()
+    found = known.partitions.get(partition) if known else None
+    if known and found and found.cause == cause.hash:
+        return Published(name, partition, known.version, found.digest, found.rows, changed=False)
     schema = pa.schema([(column, pa.type_for_alias(kind)) for column, kind in _COLUMNS[name].items()])
     table = pa.Table.from_pylist([dict(row) for row in rows()], schema=schema)
-    staged = dataset.stage(partition, table.to_reader())
+    staged = dataset.stage(partition, table.to_reader(), base=base)
     return dataset.publish(staged, cause=cause, run_id=runtime.run_id)
 
 
-def read(spec: Pipeline, runtime: Runtime, name: str, *, partitions: Sequence[str]) -> pa.Table | None:
+def base(spec: Pipeline, runtime: Runtime, name: str, partition: str) -> frozenset[str]:
+    """What is published of a partition; ask before its inputs are looked up, so that stale rows never replace newer."""
+    return _dataset(spec, runtime, name).base(partition)
+
+
+def snapshot(spec: Pipeline, runtime: Runtime, name: str) -> Snapshot | None:
+    """A dataset as it is now; None while there is no table."""
+    return _dataset(spec, runtime, name).snapshot()
+
+
+def states(found: Snapshot | None) -> Mapping[str, PartitionState]:
+    """All partitions of a snapshot."""
+    return found.partitions if found else {}
+
+
+def rows_of(found: Snapshot | None, partitions: Sequence[str]) -> pa.Table | None:
     """Rows of those of ``partitions`` that are there, with the column `partition`; None while there is no table."""
-    snapshot = _dataset(spec, runtime, name).snapshot()
-    if snapshot is None:
-        return None
-    return snapshot.arrow([key for key in partitions if key in snapshot.partitions]).to_table()
+    return found.arrow([key for key in partitions if key in found.partitions]).to_table() if found else None
 
 
-def state(spec: Pipeline, runtime: Runtime, name: str, partition: str) -> PartitionState | None:
-    """The partition as it is now; None if it has not been published."""
-    return states(spec, runtime, name).get(partition)
-
-
-def states(spec: Pipeline, runtime: Runtime, name: str) -> Mapping[str, PartitionState]:
-    """All partitions of a dataset as they are now."""
-    snapshot = _dataset(spec, runtime, name).snapshot()
-    return snapshot.partitions if snapshot else {}
-
-
-def required(spec: Pipeline, runtime: Runtime, name: str, partition: str, *, hint: str) -> PartitionState:
-    """The partition as it is now.
-
-    :param hint: what to do when it is not there
-    :raises MissingInput: it has not been published
-    """
-    found = state(spec, runtime, name, partition)
-    if found is None:
-        raise MissingInput(f"pipeline {spec.pipeline}: dataset {name} has no partition {partition}; {hint}")
-    return found
+def read(spec: Pipeline, runtime: Runtime, name: str, *, partitions: Sequence[str]) -> pa.Table | None:
+    """Rows of those of ``partitions`` that are there now; None while there is no table."""
+    return rows_of(snapshot(spec, runtime, name), partitions)
 
 
 def _dataset(spec: Pipeline, runtime: Runtime, name: str) -> Dataset:

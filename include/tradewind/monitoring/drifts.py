@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import drift, profiles
+from tradewind.errors import MissingInput
 from tradewind.lake.cause import Cause
-from tradewind.models.inputs import config_hash
 from tradewind.monitoring import datasets
 from tradewind.monitoring.profile import PREDICTION
+from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.lake.publish import Published
+    from tradewind.lake.snapshot import Snapshot
     from tradewind.ledger.champions import Champion
+    from tradewind.ledger.journal import Ledger
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
@@ -33,31 +36,37 @@ class _Known:
     predicted_by: Mapping[str, str]
 
 
-def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, champion: Champion | None) -> Published:
+def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, ledger: Ledger) -> Published:
     """Publish the dataset `drift` of one partition: one row for each feature and horizon.
 
     The baseline of a feature are the profiles of the partitions that the champion was fitted on. A prediction has none
     there (the model has seen these rows), so its baseline are the partitions that the champion scored before.
-    With a horizon h the last h partitions are merged; all of them must lie after the champion's training.
+    With a horizon h the last h partitions are merged; all of them must lie after the champion's training. Where no
+    champion serves the population of ``partition``, the outcome is `no champion`.
 
-    :param champion: the one that serves the population of ``partition``; None gives rows with outcome `no champion`
     :raises MissingInput: the partition has not been profiled
+    :raises Conflict: another run published the partition meanwhile
     """
     monitor = datasets.monitored(spec)
-    datasets.required(spec, runtime, "profiles", partition, hint="profile it first")
+    base = datasets.base(spec, runtime, "drift", partition)
+    champion = ledger.champion_for(spec.pipeline, partition)
+    profiled = datasets.snapshot(spec, runtime, "profiles")
+    states = datasets.states(profiled)
+    if partition not in states:
+        raise MissingInput(f"pipeline {spec.pipeline}: dataset profiles has no partition {partition}; profile it first")
     wanted = _wanted(spec, partition, champion)
-    states = datasets.states(spec, runtime, "profiles")
     inputs = {f"profiles/{key}": states[key].digest for key in wanted if key in states}
     if champion is not None:
         inputs["champion"] = f"{champion.seq}:{champion.model_version}"
-    config = config_hash(monitor.horizons, monitor.drift.model_dump(mode="json"))
+    config = config_hash(monitor.horizons, monitor.drift)
     return datasets.publish(
         spec,
         runtime,
         "drift",
         partition=partition,
         cause=Cause(inputs, config, _CODE),
-        rows=lambda: _rows(spec, partition, runtime, champion=champion, wanted=wanted),
+        base=base,
+        rows=lambda: _rows(spec, partition, _known(profiled, wanted), champion=champion),
     )
 
 
@@ -75,10 +84,7 @@ def train_partitions(champion: Champion) -> list[str]:
     return sorted(champion.evidence.get("train_partitions", ()))
 
 
-def _rows(
-    spec: Pipeline, partition: str, runtime: Runtime, *, champion: Champion | None, wanted: Sequence[str]
-) -> list[Mapping[str, Any]]:
-    known = _known(spec, runtime, wanted)
+def _rows(spec: Pipeline, partition: str, known: _Known, *, champion: Champion | None) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     for horizon in datasets.monitored(spec).horizons:
         if champion is None:
@@ -137,8 +143,8 @@ def _same_model(name: str, key: str, champion: Champion, known: _Known) -> bool:
     return name != PREDICTION or known.predicted_by.get(key) == champion.model_version
 
 
-def _known(spec: Pipeline, runtime: Runtime, wanted: Sequence[str]) -> _Known:
-    table = datasets.read(spec, runtime, "profiles", partitions=wanted)
+def _known(profiled: Snapshot | None, wanted: Sequence[str]) -> _Known:
+    table = datasets.rows_of(profiled, wanted)
     found: dict[str, dict[str, profiles.Profile]] = {}
     predicted_by = {}
     for row in table.to_pylist() if table is not None else []:

@@ -15,7 +15,7 @@ from tradewind.ledger.journal import Ledger
 from tradewind.monitoring import datasets, report
 from tradewind.monitoring.drifts import publish_drift
 from tradewind.monitoring.performance import publish_performance
-from tradewind.monitoring.profile import require_scored
+from tradewind.monitoring.profile import require_turn
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -45,13 +45,13 @@ def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Judged:
     """Publish `drift` and `performance` of one partition, write the report, and complete the stage `monitor`.
 
     :param partition: partition key; it must have been profiled
-    :raises NotReady: the population of ``partition`` has not been scored yet
+    :raises NotReady: the population of ``partition`` has not been scored, or the partition before not been judged, yet
     :raises MissingInput: the partition has not been profiled
+    :raises Conflict: another run published the partition meanwhile
     """
     ledger = Ledger(runtime.ledger)
-    require_scored(spec, partition, ledger)
-    champion = ledger.champion_for(spec.pipeline, partition)
-    drift = publish_drift(spec, partition, runtime, champion=champion)
+    require_turn(spec, partition, ledger)
+    drift = publish_drift(spec, partition, runtime, ledger=ledger)
     performance = publish_performance(spec, partition, runtime)
     drifts = _rows(spec, runtime, drift)
     realised = _rows(spec, runtime, performance)
@@ -83,6 +83,7 @@ def _rows(spec: Pipeline, runtime: Runtime, published: Published | None) -> list
 
 def _cause(spec: Pipeline, partition: str, runtime: Runtime) -> str:
     """Hash of what caused everything that monitoring published for the partition."""
-    found = {name: datasets.state(spec, runtime, name, partition) for name in ("profiles", "drift", "performance")}
+    names = ("profiles", "drift", "performance")
+    found = {name: datasets.states(datasets.snapshot(spec, runtime, name)).get(partition) for name in names}
     causes = {name: state.cause for name, state in found.items() if state}
     return hashlib.sha256(json.dumps(causes, sort_keys=True).encode()).hexdigest()[:32]

@@ -11,16 +11,19 @@ from tradewind.core import bootstrap, metrics
 from tradewind.core.blocks import local_blocks
 from tradewind.errors import MalformedInput
 from tradewind.lake.cause import Cause
-from tradewind.models.inputs import config_hash, scoring, training
+from tradewind.models.inputs import scoring, training
 from tradewind.monitoring import datasets
 from tradewind.monitoring.profile import MAJORITY, PREDICTIONS, versions_of
+from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
     from tradewind.lake.publish import Published
-    from tradewind.spec.models import Performance, Pipeline
+    from tradewind.lake.snapshot import Snapshot
+    from tradewind.spec.models import Pipeline
+    from tradewind.spec.policy import Performance
 
 log = logging.getLogger(__name__)
 _CODE = "1"  # raise it when the same predictions and labels are judged otherwise
@@ -52,32 +55,34 @@ def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Pub
     model could serve is `fallback`. None of these counts for or against a model (`below` is NULL).
 
     :return: None if no population fell due
+    :raises Conflict: another run published the partition meanwhile
     """
     populations = due(spec, partition)
     if not populations:
         return None
     label, limit = training(spec).label, datasets.monitored(spec).performance
+    base = datasets.base(spec, runtime, "performance", partition)
+    predictions, labels = (datasets.snapshot(spec, runtime, name) for name in (PREDICTIONS, label.dataset))
     inputs: dict[str, str] = {}
-    for name in (PREDICTIONS, label.dataset):
-        states = datasets.states(spec, runtime, name)
+    for name, found in ((PREDICTIONS, predictions), (label.dataset, labels)):
+        states = datasets.states(found)
         inputs |= {f"{name}/{key}": states[key].digest for key in populations if key in states}
-    score = scoring(spec).population
-    config = config_hash(populations, limit.model_dump(mode="json"), label.column, score.key, spec.timezone)
+    config = config_hash(populations, limit, label.column, scoring(spec).population.key, spec.timezone)
     return datasets.publish(
         spec,
         runtime,
         "performance",
         partition=partition,
         cause=Cause(inputs, config, _CODE),
-        rows=lambda: [_row(spec, population, runtime) for population in populations],
+        base=base,
+        rows=lambda: [_row(spec, population, predictions, labels) for population in populations],
     )
 
 
-def _row(spec: Pipeline, population: str, runtime: Runtime) -> Mapping[str, Any]:
+def _row(spec: Pipeline, population: str, scored: Snapshot | None, labelled: Snapshot | None) -> Mapping[str, Any]:
     label, limit = training(spec).label, datasets.monitored(spec).performance
     row = {"population": population, "metric": limit.metric, "limit": limit.at_least, "rows": 0}
-    predictions = datasets.read(spec, runtime, PREDICTIONS, partitions=[population])
-    labels = datasets.read(spec, runtime, label.dataset, partitions=[population])
+    predictions, labels = datasets.rows_of(scored, [population]), datasets.rows_of(labelled, [population])
     if predictions is None or not predictions.num_rows:
         row |= {"outcome": "no data", "reason": "nothing was scored"}
     elif labels is None or not labels.num_rows:

@@ -11,14 +11,16 @@ from tradewind.lake.cause import Cause
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Ledger
 from tradewind.models.frame import training_frame
-from tradewind.models.inputs import Pinned, config_hash, definitions_digest, feature_time, pin, scoring, training
+from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
 from tradewind.monitoring import datasets
+from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
     from tradewind.lake.publish import Published
+    from tradewind.lake.snapshot import Snapshot
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def profile(spec: Pipeline, partition: str, runtime: Runtime) -> Published:
     was scored. The same inputs, definitions and settings publish nothing again.
 
     :param partition: partition key; its features must be complete
-    :raises NotReady: its features, or the scoring of its population, are not complete
+    :raises NotReady: its features, the scoring of its population, or the stage of the partition before, is not complete
     :raises MissingInput: the label dataset lacks the partition
     """
     datasets.monitored(spec)
@@ -45,9 +47,11 @@ def profile(spec: Pipeline, partition: str, runtime: Runtime) -> Published:
     progress.require(ledger, spec.pipeline, "features", partition)
     upstream = progress.latest_cause(ledger, spec.pipeline, "features", partition)
     progress.start(ledger, spec.pipeline, "monitor", partition, cause=str(upstream), run_id=runtime.run_id)
-    require_scored(spec, partition, ledger)
+    require_turn(spec, partition, ledger)
+    base = datasets.base(spec, runtime, "profiles", partition)
     pinned = _pinned(spec, partition, runtime)
-    scored = datasets.state(spec, runtime, PREDICTIONS, partition)
+    predictions = datasets.snapshot(spec, runtime, PREDICTIONS)
+    scored = datasets.states(predictions).get(partition)
     inputs = pinned.by_name() | ({f"{PREDICTIONS}/{partition}": scored.digest} if scored else {})
     train, score = training(spec), scoring(spec)
     config = config_hash(
@@ -60,15 +64,21 @@ def profile(spec: Pipeline, partition: str, runtime: Runtime) -> Published:
         "profiles",
         partition=partition,
         cause=Cause(inputs, config, _CODE),
-        rows=lambda: _rows(spec, partition, runtime, pinned, scored=scored is not None),
+        base=base,
+        rows=lambda: _rows(spec, partition, runtime, pinned, predictions=predictions if scored else None),
     )
 
 
-def require_scored(spec: Pipeline, partition: str, ledger: Ledger) -> None:
-    """Go on only when the run that scores the population of ``partition`` is through.
+def require_turn(spec: Pipeline, partition: str, ledger: Ledger) -> None:
+    """Go on only when the partition before is monitored, and the population of ``partition`` is scored.
 
-    :raises NotReady: it is not
+    Together that means: all partitions before are profiled, and every population whose labels fell due is scored. So
+    what is published does not depend on the order in which runs start.
+
+    :raises NotReady: it is not so yet
     """
+    if partition > spec.start:
+        progress.require(ledger, spec.pipeline, "monitor", spec.partitioning.shift(partition, -1))
     scorer = spec.partitioning.shift(partition, -scoring(spec).ahead)
     if scorer >= spec.start:
         progress.require(ledger, spec.pipeline, "score", scorer)
@@ -96,14 +106,14 @@ def _pinned(spec: Pipeline, partition: str, runtime: Runtime) -> Pinned:
     return pin(spec, runtime, since=asked, last=newest, rows={training(spec).label.dataset: [partition]})
 
 
-def _rows(spec: Pipeline, partition: str, runtime: Runtime, pinned: Pinned, *, scored: bool) -> list[Mapping[str, Any]]:
+def _rows(
+    spec: Pipeline, partition: str, runtime: Runtime, pinned: Pinned, *, predictions: Snapshot | None
+) -> list[Mapping[str, Any]]:
     end = spec.partitioning.bounds(partition).end
     frame = training_frame(spec, [partition], runtime, known_by=end, versions=pinned.versions, labelled=False)
     inputs = frame.inputs()
     rows = [row for name in inputs.column_names if (row := _row(name, inputs[name], None))]
-    if scored:
-        predicted = datasets.read(spec, runtime, PREDICTIONS, partitions=[partition])
-        assert predicted is not None
+    if (predicted := datasets.rows_of(predictions, [partition])) is not None:
         rows += [row] if (row := _row(PREDICTION, predicted["probability"], versions_of(predicted))) else []
     log.info("%s: profiled %s inputs of %s rows of partition %s", spec.pipeline, len(rows), inputs.num_rows, partition)
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,17 +14,16 @@ from pydantic import BaseModel
 _ORDERED = frozenset({"columns"})
 
 
-def config_hash(part: BaseModel, *texts: str) -> str:
-    """SHA-256 of a part of a pipeline and of files that it names.
+def config_hash(*parts: Any) -> str:
+    """SHA-256 of parts of a pipeline, single values of it, and files that it names.
 
     A value that is the default counts as not given: whether it is spelled out makes no difference, nor does a new
     option of a later version. Names in mappings may be in any order.
 
-    :param part: any part of the spec
-    :param texts: contents of SQL, expectation or code files, in a fixed order
+    :param parts: in a fixed order: parts of the spec, values that JSON can hold, contents of SQL or code files
     :return: 64 hexadecimal digits
     """
-    canonical = json.dumps([_plain(part), *texts], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    canonical = json.dumps(_plain(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -37,6 +37,6 @@ def _plain(value: Any, *, ordered: bool = False) -> Any:
         return pairs if ordered else dict(pairs)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, str | int | float):
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return str(value)

@@ -19,7 +19,7 @@ from tradewind.errors import (
     Unavailable,
     UsageError,
 )
-from tradewind.etl.dataset import build_dataset, dataset_versions, report_path
+from tradewind.etl.dataset import build_dataset, report_path
 from tradewind.etl.stage import complete_etl
 from tradewind.lake.dataset import Dataset, Lake
 from tradewind.ledger import progress
@@ -262,14 +262,6 @@ def test_each_step_is_one_line_of_the_log(shop: Shop, caplog: pytest.LogCaptureF
     ours = [record for record in caplog.records if record.name.startswith("tradewind.etl")]
     steps = [record.getMessage().split(":")[0] for record in ours]
     assert steps == [f"shop orders {FIRST} {step}" for step in ("stage", "audit", "publish")]
-
-
-def test_versions_are_those_of_the_tables(shop: Shop) -> None:
-    shop.deliver(FIRST, 1)
-    shop.build("orders", FIRST)
-    assert dataset_versions(shop.spec, shop.runtime, ["orders"]) == {"orders": 1}
-    with pytest.raises(MissingInput, match="nothing of dataset totals"):
-        dataset_versions(shop.spec, shop.runtime, ["totals"])
 
 
 def test_the_stage_is_complete_when_every_dataset_has_the_partition(shop: Shop) -> None:

@@ -268,6 +268,24 @@ def publish_week() -> Callable[..., None]:
 
 
 @pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[object, str, Callable[[], object]], None]:
+    """Something else happens, once, right after a function of the code under test has done its work."""
+
+    def after(owner: object, name: str, happens: Callable[[], object]) -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*args: object, **kwargs: object) -> object:
+            result = original(*args, **kwargs)
+            monkeypatch.setattr(owner, name, original)
+            happens()
+            return result
+
+        monkeypatch.setattr(owner, name, wrapped)
+
+    return after
+
+
+@pytest.fixture
 def deliver() -> Callable[..., None]:
     """Delivers the schedule of a week again, changed."""
 

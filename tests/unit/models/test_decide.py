@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,13 @@ def performed(runtime: Runtime, key: str, value: float, **fields: Any) -> None:
     publish(runtime, "performance", key, [{**row, "below": value < 0.66, **fields}])
 
 
-def drifted(runtime: Runtime, key: str, *, alarm: bool) -> None:
-    row = {"horizon": 1, "feature": "distance", "psi": 0.4, "null_mean": 0.1, "null_high": 0.2, "p": 0.01}
-    publish(runtime, "drift", key, [{**row, "alarm": alarm, "outcome": "drift" if alarm else "ok"}])
+def drifted(runtime: Runtime, key: str, **alarms: bool) -> None:
+    """Drift of one feature: ``alarm`` is judged over 1 partition, ``alarm_over_4`` over 4."""
+    row = {"feature": "distance", "psi": 0.4, "null_mean": 0.1, "null_high": 0.2, "p": 0.01}
+    horizons = {"alarm": 1, "alarm_over_4": 4}
+    judged = [{**row, "horizon": horizons[name], "alarm": alarm, "outcome": "drift" if alarm else "ok"}
+              for name, alarm in alarms.items()]  # fmt: skip
+    publish(runtime, "drift", key, judged)
 
 
 def ready(runtime: Runtime, partition: str) -> None:
@@ -100,8 +105,10 @@ def ready(runtime: Runtime, partition: str) -> None:
         progress.complete(ledger, "flights", "train", DAYS[DAYS.index(partition) - 1], cause="c")
 
 
-def champion(runtime: Runtime, effective_from: str) -> None:
-    Ledger(runtime.ledger).promote(Champion("flights", 0, "flights", "1", effective_from), expected=0)
+def champion(runtime: Runtime, effective_from: str, version: str = "1") -> None:
+    ledger = Ledger(runtime.ledger)
+    expected = len(ledger.champions("flights"))
+    ledger.promote(Champion("flights", 0, "flights", version, effective_from, effective_from), expected=expected)
 
 
 def test_training_waits_for_the_partition_before(runtime: Runtime) -> None:
@@ -180,6 +187,30 @@ def test_decay_in_enough_of_the_last_populations_is_a_reason(runtime: Runtime) -
     assert [one["value"] for day in DAYS[4:8] for one in entry.evidence["performance"][day]] == [0.70, 0.60, 0.70, 0.65]
 
 
+def test_what_the_champion_before_did_badly_does_not_count_against_the_new_one(runtime: Runtime) -> None:
+    flown(runtime)
+    champion(runtime, DAYS[3], "1")
+    for key in DAYS[4:7]:
+        performed(runtime, key, 0.5, model_version="1")
+    champion(runtime, DAYS[7], "2")
+    spec = pipeline(when={"decay": "2 of 4"})
+    for key, outcome, counted in ((DAYS[7], "skip", [True]), (DAYS[8], "train", [True, True])):
+        performed(runtime, key, 0.5, model_version="2")
+        ready(runtime, key)
+        decision = decide(spec, key, runtime)
+        assert (decision.outcome, decision.evidence["decay"]) == (outcome, counted)
+
+
+def test_what_a_fallback_served_says_nothing_about_the_champion(runtime: Runtime) -> None:
+    flown(runtime)
+    champion(runtime, DAYS[3], "1")
+    champion(runtime, DAYS[4], "2")
+    performed(runtime, DAYS[4], 0.5, model_version="2")
+    performed(runtime, DAYS[5], 0.5, model_version="1")
+    ready(runtime, DAYS[5])
+    assert decide(pipeline(when={"decay": "1 of 4"}), DAYS[5], runtime).evidence["decay"] == [True, None]
+
+
 def test_performance_in_sample_or_of_another_metric_is_no_decay(runtime: Runtime) -> None:
     flown(runtime)
     champion(runtime, DAYS[3])
@@ -227,6 +258,18 @@ def test_drift_in_enough_of_the_last_partitions_is_a_reason_and_names_the_featur
     assert decision.evidence["drift_alarms"][DAYS[6]][0]["feature"] == "distance"
 
 
+def test_drift_over_a_longer_horizon_informs_and_does_not_count(runtime: Runtime) -> None:
+    flown(runtime)
+    champion(runtime, DAYS[3])
+    drifted(runtime, DAYS[4], alarm=False, alarm_over_4=True)
+    ready(runtime, DAYS[4])
+    spec = pipeline(when={"drift": "1 of 1"})
+    assert spec.monitor is not None
+    spec = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"horizons": (4, 1)})})
+    decision = decide(spec, DAYS[4], runtime)
+    assert (decision.outcome, decision.evidence["drift"]) == ("skip", [False])
+
+
 def test_a_partition_whose_drift_was_not_judged_has_no_data(runtime: Runtime) -> None:
     flown(runtime)
     champion(runtime, DAYS[3])
@@ -270,3 +313,29 @@ def test_deciding_again_on_other_inputs_is_a_new_decision_that_names_the_first(r
     assert "decided again, on other inputs" in decision.reason
     assert [one["outcome"] for one in decision.evidence["before"]] == ["skip"]
     assert len(Ledger(runtime.ledger).find("flights", "decision")) == 2
+
+
+def test_every_decision_is_one_line_of_the_log_also_when_it_stands_already(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    flown(runtime, DAYS[:4])
+    ready(runtime, DAYS[3])
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="tradewind.models.decide"):
+            decision = decide(pipeline(), DAYS[3], runtime)
+        lines = [record.getMessage() for record in caplog.records if record.name == "tradewind.models.decide"]
+        assert lines == [f"flights {DAYS[3]}: {decision.outcome}, because {decision.reason}"]
+
+
+def test_inputs_that_change_and_change_back_are_journalled_as_they_hold_now(runtime: Runtime) -> None:
+    flown(runtime)
+    champion(runtime, DAYS[3])
+    ready(runtime, DAYS[4])
+    spec = pipeline(when={"decay": "1 of 2"})
+    for auc, outcome in ((0.8, "skip"), (0.5, "train"), (0.8, "skip"), (0.8, "skip"), (0.5, "train")):
+        performed(runtime, DAYS[4], auc)
+        assert decide(spec, DAYS[4], runtime).outcome == outcome
+    entries = Ledger(runtime.ledger).find("flights", "decision", partition=DAYS[4])
+    assert [entry.outcome for entry in entries] == ["skip", "train", "skip", "train"]
+    assert f"entry {entries[1].id} says train" in entries[2].reason

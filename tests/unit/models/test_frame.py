@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tradewind.errors import MalformedInput, MissingInput, ModelError, UsageError
+from tradewind.errors import MalformedInput, MissingInput, ModelError, Unavailable, UsageError
 from tradewind.features.versions import current
-from tradewind.models.frame import model_input, population_frame, training_frame
+from tradewind.models.frame import model_input, population_frame, population_inputs, training_frame
 
 
 def rows_of(house, number: int, **options):
@@ -105,6 +105,14 @@ def test_an_entity_without_a_key_is_refused(house, deliver) -> None:
     deliver(house, 3, forget)
     with pytest.raises(MalformedInput, match="1 rows have no flight_id"):
         population(house, 3)
+
+
+def test_a_population_that_is_not_what_was_hashed_is_tried_again(house, deliver) -> None:
+    hashed = population_inputs(house.spec, house.week(3), house.runtime)
+    deliver(house, 3, lambda rows: rows.slice(1))
+    versions = current(house.spec, house.runtime, ["carrier_week"])
+    with pytest.raises(Unavailable, match=r"files of `source` changed while they were read: .*2013-02-18\.csv"):
+        population_frame(house.spec, house.week(3), house.runtime, versions=versions, delivered=hashed)
 
 
 def test_a_population_that_was_not_delivered_is_named(house) -> None:

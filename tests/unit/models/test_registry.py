@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+import requests
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from tradewind.errors import ModelError, Unavailable
-from tradewind.models.registry import Registry, project_alias
+from tradewind.models.registry import Registry, Version, project_alias
 from tradewind.models.train import train
 
 
@@ -23,16 +29,70 @@ def test_an_unknown_version_is_named(house) -> None:
         Registry(house.runtime, "delays").get("7")
 
 
-def test_a_registry_that_does_not_answer_is_away_and_not_without_the_version(house, monkeypatch) -> None:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+@pytest.fixture
+def away(house, monkeypatch) -> Callable[..., Registry]:
+    """A registry for which some calls of MLflow's client find nobody."""
 
-    def unreachable(*_: object) -> None:
-        raise MlflowException("connection refused")
+    def away(*calls: str, error: Exception | None = None) -> Registry:
+        def unreachable(*_: object, **__: object) -> None:
+            raise error or MlflowException("connection refused")
 
-    monkeypatch.setattr(MlflowClient, "get_model_version", unreachable)
+        for call in calls:
+            monkeypatch.setattr(MlflowClient, call, unreachable)
+        return Registry(house.runtime, "delays")
+
+    return away
+
+
+def logged(registry: Registry, folder: Path, save: Callable[..., None] = lambda *_: None) -> None:
+    """Ask for a model to be logged."""
+    about = {"cause": "c" * 32, "partition": "2013-03-04", "params": {}, "metrics": {}, "tags": {}}
+    registry.log(save, **about, evidence=folder)
+
+
+def test_a_registry_that_does_not_answer_is_away_and_not_without_the_version(away) -> None:
     with pytest.raises(Unavailable, match="connection refused"):
-        Registry(house.runtime, "delays").get("1")
+        away("get_model_version").get("1")
+
+
+def test_a_search_that_nobody_answers_is_tried_again(away) -> None:
+    with pytest.raises(Unavailable, match="versions of delays cannot be searched: connection refused"):
+        away("search_model_versions").find("0" * 32)
+
+
+def test_an_experiment_that_nobody_can_make_is_tried_again(away) -> None:
+    with pytest.raises(Unavailable, match="experiment delays cannot be found or made"):
+        away("create_experiment").experiment()
+
+
+@pytest.mark.parametrize("call", ["search_logged_models", "create_run", "log_batch", "log_artifacts"])
+def test_a_model_that_cannot_be_logged_now_is_tried_again(away, tmp_path, call) -> None:
+    (tmp_path / "evidence").mkdir()
+    registry = away(call, error=requests.ConnectionError("connection refused"))
+    with pytest.raises(Unavailable, match="trained at 2013-03-04, cannot be logged: connection refused"):
+        logged(registry, tmp_path / "evidence")
+
+
+def test_a_model_that_mlflow_cannot_save_is_not_tried_again(house, tmp_path) -> None:
+    def save(*_: object) -> None:
+        raise MlflowException("what is this")
+
+    (tmp_path / "evidence").mkdir()
+    with pytest.raises(ModelError, match="trained at 2013-03-04, cannot be saved: what is this"):
+        logged(Registry(house.runtime, "delays"), tmp_path / "evidence", save)
+
+
+def test_evidence_that_nobody_gives_now_is_tried_again(house, away) -> None:
+    version = Version("delays", "1", "0" * 32, "1", "file:///nowhere")
+    with pytest.raises(Unavailable, match="run of delays version 1 cannot be found"), away("get_run").evidence(version):
+        pass
+
+
+def test_an_alias_that_nobody_can_set_now_is_tried_again(house, away) -> None:
+    train(house.spec, house.week(5), house.runtime)
+    away("set_registered_model_alias")
+    with pytest.raises(Unavailable, match="alias champion of delays cannot be set"):
+        project_alias(house.runtime, "delays", "1")
 
 
 def test_the_alias_moves_once_and_comes_back(house) -> None:

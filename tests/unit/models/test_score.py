@@ -8,7 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tradewind.errors import MalformedInput, ModelError, NotReady
+from tradewind.errors import Conflict, MalformedInput, ModelError, NotReady, Unavailable
+from tradewind.lake.dataset import Dataset
 from tradewind.ledger import progress
 from tradewind.ledger.champions import Champion
 from tradewind.models import score as scoring
@@ -16,6 +17,7 @@ from tradewind.models.host import ModelHost
 from tradewind.models.registry import Registry
 from tradewind.models.score import Scored, Skipped, prediction_id, score
 from tradewind.models.train import train
+from tradewind.spec.models import Pipeline
 
 
 @pytest.fixture
@@ -104,6 +106,44 @@ def test_a_correction_of_what_was_known_is_a_cause_to_score_again(served, publis
     score(served.spec, served.week(5), served.runtime)
     publish_week(served, 5, seed=1)
     assert score(served.spec, served.week(5), served.runtime).changed
+
+
+def test_a_default_that_the_yaml_spells_out_is_no_cause_to_score_again(served) -> None:
+    score(served.spec, served.week(5), served.runtime)
+    spelled = served.spec.model_dump(mode="json", exclude_unset=True)
+    spelled["score"] |= {"ahead": 1, "predict_at": "start"}
+    assert served.spec.score.ahead == 1
+    assert not score(Pipeline.model_validate(spelled), served.week(5), served.runtime).changed
+
+
+def test_predictions_from_older_features_do_not_replace_newer_ones(served, publish_week, meanwhile) -> None:
+    def corrected() -> None:
+        publish_week(served, 5, seed=1)
+        score(served.spec, served.week(5), served.runtime)
+
+    meanwhile(scoring, "pin", corrected)
+    with pytest.raises(Conflict, match="dataset predictions, partition 2013-03-11"):
+        score(served.spec, served.week(5), served.runtime)
+    assert not score(served.spec, served.week(5), served.runtime).changed
+
+
+@pytest.mark.parametrize("moment", ["stage", "publish"])
+def test_a_champion_that_comes_while_another_scores_is_the_one_that_serves(served, meanwhile, moment) -> None:
+    train(served.spec, served.week(5), served.runtime)
+    meanwhile(Dataset, moment, lambda: promote(served, "2", from_week=6, decided=5))
+    with pytest.raises(Unavailable, match="version 2 became champion of population 2013-03-11 while version 1 scored"):
+        score(served.spec, served.week(5), served.runtime)
+    assert not progress.is_complete(served.ledger, "delays", "score", served.week(5))
+    assert (served.lake.dataset("delays", "predictions").snapshot() is None) == (moment == "stage")
+    assert score(served.spec, served.week(5), served.runtime).version == "2"
+    assert set(predictions(served, 6)["model_version"].to_pylist()) == {"2"}
+
+
+def test_a_population_that_changes_while_it_is_scored_is_tried_again(served, deliver, meanwhile) -> None:
+    meanwhile(scoring, "population_inputs", lambda: deliver(served, 6, lambda rows: rows.slice(1)))
+    with pytest.raises(Unavailable, match="changed while they were read"):
+        score(served.spec, served.week(5), served.runtime)
+    assert score(served.spec, served.week(5), served.runtime).rows == 399
 
 
 def test_batches_give_what_one_batch_gives(served, monkeypatch) -> None:

@@ -206,6 +206,24 @@ class World:
 
 
 @pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[[], object]], None]:
+    """Something else happens, once, right after a function of the code under test has done its work."""
+
+    def after(owner: Any, name: str, happens: Callable[[], object]) -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            monkeypatch.setattr(owner, name, original)
+            happens()
+            return result
+
+        monkeypatch.setattr(owner, name, wrapped)
+
+    return after
+
+
+@pytest.fixture
 def world(spec: Pipeline, runtime: Runtime) -> World:
     return World(spec, runtime)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tradewind.errors import MissingInput
+from tradewind.errors import Conflict, MissingInput
 from tradewind.monitoring.drifts import publish_drift
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def steady(world: World) -> World:
 
 
 def drift(world: World, week: str) -> dict[tuple[str, int], dict[str, Any]]:
-    champion = world.ledger.champion_for("flights", week)
-    publish_drift(world.spec, week, world.runtime, champion=champion)
+    publish_drift(world.spec, week, world.runtime, ledger=world.ledger)
     return {(row["feature"], row["horizon"]): row for row in world.rows("drift", week)}
 
 
@@ -121,6 +120,17 @@ def test_another_champion_is_a_cause_to_judge_again(steady: World) -> None:
     steady.champion("2", train=steady.weeks(2, 6), effective_from=steady.week(9))
     assert {row["model_version"] for row in drift(steady, steady.week(9)).values()} == {"2"}
     assert steady.version("drift") == version + 1
+
+
+def test_rows_of_an_older_champion_do_not_replace_newer_ones(steady: World, meanwhile: Callable[..., None]) -> None:
+    def promoted_and_judged() -> None:
+        steady.champion("2", train=steady.weeks(2, 6), effective_from=steady.week(9))
+        drift(steady, steady.week(9))
+
+    meanwhile(type(steady.ledger), "champion_for", promoted_and_judged)
+    with pytest.raises(Conflict, match="dataset drift, partition 2013-03-11"):
+        drift(steady, steady.week(9))
+    assert {row["model_version"] for row in steady.rows("drift", steady.week(9))} == {"2"}
 
 
 def test_a_partition_that_was_not_profiled_is_named(steady: World) -> None:

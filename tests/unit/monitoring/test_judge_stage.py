@@ -23,6 +23,7 @@ def ready(world: World) -> World:
     world.champion("1", train=world.weeks(0, 4), effective_from=world.week(5))
     world.scored(world.week(5), world.flights(world.week(5)))
     world.complete("score", world.week(5))
+    world.complete("monitor", world.week(5))
     return world
 
 
@@ -43,7 +44,7 @@ def test_judging_again_changes_nothing(ready: World) -> None:
     assert not again.changed
     assert (again.alarms, again.performance) == (first.alarms, first.performance)
     assert [ready.version(name) for name in ("drift", "performance")] == versions
-    assert len(ready.ledger.find("flights", "complete", subject="monitor")) == 1
+    assert len(ready.ledger.find("flights", "complete", subject="monitor", partition=ready.week(6))) == 1
     assert again.report.read_bytes() == page
 
 
@@ -56,5 +57,26 @@ def test_a_partition_without_champion_and_without_due_labels_is_complete_too(wor
 
 def test_it_waits_for_the_scoring_of_its_population(world: World) -> None:
     world.profiled(world.week(3), wind=np.zeros(700))
+    world.complete("monitor", world.week(2))
     with pytest.raises(NotReady, match="score of partition 2013-01-21"):
         judge(world.spec, world.week(3), world.runtime)
+
+
+def test_weeks_that_start_in_any_order_end_in_the_same_performance(world: World) -> None:
+    for number in (3, 4, 5):
+        world.profiled(world.week(number), wind=np.zeros(700))
+    world.complete("monitor", world.week(2))
+    world.complete("score", world.week(2))
+    world.complete("score", world.week(4))
+    # Week 5 comes first: its population is scored, but that of week 4, whose labels fall due in it, is not.
+    with pytest.raises(NotReady, match="monitor of partition 2013-02-04") as raised:
+        judge(world.spec, world.week(5), world.runtime)
+    assert (raised.value.stage, raised.value.partition) == ("monitor", world.week(4))
+    assert world.rows("performance", world.week(5)) == []
+    judge(world.spec, world.week(3), world.runtime)
+    world.scored(world.week(4), world.flights(world.week(4)))
+    world.complete("score", world.week(3))
+    for number in (4, 5):
+        judge(world.spec, world.week(number), world.runtime)
+    (row,) = world.rows("performance", world.week(5))
+    assert (row["population"], row["outcome"]) == (world.week(4), "ok")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tradewind.errors import MalformedInput
+from tradewind.errors import Conflict, MalformedInput
+from tradewind.monitoring import datasets
 from tradewind.monitoring.performance import due, publish_performance
 
 if TYPE_CHECKING:
@@ -151,6 +152,21 @@ def test_measuring_again_changes_nothing(world: World) -> None:
     assert first is not None
     assert again is not None
     assert (first.changed, again.changed, again.version) == (True, False, first.version)
+
+
+def test_old_labels_do_not_replace_what_corrected_ones_gave(world: World, meanwhile: Callable[..., None]) -> None:
+    world.scored(world.week(4), world.flights(world.week(4)))
+
+    def corrected() -> None:
+        world.flights(world.week(4), rows=650)
+        measured(world, world.week(5))
+
+    # By then it has looked up what it reads.
+    meanwhile(datasets, "states", corrected)
+    with pytest.raises(Conflict, match="dataset performance, partition 2013-02-11"):
+        measured(world, world.week(5))
+    (row,) = world.rows("performance", world.week(5))
+    assert row["rows"] == 650
 
 
 def test_corrected_labels_are_measured_again(world: World) -> None:

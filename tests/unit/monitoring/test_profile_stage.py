@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
 from tradewind.core import profiles
-from tradewind.errors import NotReady, UsageError
+from tradewind.errors import Conflict, NotReady, UsageError
+from tradewind.monitoring import profile as stage
 from tradewind.monitoring.profile import of_column, profile
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def week(world: World) -> str:
     world.flights(world.week(2), unlabelled=30)
     world.complete("features", world.week(2))
     world.complete("score", world.week(1))
+    world.complete("monitor", world.week(1))
     return world.week(2)
 
 
@@ -88,8 +91,28 @@ def test_it_waits_for_its_features(world: World) -> None:
 
 def test_it_waits_for_the_scoring_of_its_population(world: World) -> None:
     world.complete("features", world.week(1))
+    world.complete("monitor", world.week(0))
     with pytest.raises(NotReady, match="score of partition 2013-01-07"):
         profile(world.spec, world.week(1), world.runtime)
+
+
+def test_it_waits_for_the_partition_before_which_scored_what_falls_due_in_it(world: World) -> None:
+    world.complete("features", world.week(2))
+    world.complete("score", world.week(1))
+    with pytest.raises(NotReady, match="monitor of partition 2013-01-14") as raised:
+        profile(world.spec, world.week(2), world.runtime)
+    assert (raised.value.stage, raised.value.partition) == ("monitor", world.week(1))
+
+
+def test_rows_of_a_stale_run_do_not_replace_newer_ones(world: World, week: str, meanwhile: Callable[..., None]) -> None:
+    def corrected() -> None:
+        world.flights(week, seed=1, rows=650)
+        profile(world.spec, week, world.runtime)
+
+    meanwhile(stage, "pin", corrected)
+    with pytest.raises(Conflict, match="dataset profiles, partition 2013-01-21"):
+        profile(world.spec, week, world.runtime)
+    assert by_feature(world, week)["distance"].rows == 650
 
 
 def test_a_pipeline_without_monitor_is_refused(with_spec: object) -> None:

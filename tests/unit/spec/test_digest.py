@@ -47,6 +47,12 @@ def test_every_value_and_every_text_counts() -> None:
     assert len(set(hashes)) == len(hashes)
 
 
+def test_single_values_and_several_parts_count() -> None:
+    hashes = [config_hash(dataset(), *rest) for rest in ([], [None], [["a"]], [1], [1.5], [float("nan")], [dataset()])]
+    assert len(set(hashes)) == len(hashes)
+    assert config_hash(dataset(), dataset(keys=[])) == config_hash(dataset(keys=[]), dataset())
+
+
 def test_durations_and_free_parameters_count() -> None:
     def train(**fields: object) -> str:
         label = Label(dataset="d", column="c", available_after=timedelta(hours=1))
