@@ -56,7 +56,15 @@ class TransformError(TradewindError):
 
 
 class AuditFailed(TradewindError):
-    """Staged rows failed their checks; they are in quarantine and nothing was published."""
+    """Staged rows failed their checks; they are in quarantine and nothing was published.
+
+    :param message: what failed
+    :param report: path of the audit's report, if there is one
+    """
+
+    def __init__(self, message: str, *, report: str | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class ModelError(TradewindError):

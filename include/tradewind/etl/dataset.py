@@ -32,7 +32,7 @@ CODE = "etl-1"
 class DatasetResult:
     """A published partition.
 
-    :param report: report of its audit; None if the partition was there already and its report is not
+    :param report: report of the audit of these rows; None if the partition was there already and its report is not
     """
 
     published: Published
@@ -56,7 +56,7 @@ def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -
     base = dataset.base(partition)  # before the inputs: who sees older inputs than the publisher must lose
     inputs = gather(spec, name, partition, runtime)
     cause = Cause(inputs.digests, _config(spec, name, runtime), CODE)
-    report = report_path(spec, name, partition, runtime)
+    report = _report(spec, name, partition, runtime, cause)
     if (published := _unchanged(dataset, partition, cause)) is not None:
         log.info("%s %s %s: unchanged, digest %s", spec.pipeline, name, partition, published.digest)
         return DatasetResult(published, report if report.exists() else None)
@@ -74,9 +74,9 @@ def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -
     return DatasetResult(published, report)
 
 
-def report_path(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> Path:
-    """Where the report of a partition's newest audit is."""
-    return runtime.reports / spec.pipeline / name / f"{partition}.html"
+def _report(spec: Pipeline, name: str, partition: str, runtime: Runtime, cause: Cause) -> Path:
+    """Report of the audit of what has this cause: a bad delivery must not write over the report of a good one."""
+    return runtime.reports / spec.pipeline / name / f"{partition}-{cause.hash[:8]}.html"
 
 
 def _lake(runtime: Runtime) -> Lake:
@@ -153,4 +153,5 @@ def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit
         for check in audited.problems
     )
     log.error("%s quarantine: %s", what, place)
-    raise AuditFailed(f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}")
+    message = f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}"
+    raise AuditFailed(message, report=str(audited.report))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tradewind.errors import AuditFailed
 from tradewind.operators.stage import StageOperator
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ class BuildDatasetOperator(StageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Build the partition; the report is linked also when the audit fails."""
-        from tradewind.etl.dataset import build_dataset, report_path
+        from tradewind.etl.dataset import build_dataset
 
-        report = report_path(spec, self.dataset, partition, runtime)
         try:
             result = build_dataset(spec, self.dataset, partition, runtime)
-        finally:
-            self.link_report(report if report.exists() else None, runtime)
+        except AuditFailed as exc:
+            self.link_report(exc.report, runtime)
+            raise
+        self.link_report(result.report, runtime)
         published = result.published
         return {
             "dataset": self.dataset,

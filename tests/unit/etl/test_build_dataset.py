@@ -19,7 +19,7 @@ from tradewind.errors import (
     Unavailable,
     UsageError,
 )
-from tradewind.etl.dataset import build_dataset, report_path
+from tradewind.etl.dataset import build_dataset
 from tradewind.etl.stage import complete_etl
 from tradewind.lake.dataset import Dataset, Lake
 from tradewind.ledger import progress
@@ -165,10 +165,23 @@ def test_rows_that_fail_are_in_quarantine_and_the_old_ones_stay(shop: Shop) -> N
     assert [row["amount"] for row in shop.rows("orders", FIRST)] == [10]
     [reasons] = Path(shop.dataset("orders").uri).glob(f"_quarantine/{FIRST}/*/reasons.json")
     assert "expect_column_values_to_be_between" in json.loads(reasons.read_text())["reasons"][0]
-    assert (reasons.parent / "report.html").read_text() == report_path(
-        shop.spec, "orders", FIRST, shop.runtime
-    ).read_text()
+    assert caught.value.report is not None
+    assert (reasons.parent / "report.html").read_text() == Path(caught.value.report).read_text()
     assert str(reasons.parent) in str(caught.value)
+
+
+def test_a_failed_delivery_leaves_the_report_of_the_good_one(shop: Shop) -> None:
+    shop.deliver(FIRST, 10)
+    first = shop.build("orders", FIRST)
+    shop.deliver(FIRST, 999)
+    with pytest.raises(AuditFailed) as caught:
+        shop.build("orders", FIRST)
+    shop.deliver(FIRST, 10)
+    again = shop.build("orders", FIRST)
+    assert not again.published.changed
+    assert again.report == first.report
+    assert "Passed: all" in again.report.read_text()
+    assert "Not published" in Path(str(caught.value.report)).read_text()
 
 
 def test_no_file_stays_in_staging(shop: Shop) -> None:
