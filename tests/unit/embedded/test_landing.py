@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.embedded.demo import Demo
+from tradewind.embedded.home import Home
 from tradewind.embedded.landing import calendar, deliver
 from tradewind.errors import MissingInput
+from tradewind.spec.load import load
 
 DAYS = [f"2013-02-{day:02}" for day in range(4, 18)]
 OUTCOMES = {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "tailnum"}
@@ -95,11 +98,45 @@ def test_a_shuffled_calendar_moves_days_among_their_weekday() -> None:
 
 
 def test_a_shuffled_delivery_has_the_same_flights_under_consistent_dates(landing: Path, tmp_path: Path) -> None:
-    deliver(tmp_path, DAYS, schedule=DAYS, shuffle=1)
     moved = calendar(DAYS, 1)
+    deliver(tmp_path, DAYS, schedule=DAYS, moved=moved)
     assert any(then != now for then, now in moved.items())
     for then, now in moved.items():
         original, shifted = rows(landing / "flights" / f"{then}.csv"), rows(tmp_path / "flights" / f"{now}.csv")
         assert [row["arr_delay"] for row in original] == [row["arr_delay"] for row in shifted]
         assert {(row["year"], row["month"], row["day"]) for row in shifted} == {("2013", "2", str(int(now[-2:])))}
         assert {row["time_hour"][:10] for row in shifted} <= {now, f"2013-02-{int(now[-2:]) + 1:02}"}
+
+
+def test_a_shuffled_delivery_that_goes_on_brings_each_day_once(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    moved = calendar(DAYS, 1)
+    deliver(whole, DAYS, schedule=DAYS, moved=moved)
+    for number in (7, 14):
+        deliver(parts, DAYS[:number], schedule=DAYS[: number + 7], moved=moved)
+    for day in DAYS:
+        for kind in ("flights", "schedule", "weather"):
+            name = f"{kind}/{day}.csv"
+            assert (parts / name).read_text() == (whole / name).read_text()
+
+
+class Silent:
+    """Hears what the demo says."""
+
+    def say(self, text: str) -> None: ...
+
+    def progress(self, partition: str, done: frozenset[str]) -> None: ...
+
+    def tick(self) -> None: ...
+
+
+def test_a_shuffled_demo_that_is_continued_goes_on_with_its_calendar(tmp_path: Path, project: Path) -> None:
+    spec = load(project / "dags" / "flight_delay.yaml").model_copy(update={"end": "2013-02-25"})
+    weeks = spec.partitioning.between(spec.start, "2013-02-18")
+    for name, steps in (("whole", (4,)), ("parts", (1, 3, 4))):
+        for step in steps:
+            home = Home(root=tmp_path / name, project=project)
+            Demo(home=home, spec=spec, partitions=weeks[:step], told=Silent(), shuffle=1)._deliver()
+    delivered = {path.name: path.read_text() for path in (tmp_path / "whole" / "landing" / "flights").iterdir()}
+    assert delivered == {path.name: path.read_text() for path in (tmp_path / "parts" / "landing" / "flights").iterdir()}
+    assert len(delivered) == 28
