@@ -118,7 +118,9 @@ def _complete(snapshot: Snapshot | None, keys: list[str], other: str, what: str,
     if earlier:
         raise NotReady(
             f"{what} of partition {partition} looks back to {other} of {', '.join(earlier)}, not published yet; "
-            "if no run of it is on its way, run the earlier partitions first"
+            "if no run of it is on its way, run the earlier partitions first",
+            stage="etl",
+            partition=earlier[-1],
         )
     if missing or snapshot is None:
         raise MissingInput(
