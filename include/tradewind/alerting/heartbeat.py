@@ -1,7 +1,8 @@
-"""Is the newest partition there? Asked of the clock, since what never starts raises nothing."""
+"""Are the partitions there that should be? Asked of the clock, since what never starts raises nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -15,59 +16,94 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 GRACE = timedelta(hours=1)
+"""How long a stage may take where the YAML gives no deadline."""
+MOST = 50
+"""So many partitions are looked at and named; a stage that stands still for longer is in trouble enough."""
 
 
-def overdue(spec: Pipeline, *, now: datetime) -> str | None:
-    """Key of the newest partition that should be complete at ``now`` (aware); None if there is none.
+def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
+    """Open an incident for each stage that has overdue partitions; each partition closes when its stage completes.
 
-    A partition is due at the first tick of the schedule after its end, plus the deadline of the YAML (one hour
-    without one).
+    A stage is late for a partition only if the stage before it is complete: else that one is late.
+
+    :param now: the present, aware
+    :return: what was found, one line a stage, or None
+    """
+    ledger = Ledger(runtime.ledger)
+    complete = {
+        stage: {entry.partition for entry in ledger.find(spec.pipeline, "complete", subject=stage) if entry.partition}
+        for stage in spec.stages
+    }
+    told = []
+    for stage in spec.stages:
+        before = _before(spec, stage)
+        late = overdue(spec, stage, complete[stage], now=now)
+        late = [key for key in late if before is None or key in complete[before]]
+        if late:
+            told.append(_report(spec, ledger, stage, late))
+    return "\n".join(told) or None
+
+
+def overdue(spec: Pipeline, stage: str, complete: Collection[str], *, now: datetime) -> list[str]:
+    """Keys after the newest complete one that should be complete at ``now`` (aware), in order; at most :data:`MOST`.
+
+    :param complete: keys for which the stage is complete
     """
     slicing = spec.partitioning
     key = slicing.shift(slicing.key_at(now), -1)
-    while key >= slicing.start:
-        if (slicing.end is None or key < slicing.end) and due(spec, key) <= now:
-            return key
+    if slicing.end is not None:
+        key = min(key, slicing.shift(slicing.end, -1))
+    found: list[str] = []
+    while key >= slicing.start and key not in complete and len(found) < MOST:
+        if due(spec, stage, key) <= now:
+            found.append(key)
         key = slicing.shift(key, -1)
-    return None
+    return found[::-1]
 
 
-def due(spec: Pipeline, partition: str) -> datetime:
-    """When the run of ``partition`` should be complete (aware)."""
+def due(spec: Pipeline, stage: str, partition: str) -> datetime:
+    """When a stage of ``partition`` should be complete (aware).
+
+    That is the first tick of the schedule after the partition's end, plus the deadline of the YAML (one hour without
+    one) for this stage and each one before it, plus the time that people have where training asks for approval.
+    """
     from croniter import croniter
 
     end = spec.partitioning.bounds(partition).end.astimezone(ZoneInfo(spec.timezone))
     tick: datetime = croniter(spec.schedule, end - timedelta(seconds=1)).get_next(datetime)
-    return tick + (spec.alerts.deadline or GRACE)
+    before, steps = _before(spec, stage), 1
+    while before is not None:
+        before, steps = _before(spec, before), steps + 1
+    asked = stage == "train" and spec.promotion.mode == "approval"
+    return tick + steps * (spec.alerts.deadline or GRACE) + (spec.promotion.timeout if asked else timedelta(0))
 
 
-def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
-    """Open an incident if the newest due partition is not complete; it closes when the partition completes.
+def _before(spec: Pipeline, stage: str) -> str | None:
+    """The stage whose event starts this one; a stage that the YAML lacks is passed over."""
+    before = next((earlier for earlier, after in progress.CHAIN.items() if stage in after), None)
+    return before if before is None or before in spec.stages else _before(spec, before)
 
-    :return: what was found, or None
-    """
-    ledger = Ledger(runtime.ledger)
-    partition = overdue(spec, now=now)
-    if partition is None or progress.is_complete(ledger, spec.pipeline, "etl", partition):
-        return None
+
+def _report(spec: Pipeline, ledger: Ledger, stage: str, late: Sequence[str]) -> str:
+    several = len(late) > 1
+    at_least = " or more" if len(late) == MOST else ""
     message = (
-        f"partition {partition} should be complete since {due(spec, partition).isoformat()} and is not; "
-        f""
-        f"look for a run of {spec.pipeline}__etl with this key, "
-        "start one if there is none, and unpause the DAG if it is paused"
+        f"{stage} of {f'{len(late)}{at_least} partitions' if several else 'partition'} {', '.join(late)} "
+        f"should be complete{', the first' if several else ''} since {due(spec, stage, late[0]).isoformat()}, "
+        f"and {'are' if several else 'is'} not; look for a run of {spec.pipeline}__{stage} with "
+        f"{'each key' if several else 'this key'}, start one if there is none, and unpause the DAG if it is paused"
     )
-    incidents.report(
-        ledger,
-        pipeline=spec.pipeline,
-        owner=spec.owner,
-        runbook=spec.runbook,
-        stage="etl",
-        task=None,
-        partition=partition,
-        run_id=f"heartbeat {partition}",
-        attempt=0,
-        error_type="Overdue",
-        message=message,
-        link="",
-    )
+    for partition in late:
+        incidents.report(
+            ledger,
+            pipeline=spec.pipeline,
+            owner=spec.owner,
+            runbook=spec.runbook,
+            stage=stage,
+            task=None,
+            partition=partition,
+            run_id=f"heartbeat {partition}",
+            error_type="Overdue",
+            message=message,
+        )
     return message
