@@ -9,20 +9,32 @@ from pathlib import Path
 from typing import Any
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --bad: #c0392b; --good: #1e8449; --dim: #888; }
-body { font: 16px/1.45 system-ui, sans-serif; margin: 1rem auto; max-width: 60rem; padding: 0 1rem; }
+:root { color-scheme: light dark; --fg: #1b1f24; --bg: #fff; --soft: #57606a; --line: #d0d7de; --track: #e4e9ee;
+  --ok: #1a7f37; --bad: #cf222e; }
+@media (prefers-color-scheme: dark) { :root { --fg: #e6edf3; --bg: #0d1117; --soft: #9198a1; --line: #30363d;
+  --track: #2b323c; --ok: #3fb950; --bad: #ff7b72; } }
+body { background: var(--bg); color: var(--fg); font: 16px/1.45 system-ui, sans-serif; margin: 1rem auto;
+  max-width: 60rem; padding: 0 1rem; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.card { border: 1px solid var(--line); border-left: .4rem solid var(--dim); border-radius: .4rem; margin: .6rem 0;
-  padding: .5rem .8rem; overflow-wrap: anywhere; }
-.drift, .below { border-left-color: var(--bad); } .ok { border-left-color: var(--good); }
+.card { --mine: var(--soft); border: 1px solid var(--line); border-left: .4rem solid var(--mine); border-radius: .4rem;
+  margin: .6rem 0; padding: .5rem .8rem; overflow-wrap: anywhere; }
+.drift, .below { --mine: var(--bad); } .ok { --mine: var(--ok); }
 .head { display: flex; justify-content: space-between; gap: 1rem; font-weight: 600; }
-.bar { background: var(--line); border-radius: .2rem; height: .5rem; margin: .4rem 0; position: relative; }
-.bar i { background: currentColor; border-radius: .2rem; display: block; height: 100%; }
-.bar b { background: var(--bad); height: 1rem; position: absolute; top: -.25rem; width: 2px; }
-small { color: var(--dim); }
+.bar { background: var(--track); border-radius: .2rem; height: .5rem; margin: .4rem 0; position: relative; }
+.bar i { background: var(--mine); border-radius: .2rem; display: block; height: 100%; }
+.mark { background: var(--fg); box-shadow: 0 0 0 1px var(--bg); display: inline-block; height: 1rem;
+  vertical-align: text-bottom; width: 2px; }
+.bar .mark { position: absolute; top: -.25rem; transform: translateX(-1px); }
+small { color: var(--soft); }
 """
 _ORDER = {"drift": 0, "below": 0, "insufficient": 2, "in_sample": 2, "fallback": 1, "no data": 3, "no champion": 3}
-_WIDEST = 0.5
+_FULL = 0.5
+_LEGEND = (
+    "<p><small>Bar: the PSI against the champion's baseline partitions; mark "
+    '<b class="mark"></b>: how far these differ from each other. '
+    "Up to the mark it is their usual variation, no drift. An alarm is beyond it and above the floor, "
+    "corrected over all features. Full at 0.5 or at the larger of the two.</small></p>"
+)
 
 
 def write(
@@ -49,17 +61,13 @@ def page(
 ) -> str:
     """The page as HTML; the same rows give the same text."""
     title = f"{escape(pipeline)} · {escape(partition)}"
-    body = [f"<h1>{title}</h1>", f"<p>{_summary(drift, performance)}</p>", "<h2>Performance</h2>"]
+    body = [f"<h1>{title}</h1>", f"<p>{_summary(drift, performance)}</p>", _LEGEND if drift else ""]
+    body += ["<h2>Performance</h2>"]
     body += [_performance_card(row) for row in _sorted(performance, "population")]
     body += [] if performance else ["<p>No labels fell due in this partition.</p>"]
     for horizon in sorted({row["horizon"] for row in drift}):
         body.append(f"<h2>Drift over {horizon} partition{'s' if horizon > 1 else ''}</h2>")
         body += [_drift_card(row) for row in _sorted([r for r in drift if r["horizon"] == horizon], "feature")]
-    body.append(
-        "<p><small>The bar is the PSI against the champion's training partitions (full at 0.5); the mark is how far "
-        "these partitions are from each other. An alarm needs a PSI above its floor that is also larger than their "
-        "own variation explains, corrected over all features.</small></p>"
-    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -78,11 +86,24 @@ def _summary(drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[s
 
 
 def _drift_card(row: Mapping[str, Any]) -> str:
-    bar = ""
-    if row["psi"] is not None:
-        mark = f'<b style="left:{_percent(row["null_high"])}%"></b>'
-        bar = f'<div class="bar"><i style="width:{_percent(row["psi"])}%"></i>{mark}</div>'
-    return _card(row, str(row["feature"]), _number(row["psi"]), bar)
+    psi, usual = row["psi"], row["null_high"]
+    if psi is None or usual is None:
+        return _card(row, str(row["feature"]), _number(psi), "")
+    full = max(_FULL, psi, usual)
+    mark = f'<b class="mark" style="left:{usual / full * 100:.1f}%"></b>'
+    bar = f'<div class="bar"><i style="width:{psi / full * 100:.1f}%"></i>{mark}</div>'
+    return _card(row, str(row["feature"]), f"PSI {_number(psi)}", f"{bar}<div>{_compared(row, psi, usual)}</div>")
+
+
+def _compared(row: Mapping[str, Any], psi: float, usual: float) -> str:
+    """Why a large PSI may be nothing, in words: what is unusual depends on the baseline."""
+    if psi <= usual:
+        so = "this is within their usual variation"
+    elif row["alarm"]:
+        so = "this is beyond their usual variation"
+    else:
+        so = "this is more, but below the floor or, counted over all features, not certain"
+    return f"The baseline's own partitions differ from each other by up to {_number(usual)} (PSI): {so}."
 
 
 def _performance_card(row: Mapping[str, Any]) -> str:
@@ -111,9 +132,5 @@ def _sorted(rows: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, A
     return sorted(rows, key=lambda row: (_ORDER.get(row["outcome"], 1), -(row.get("psi") or 0), str(row[name])))
 
 
-def _percent(value: float) -> str:
-    return f"{min(value / _WIDEST, 1) * 100:.1f}"
-
-
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return "" if value is None else f"{value:.3f}" if value < 1000 else f"{value:.3g}"

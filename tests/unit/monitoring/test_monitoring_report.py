@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,40 @@ def test_alarms_come_first() -> None:
     text = page(drift(feature="calm"), drift(feature="storm", outcome="drift", alarm=True, psi=0.9))
     assert text.index("storm") < text.index("calm")
     assert "1 of 2 drift judgements are alarms" in text
+
+
+def test_a_large_psi_that_is_no_alarm_says_why() -> None:
+    text = page(drift(psi=6.952, null_high=20.9))
+    assert "PSI 6.952 ok" in text
+    assert "own partitions differ from each other by up to 20.900 (PSI): this is within their usual variation." in text
+
+
+def test_an_alarm_and_a_doubtful_case_are_set_against_the_baseline_too() -> None:
+    assert "(PSI): this is beyond" in page(drift(psi=0.9, null_high=0.2, outcome="drift", alarm=True))
+    assert "(PSI): this is more, but below the floor or" in page(drift(psi=0.09, null_high=0.05))
+
+
+def test_a_bar_ends_before_its_mark_exactly_if_the_psi_is_usual() -> None:
+    text = page(drift(feature="usual", psi=8.0, null_high=40.0), drift(feature="unusual", psi=3.0, null_high=0.75))
+    assert '<i style="width:20.0%"></i><b class="mark" style="left:100.0%">' in text
+    assert '<i style="width:100.0%"></i><b class="mark" style="left:25.0%">' in text
+
+
+def test_the_mark_is_explained_before_the_first_bar() -> None:
+    text = page(drift())
+    assert text.index("how far these differ from each other") < text.index('class="bar"')
+    assert "how far these differ" not in page()
+
+
+def test_a_variation_without_bounds_is_a_short_number() -> None:
+    assert "by up to 1e+304 (PSI)" in page(drift(null_high=1e304))
+
+
+def test_both_colour_schemes_have_colours_of_their_own() -> None:
+    text = page(drift())
+    named = set(re.findall(r"var\((--\w+)\)", text)) - {"--mine"}
+    light, dark = (set(re.findall(r"(--\w+):", part)) for part in re.findall(r":root \{(.*?)\}", text, flags=re.DOTALL))
+    assert named <= light == dark
 
 
 def test_the_page_loads_nothing_and_fits_a_phone() -> None:
