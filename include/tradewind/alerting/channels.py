@@ -15,6 +15,8 @@ _WHAT_TO_DO = {
     "AuditFailed": "read the report; correct the delivery or the expectations and run the partition again",
     "Conflict": "another run was first: look at its result, then run this partition again if it is still needed",
     "InvalidPartitionKey": "start the run again with a valid partition key, over REST or the form in the UI",
+    "Overdue": "look for a run with each key; start one if there is none, and unpause the DAG if it is paused",
+    "DeadlineMissed": "open the run and see what it waits for or works on",
     "MalformedInput": "have the named file delivered again, then run the partition again",
     "MissingInput": "have the named file delivered, then run the partition again",
     "SpecError": "correct the YAML; `tradewind validate` shows every problem",
@@ -47,6 +49,8 @@ def what_to_do(incident: Incident) -> str:
         f"`airflow dags clear {incident.pipeline}__{incident.stage} --partition-key {key} -y`"
         for key in incident.partitions
     )
+    if incident.error_type == "Overdue":
+        again = ""
     step = _WHAT_TO_DO.get(incident.error_type, "read the task's log, remove the cause, then run the partition again")
     runbook = f" (runbook: {incident.runbook})" if incident.runbook else ""
     return f"{step}{f': {again}' if again else ''}{runbook}"

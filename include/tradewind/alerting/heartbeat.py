@@ -45,20 +45,24 @@ def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
 
 
 def overdue(spec: Pipeline, stage: str, complete: Collection[str], *, now: datetime) -> list[str]:
-    """Keys after the newest complete one that should be complete at ``now`` (aware), in order; at most :data:`MOST`.
+    """Keys after the newest complete one that should be complete at ``now`` (aware), in order.
+
+    Only the last :data:`MOST` partitions before ``now`` are looked at: what ended long before is history that somebody
+    may replay, and nobody's emergency. While nothing is complete yet, only the newest is expected.
 
     :param complete: keys for which the stage is complete
     """
     slicing = spec.partitioning
     key = slicing.shift(slicing.key_at(now), -1)
+    oldest = max(slicing.start, slicing.shift(key, 1 - MOST))
     if slicing.end is not None:
         key = min(key, slicing.shift(slicing.end, -1))
     found: list[str] = []
-    while key >= slicing.start and key not in complete and len(found) < MOST:
+    while key >= oldest and key not in complete:
         if due(spec, stage, key) <= now:
             found.append(key)
         key = slicing.shift(key, -1)
-    return found[::-1]
+    return found[::-1] if complete else found[:1]
 
 
 def due(spec: Pipeline, stage: str, partition: str) -> datetime:

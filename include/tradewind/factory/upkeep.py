@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 DOC = """### Upkeep of all pipelines
 
-- **heartbeat**: the newest partition should be complete and is not: an incident, also when nothing ever started.
+- **heartbeat**: a stage of a partition should be complete and is not: an incident, also when nothing ever started.
 - **resend**: a partition is complete and its next stage never started (a paused DAG loses its events): sent again.
 - **reconcile**: MLflow's alias `champion` says what the ledger says.
 

@@ -101,7 +101,7 @@ class ReconcileOperator(UpkeepOperator):
 
 
 class HeartbeatOperator(UpkeepOperator):
-    """Opens an incident when the newest partition should be complete and is not, also when it never started."""
+    """Opens an incident for each stage with partitions that should be complete and are not, also if nothing started."""
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
         """Return what was found."""

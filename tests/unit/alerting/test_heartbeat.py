@@ -148,7 +148,8 @@ def test_a_partition_that_completes_leaves_the_incident_to_the_others(runtime: R
     assert opened(ledger) == {}
 
 
-def test_only_so_many_partitions_are_named(runtime: Runtime) -> None:
+def test_only_so_many_partitions_are_named(runtime: Runtime, ledger: Ledger) -> None:
+    complete(ledger, STAGES, DAYS[:1])
     found = check(pipeline(), runtime, now=NOW + timedelta(days=100))
     assert found is not None
     assert f"etl of {MOST} or more partitions" in found
@@ -182,6 +183,15 @@ def test_what_is_not_due_yet_is_not_overdue(hours: float, late: list[str]) -> No
 
 def test_nothing_outside_the_pipelines_range_is_overdue() -> None:
     spec = pipeline(end="2013-02-04")
-    assert overdue(spec, "etl", set(), now=NOW) == DAYS[:3]
+    assert overdue(spec, "etl", set(DAYS[:1]), now=NOW) == DAYS[1:3]
     assert overdue(spec, "etl", set(DAYS[:3]), now=NOW) == []
     assert overdue(spec, "etl", set(), now=datetime(2013, 2, 1, 12, tzinfo=UTC)) == []
+
+
+def test_while_nothing_is_complete_only_the_newest_is_expected() -> None:
+    assert overdue(pipeline(), "etl", set(), now=NOW) == DAYS[-1:]
+
+
+def test_a_pipeline_that_ended_long_ago_is_history_that_somebody_may_replay() -> None:
+    spec = pipeline(end="2013-02-04")
+    assert overdue(spec, "etl", set(DAYS[:1]), now=NOW + timedelta(days=MOST)) == []
