@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import click
 
 from tradewind.embedded import processes, running, supervisor
-from tradewind.embedded.home import PORTS, Home
+from tradewind.embedded.home import Home
+from tradewind.embedded.ports import PORTS
 from tradewind.embedded.settings import environment
 
 

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from tradewind.core.runtime import Runtime
 from tradewind.errors import UsageError
 
 USER = "admin"
-PORTS = {"airflow": 8080, "mlflow": 5000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,26 +110,6 @@ class Home:
         places = self.places()
         project, reports = Path(places.pop("project")), Path(places.pop("reports"))
         return Runtime(project=project, reports=reports, mlflow=self.tracking_uri, **places)
-
-
-def free_ports(wanted: Mapping[str, int] = PORTS) -> dict[str, int]:
-    """For each name the port that is wanted, or the next free one above it."""
-    found: dict[str, int] = {}
-    for name, port in wanted.items():
-        while port in found.values() or not _is_free(port):
-            port += 1
-        found[name] = port
-    return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _new_secrets() -> dict[str, str]:

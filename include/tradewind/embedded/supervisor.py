@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tradewind.embedded import processes
-from tradewind.embedded.home import PORTS, Home, free_ports
+from tradewind.embedded.home import Home
+from tradewind.embedded.ports import PORTS, Ports
 from tradewind.embedded.settings import environment
 from tradewind.embedded.warm import WAIT_FOR, wait_for
 
@@ -41,7 +42,8 @@ class Supervisor:
         self.home = home
         self.mlflow = mlflow
         self.attached = attached
-        self.ports = free_ports()
+        self._ports = Ports.take()
+        self.ports = self._ports.numbers
         self.environment = environment(home, port=self.ports["airflow"], mlflow_port=self.ports["mlflow"])
         self.health = f"http://127.0.0.1:{self.ports['airflow']}/api/v2/monitor/health"
         self.running: dict[str, subprocess.Popen[bytes]] = {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import stat
 from pathlib import Path
 
 import pytest
 
-from tradewind.embedded.home import Home, free_ports
+from tradewind.embedded.home import Home
 from tradewind.errors import UsageError
 
 
@@ -60,16 +59,3 @@ def test_everything_of_the_runtime_is_below_it(home: Home) -> None:
         str(runtime.reports),
     )
     assert all(str(home.root) in place for place in (*places, runtime.feast_online["path"]))
-
-
-def test_a_busy_port_gives_the_next_free_one() -> None:
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 0))
-        busy.listen()
-        port = busy.getsockname()[1]
-        assert free_ports({"airflow": port})["airflow"] > port
-
-
-def test_two_services_never_share_a_port() -> None:
-    ports = free_ports({"airflow": 18231, "mlflow": 18231})
-    assert len(set(ports.values())) == 2
