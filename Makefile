@@ -19,8 +19,8 @@ install-dev: $(VENV)/.dev-installed ## the same with everything that tests and l
 demo: install ## replay 2013 under a real Airflow; DEMO_ARGS="--keep" leaves the UI up
 	$(BIN)/tradewind demo $(DEMO_ARGS)
 
-test: install-dev ## all tests; PYTEST_ARGS="-k lake" for some
-	$(BIN)/pytest $(PYTEST_ARGS)
+test: install-dev ## all tests, two at a time; PYTEST_ARGS="-k lake" for some
+	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: install-dev ## ruff, mypy --strict, import contracts, YAML
 	$(BIN)/ruff check .

@@ -50,6 +50,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a whole Airflow runs one after another, in one of the workers."""
+    for item in items:
+        if {"e2e", "faults"} & set(item.path.parts) and item.path.stem != "test_empty_environment":
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The checkout."""
@@ -90,10 +97,18 @@ def postgres_url(_postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> dict[str, Any]:
-    """Tables of a demo of some weeks in which nobody killed anything."""
-    from tests.e2e.demo_home import WEEKS, empty_home, same_tables
+def undisturbed_home(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Any:
+    """The home of a demo of some weeks, the first champion's among them, in which nobody killed anything."""
+    from tests.e2e.demo_home import WEEKS, empty_home
 
     home = empty_home(tmp_path_factory.mktemp("undisturbed"), project)
     home.demo(WEEKS)
-    return same_tables(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def undisturbed(undisturbed_home: Any) -> dict[str, Any]:
+    """The tables of that home."""
+    from tests.e2e.demo_home import same_tables
+
+    return same_tables(undisturbed_home)

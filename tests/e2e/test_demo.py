@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.e2e.demo_home import DemoHome, empty_home, interrupt, wait_until
+from tests.e2e.demo_home import WEEKS, DemoHome, empty_home, interrupt, wait_until
 
 from tradewind.embedded.home import Home
 from tradewind.embedded.settings import environment
@@ -34,6 +34,8 @@ def everything(home: DemoHome) -> dict[str, object]:
     with sqlite3.connect(home.root / "ledger.db") as ledger:
         for table in ("tradewind_journal", "tradewind_champions"):
             found[table] = ledger.execute(f"select count(*) from {table}").fetchone()
+    with sqlite3.connect(home.root / "mlflow" / "mlflow.db") as registry:
+        found["model versions"] = registry.execute("select count(*) from model_versions").fetchone()
     return found
 
 
@@ -68,11 +70,12 @@ def test_no_process_is_left(home: DemoHome) -> None:
     assert home.processes() == []
 
 
-def test_running_it_again_after_clearing_all_tasks_adds_nothing(home: DemoHome) -> None:
-    before = everything(home)
-    clear_all_tasks(home)
-    home.demo(2)
-    assert everything(home) == before
+def test_running_it_again_after_clearing_all_tasks_adds_nothing(undisturbed_home: DemoHome) -> None:
+    before = everything(undisturbed_home)
+    assert before["model versions"] == (1,)
+    clear_all_tasks(undisturbed_home)
+    undisturbed_home.demo(WEEKS)
+    assert everything(undisturbed_home) == before
 
 
 def test_ctrl_c_stops_everything_and_the_next_run_goes_on(home: DemoHome) -> None:
@@ -110,5 +113,9 @@ def test_up_status_and_down(home: DemoHome) -> None:
     assert up.returncode == 0, up.stderr
     assert "user admin, password" in up.stdout
     assert home.run("status").returncode == 0
+    second = home.run("demo", "--partitions", "2")
+    assert second.returncode == 1
+    assert "an Airflow runs in" in second.stderr
+    assert "tradewind down" in second.stderr
     assert "stopped" in home.run("down").stdout
     assert home.processes() == []

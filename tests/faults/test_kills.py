@@ -11,19 +11,9 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.e2e.demo_home import DemoHome, empty_home, same_tables, wait_until
+from tests.e2e.demo_home import WEEKS, DemoHome, empty_home, same_tables, wait_until
 
 pytestmark = pytest.mark.slow
-
-WEEKS = 9  # the first champion is promoted at the eighth
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> dict[str, Any]:
-    """Tables of a run that nobody killed anything in."""
-    home = empty_home(tmp_path_factory.mktemp("undisturbed"), project)
-    home.demo(WEEKS)
-    return same_tables(home)
 
 
 def tasks(home: DemoHome) -> list[psutil.Process]:
