@@ -108,7 +108,7 @@ def _reasons(
     reasons = [] if has_champion else ["there is no champion yet"]
     for name, state in _quorums(policy, decay, drift):
         if state.met:
-            reasons.append(f"{name} in {state.violated} of the last {state.given} partitions, the newest included")
+            reasons.append(f"{_count(name, state)}, the newest included")
     every = policy.when.every
     if every is not None and trainings and min(trainings) >= every:
         reasons.append(f"the last training is {_ago(trainings)} (every {every})")
@@ -141,11 +141,15 @@ def _quiet(
     said = []
     for name, state in _quorums(policy, decay, drift):
         newest = {True: "the newest included", False: "the newest not", None: "the newest without data"}[state.newest]
-        rule = f"needs {state.needed} of {state.of}"
-        said.append(f"{name} in {state.violated} of the last {state.given} partitions, {newest} ({rule})")
+        told = f"{_count(name, state)}, {newest}" if state.given else f"{name} not judged yet"
+        said.append(f"{told} (needs {state.needed} of {state.of})")
     if policy.when.every is not None and trainings:
         said.append(f"the last training is {_ago(trainings)} (needs {policy.when.every})")
     return "; ".join(said) or "there is a champion and the policy names no reason"
+
+
+def _count(name: str, state: Quorum) -> str:
+    return f"{name} in {state.violated} of the last {state.given} partition{'s' if state.given != 1 else ''}"
 
 
 def _ago(trainings: Sequence[int]) -> str:
