@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,30 +13,19 @@ from tradewind.operators.etl import BuildDatasetOperator
 from tradewind.spec.models import Pipeline
 
 DAY = "2024-01-01"
-SPEC = Pipeline.model_validate(
-    {
-        "pipeline": "trips",
-        "owner": "a@example.com",
-        "description": "x",
-        "partition": "day",
-        "timezone": "UTC",
-        "start": DAY,
-        "schedule": "@daily",
-        "datasets": {"trips": {"source": {"files": "{landing}/{day}.csv"}, "sql": "trips.sql", "keys": ["id"]}},
-    }
-)
 
 
 class Task:
     """Builds the dataset from a delivery, each time as a new task."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spec: Pipeline) -> None:
         self.folder = folder
+        self.spec = spec
         (folder / "trips.sql").write_text("SELECT id FROM source")
 
     def run(self, *ids: int) -> BuildDatasetOperator:
         (self.folder / f"{DAY}.csv").write_text("".join(f"{line}\n" for line in ("id", *ids)))
-        return self.execute(BuildDatasetOperator(task_id="trips", pipeline=SPEC, dataset="trips"))
+        return self.execute(BuildDatasetOperator(task_id="trips", pipeline=self.spec, dataset="trips"))
 
     def execute(self, operator: BuildDatasetOperator) -> BuildDatasetOperator:
         operator.execute({"dag_run": SimpleNamespace(partition_key=DAY, run_id="run-1")})  # type: ignore[arg-type]
@@ -49,25 +37,13 @@ class Task:
 
 
 @pytest.fixture
-def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
-    extra = {
-        "project": str(tmp_path),
-        "lake": str(tmp_path / "lake"),
-        "landing": str(tmp_path),
-        "ledger": f"sqlite:///{tmp_path}/ledger.db",
-        "feast_registry": f"sqlite:///{tmp_path}/feast.db",
-        "feast_online": {"type": "sqlite", "path": str(tmp_path / "online.db")},
-        "reports": str(tmp_path / "reports"),
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_TRADEWIND_DEFAULT", json.dumps({"conn_type": "tradewind", "extra": extra}))
-    mlflow = {"conn_type": "mlflow", "extra": {"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}}
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(mlflow))
-    return Task(tmp_path)
+def task(tmp_path: Path, trips: Pipeline) -> Task:
+    return Task(tmp_path, trips)
 
 
 def test_each_task_links_the_report_of_its_own_delivery(task: Task) -> None:
     assert "Passed: all" in task.linked(task.run(1, 2))
-    failing = BuildDatasetOperator(task_id="trips", pipeline=SPEC, dataset="trips")
+    failing = BuildDatasetOperator(task_id="trips", pipeline=task.spec, dataset="trips")
     (task.folder / f"{DAY}.csv").write_text("id\n1\n1\n")
     with pytest.raises(AuditFailed):
         task.execute(failing)
@@ -78,7 +54,7 @@ def test_each_task_links_the_report_of_its_own_delivery(task: Task) -> None:
 def test_a_task_that_audited_nothing_links_nothing(task: Task) -> None:
     task.run(1)
     (task.folder / f"{DAY}.csv").unlink()
-    failing = BuildDatasetOperator(task_id="trips", pipeline=SPEC, dataset="trips")
+    failing = BuildDatasetOperator(task_id="trips", pipeline=task.spec, dataset="trips")
     with pytest.raises(MissingInput):
         task.execute(failing)
     assert not getattr(failing, "report_url", "")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,18 +15,6 @@ from tradewind.operators.approval import ApproveOperator
 from tradewind.operators.training import TrainStageOperator
 from tradewind.spec.models import Pipeline
 
-SPEC = Pipeline.model_validate(
-    {
-        "pipeline": "trips",
-        "owner": "a@example.com",
-        "description": "x",
-        "partition": "day",
-        "timezone": "UTC",
-        "start": "2024-01-01",
-        "schedule": "@daily",
-        "datasets": {"trips": {"source": {"files": "x.csv"}, "sql": "x.sql"}},
-    }
-)
 DAY = "2024-01-02"
 
 
@@ -36,21 +22,11 @@ class Failing(TrainStageOperator):
     """Raises what it is given."""
 
     def __init__(self, *, error: Exception, **kwargs: Any) -> None:
-        super().__init__(task_id="train", pipeline=SPEC, **kwargs)
+        super().__init__(task_id="train", **kwargs)
         self.error = error
 
     def work(self, spec: Pipeline, partition: str, runtime: Any, context: Any) -> Any:
         raise self.error
-
-
-@pytest.fixture(autouse=True)
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    names = ("project", "lake", "landing", "feast_registry", "reports")
-    extra = dict.fromkeys(names, str(tmp_path)) | {"feast_online": {"type": "sqlite"}}
-    extra["ledger"] = f"sqlite:///{tmp_path}/ledger.db"
-    monkeypatch.setenv("AIRFLOW_CONN_TRADEWIND_DEFAULT", json.dumps({"conn_type": "tradewind", "extra": extra}))
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": "http://mlflow"}))
-    return Ledger(extra["ledger"])
 
 
 def context(*, attempt: int = 1) -> Any:
@@ -62,33 +38,33 @@ def settled(ledger: Ledger) -> list[str]:
     return [entry.evidence["outcome"] for entry in ledger.find("trips", "complete", subject="train", partition=DAY)]
 
 
-def test_an_error_that_is_not_retried_settles_the_training(ledger):
+def test_an_error_that_is_not_retried_settles_the_training(ledger, trips):
     with pytest.raises(ModelError):
-        Failing(error=ModelError("one class only")).execute(context())
+        Failing(error=ModelError("one class only"), pipeline=trips).execute(context())
     assert settled(ledger) == ["failed"]
 
 
-def test_an_error_that_will_be_retried_does_not(ledger):
+def test_an_error_that_will_be_retried_does_not(ledger, trips):
     with pytest.raises(Unavailable):
-        Failing(error=Unavailable("MLflow is away")).execute(context(attempt=2))
+        Failing(error=Unavailable("MLflow is away"), pipeline=trips).execute(context(attempt=2))
     assert settled(ledger) == []
 
 
-def test_the_last_try_settles_it(ledger):
+def test_the_last_try_settles_it(ledger, trips):
     with pytest.raises(Unavailable):
-        Failing(error=Unavailable("MLflow is away")).execute(context(attempt=4))
+        Failing(error=Unavailable("MLflow is away"), pipeline=trips).execute(context(attempt=4))
     assert settled(ledger) == ["failed"]
 
 
-def test_what_waits_or_skips_settles_nothing(ledger):
+def test_what_waits_or_skips_settles_nothing(ledger, trips):
     for error in (NotReady("monitor is missing"), DownstreamTasksSkipped(tasks=["train"])):
         with pytest.raises(type(error)):
-            Failing(error=error).execute(context(attempt=4))
+            Failing(error=error, pipeline=trips).execute(context(attempt=4))
     assert settled(ledger) == []
 
 
-def approve(ledger: Ledger, answer: str, when: datetime) -> None:
-    operator = ApproveOperator(task_id="approve", pipeline=SPEC)
+def approve(spec: Pipeline, answer: str, when: datetime) -> None:
+    operator = ApproveOperator(task_id="approve", pipeline=spec)
     operator.params = {}
     event = {
         "chosen_options": [answer],
@@ -100,15 +76,15 @@ def approve(ledger: Ledger, answer: str, when: datetime) -> None:
     operator.execute_complete(context(), event)
 
 
-def test_every_answer_of_a_run_is_journalled(ledger):
-    approve(ledger, "Reject", datetime(2024, 1, 3, tzinfo=UTC))
-    approve(ledger, "Approve", datetime(2024, 1, 4, tzinfo=UTC))
+def test_every_answer_of_a_run_is_journalled(ledger, trips):
+    approve(trips, "Reject", datetime(2024, 1, 3, tzinfo=UTC))
+    approve(trips, "Approve", datetime(2024, 1, 4, tzinfo=UTC))
     entries = ledger.find("trips", "approval")
     assert [(entry.outcome, entry.actor) for entry in entries] == [("rejected", "Ann"), ("approved", "Ann")]
 
 
-def test_asking_settles_the_training_before_anybody_answers(ledger, monkeypatch):
-    operator = ApproveOperator(task_id="approve", pipeline=SPEC)
+def test_asking_settles_the_training_before_anybody_answers(ledger, trips, monkeypatch):
+    operator = ApproveOperator(task_id="approve", pipeline=trips)
     asked = []
     parent = "airflow.providers.standard.operators.hitl.HITLOperator.execute"
     monkeypatch.setattr(parent, lambda self, context: asked.append(settled(ledger)))
