@@ -41,6 +41,7 @@ def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
         from tradewind.embedded.table import render
     except ModuleNotFoundError as exc:
         raise MissingExtra("the demo needs rich: pip install 'airflow-provider-tradewind[demo]'") from exc
+    from tradewind.embedded.replay import StageFailed
     from tradewind.embedded.running import login
 
     click.echo(INTRODUCTION)
@@ -48,7 +49,14 @@ def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
         signal.signal(number, _leave)
     home = _home(shuffled)
     with Progress() as progress:
-        result = _demo(home, progress, partitions=partitions, keep=keep, shuffled=shuffled).run()
+        try:
+            result = _demo(home, progress, partitions=partitions, keep=keep, shuffled=shuffled).run()
+        except KeyboardInterrupt:
+            click.echo("\nAirflow has been stopped. Run this again to go on from here.", err=True)
+            sys.exit(130)
+        except StageFailed as exc:
+            hint = "Airflow has been stopped. Repair this and run it again: it goes on. To look around: tradewind up"
+            raise StageFailed(f"{exc}\n{hint}") from exc
     render(result)
     if keep:
         user, password = login(home)

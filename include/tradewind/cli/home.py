@@ -22,6 +22,9 @@ from tradewind.embedded.settings import environment
 def up(mlflow: bool) -> None:
     """Start Airflow (and MLflow's pages) for the pipelines in dags/, in the background."""
     home = Home.of(Path.cwd())
+    if (found := _status(home))["healthy"]:
+        click.echo("\n".join(["it is up already", *_lines(found)]))
+        return
     with running.Running(home, mlflow=mlflow, attached=False) as started:
         state = started.wait_until_ready()
     for name, port in state["moved"].items():
@@ -44,7 +47,7 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> None:
-    """Show processes, addresses, login and open incidents; exit code 1 if something that should run does not."""
+    """Show processes, addresses, login and open incidents; exit code 1 unless all of Airflow is up."""
     home = Home.of(Path.cwd())
     found = _status(home)
     if as_json:
@@ -93,12 +96,19 @@ def _status(home: Home) -> dict[str, Any]:
 def _incidents(home: Home) -> list[dict[str, Any]]:
     if not (home.root / "ledger.db").exists():
         return []
+    from tradewind.alerting.channels import what_to_do
     from tradewind.alerting.incidents import open_incidents
     from tradewind.ledger.journal import Ledger
 
     ledger = Ledger(home.runtime().ledger)
     return [
-        {"fingerprint": one.fingerprint, "partitions": list(one.partitions), "message": one.message, "link": one.link}
+        {
+            "fingerprint": one.fingerprint,
+            "partitions": list(one.partitions),
+            "message": one.message,
+            "do": what_to_do(one),
+            "link": one.link,
+        }
         for pipeline in ledger.pipelines()
         for one in open_incidents(ledger, pipeline)
     ]
@@ -115,7 +125,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines += [f"MLflow  {found['mlflow']}"] if found["mlflow"] else []
     count = len(found["incidents"])
     lines.append(f"{count or 'no'} open incident{'' if count == 1 else 's'}")
-    lines += [
-        f"  {one['fingerprint']} ({', '.join(one['partitions'])}): {one['message']}" for one in found["incidents"]
-    ]
+    for one in found["incidents"]:
+        lines.append(f"  {one['fingerprint']} ({', '.join(one['partitions'])}):")
+        lines += [f"    {line}" for line in one["message"].splitlines()]
+        lines.append(f"    to do: {one['do']}")
     return lines

@@ -116,7 +116,7 @@ class Replay:
         for failure in self.api.failures(run)[:1]:
             lines[0] = f"task {failure.task_id} of {run.dag_id} failed for partition {partition}"
             lines += [f"  {self.api.link(failure)}", *self._incidents(partition), "the end of its log:"]
-            lines += [f"  {line}" for line in self.api.log(failure).splitlines()]
+            lines += [f"  {line}" for line in self.api.log(failure).splitlines() if not line.startswith("::")]
         return StageFailed("\n".join(lines))
 
     def _incidents(self, partition: str) -> list[str]:

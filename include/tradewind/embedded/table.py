@@ -17,13 +17,17 @@ def render(result: Mapping[str, Any], console: Console | None = None) -> None:
     console = console or Console()
     if not console.is_terminal:
         console.width = max(console.width, 160)
-    for title, columns, rows in _tables(result):
+    for title, columns, found in _tables(result):
+        rows = list(found)
+        console.print()
+        if not rows:
+            console.print(f"[bold]{title}:[/bold] none", highlight=False)
+            continue
         table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
         for column in columns:
             table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
         for row in rows:
             table.add_row(*row)
-        console.print()
         console.print(table)
     for line in _closing(result):
         console.print(line, highlight=False, soft_wrap=True)
@@ -101,9 +105,11 @@ def _decisions(result: Mapping[str, Any]) -> Rows:
 def _closing(result: Mapping[str, Any]) -> Iterable[str]:
     scored = result["datasets"].get("predictions", {"rows": 0, "partitions": 0})
     yield f"\nscored {scored['rows']:,} rows of {scored['partitions']} populations"
+    if not result["versions"]:
+        yield "no model yet: the first is trained when the training window is full, with the eighth week"
     if policy := result["policy"]:
         yield (
-            f"mean {policy['metric']} over {policy['populations']} populations: {policy['mean']:.4f} with this policy, "
+            f"mean {policy['metric']} over {policy['populations']} scored weeks: {policy['mean']:.4f} with the policy, "
             f"{policy['never_retrain']:.4f} had the first champion never been replaced"
         )
     if seconds := result.get("seconds"):
@@ -122,4 +128,4 @@ def _number(value: float | None) -> str:
 
 def _interval(found: Mapping[str, Any]) -> str:
     low, high = found.get("low"), found.get("high")
-    return "" if low is None or high is None else f"{low:+.4f} … {high:+.4f}"
+    return "" if low is None or high is None else f"{low:.4f} … {high:.4f}"

@@ -42,6 +42,7 @@ def doc_md(spec: Pipeline, stage: str) -> str:
     ]
     lines += [
         "",
-        "A run needs a partition key: start it with the form above or through the API; `airflow dags trigger` cannot.",
+        "A run needs a partition key: *Trigger*, *Advanced Options*, *Partition Key*; or the API.",
+        "`airflow dags trigger` cannot give one.",
     ]
     return "\n".join(lines)

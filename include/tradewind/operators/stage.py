@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import Conflict, NotReady, Unavailable
+from tradewind.errors import Conflict, InvalidPartitionKey, NotReady, Unavailable
 from tradewind.links.mlflow import MlflowRunLink
 from tradewind.links.report import ReportLink, report_url
 from tradewind.operators.base import TradewindOperator
@@ -43,14 +43,17 @@ class StageOperator(TradewindOperator):
         raise NotImplementedError
 
     def execute(self, context: Context) -> Any:
-        """Check the partition key, then work; wait for an earlier partition if the work asks for it."""
+        """Check the partition key, then work; wait for an earlier partition if the work asks for it.
+
+        :raises InvalidPartitionKey: no key, one outside ``start…end``, or one of a partition that is not over yet
+        """
         spec = self.spec()
-        partition = spec.partitioning.check(context["dag_run"].partition_key)
+        partition = _over(spec, spec.partitioning.check(context["dag_run"].partition_key))
         runtime = self.runtime(context)
         if self.opens:
             self._write_down_start(spec, partition, runtime)
         try:
-            return self.work(spec, partition, runtime, context)
+            done = self.work(spec, partition, runtime, context)
         except NotReady as exc:
             if exc.stage is None or exc.partition is None:
                 raise
@@ -58,6 +61,8 @@ class StageOperator(TradewindOperator):
         except Conflict as exc:
             # Who lost looks again: it finds the same result, or builds a newer one from what is there now.
             raise Unavailable(str(exc)) from exc
+        self.close_incidents(runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition, task=self.task_id)
+        return done
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on after waiting; the work says again what is missing if it still is."""
@@ -103,3 +108,13 @@ class StageOperator(TradewindOperator):
         )
         # The trigger gives up by itself; the timeout is for a triggerer that is down.
         self.defer(trigger=trigger, method_name="resume", timeout=self.wait + timedelta(minutes=1))
+
+
+def _over(spec: Pipeline, partition: str) -> str:
+    end = spec.partitioning.bounds(partition).end
+    if end > datetime.now(UTC):
+        raise InvalidPartitionKey(
+            f"partition {partition} of {spec.pipeline} is not over yet: it ends at {end.isoformat()}, "
+            "and what is published of it before would pass for complete; start the run then"
+        )
+    return partition

@@ -59,7 +59,7 @@ class Partitioning:
         :raises InvalidPartitionKey: no key, a malformed one, or one outside ``start…end``
         """
         if not key:
-            raise InvalidPartitionKey(f"a run needs a partition key, for example {_EXAMPLE[self.kind]}; there is none")
+            raise InvalidPartitionKey(f"a run needs a partition key, for example {self.start}; there is none")
         self.bounds(key)
         if key < self.start or (self.end is not None and key >= self.end):
             until = f"before {self.end}" if self.end else "without end"

@@ -14,7 +14,9 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem}
 h1{font-size:1.4rem} h2{font-size:1.15rem;margin:2rem 0 .3rem} h3{font-size:1rem;margin:1rem 0 .2rem}
 table{border-collapse:collapse;width:100%} td,th{border-bottom:1px solid var(--line);padding:.35rem .6rem .35rem 0;
-text-align:left;vertical-align:top} td:first-child,th{white-space:nowrap}
+text-align:left;vertical-align:top} th,td.key{white-space:nowrap;width:1%}
+.incident{border-left:4px solid var(--bad);padding:.1rem .9rem;margin:.6rem 0} .incident p{margin:.35rem 0}
+.what{white-space:pre-wrap;overflow-wrap:anywhere} .incident .dim{font-weight:400}
 .bad{color:var(--bad);font-weight:600} .good{color:var(--good)} .dim{color:var(--dim)}
 @media(prefers-color-scheme:dark){:root{--bad:#ff8a80;--good:#7bd8a4;--dim:#999}}
 """
@@ -41,29 +43,39 @@ def _pipeline(ledger: Ledger, name: str) -> str:
     from tradewind.alerting.incidents import open_incidents
 
     champions = ledger.champions(name)
-    serving = (
-        f"version <b>{escape(champions[-1].model_version)}</b>, from population {escape(champions[-1].effective_from)}"
-        f" <span class=dim>({escape(champions[-1].reason)})</span>"
-        if champions
-        else "<span class=dim>none yet</span>"
-    )
     decisions = ledger.find(name, "decision")[-8:][::-1]
-    return (
-        f"<h2>{escape(name)}</h2>{_incidents(open_incidents(ledger, name))}"
-        f"<table><tr><th>Champion<td>{serving}<tr><th>Newest complete<td>{_progress(ledger, name)}</table>"
-        f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions)) or '<tr><td class=dim>none yet'}</table>"
-    )
+    facts = [("Newest complete", _progress(ledger, name))]
+    if champions:
+        newest = champions[-1]
+        facts.insert(
+            0,
+            (
+                "Champion",
+                f"version <b>{escape(newest.model_version)}</b>, from population {escape(newest.effective_from)} "
+                f"<span class=dim>({escape(newest.reason)})</span>",
+            ),
+        )
+    rows = "".join(f"<tr><th>{label}<td>{told}" for label, told in facts)
+    decided = f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions))}</table>" if decisions else ""
+    return f"<h2>{escape(name)}</h2>{_incidents(open_incidents(ledger, name))}<table>{rows}</table>{decided}"
 
 
 def _incidents(incidents: list[Incident]) -> str:
-    if not incidents:
-        return "<p class=good>No open incident.</p>"
-    rows = "".join(
-        f"<tr><td class=bad>{escape(found.fingerprint)}<td>{escape(found.message)}<td>{found.occurrences}×"
-        f"<td>{escape(', '.join(found.partitions))}<td>{_link(found.link)}"
-        for found in incidents
+    return "".join(map(_incident, incidents)) or "<p class=good>No open incident.</p>"
+
+
+def _incident(found: Incident) -> str:
+    from tradewind.alerting.channels import what_to_do
+
+    times = "once" if found.occurrences == 1 else f"{found.occurrences} times"
+    runbook = f" · <a target=_top href='{escape(found.runbook, quote=True)}'>runbook</a>" if found.runbook else ""
+    return (
+        f"<div class=incident><p class=bad>{escape(found.stage)} {escape(found.task)}: {escape(found.error_type)}"
+        f" <span class=dim>{escape(', '.join(found.partitions))} · since {found.first:%Y-%m-%d %H:%M} UTC, "
+        f"{times}</span>"
+        f"<p class=what>{escape(found.message)}<p><b>To do:</b> {escape(what_to_do(found))}"
+        f"<p class=dim>{escape(found.owner)} {_link(found.link)}{runbook}</div>"
     )
-    return f"<table><tr><th>Incident<th>What<th><th>Partitions<th>Evidence</tr>{rows}</table>"
 
 
 def _progress(ledger: Ledger, name: str) -> str:
@@ -75,7 +87,8 @@ def _progress(ledger: Ledger, name: str) -> str:
 
 def _decision(entry: Entry) -> str:
     mark = "good" if entry.outcome == "train" else "dim"
-    return f"<tr><td>{escape(entry.partition or '')}<td class={mark}>{escape(entry.outcome)}<td>{escape(entry.reason)}"
+    key, outcome, reason = escape(entry.partition or ""), escape(entry.outcome), escape(entry.reason)
+    return f"<tr><td class=key>{key}<td class='key {mark}'>{outcome}<td>{reason}"
 
 
 def _link(link: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import TaskDeferred
 
+from tradewind.alerting import incidents
 from tradewind.errors import AuditFailed, Conflict, InvalidPartitionKey, NotReady, Unavailable
 from tradewind.ledger import progress
 from tradewind.operators.base import RETRY_POLICY
@@ -50,6 +51,28 @@ def test_it_hands_the_partition_key_to_the_work(working):
 def test_a_run_without_a_valid_key_is_refused(working, key):
     with pytest.raises(InvalidPartitionKey):
         working().execute(context(key))
+
+
+def test_a_partition_that_is_not_over_is_refused(working, trips):
+    today = trips.partitioning.key_at(datetime.now(UTC))
+    with pytest.raises(InvalidPartitionKey, match="not over yet: it ends at"):
+        working().execute(context(today))
+
+
+def test_success_closes_what_this_task_had_opened_and_nothing_else(working, ledger):
+    for task in ("working", "other"):
+        incidents.report(
+            ledger,
+            pipeline="trips",
+            stage="features",
+            task=task,
+            partition="2024-01-02",
+            run_id="run-1",
+            error_type="MissingInput",
+            message="no file",
+        )
+    working().execute(context())
+    assert [incident.task for incident in incidents.open_incidents(ledger, "trips")] == ["other"]
 
 
 def test_the_first_task_writes_down_the_start_with_what_came_before(working, ledger):

@@ -9,6 +9,7 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import HTTPException
 
+from tradewind.alerting import incidents
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ui.app import app, report
 from tradewind.ui.overview import overview_page
@@ -56,6 +57,27 @@ def test_the_overview_shows_decisions_and_escapes_them(tmp_path):
     assert "trips" in page
     assert "&lt;b&gt;not yet&lt;/b&gt;" in page
     assert "No open incident" in page
+
+
+def test_an_open_incident_says_what_to_do(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    incidents.report(
+        Ledger(url),
+        pipeline="trips",
+        stage="etl",
+        task="rides",
+        partition="2024-01-01",
+        run_id="run-1",
+        error_type="MissingInput",
+        message="the file <x> is missing",
+        link="http://airflow/log",
+        runbook="http://runbook",
+    )
+    page = overview_page(url)
+    assert "the file &lt;x&gt; is missing" in page
+    assert "airflow dags clear trips__etl --partition-key 2024-01-01 -y" in page
+    assert "href='http://airflow/log'" in page
+    assert "href='http://runbook'" in page
 
 
 def test_the_overview_of_an_empty_ledger_says_what_to_do(tmp_path):
