@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -127,7 +128,11 @@ def same_tables(home: DemoHome) -> dict[str, Any]:
         kept = [name for name in table.column_names if name not in of_the_run]
         rows = table.select(kept).to_pylist()
         found[log.parent.name] = sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+    with sqlite3.connect(home.root / "feast" / "online.db") as online:
+        for (name,) in online.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            values = online.execute(f'SELECT hex(entity_key), feature_name, hex(value), event_ts FROM "{name}"')
+            found[f"online {name}"] = sorted(map(str, values))
     result = home.result()
-    for name in ("features", "versions", "champions", "decisions", "realised", "drift", "quarantined"):
+    for name in ("versions", "champions", "decisions", "realised", "drift", "quarantined"):
         found[f"result {name}"] = result[name]
     return found

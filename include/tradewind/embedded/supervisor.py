@@ -123,6 +123,8 @@ class Supervisor:
             time.sleep(seconds)
         for name, process in list(self.running.items()):
             if name != "migrate" and (code := process.poll()) is not None:
+                if self.asked_to_stop:  # and the others too
+                    raise Stopped
                 self._ended(name, code or 1)
 
     def _ended(self, name: str, code: int) -> None:
