@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -206,3 +207,6 @@ def main(root: str, project: str, target: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    # The result is written. Threads of the native libraries that are still there when the interpreter is taken down
+    # have been seen to abort the process.
+    os._exit(0)
