@@ -114,7 +114,8 @@ def _closing(result: Mapping[str, Any]) -> Iterable[str]:
         )
     if seconds := result.get("seconds"):
         mean, slowest = sum(seconds.values()) / len(seconds), max(seconds.values())
-        yield f"{len(seconds)} partitions replayed: {mean:.1f} s each on average, {slowest:.1f} s at most"
+        count = "1 partition" if len(seconds) == 1 else f"{len(seconds)} partitions"
+        yield f"{count} replayed: {mean:.1f} s each on average, {slowest:.1f} s at most"
     yield f"{result.get('total_seconds', 0):.0f} s in all"
 
 
