@@ -36,7 +36,7 @@ def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
     }
     told = []
     for stage in spec.stages:
-        before = _before(spec, stage)
+        before = progress.before(stage, spec.stages)
         late = overdue(spec, stage, complete[stage], now=now)
         late = [key for key in late if before is None or key in complete[before]]
         if late:
@@ -75,17 +75,11 @@ def due(spec: Pipeline, stage: str, partition: str) -> datetime:
 
     end = spec.partitioning.bounds(partition).end.astimezone(ZoneInfo(spec.timezone))
     tick: datetime = croniter(spec.schedule, end - timedelta(seconds=1)).get_next(datetime)
-    before, steps = _before(spec, stage), 1
+    before, steps = progress.before(stage, spec.stages), 1
     while before is not None:
-        before, steps = _before(spec, before), steps + 1
+        before, steps = progress.before(before, spec.stages), steps + 1
     asked = stage == "train" and spec.promotion.mode == "approval"
     return tick + steps * (spec.alerts.deadline or GRACE) + (spec.promotion.timeout if asked else timedelta(0))
-
-
-def _before(spec: Pipeline, stage: str) -> str | None:
-    """The stage whose event starts this one; a stage that the YAML lacks is passed over."""
-    before = next((earlier for earlier, after in progress.CHAIN.items() if stage in after), None)
-    return before if before is None or before in spec.stages else _before(spec, before)
 
 
 def _report(spec: Pipeline, ledger: Ledger, stage: str, late: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from airflow.sdk import Param, chain
 
 from tradewind.factory.assets import after, stage_asset
 from tradewind.factory.timetable import PartitionTimetable
+from tradewind.ledger import progress
 from tradewind.operators.approval import ApproveOperator
 from tradewind.operators.etl import BuildDatasetOperator, CompleteEtlOperator
 from tradewind.operators.features import MaterialiseOperator
@@ -37,8 +38,9 @@ def schedule(spec: Pipeline, stage: str) -> Any:
         return None
     if stage == "etl":
         return PartitionTimetable(spec.schedule, partitioning=spec.partitioning)
-    before = {"features": "etl", "monitor": "features", "score": "features", "train": "monitor"}[stage]
-    return after(spec.pipeline, before if before in of(spec) else "features")
+    before = progress.before(stage, spec.stages)
+    assert before is not None
+    return after(spec.pipeline, before)
 
 
 def params(spec: Pipeline, stage: str) -> dict[str, Param]:

@@ -51,12 +51,13 @@ class TradewindHook(BaseHook):
         from tradewind.core.runtime import Runtime
         from tradewind.hooks.mlflow import MlflowHook
 
-        extra = self._extra()
+        connection = self.get_connection(self.tradewind_conn_id)
+        extra = self._extra(connection)
         return Runtime(
             project=Path(extra["project"]),
             lake=extra["lake"],
             landing=extra["landing"],
-            ledger=self.ledger_url(),
+            ledger=_ledger(connection, extra),
             mlflow=MlflowHook(self.mlflow_conn_id).tracking_uri(),
             feast_registry=extra["feast_registry"],
             feast_online=_mapping(extra["feast_online"]),
@@ -70,15 +71,19 @@ class TradewindHook(BaseHook):
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
         connection = self.get_connection(self.tradewind_conn_id)
-        return str(self._extra()["ledger"]).replace("{password}", quote(connection.password or "", safe=""))
+        return _ledger(connection, self._extra(connection))
 
-    def _extra(self) -> dict[str, Any]:
-        extra: dict[str, Any] = self.get_connection(self.tradewind_conn_id).extra_dejson
+    def _extra(self, connection: Any) -> dict[str, Any]:
+        extra: dict[str, Any] = connection.extra_dejson
         fields = ("project", "lake", "landing", "ledger", "feast_registry", "feast_online", "reports")
         missing = [field for field in fields if not extra.get(field)]
         if missing:
             raise UsageError(f"connection {self.tradewind_conn_id}: its extra lacks {', '.join(missing)}")
         return extra
+
+
+def _ledger(connection: Any, extra: dict[str, Any]) -> str:
+    return str(extra["ledger"]).replace("{password}", quote(connection.password or "", safe=""))
 
 
 def _mapping(value: str | dict[str, str]) -> dict[str, str]:

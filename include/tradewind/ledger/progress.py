@@ -19,6 +19,15 @@ CHAIN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Which stages each stage's event starts."""
 
 
+def before(stage: str, present: Sequence[str]) -> str | None:
+    """The stage whose event starts ``stage``; one that the pipeline lacks is passed over; None for the first.
+
+    :param present: the stages that the pipeline has
+    """
+    earlier = next((name for name, after in CHAIN.items() if stage in after), None)
+    return earlier if earlier is None or earlier in present else before(earlier, present)
+
+
 def start(ledger: Ledger, pipeline: str, stage: str, partition: str, *, cause: str, run_id: str = "local") -> bool:
     """Record that a stage began to work on what its upstream stage completed.
 

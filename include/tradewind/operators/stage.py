@@ -89,7 +89,7 @@ class StageOperator(TradewindOperator):
         from tradewind.ledger.journal import Ledger
 
         ledger = Ledger(runtime.ledger)
-        before = next((stage for stage, after in progress.CHAIN.items() if self.stage in after), None)
+        before = progress.before(self.stage, spec.stages)
         cause = progress.latest_cause(ledger, spec.pipeline, before, partition) if before else None
         progress.start(ledger, spec.pipeline, self.stage, partition, cause=cause or "", run_id=runtime.run_id)
 
