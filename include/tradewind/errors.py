@@ -7,16 +7,22 @@ TradewindError
 ├── MissingExtra              an optional dependency is not installed
 ├── InputError                what a pipeline reads is not right; never retried
 │   ├── MissingInput          a file or partition that must be there is not
+│   ├── EmptyInput            an input is there and has no row
 │   └── MalformedInput        a file that cannot be read as declared
 ├── TransformError            user SQL failed
 ├── AuditFailed               staged rows failed their checks and are in quarantine
 ├── ModelError                a model cannot be built, logged, loaded or used
+├── LeftOut                   a partition is left out on purpose; nothing is published for it
+├── Held                      a person holds the pipeline; nothing runs until it is resumed
 ├── Conflict                  somebody else published or promoted first
 └── Unavailable               a service or a partition is not there *yet*; retried
-    └── NotReady              an earlier partition has not been completed yet
+    ├── NotReady              an earlier partition has not been completed yet
+    └── NotDelivered          an input has not come yet; it is looked for again
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 
 class TradewindError(Exception):
@@ -47,6 +53,10 @@ class MissingInput(InputError):
     """A file or partition that must be there is not."""
 
 
+class EmptyInput(InputError):
+    """An input is there and has no row."""
+
+
 class MalformedInput(InputError):
     """A file cannot be read as declared; the message names the file."""
 
@@ -71,6 +81,14 @@ class ModelError(TradewindError):
     """A model cannot be built, logged, loaded or used."""
 
 
+class LeftOut(TradewindError):
+    """A partition is left out on purpose: by the YAML's `skip` or by a person. Nothing is published for it."""
+
+
+class Held(TradewindError):
+    """A person holds the pipeline: nothing of it runs until it is resumed."""
+
+
 class Conflict(TradewindError):
     """Somebody else published or promoted first; the state that won is untouched."""
 
@@ -91,3 +109,15 @@ class NotReady(Unavailable):
         super().__init__(message)
         self.stage = stage
         self.partition = partition
+
+
+class NotDelivered(Unavailable):
+    """An input has not come yet; it is looked for again, without holding a worker slot.
+
+    :param message: what has not come
+    :param wait_for: how long it is waited for, counted from the run's start
+    """
+
+    def __init__(self, message: str, *, wait_for: timedelta) -> None:
+        super().__init__(message)
+        self.wait_for = wait_for

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tradewind.core.connections import Connections, Given
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -24,6 +26,7 @@ class Runtime:
     :param storage_options: credentials of the lake, as deltalake takes them
     :param run_id: the Airflow run that does this work, or ``local``
     :param actor: who started it: ``airflow`` or a person's name
+    :param connections: what lies outside, by the ids of Airflow connections
     :param warm: this process has the heavy libraries imported and unused, so it may fork
     """
 
@@ -38,4 +41,5 @@ class Runtime:
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     run_id: str = "local"
     actor: str = "local"
+    connections: Connections = field(default_factory=Given, repr=False)
     warm: bool = False

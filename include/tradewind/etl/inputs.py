@@ -11,7 +11,8 @@ from tradewind.core.runtime import Runtime
 from tradewind.errors import MissingInput, NotReady, SpecError, Unavailable
 from tradewind.lake.dataset import Lake
 from tradewind.sources import files
-from tradewind.spec.models import Files, Pipeline
+from tradewind.spec.models import Pipeline
+from tradewind.spec.sources import Files
 from tradewind.transform.sql import CsvView
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tradewind.errors import MalformedInput, MissingInput, SpecError
-from tradewind.spec.models import Files
+from tradewind.spec.sources import Files
 from tradewind.spec.partitions import Partitioning
 
 

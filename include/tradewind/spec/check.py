@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec import cron, project, schedule
-from tradewind.spec.models import Files, Pipeline
+from tradewind.spec.models import Pipeline
 from tradewind.spec.order import cycle
 from tradewind.spec.policy import Gate
 from tradewind.spec.problems import Finding, Path, listed, nearest
+from tradewind.spec.sources import Files, Query, Source
 
 PLACEHOLDERS = ("landing", "partition", "day")
 # Tables that the stages write beside the user's own.
@@ -114,7 +115,9 @@ def _circle(spec: Pipeline) -> Iterator[Finding]:
 
 
 def _deliveries(spec: Pipeline) -> Iterator[Finding]:
-    for path, files in _all_files(spec):
+    for path, files in _sources(spec):
+        if not isinstance(files, Files):
+            continue
         rest = re.sub(r"\{(\w*)\}", "", files.files)
         for name in re.findall(r"\{(\w*)\}", files.files):
             if name not in PLACEHOLDERS:
@@ -221,16 +224,16 @@ def _alerts(spec: Pipeline) -> Iterator[Finding]:
             yield Finding(("alerts", "channels", index), message)
 
 
-def _all_files(spec: Pipeline) -> Iterator[tuple[Path, Files]]:
+def _sources(spec: Pipeline) -> Iterator[tuple[Path, Source]]:
     for name, dataset in spec.datasets.items():
         if dataset.source:
             yield ("datasets", name, "source"), dataset.source
-        for view, files in dataset.references.items():
-            yield ("datasets", name, "references", view), files
+        for view, source in dataset.references.items():
+            yield ("datasets", name, "references", view), source
     if spec.score:
         yield ("score", "population"), spec.score.population
-        for view, files in spec.score.population.references.items():
-            yield ("score", "population", "references", view), files
+        for view, source in spec.score.population.references.items():
+            yield ("score", "population", "references", view), source
 
 
 def _named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
@@ -239,6 +242,9 @@ def _named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
         yield ("datasets", name, "sql"), dataset.sql
         if dataset.expectations:
             yield ("datasets", name, "expectations"), dataset.expectations
+    for path, source in _sources(spec):
+        if isinstance(source, Query):
+            yield (*path, "query"), source.query
     if spec.features:
         yield ("features", "definitions"), spec.features.definitions
     if spec.score:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
@@ -39,7 +40,7 @@ def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Finding]
     :param errors: of a `pydantic.ValidationError` of a `Pipeline`
     :param document: the text that was validated
     """
-    findings = [_finding(error, document) for error in errors]
+    findings = [replace(found, path=_written(found.path)) for found in (_finding(e, document) for e in errors)]
     meant = {(*f.path[:-1], f.suggestion) for f in findings if f.suggestion and f.message == _UNKNOWN}
     return [f for f in findings if not (f.message == _MISSING and f.path in meant)]
 
@@ -49,14 +50,15 @@ _MISSING = "is missing"
 
 
 def _finding(error: ErrorDetails, document: Document) -> Finding:
-    kind, path, found = error["type"], tuple(error["loc"]), error["input"]
+    kind, found = error["type"], error["input"]
+    path = _written(tuple(error["loc"]))
     context: Mapping[str, Any] = error.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(path)
+        return _unknown(tuple(error["loc"]))
     if kind == "invalid_key" or (path and path[-1] == "[key]"):
         return _wrong_key(path, kind, context)
     if kind == "missing":
-        return Finding(path, _MISSING, expected=_described(path))
+        return Finding(path, _MISSING, expected=_described(tuple(error["loc"])))
     if kind == "tradewind":
         field = context["field"]
         return Finding((*path, field) if field else path, context["message"])
@@ -123,12 +125,19 @@ def _described(path: Path) -> str | None:
     return f"`{path[-1]}`: {field.description}" if field and field.description else None
 
 
+def _written(path: Path) -> Path:
+    """The place as it is in the text: pydantic puts the kind of a source, in angle brackets, between its fields."""
+    return tuple(part for part in path if not str(part).startswith("<"))
+
+
 def _model_at(path: Path) -> type[BaseModel] | None:
     """The model whose fields stand at ``path``; None inside free mappings."""
     here: Any = Pipeline
     for part in path:
         here = _inner(here)
-        if isinstance(here, type) and issubclass(here, BaseModel):
+        if str(part).startswith("<"):
+            here = next(kind for kind in map(_inner, get_args(here)) if f"<{kind.__name__.lower()}>" == part)
+        elif isinstance(here, type) and issubclass(here, BaseModel):
             field = here.model_fields.get(str(part))
             here = field.annotation if field else None
         elif get_origin(here) in (dict, tuple):
@@ -169,5 +178,6 @@ def _parts(model: type[BaseModel], home: str) -> Iterator[tuple[str, type[BaseMo
             inner, place = _inner(get_args(inner)[1]), f"{place}.NAME"
         elif get_origin(inner) is tuple:
             inner, place = _inner(get_args(inner)[0]), f"{place}[]"
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _parts(inner, place)
+        for kind in (inner, *map(_inner, get_args(inner))):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _parts(kind, place)

@@ -10,23 +10,8 @@ from pydantic import Field, model_validator
 from tradewind.spec.base import Model
 from tradewind.spec.partitions import Kind, Partitioning, key_of
 from tradewind.spec.policy import Alerts, Gate, Monitor, Promotion, Retrain
-from tradewind.spec.values import Duration, FunctionPath, Integer, Key, Name, Text, wrong
-
-
-class Files(Model):
-    """Files that somebody delivers."""
-
-    files: Text = Field(
-        description="Path of the files, with {landing} for the landing zone and {partition} for the partition key or "
-        "{day} for every local day of the partition; all of them are required."
-    )
-    format: Literal["csv"] = Field(default="csv", description="How the files are written.")
-    nulls: tuple[str, ...] = Field(default=(), description="Spellings of a missing value, for example NA.")
-    columns: dict[str, str] = Field(
-        default={},
-        description="DuckDB type of each column, in the order of the file. Without it every column is text: nothing is "
-        "guessed.",
-    )
+from tradewind.spec.sources import AnySource, Files
+from tradewind.spec.values import Duration, FunctionPath, Integer, Key, Name, Number, Text, wrong
 
 
 class Input(Model):
@@ -35,14 +20,48 @@ class Input(Model):
     lookback: Integer = Field(default=1, ge=1, description="How many partitions are read, the current one included.")
 
 
+class Keep(Model):
+    """Of the rows with the same `keys`, one is kept."""
+
+    keep: Literal["largest", "smallest"] = Field(description="Which of them.")
+    by: Text = Field(description="Column that is compared, like `updated_at`; where it is equal too is an error.")
+
+
+class Audit(Model):
+    """Checks that are made for every partition, beside the suite."""
+
+    window: Integer = Field(
+        default=8, ge=1, description="Earlier partitions that row counts and NULLs are compared with."
+    )
+    min_partitions: Integer = Field(
+        default=4, ge=1, description="With fewer earlier partitions than this, nothing is compared."
+    )
+    rows_at_least: Number = Field(
+        default=0.5, ge=0, description="Fewest rows, as a share of the median of the earlier partitions."
+    )
+    rows_at_most: Number = Field(default=2.0, ge=1, description="Most rows, as a share of that median.")
+    nulls_at_most: Number = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="How much the share of NULLs in any column may exceed the largest of the earlier partitions.",
+    )
+    frame_rows: Integer = Field(
+        default=1_000_000,
+        ge=1,
+        description="Expectations that cannot run in the database need all rows in memory; with more rows than this "
+        "they are an error.",
+    )
+
+
 class Dataset(Model):
     """One Delta table, written partition by partition from SQL."""
 
-    source: Files | None = Field(
-        default=None, description="Files delivered for each partition; the SQL reads them as the view `source`."
+    source: AnySource | None = Field(
+        default=None, description="What comes from outside for each partition; the SQL reads it as the view `source`."
     )
-    references: dict[Name, Files] = Field(
-        default={}, description="More delivered files; the SQL reads each as a view of the name given here."
+    references: dict[Name, AnySource] = Field(
+        default={}, description="More sources; the SQL reads each as a view of the name given here."
     )
     inputs: dict[Name, Input] = Field(
         default={}, description="Other datasets of this pipeline, which the SQL reads by their names."
@@ -51,12 +70,19 @@ class Dataset(Model):
         description="SQL file, from the project root: one SELECT. It may use $partition, $partition_start and "
         "$partition_end."
     )
-    keys: tuple[Text, ...] = Field(
-        default=(), description="Columns that together name a row; two rows with the same values are an error."
+    keys: tuple[Text, ...] = Field(default=(), description="Columns that together name a row.")
+    duplicates: Keep | None = Field(
+        default=None, description="Which of the rows with the same `keys` is kept; without it they are an error."
+    )
+    new_columns: Literal["refuse", "take"] = Field(
+        default="refuse",
+        description="What it means that the SQL returns a column which the table does not have: an error, or the table "
+        "gets it, NULL in older partitions.",
     )
     expectations: Text | None = Field(
         default=None, description="Great Expectations suite as a JSON file, from the project root."
     )
+    audit: Audit = Field(default=Audit(), description="Checks that are made for every partition, beside the suite.")
 
     @model_validator(mode="after")
     def _reads_something(self) -> Self:
@@ -83,8 +109,8 @@ class Population(Files):
         description="SQL file, from the project root, that turns the delivered files (view `source`) into one row an "
         "entity."
     )
-    references: dict[Name, Files] = Field(
-        default={}, description="More delivered files; the SQL reads each as a view of the name given here."
+    references: dict[Name, AnySource] = Field(
+        default={}, description="More sources; the SQL reads each as a view of the name given here."
     )
     key: Text = Field(description="Column that names the entity.")
     timestamp: Text = Field(description="Column with the entity's own time (timestamp with time zone).")

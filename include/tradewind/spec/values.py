@@ -43,6 +43,14 @@ def _duration(value: object) -> object:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def _bad_rows(value: object) -> object:
+    share = re.fullmatch(r"(\d+(?:\.\d+)?)%", value) if isinstance(value, str) else None
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not whole and not (share and float(share[1]) <= 100):
+        raise wrong("expected a number of rows, like 10, or a share of all rows, like 0.5%")
+    return value
+
+
 def _name(value: str) -> str:
     if not re.fullmatch(NAME, value):
         raise wrong("a name is lower case letters, digits and single underscores between them; it starts with a letter")
@@ -72,6 +80,11 @@ Duration = Annotated[
     BeforeValidator(_duration, json_schema_input_type=str),
     PlainSerializer(spell, return_type=str, when_used="json"),
     Field(json_schema_extra={"pattern": DURATION, "examples": ["90m", "2h", "1d", "1w"]}),
+]
+BadRows = Annotated[
+    int | str,
+    BeforeValidator(_bad_rows),
+    Field(json_schema_extra={"examples": [0, 10, "0.5%"]}),
 ]
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME, "maxLength": 64})]
 Quorum = Annotated[str, AfterValidator(_quorum), Field(json_schema_extra={"pattern": QUORUM, "examples": ["2 of 4"]})]

@@ -1,0 +1,92 @@
+"""What lies outside a deployment, as plain values: operators make them from Airflow connections and hand them down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from tradewind.errors import UsageError
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database that is reached through Python's DB-API.
+
+    :param kind: type of the Airflow connection, like ``postgres``
+    :param connect: opens a connection; whoever calls it closes it
+    :param paramstyle: of PEP 249: ``pyformat``, ``qmark``…
+    """
+
+    kind: str
+    connect: Callable[[], Any] = field(repr=False)
+    paramstyle: str = "pyformat"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A web service.
+
+    :param url: its address, without a slash at the end
+    :param auth: user and password, if it wants them
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """An object store.
+
+    :param options: as deltalake takes them: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``,
+        ``AWS_REGION``, ``AWS_ENDPOINT_URL``, ``AWS_ALLOW_HTTP``
+    """
+
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Connections(Protocol):
+    """Finds what a connection's id stands for.
+
+    Each method raises :class:`~tradewind.errors.UsageError` for an id that there is no fitting connection for.
+    """
+
+    def database(self, conn_id: str) -> Database:
+        """The database behind a connection."""
+
+    def http(self, conn_id: str) -> Endpoint:
+        """The web service behind a connection."""
+
+    def s3(self, conn_id: str) -> S3:
+        """The object store behind a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Connections by their ids, for work without Airflow: a test, a notebook."""
+
+    databases: Mapping[str, Database] = field(default_factory=dict)
+    services: Mapping[str, Endpoint] = field(default_factory=dict)
+    stores: Mapping[str, S3] = field(default_factory=dict)
+
+    def database(self, conn_id: str) -> Database:
+        """See :class:`Connections`."""
+        return _one(self.databases, conn_id)
+
+    def http(self, conn_id: str) -> Endpoint:
+        """See :class:`Connections`."""
+        return _one(self.services, conn_id)
+
+    def s3(self, conn_id: str) -> S3:
+        """See :class:`Connections`."""
+        return _one(self.stores, conn_id)
+
+
+def _one(known: Mapping[str, _T], conn_id: str) -> _T:
+    if conn_id not in known:
+        raise UsageError(f"there is no connection {conn_id}; there are: {', '.join(known) or 'none'}")
+    return known[conn_id]
