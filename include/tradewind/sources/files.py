@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tradewind.errors import MalformedInput, MissingInput, SpecError
-from tradewind.spec.sources import Files
 from tradewind.spec.partitions import Partitioning
+from tradewind.spec.sources import Files
 
 
 def resolve(files: Files, partition: str, *, partitioning: Partitioning, landing: str) -> tuple[Path, ...]:
