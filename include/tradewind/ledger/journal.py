@@ -30,6 +30,13 @@ Kind = Literal[
     "incident",
     "incident_closed",
     "note",
+    "left_out",
+    "skip",
+    "hold",
+    "resume",
+    "release",
+    "erased",
+    "decommissioned",
 ]
 
 
