@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -29,21 +30,54 @@ _STAND_INS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a pipeline's YAML says, and where in its text each piece of it stands.
+
+    :param spec: the pipeline; None if its fields are wrong
+    :param problems: everything that is wrong, in the order of lines
+    :param document: puts a finding of somebody else's check where it belongs; None if the file cannot be read as YAML
+    """
+
+    spec: Pipeline | None
+    problems: tuple[Problem, ...]
+    document: Document | None
+
+
+def examine(path: FilePath) -> Examined:
+    """Read one pipeline and say what is wrong with it, without raising.
+
+    :param path: its YAML, in the ``dags`` folder of a project
+    """
+    try:
+        document = read(path)
+    except Unreadable as exc:
+        return Examined(None, (exc.problem,), None)
+    spec, findings = _judge(document, project_root(path))
+    return Examined(spec, tuple(in_order_of_lines(document, findings)), document)
+
+
+def in_order_of_lines(document: Document, findings: Sequence[Finding]) -> list[Problem]:
+    """Findings at their places, each once, in the order of lines."""
+    found = [document.problem(finding) for finding in findings]
+    return sorted(dict.fromkeys(found), key=lambda problem: (problem.line, problem.column))
+
+
 def load(path: FilePath) -> Pipeline:
     """Read one pipeline.
 
     :param path: its YAML, in the ``dags`` folder of a project
     :raises SpecError: the YAML is wrong; the message lists every problem with file, line and column
     """
-    spec, found = _examine(path)
-    if found or spec is None:
-        raise SpecError("\n".join(problem.text() for problem in found))
-    return spec
+    found = examine(path)
+    if found.problems or found.spec is None:
+        raise SpecError("\n".join(problem.text() for problem in found.problems))
+    return found.spec
 
 
 def problems(path: FilePath) -> list[Problem]:
     """Everything that is wrong with one pipeline's YAML, in the order of its lines; empty if nothing is."""
-    return _examine(path)[1]
+    return list(examine(path).problems)
 
 
 def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
@@ -64,23 +98,17 @@ def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
     return found
 
 
-def _examine(path: FilePath) -> tuple[Pipeline | None, list[Problem]]:
-    try:
-        document = read(path)
-    except Unreadable as exc:
-        return None, [exc.problem]
-    root = project_root(path)
+def _judge(document: Document, root: FilePath) -> tuple[Pipeline | None, list[Finding]]:
     findings = [finding for finding in document.findings if finding.path[:2] != ("train", "params")]
-    spec: Pipeline | None = None
     told = [finding.path for finding in findings]
     try:
         spec = Pipeline.model_validate(document.data)
-        findings += check(spec, root=root, unsure={str(place[0]) for place in told})
     except ValidationError as exc:
         errors = exc.errors(include_url=False)
         findings += [finding for finding in explain(errors, document) if finding.path not in told]
         findings += _check_the_rest(document.data, [*told, *(tuple(error["loc"]) for error in errors)], root)
-    return spec, _in_order_of_lines(document, findings)
+        return None, findings
+    return spec, findings + check(spec, root=root, unsure={str(place[0]) for place in told})
 
 
 def _check_the_rest(data: dict[str, Any], wrong: Sequence[Path], root: FilePath) -> list[Finding]:
@@ -101,8 +129,3 @@ def _check_the_rest(data: dict[str, Any], wrong: Sequence[Path], root: FilePath)
     findings = check(spec, root=root, unsure={str(name) for name in unsure})
     sure = [f for f in findings if not (f.path[0] == "datasets" and len(f.path) > 1 and f.path[1] in inside)]
     return [finding for finding in sure if finding.path[0] in rest or finding.path[0] not in _STAND_INS]
-
-
-def _in_order_of_lines(document: Document, findings: Sequence[Finding]) -> list[Problem]:
-    found = [document.problem(finding) for finding in findings]
-    return sorted(dict.fromkeys(found), key=lambda problem: (problem.line, problem.column))
