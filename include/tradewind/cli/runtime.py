@@ -1,0 +1,109 @@
+"""What commands about a pipeline share: the deployment they work with, the pipeline by its name, who asks."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tradewind.errors import UsageError
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+CONNECTION = "AIRFLOW_CONN_TRADEWIND_DEFAULT"
+
+_NO_DEPLOYMENT = (
+    "there is no deployment to work with: {home} is not there (tradewind up makes it), TRADEWIND_HOME names no other "
+    f"one, and Airflow has no connection tradewind_default (in the environment: {CONNECTION})"
+)
+
+
+def runtime(*, actor: str = "local") -> Runtime:
+    """The deployment: what ``TRADEWIND_HOME`` or the connection in the environment names, else this project's home.
+
+    Without any of these, the connection is looked for wherever this Airflow keeps its connections.
+
+    :param actor: who asks; goes into the ledger with whatever the command writes
+    :raises UsageError: there is no deployment
+    """
+    from tradewind.embedded.home import Home
+
+    if not os.environ.get("TRADEWIND_HOME") and os.environ.get(CONNECTION):
+        return _of_airflow(actor)
+    home = Home.of(Path.cwd())
+    if home.root.is_dir():
+        return replace(home.runtime(), actor=actor)
+    if os.environ.get("TRADEWIND_HOME"):
+        raise UsageError(f"TRADEWIND_HOME names {home.root}, which is not there; tradewind up makes it")
+    return _of_airflow(actor, home=home.root)
+
+
+def pipeline(name: str) -> Pipeline:
+    """The pipeline of that name below ``dags``, as the working tree has it now.
+
+    :raises UsageError: there is none; says the nearest
+    :raises SpecError: its YAML is wrong
+    """
+    from tradewind.spec.load import load
+    from tradewind.spec.problems import nearest
+
+    files = _files(Path("dags"))
+    if name in files:
+        return load(files[name])
+    close = nearest(name, list(files))
+    hint = f"; did you mean {close}?" if close else f"; there are: {', '.join(files)}" if files else ""
+    raise UsageError(f"there is no pipeline {name} below {Path('dags').resolve()}{hint}")
+
+
+def by_option(command: click.decorators.FC) -> click.decorators.FC:
+    """The option ``--by``: in whose name the command writes into the ledger."""
+    return click.option(
+        "--by",
+        default=user,
+        show_default="the user of this machine",
+        help="In whose name this is written into the ledger.",
+    )(command)
+
+
+def user() -> str:
+    """The operating system's name for who runs the command."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Files of pipelines by name; where two have one name, the first."""
+    from tradewind.cli.validate import pipelines
+    from tradewind.spec.document import Unreadable, read
+
+    found: dict[str, Path] = {}
+    if not folder.is_dir():
+        return found
+    for path in pipelines([folder]):
+        try:
+            named = str(read(path).data.get("pipeline", path.stem))
+        except Unreadable:
+            named = path.stem  # loading it says what is wrong with it
+        found.setdefault(named, path)
+    return found
+
+
+def _of_airflow(actor: str, *, home: Path | None = None) -> Runtime:
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from tradewind.hooks.tradewind import TradewindHook
+
+    try:
+        return TradewindHook().runtime(run_id="local", actor=actor)
+    except AirflowNotFoundException as exc:
+        if home is None:
+            raise UsageError(f"Airflow lacks a connection: {exc}") from exc
+        raise UsageError(_NO_DEPLOYMENT.format(home=home)) from exc

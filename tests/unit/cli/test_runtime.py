@@ -1,0 +1,81 @@
+"""Which deployment a command works with, and how it finds a pipeline by its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tradewind.cli import runtime
+from tradewind.errors import SpecError, UsageError
+
+PIPELINE = """\
+pipeline: {name}
+owner: data@example.com
+description: Copies files.
+partition: day
+timezone: UTC
+start: 2024-01-01
+schedule: "@daily"
+datasets:
+  copy:
+    source: {{files: "{{landing}}/{{day}}.csv"}}
+    sql: include/copy.sql
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "copy.sql").write_text("SELECT 1 AS x\n")
+    (tmp_path / "dags" / "trips.yaml").write_text(PIPELINE.format(name="trips"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_is_this_projects_home(in_project: Path) -> None:
+    (in_project / ".tradewind").mkdir()
+    found = runtime.runtime(actor="ann")
+    assert (found.lake, found.actor) == (str(in_project / ".tradewind" / "lake"), "ann")
+
+
+def test_a_connection_in_the_environment_goes_before_the_home(
+    in_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_project / ".tradewind").mkdir()
+    fields = ("project", "lake", "landing", "ledger", "feast_registry", "reports")
+    extra = {name: f"/srv/{name}" for name in fields} | {"feast_online": {"type": "sqlite"}}
+    monkeypatch.setenv(runtime.CONNECTION, json.dumps({"conn_type": "tradewind", "extra": extra}))
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": "http://m"}))
+    assert runtime.runtime().lake == "/srv/lake"
+    monkeypatch.setenv("TRADEWIND_HOME", str(in_project / ".tradewind"))
+    assert runtime.runtime().lake == str(in_project / ".tradewind" / "lake")
+
+
+def test_without_a_deployment_it_says_how_to_get_one(in_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="no deployment to work with"):
+        runtime.runtime()
+    monkeypatch.setenv("TRADEWIND_HOME", str(in_project / "elsewhere"))
+    with pytest.raises(UsageError, match="elsewhere, which is not there"):
+        runtime.runtime()
+
+
+def test_a_pipeline_is_found_by_its_name_whatever_its_file_is_called(in_project: Path) -> None:
+    (in_project / "dags" / "other.yaml").write_text(PIPELINE.format(name="rides"))
+    assert runtime.pipeline("rides").pipeline == "rides"
+
+
+def test_an_unknown_pipeline_is_told_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"no pipeline tripz below .*dags; did you mean trips\?"):
+        runtime.pipeline("tripz")
+    with pytest.raises(UsageError, match="there are: trips"):
+        runtime.pipeline("something_else")
+
+
+def test_a_broken_file_is_its_own_error_and_nobody_elses(in_project: Path) -> None:
+    (in_project / "dags" / "broken.yaml").write_text("pipeline: [\n")
+    assert runtime.pipeline("trips").pipeline == "trips"
+    with pytest.raises(SpecError, match=r"broken\.yaml"):
+        runtime.pipeline("broken")
