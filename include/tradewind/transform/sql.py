@@ -58,7 +58,7 @@ def select(
     import duckdb
     import pyarrow as pa
 
-    connection = _connect(spill, memory)
+    connection = connect(spill, memory)
     try:
         try:
             _show(connection, views)
@@ -74,7 +74,12 @@ def select(
         connection.close()
 
 
-def _connect(spill: Path | None, memory: str) -> duckdb.DuckDBPyConnection:
+def connect(spill: Path | None, memory: str) -> duckdb.DuckDBPyConnection:
+    """An empty database in memory with the settings that user SQL runs under.
+
+    :param spill: folder for what does not fit in memory; None for none
+    :param memory: DuckDB's bound, for example ``1GB``
+    """
     import duckdb
 
     settings: dict[str, str | bool | int | float | list[str]] = {

@@ -1,0 +1,207 @@
+"""User SQL bound to the columns of its views, without a row: what it would return, or what is wrong with it and where."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tradewind.spec.problems import listed, nearest
+from tradewind.transform.sql import connect
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+_PREPARE = "PREPARE query AS "
+_HIDDEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFlaw:
+    """What is wrong with SQL.
+
+    :param message: in words, without a full stop
+    :param offset: character of the text at which it is wrong, from 0
+    :param width: how many characters are wrong
+    :param missing_column: whether the SQL names a column that no view has
+    """
+
+    message: str
+    offset: int
+    width: int = 1
+    expected: str | None = None
+    suggestion: str | None = None
+    missing_column: bool = False
+
+
+def flaw_of_type(name: str) -> tuple[str, str | None] | None:
+    """What is wrong with the name of a DuckDB type, and the nearest right one; None if there is such a type."""
+    import duckdb
+
+    with _quiet() as connection:
+        try:
+            connection.type(name)
+        except duckdb.Error as exc:
+            found = _details(exc)
+            near = nearest(name, [each.removeprefix("main.") for each in found.get("candidates", "").split(",")])
+            message = found["exception_message"].splitlines()[0]
+            known = message if "DECIMAL" in message else f"DuckDB has no type {name!r}"
+            return known, near
+    return None
+
+
+def parse(sql: str) -> SqlFlaw | None:
+    """What is wrong with SQL of whose views nothing is known; None if it is one SELECT."""
+    import duckdb
+
+    with _quiet() as connection:
+        try:
+            statements = connection.extract_statements(sql)
+        except duckdb.Error as exc:
+            return _flaw(exc, sql, views={})
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        found = ", ".join(statement.type.name for statement in statements) or "nothing"
+        return SqlFlaw(f"expected one SELECT, found {found}", _first_word(sql))
+    return None
+
+
+def bind(
+    sql: str, views: Mapping[str, Mapping[str, str] | pa.Schema], *, parameters: Mapping[str, object]
+) -> pa.Schema | SqlFlaw:
+    """The columns that one SELECT would return.
+
+    :param views: columns of what the SQL reads, by name: DuckDB types, or an Arrow schema
+    :param parameters: values of ``$name`` in the SQL, of the types that they will have
+    :return: the Arrow schema, or the first thing that is wrong
+    """
+    import duckdb
+
+    if flaw := parse(sql):
+        return flaw
+    with _quiet() as connection:
+        known = _show(connection, views)
+        statement = connection.extract_statements(sql)[0]
+        if unknown := sorted(statement.named_parameters - set(parameters)):
+            return _no_parameter(unknown[0], sql, parameters)
+        values = {name: parameters[name] for name in statement.named_parameters}
+        try:
+            # Preparing tells the place of a mistake, which `sql` does not; only `sql` knows the parameters' types.
+            connection.execute(_PREPARE + sql)
+            return connection.sql(statement.query, params=values or None).to_arrow_reader(1).schema
+        except duckdb.Error as exc:
+            return _flaw(exc, sql, views=known)
+
+
+@contextmanager
+def _quiet() -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = connect(None, "1GB")
+    try:
+        connection.execute("SET errors_as_json = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _show(
+    connection: duckdb.DuckDBPyConnection, views: Mapping[str, Mapping[str, str] | pa.Schema]
+) -> dict[str, list[str]]:
+    """Make an empty table of each view, then lock the connection like the one that runs the SQL."""
+    known: dict[str, list[str]] = {}
+    for name, columns in views.items():
+        if isinstance(columns, Mapping):
+            typed = ", ".join(f"{_name(column)} {connection.type(kind)}" for column, kind in columns.items())
+            connection.execute(f"CREATE TABLE {_name(name)} ({typed})")
+            known[name] = list(columns)
+        else:
+            connection.register(name, columns.empty_table())
+            known[name] = list(columns.names)
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return known
+
+
+def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]]) -> SqlFlaw:
+    found = _details(exc)
+    message = str(found["exception_message"])
+    offset, width = _place(found, sql)
+    name = str(found.get("name", ""))
+    if found.get("error_subtype") == "COLUMN_NOT_FOUND":
+        columns = list(dict.fromkeys(column for names in views.values() for column in names))
+        near = nearest(name, [*columns, *str(found.get("candidates", "")).split(",")])
+        offset = offset if "position" in found else _word(name, sql)
+        return SqlFlaw(
+            f"there is no column `{name}`", offset, max(width, len(name)), suggestion=near, missing_column=True,
+            expected=None if near else f"one of {listed(columns)}" if columns else None,
+        )  # fmt: skip
+    if found.get("type") == "Table":
+        near = nearest(name, views)
+        expected = f"one of {listed(views)}" if views and not near else None
+        return SqlFlaw(f"there is no view `{name}`", offset, width, expected=expected, suggestion=near)
+    candidates = [each.removeprefix("main.") for each in str(found.get("candidates", "")).split(",")]
+    near = nearest(name, candidates) if name and "(" not in candidates[0] else None
+    if found.get("error_subtype") == "MISSING_ENTRY":
+        return SqlFlaw(f"there is no {str(found['type']).lower()} `{name}`", offset, width, suggestion=near)
+    said = message.splitlines()[0].strip().removesuffix(".").removesuffix("!")
+    missing = bool(re.search(r"olumn .*(not found|does not exist|not have a column)|does not have a column", said))
+    return SqlFlaw(said[:1].lower() + said[1:], offset, width, suggestion=near, missing_column=missing)
+
+
+def _details(exc: Exception) -> dict[str, Any]:
+    """DuckDB's error as the JSON that it was asked for; some come as text all the same."""
+    _, _, rest = str(exc).partition("Error: ")
+    try:
+        found = json.loads(rest)
+    except json.JSONDecodeError:
+        return {"exception_message": (rest or str(exc)).strip() or type(exc).__name__}
+    return found if isinstance(found, dict) else {"exception_message": rest}
+
+
+def _place(found: Mapping[str, Any], sql: str) -> tuple[int, int]:
+    """Where in the text, in characters; DuckDB counts bytes, and what was put before the text."""
+    if "position" in found:
+        start = int(found["position"])
+        if found.get("exception_type") != "Parser":
+            start -= len(_PREPARE)
+        text = sql.encode()
+        if 0 <= start <= len(text):
+            length = int(json.loads(found["location"])[1]) if "location" in found else 1
+            width = len(text[start : start + length].decode(errors="replace"))
+            return len(text[:start].decode(errors="replace")), max(1, width)
+    quoted = re.search(r'"([^"]+)"', str(found["exception_message"]))
+    return (_word(quoted[1], sql), len(quoted[1])) if quoted else (_first_word(sql), 1)
+
+
+def _word(word: str, sql: str) -> int:
+    """Where ``word`` stands in the text, comments and strings left out; else the first word of the text."""
+    shown = _HIDDEN.sub(lambda hidden: " " * len(hidden[0]), sql)
+    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", shown, re.IGNORECASE)
+    return found.start() if found else _first_word(sql)
+
+
+def _first_word(sql: str) -> int:
+    shown = _HIDDEN.sub(lambda hidden: " " * len(hidden[0]), sql)
+    return len(shown) - len(shown.lstrip()) if shown.strip() else 0
+
+
+def _no_parameter(name: str, sql: str, parameters: Mapping[str, object]) -> SqlFlaw:
+    near = nearest(name, parameters)
+    expected = None if near else listed(f"${known}" for known in parameters)
+    place = _word(f"${name}", sql)
+    return SqlFlaw(
+        f"there is no parameter ${name}", place, len(name) + 1, expected, suggestion=f"${near}" if near else None
+    )
+
+
+def place_of(word: str, sql: str) -> int:
+    """The last place at which ``word`` stands as a word, comments and strings left out; else the first word."""
+    shown = _HIDDEN.sub(lambda hidden: " " * len(hidden[0]), sql)
+    found = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", shown)]
+    return found[-1] if found else _first_word(sql)
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
