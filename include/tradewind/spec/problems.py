@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 Path = tuple[str | int, ...]
 
@@ -37,6 +38,7 @@ class Problem:
     :param field: where in the data, like ``gates[1].metric``; empty when the file cannot be read as YAML
     :param source_line: text of the line
     :param width: how many characters the caret line marks
+    :param severity: a note is nothing wrong; it says what could not be checked
     """
 
     file: str
@@ -48,17 +50,23 @@ class Problem:
     suggestion: str | None = None
     source_line: str = ""
     width: int = 1
+    severity: Literal["error", "note"] = "error"
+
+    @property
+    def end_column(self) -> int:
+        """The column behind what is marked; it lies in the same line."""
+        return self.column + max(1, min(self.width, len(self.source_line) - self.column + 1))
 
     def text(self) -> str:
         """The problem in words, with the line and a caret under what is wrong."""
         what = f"{self.field}: {self.message}" if self.field else self.message
+        what = f"note: {what}" if self.severity == "note" else what
         if self.suggestion:
             what += f"; did you mean `{self.suggestion}`?"
         if self.expected:
             what += f"\n    expected {self.expected}"
         source = self.source_line.replace("\t", " ")
-        room = max(1, len(source) - self.column + 1)
-        marks = " " * (self.column - 1) + "^" * max(1, min(self.width, room))
+        marks = " " * (self.column - 1) + "^" * (self.end_column - self.column)
         return f"{self.file}:{self.line}:{self.column}: {what}\n{self.line:>5} | {source}\n      | {marks}"
 
 

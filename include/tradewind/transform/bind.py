@@ -46,11 +46,11 @@ def flaw_of_type(name: str) -> tuple[str, str | None] | None:
         try:
             connection.type(name)
         except duckdb.Error as exc:
-            found = _details(exc)
-            near = nearest(name, [each.removeprefix("main.") for each in found.get("candidates", "").split(",")])
-            message = found["exception_message"].splitlines()[0]
-            known = message if "DECIMAL" in message else f"DuckDB has no type {name!r}"
-            return known, near
+            message = str(_details(exc)["exception_message"]).splitlines()[0]
+            if isinstance(exc, duckdb.BinderException):  # the type exists, with other arguments
+                return message, None
+            names = connection.sql("SELECT DISTINCT upper(type_name) FROM duckdb_types()")
+            return f"DuckDB has no type {name!r}", nearest(name, sorted(row[0] for row in names.fetchall()))
     return None
 
 
@@ -62,7 +62,7 @@ def parse(sql: str) -> SqlFlaw | None:
         try:
             statements = connection.extract_statements(sql)
         except duckdb.Error as exc:
-            return _flaw(exc, sql, views={})
+            return _flaw(exc, sql, views={}, before=0)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         found = ", ".join(statement.type.name for statement in statements) or "nothing"
         return SqlFlaw(f"expected one SELECT, found {found}", _first_word(sql))
@@ -91,9 +91,12 @@ def bind(
         try:
             # Preparing tells the place of a mistake, which `sql` does not; only `sql` knows the parameters' types.
             connection.execute(_PREPARE + sql)
+        except duckdb.Error as exc:
+            return _flaw(exc, sql, views=known, before=len(_PREPARE))
+        try:
             return connection.sql(statement.query, params=values or None).to_arrow_reader(1).schema
         except duckdb.Error as exc:
-            return _flaw(exc, sql, views=known)
+            return _flaw(exc, sql, views=known, before=-len(sql.partition(statement.query)[0].encode()))
 
 
 @contextmanager
@@ -124,10 +127,14 @@ def _show(
     return known
 
 
-def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]]) -> SqlFlaw:
+def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]], before: int) -> SqlFlaw:
+    """DuckDB's error in our words.
+
+    :param before: how many bytes DuckDB saw before the text; negative if it saw only a later part of it
+    """
     found = _details(exc)
     message = str(found["exception_message"])
-    offset, width = _place(found, sql)
+    offset, width = _place(found, sql, before)
     name = str(found.get("name", ""))
     if found.get("error_subtype") == "COLUMN_NOT_FOUND":
         columns = list(dict.fromkeys(column for names in views.values() for column in names))
@@ -160,12 +167,10 @@ def _details(exc: Exception) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"exception_message": rest}
 
 
-def _place(found: Mapping[str, Any], sql: str) -> tuple[int, int]:
-    """Where in the text, in characters; DuckDB counts bytes, and what was put before the text."""
+def _place(found: Mapping[str, Any], sql: str, before: int) -> tuple[int, int]:
+    """Where in the text, in characters; DuckDB counts bytes."""
     if "position" in found:
-        start = int(found["position"])
-        if found.get("exception_type") != "Parser":
-            start -= len(_PREPARE)
+        start = int(found["position"]) - before
         text = sql.encode()
         if 0 <= start <= len(text):
             length = int(json.loads(found["location"])[1]) if "location" in found else 1
