@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from yaml import CSafeLoader, MappingNode, MarkedYAMLError, Node, ScalarNode, SequenceNode, YAMLError
+from yaml import (
+    CollectionEndEvent,
+    CollectionStartEvent,
+    CSafeLoader,
+    MappingNode,
+    MarkedYAMLError,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    YAMLError,
+)
 from yaml.reader import ReaderError
 
 from tradewind.spec.problems import Finding, Path, Problem, spelled
@@ -29,6 +40,11 @@ _IN_OTHER_WORDS = {
     "but found another document": "a file holds one pipeline; `---` starts another",
     "control characters are not allowed": "a control character cannot stand in YAML",
 }
+
+
+# libyaml builds nested lists and mappings by recursion in C, which ends the process when it goes too deep.
+_DEEPEST = 100
+_OPENS = ("[", "{", "-", "?")
 
 
 class _Loader(CSafeLoader):
@@ -54,28 +70,30 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One YAML document.
+    """One YAML document, or several laid upon one another.
 
     :param file: path as the caller gave it
-    :param lines: the text, without line ends
-    :param root: the parsed tree, with positions
+    :param lines: the text of each file, without line ends
+    :param root: the parsed tree, with positions; each node knows its file
     :param data: what the tree says, in plain Python values
     :param findings: keys that occur twice, values that were left out
+    :param removed: keys that a layer took away with ``null``
     """
 
     file: str
-    lines: tuple[str, ...]
+    lines: Mapping[str, tuple[str, ...]]
     root: Node
     data: Any
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
+    removed: Mapping[Path, Node] = field(default_factory=dict)
 
     def problem(self, finding: Finding) -> Problem:
         """Put a finding where it belongs in the text."""
         node, width = self._locate(finding.path if finding.at is None else finding.at, on_key=finding.on_key)
         mark = node.start_mark
         return _problem(
-            self.file,
-            self.lines,
+            mark.name,
+            self.lines[mark.name],
             mark.line,
             mark.column,
             spelled(finding.path),
@@ -89,11 +107,19 @@ class Document:
         """Whether the text holds something at ``path``."""
         return self._walk(path)[2] == len(path)
 
-    def raw(self, path: Path) -> str | None:
-        """A plain scalar as it is written; None for everything else and for what is in quotes."""
+    def place(self, path: Path) -> tuple[str, int] | None:
+        """File and line of the value at ``path``; None if no file says anything there."""
         _, value, depth = self._walk(path)
-        plain = depth == len(path) and isinstance(value, ScalarNode) and not value.style
-        return value.value if plain else None
+        return (value.start_mark.name, value.start_mark.line + 1) if depth == len(path) else None
+
+    def raw(self, path: Path, *, quoted: bool = False) -> str | None:
+        """A plain scalar as it is written; None for everything else.
+
+        :param quoted: also what is in quotes
+        """
+        _, value, depth = self._walk(path)
+        scalar = depth == len(path) and isinstance(value, ScalarNode) and (quoted or not value.style)
+        return value.value if scalar else None
 
     def _walk(self, path: Path) -> tuple[Node | None, Node, int]:
         """The key node and the value node of the longest part of ``path`` that exists, and how long that is."""
@@ -108,6 +134,8 @@ class Document:
 
     def _locate(self, path: Path, *, on_key: bool) -> tuple[Node, int]:
         """The node to point at: a value, or the key that leads to a mapping or to nothing, and its width."""
+        if path in self.removed:
+            return self.removed[path], _width(self.removed[path])
         key, value, depth = self._walk(path)
         short = depth < len(path) or not isinstance(value, ScalarNode) or not value.value
         if key is not None and (on_key or short):
@@ -117,16 +145,19 @@ class Document:
         return value, _width(value)
 
 
-def parse(text: str, *, file: str) -> Document:
+def parse(text: str, *, file: str, layer: bool = False) -> Document:
     """Parse YAML text.
 
     :param text: the whole file
     :param file: what problems call it
+    :param layer: defaults or an overlay, which may be empty
     :raises Unreadable: not YAML, not one document, empty, no mapping at the top, or an alias inside its own anchor
     """
     lines = tuple(text.splitlines())
     try:
-        loader = _Loader(text)
+        if (deep := _too_deep(text)) is not None:
+            raise Unreadable(_problem(file, lines, *deep, "", "lists or mappings are nested far too deeply"))
+        loader = _Loader(_stream(text, file))
         try:
             root = loader.get_single_node()
             findings = tuple(_flaws(root, (), [], set())) if root is not None else ()
@@ -135,21 +166,22 @@ def parse(text: str, *, file: str) -> Document:
             loader.dispose()
     except YAMLError as exc:
         raise Unreadable(_syntax(exc, file, lines, text)) from exc
-    except RecursionError as exc:
-        raise Unreadable(_problem(file, lines, 0, 0, "", "lists or mappings are nested far too deeply")) from exc
     except _Recursion as exc:
         mark = exc.node.start_mark
         raise Unreadable(_problem(file, lines, mark.line, mark.column, "", "an alias inside its own anchor")) from exc
+    if root is None and layer:
+        return parse("{}", file=file)
     if not isinstance(root, MappingNode):
         found = "the file is empty" if data is None else "this is no mapping"
         problem = _problem(file, lines, 0, 0, "", found, expected="`name: value` lines, `pipeline: …` first")
         raise Unreadable(problem)
-    return Document(file, lines, root, data, findings)
+    return Document(file, {file: lines}, root, data, findings)
 
 
-def read(path: FilePath) -> Document:
+def read(path: FilePath, *, layer: bool = False) -> Document:
     """Read and parse a YAML file.
 
+    :param layer: defaults or an overlay, which may be empty
     :raises Unreadable: as `parse`; also a file that cannot be opened or is not UTF-8
     """
     file = str(path)
@@ -162,7 +194,30 @@ def read(path: FilePath) -> Document:
         line = exc.object[: exc.start].count(b"\n")
         column = len(exc.object[: exc.start].rsplit(b"\n", 1)[-1].decode("utf-8", errors="replace"))
         raise Unreadable(_problem(file, lines, line, column, "", "is not UTF-8; save the file as UTF-8")) from exc
-    return parse(text, file=file)
+    return parse(text, file=file, layer=layer)
+
+
+def _stream(text: str, name: str) -> io.StringIO:
+    """The text as a file with a name, which PyYAML writes into every position."""
+    stream = io.StringIO(text)
+    stream.name = name  # type: ignore[attr-defined]  # any attribute can be set, and PyYAML looks for this one
+    return stream
+
+
+def _too_deep(text: str) -> tuple[int, int] | None:
+    """Line and column of what is nested too deeply; only a text with many brackets and dashes is looked at."""
+    if sum(map(text.count, _OPENS)) <= 2 * _DEEPEST:
+        return None
+    loader, depth = CSafeLoader(text), 0
+    try:
+        while depth <= _DEEPEST and loader.check_event():
+            event = loader.get_event()
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+    except YAMLError:
+        return None  # parsing it stops here too, and says why
+    finally:
+        loader.dispose()
+    return (event.start_mark.line, event.start_mark.column) if depth > _DEEPEST else None
 
 
 class _Recursion(Exception):

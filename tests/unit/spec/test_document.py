@@ -20,7 +20,11 @@ UNREADABLE = {
     "a loop": ("a: &x [*x]\n", 1, 4, "an alias inside its own anchor"),
     "a control character": ("a: 1\nb: \x07\n", 2, 1, "control character"),
     "a second document": ("a: 1\n---\nb: 2\n", 2, 1, "one pipeline"),
-    "a thousand brackets": ("a: " + "[" * 2000 + "]" * 2000, 1, 1, "nested far too deeply"),
+    "a thousand brackets": ("a: " + "[" * 2000 + "]" * 2000, 1, 103, "nested far too deeply"),
+    "brackets that would end the process": ("a: " + "[" * 100_000, 1, 103, "nested far too deeply"),
+    "braces that would end the process": ("{a: " * 100_000, 1, 401, "nested far too deeply"),
+    "dashes that would end the process": ("a:\n" + "- " * 100_000, 2, 199, "nested far too deeply"),
+    "questions that would end the process": ("? " * 100_000, 1, 201, "nested far too deeply"),
     "nothing": ("", 1, 1, "the file is empty"),
     "only comments": ("# a\n# b\n", 1, 1, "the file is empty"),
     "a list": ("- a\n", 1, 1, "this is no mapping"),
@@ -72,6 +76,12 @@ def test_many_aliases_of_aliases_are_looked_at_once() -> None:
     lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]
 
     assert parse("\n".join(lines), file="a.yaml").findings == ()
+
+
+def test_many_brackets_beside_each_other_or_in_quotes_are_fine() -> None:
+    text = "a: [" + "[], " * 5000 + "]\nb: '" + "[" * 5000 + "'\n"
+
+    assert len(parse(text, file="a.yaml").data["a"]) == 5000
 
 
 def test_what_does_not_exist_is_shown_at_what_would_hold_it() -> None:
