@@ -1,0 +1,237 @@
+"""A query against a database: its rows, streamed into one file in bounded memory.
+
+PostgreSQL keeps the result and hands it out in slices (a cursor of the server's), from one snapshot, read only, with
+its clock at UTC; other databases hand it out as their driver does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable
+from tradewind.sources import rows as typed
+from tradewind.sources.binding import bind
+from tradewind.sources.fetched import Fetched
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.core.connections import Database
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+    from tradewind.spec.sources import Query
+
+log = logging.getLogger(__name__)
+
+SLICE = 10_000
+"""Rows that are Python objects at the same time."""
+_GROUP_ROWS, _GROUP_BYTES = 131_072, 64 * 2**20
+# SQLite calls nearly everything an OperationalError; this is what passes by itself.
+_PASSES = ("locked", "unable to open", "disk i/o")
+
+
+def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+    """Run the query for one partition and write its rows into ``scratch``.
+
+    Where the driver tells the columns' types, or the YAML declares none, the file is Parquet; else it is JSON lines,
+    whose values are held against the declared columns like those of a delivered file.
+
+    :raises TransformError: the SQL is wrong; names the file and, where the database says it, the line
+    :raises EmptyInput: there is no row
+    :raises MalformedInput: a column is there twice, or a value fits no type
+    :raises Unavailable: the database is away
+    """
+    database = runtime.connections.database(source.connection)
+    what = f"{source.query} on {source.connection}"
+    sql, values = _query(source, partition, spec=spec, runtime=runtime, database=database)
+    with _cursor(database, what=what) as cursor, _explained(sql, path=source.query, what=what):
+        cursor.execute(sql, *([] if values is None else [values]))
+        # A cursor of the server describes its columns with the first rows.
+        first = cursor.fetchmany(SLICE)
+        names = _names(cursor.description, what=what)
+        if not first:
+            raise EmptyInput(f"{what}: the query gives no row for partition {partition}")
+        slices = chain([first], iter(lambda: cursor.fetchmany(SLICE), []))
+        if database.kind != "postgres" and source.columns:
+            written = _write_lines(slices, names, scratch / "rows.jsonl")
+        else:
+            schema = _schema(database, cursor.description, first, names=names, columns=source.columns)
+            written = _write_parquet(slices, schema, scratch / "rows.parquet", what=what)
+    log.info("%s %s: %s rows of %s columns", what, partition, written, len(names))
+    lines = database.kind != "postgres" and bool(source.columns)
+    path = scratch / ("rows.jsonl" if lines else "rows.parquet")
+    return Fetched((path,), (what,), "jsonl" if lines else "parquet")
+
+
+def _query(
+    source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, database: Database
+) -> tuple[str, Mapping[str, Any] | Sequence[Any] | None]:
+    path = runtime.project / source.query
+    try:
+        sql = path.read_text(encoding="utf-8").strip().rstrip(";")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise TransformError(f"{path}: the pipeline names this query, but it cannot be read: {exc}") from exc
+    bounds = spec.partitioning.bounds(partition)
+    values = {
+        "partition": partition,
+        "partition_start": _instant(bounds.start, database),
+        "partition_end": _instant(bounds.end, database),
+    }
+    return bind(sql, values, paramstyle=database.paramstyle, what=source.query)
+
+
+def _instant(value: datetime, database: Database) -> datetime | str:
+    """SQLite has no type for it; its own functions spell times like this, in UTC."""
+    return value.strftime("%Y-%m-%d %H:%M:%S") if database.kind == "sqlite" else value
+
+
+@contextmanager
+def _cursor(database: Database, *, what: str) -> Iterator[Any]:
+    """A cursor on a connection of its own; both are closed in any case."""
+    try:
+        connection = database.connect()
+    except Exception as exc:
+        if not _is(exc, "Error"):
+            raise
+        raise Unavailable(f"{what}: the database cannot be reached: {str(exc).strip()}") from exc
+    cursor = None
+    try:
+        if database.kind == "postgres":
+            with _explained("", path=what, what=what):
+                cursor = _of_the_server(connection)
+        else:
+            cursor = connection.cursor()
+            cursor.arraysize = SLICE
+        yield cursor
+    finally:
+        for open_ in (cursor, connection):
+            # Closing what the server has dropped already says so once more.
+            with suppress(Exception):
+                if open_ is not None:
+                    open_.close()
+
+
+def _of_the_server(connection: Any) -> Any:
+    setting = connection.cursor()
+    setting.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    setting.execute("SET LOCAL TIME ZONE 'UTC'")
+    setting.close()
+    cursor = connection.cursor(name="tradewind")
+    # JSON stays the text that it is: read and written again, its numbers could be others.
+    if type(connection).__module__.partition(".")[0] == "psycopg":
+        from psycopg.types.string import TextLoader
+
+        for kind in ("json", "jsonb"):
+            cursor.adapters.register_loader(kind, TextLoader)
+    else:
+        from psycopg2 import extras
+
+        extras.register_default_json(connection, loads=str)
+        extras.register_default_jsonb(connection, loads=str)
+    return cursor
+
+
+def _names(description: Sequence[Any], *, what: str) -> list[str]:
+    names = [column[0] for column in description]
+    folded = [name.casefold() for name in names]
+    if twice := sorted({name for name in names if folded.count(name.casefold()) > 1}):
+        raise MalformedInput(f"{what}: the query gives {', '.join(map(repr, twice))} more than once; name them apart")
+    return names
+
+
+def _schema(
+    database: Database,
+    description: Sequence[Any],
+    first: Sequence[Any],
+    *,
+    names: list[str],
+    columns: Mapping[str, str],
+) -> pa.Schema:
+    if database.kind != "postgres":
+        return typed.from_values(names, first)
+    import duckdb
+
+    with duckdb.connect() as connection:
+        casts = [f"CAST(NULL AS {kind.upper().removesuffix('NOT NULL')})" for kind in columns.values()]
+        declared = connection.sql(f"SELECT {', '.join(casts)}").to_arrow_table().schema.types if casts else []
+    return typed.from_postgres(description, declared=dict(zip(columns, declared, strict=True)))
+
+
+def _write_parquet(slices: Iterator[Sequence[Any]], schema: pa.Schema, path: Path, *, what: str) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    written, waiting = 0, list[pa.RecordBatch]()
+    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
+        for rows in slices:
+            waiting.append(typed.batch(rows, schema, first=written + 1, what=what))
+            written += len(rows)
+            if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
+                writer.write_table(pa.Table.from_batches(waiting, schema))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting, schema))
+    return written
+
+
+def _write_lines(slices: Iterator[Sequence[Any]], names: Sequence[str], path: Path) -> int:
+    written = 0
+    with path.open("w", encoding="utf-8") as file:
+        for rows in slices:
+            for row in rows:
+                values = {name: typed.plain(value) for name, value in zip(names, row, strict=True)}
+                file.write(json.dumps(values, ensure_ascii=False) + "\n")
+            written += len(rows)
+    return written
+
+
+@contextmanager
+def _explained(sql: str, *, path: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as exc:
+        if not _is(exc, "Error"):
+            raise
+        _explain(exc, sql, path=path, what=what)
+
+
+def _explain(exc: Exception, sql: str, *, path: str, what: str) -> NoReturn:
+    """Tell a database that is away from a query that is wrong, by the names that PEP 249 gives errors."""
+    message = str(exc).strip()
+    passes = type(exc).__module__ != "sqlite3" or any(word in message.lower() for word in _PASSES)
+    if _is(exc, "OperationalError", "InterfaceError") and passes:
+        raise Unavailable(f"{what}: the database failed: {message}") from exc
+    if _is(exc, "DataError") and not re.search(r"\bLINE \d+:", message):
+        raise MalformedInput(f"{what}: a value cannot be computed or read: {message}") from exc
+    raise TransformError(f"{path}{_line(message, sql)}: {message}") from exc
+
+
+def _line(message: str, sql: str) -> str:
+    """Where it is, if the database says so or names a word that stands in one line only."""
+    if told := re.search(r"\bLINE (\d+):", message):
+        return f", line {told[1]}"
+    word = re.search(r'near "(.+?)"|no such (?:column|table|function): (\S+)', message)
+    name = (word[1] or word[2]).rpartition(".")[2] if word else ""
+    lines = [number for number, text in enumerate(sql.splitlines(), 1) if name and name in text]
+    return f", line {lines[0]}" if len(lines) == 1 else ""
+
+
+def _is(exc: Exception, *names: str) -> bool:
+    """Whether it is an error of a DB-API driver with one of these names, or derived from one."""
+    kinds = [kind for kind in type(exc).__mro__ if kind.__module__ != "builtins"]
+    return any(kind.__name__ in names and _has_paramstyle(kind.__module__) for kind in kinds)
+
+
+def _has_paramstyle(module: str) -> bool:
+    parts = module.split(".")
+    found = [sys.modules.get(".".join(parts[:n])) for n in range(len(parts), 0, -1)]
+    return any(hasattr(candidate, "paramstyle") for candidate in found)
