@@ -60,20 +60,33 @@ def read(suite: Path) -> list[Expectation]:
 
     :raises SpecError: see :func:`run`
     """
-    load_great_expectations()
+    return [expectation(entry, number, suite) for number, entry in enumerate(entries(suite))]
+
+
+def entries(suite: Path) -> list[Any]:
+    """What stands in the list of a suite file.
+
+    :raises SpecError: the file is no suite
+    """
     try:
         content = json.loads(suite.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
         raise SpecError(f"{suite}: there is no such file") from exc
     except json.JSONDecodeError as exc:
         raise SpecError(f"{suite}:{exc.lineno}:{exc.colno}: this is not JSON: {exc.msg}") from exc
-    entries = content.get("expectations") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
+    found = content.get("expectations") if isinstance(content, dict) else None
+    if not isinstance(found, list) or not found:
         raise SpecError(f'{suite}: expected {{"name": …, "expectations": […]}} with at least one expectation')
-    return [_expectation(entry, number, suite) for number, entry in enumerate(entries)]
+    return found
 
 
-def _expectation(entry: Any, number: int, suite: Path) -> Expectation:
+def expectation(entry: Any, number: int, suite: Path) -> Expectation:
+    """One entry of a suite as Great Expectations' own object.
+
+    :param number: its place in the list, from 0
+    :raises SpecError: see :func:`run`
+    """
+    load_great_expectations()
     from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.registry import list_registered_expectation_implementations
