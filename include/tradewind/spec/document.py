@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+import yaml
 from yaml import (
     CollectionEndEvent,
     CollectionStartEvent,
@@ -200,7 +201,7 @@ def read(path: FilePath, *, layer: bool = False) -> Document:
 def _stream(text: str, name: str) -> io.StringIO:
     """The text as a file with a name, which PyYAML writes into every position."""
     stream = io.StringIO(text)
-    stream.name = name  # type: ignore[attr-defined]  # any attribute can be set, and PyYAML looks for this one
+    stream.name = name
     return stream
 
 
@@ -208,16 +209,15 @@ def _too_deep(text: str) -> tuple[int, int] | None:
     """Line and column of what is nested too deeply; only a text with many brackets and dashes is looked at."""
     if sum(map(text.count, _OPENS)) <= 2 * _DEEPEST:
         return None
-    loader, depth = CSafeLoader(text), 0
+    depth = 0
     try:
-        while depth <= _DEEPEST and loader.check_event():
-            event = loader.get_event()
+        for event in yaml.parse(text, Loader=CSafeLoader):
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > _DEEPEST and event.start_mark:
+                return event.start_mark.line, event.start_mark.column
     except YAMLError:
         return None  # parsing it stops here too, and says why
-    finally:
-        loader.dispose()
-    return (event.start_mark.line, event.start_mark.column) if depth > _DEEPEST else None
+    return None
 
 
 class _Recursion(Exception):

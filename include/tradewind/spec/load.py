@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -13,6 +14,7 @@ from tradewind.errors import SpecError
 from tradewind.spec.check import check
 from tradewind.spec.document import Document, Unreadable, read
 from tradewind.spec.explain import explain
+from tradewind.spec.layers import ENVIRONMENT, read_layers
 from tradewind.spec.models import Pipeline
 from tradewind.spec.problems import Finding, Path, Problem
 from tradewind.spec.project import project_root
@@ -35,32 +37,42 @@ class Examined:
     """What a pipeline's YAML says, and where in its text each piece of it stands.
 
     :param spec: the pipeline; None if its fields are wrong
-    :param problems: everything that is wrong, in the order of lines
-    :param document: puts a finding of somebody else's check where it belongs; None if the file cannot be read as YAML
+    :param problems: everything that is wrong, file by file in the order of lines
+    :param document: puts a finding of somebody else's check where it belongs; None if a file cannot be read as YAML
+    :param files: what it is made of, from the lowest layer to the highest; the pipeline's own file alone when a file
+        cannot be read
     """
 
     spec: Pipeline | None
     problems: tuple[Problem, ...]
     document: Document | None
+    files: tuple[FilePath, ...]
 
 
-def examine(path: FilePath) -> Examined:
+def examine(path: FilePath, *, environment: str | None = None) -> Examined:
     """Read one pipeline and say what is wrong with it, without raising.
 
-    :param path: its YAML, in the ``dags`` folder of a project
+    :param path: its YAML, in the ``dags`` folder of a project; or an overlay, which then is laid upon it
+    :param environment: whose overlays are laid upon it; what the environment variable TRADEWIND_ENV says if None
     """
+    chosen = os.environ.get(ENVIRONMENT) if environment is None else environment
     try:
-        document = read(path)
+        layers = read_layers(path, environment=chosen)
     except Unreadable as exc:
-        return Examined(None, (exc.problem,), None)
-    spec, findings = _judge(document, project_root(path))
-    return Examined(spec, tuple(in_order_of_lines(document, findings)), document)
+        return Examined(None, (exc.problem,), None, (path,))
+    document = layers.document
+    told = [place for place, _ in layers.flaws if place]
+    spec, findings = _judge(document, project_root(path), told)
+    found = [problem for _, problem in layers.flaws] + [document.problem(finding) for finding in findings]
+    return Examined(spec, tuple(in_order(found, first=document.file)), document, layers.files)
 
 
-def in_order_of_lines(document: Document, findings: Sequence[Finding]) -> list[Problem]:
-    """Findings at their places, each once, in the order of lines."""
-    found = [document.problem(finding) for finding in findings]
-    return sorted(dict.fromkeys(found), key=lambda problem: (problem.line, problem.column))
+def in_order(problems: Iterable[Problem], *, first: str) -> list[Problem]:
+    """Each problem once, file by file in the order of lines.
+
+    :param first: the file that is told first
+    """
+    return sorted(dict.fromkeys(problems), key=lambda one: (one.file != first, one.file, one.line, one.column))
 
 
 def load(path: FilePath) -> Pipeline:
@@ -98,17 +110,16 @@ def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
     return found
 
 
-def _judge(document: Document, root: FilePath) -> tuple[Pipeline | None, list[Finding]]:
-    findings = [finding for finding in document.findings if finding.path[:2] != ("train", "params")]
-    told = [finding.path for finding in findings]
+def _judge(document: Document, root: FilePath, told: list[Path]) -> tuple[Pipeline | None, list[Finding]]:
+    """The pipeline, if its fields are right, and what is wrong beside what has been told already."""
     try:
         spec = Pipeline.model_validate(document.data)
     except ValidationError as exc:
         errors = exc.errors(include_url=False)
-        findings += [finding for finding in explain(errors, document) if finding.path not in told]
-        findings += _check_the_rest(document.data, [*told, *(tuple(error["loc"]) for error in errors)], root)
-        return None, findings
-    return spec, findings + check(spec, root=root, unsure={str(place[0]) for place in told})
+        findings = [finding for finding in explain(errors, document) if finding.path not in told]
+        rest = _check_the_rest(document.data, [*told, *(tuple(error["loc"]) for error in errors)], root)
+        return None, findings + rest
+    return spec, check(spec, root=root, unsure={str(place[0]) for place in told})
 
 
 def _check_the_rest(data: dict[str, Any], wrong: Sequence[Path], root: FilePath) -> list[Finding]:

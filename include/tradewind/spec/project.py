@@ -13,9 +13,30 @@ def project_root(path: Path) -> Path:
 
     :param path: a pipeline's YAML
     """
-    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link to a project stays where it is
-    dags = next((parent for parent in (folder, *folder.parents) if parent.name == "dags"), None)
-    return dags.parent if dags else folder
+    dags = _dags(path)
+    return dags.parent if dags else _folder(path)
+
+
+def folders(path: Path) -> list[Path]:
+    """The folders from the project's ``dags`` down to that of ``path``; without a ``dags`` above it, only that.
+
+    :param path: a pipeline's YAML
+    """
+    own = _folder(path)
+    dags = _dags(path) or own
+    found = [folder for folder in (own, *own.parents) if folder.is_relative_to(dags)]
+    # Spelled as the caller spells it, where that is possible.
+    spelled = [] if ".." in path.parts else [path.parent, *path.parent.parents]
+    return [*spelled[: len(found)], *found[len(spelled) :]][::-1]
+
+
+def _dags(path: Path) -> Path | None:
+    own = _folder(path)
+    return next((folder for folder in (own, *own.parents) if folder.name == "dags"), None)
+
+
+def _folder(path: Path) -> Path:
+    return Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link to a project stays where it is
 
 
 def flaw(root: Path, name: str) -> tuple[str, str | None] | None:
