@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tradewind.alerting import incidents
-from tradewind.ledger import progress
+from tradewind.ledger import absences, holds, progress
 from tradewind.ledger.journal import Ledger
 
 if TYPE_CHECKING:
@@ -24,12 +24,16 @@ MOST = 50
 def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
     """Open an incident for each stage that has overdue partitions; each partition closes when its stage completes.
 
-    A stage is late for a partition only if the stage before it is complete: else that one is late.
+    A stage is late for a partition only if the stage before it is complete: else that one is late. Nothing is late
+    while the pipeline is held, nor for a partition that is skipped or left out.
 
     :param now: the present, aware
     :return: what was found, one line a stage, or None
     """
     ledger = Ledger(runtime.ledger)
+    if holds.stopped(ledger, spec.pipeline) is not None:
+        return None
+    out = {*absences.skipped(ledger, spec.pipeline), *absences.left_out(ledger, spec.pipeline)}
     complete = {
         stage: {entry.partition for entry in ledger.find(spec.pipeline, "complete", subject=stage) if entry.partition}
         for stage in spec.stages
@@ -38,7 +42,7 @@ def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
     for stage in spec.stages:
         before = progress.before(stage, spec.stages)
         late = overdue(spec, stage, complete[stage], now=now)
-        late = [key for key in late if before is None or key in complete[before]]
+        late = [key for key in late if key not in out and (before is None or key in complete[before])]
         if late:
             told.append(_report(spec, ledger, stage, late))
     return "\n".join(told) or None

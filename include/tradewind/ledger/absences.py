@@ -70,9 +70,10 @@ def left_out(ledger: Ledger, pipeline: str) -> dict[str, str]:
 
     They block no lookback, no window and no order of stages: what they would have held is not there and will not come.
     """
-    by_yaml = {entry.partition: entry.reason for entry in ledger.find(pipeline, "left_out")}
+    entries = ledger.find(pipeline, "left_out")
+    by_yaml = {entry.partition: entry.reason for entry in entries if entry.partition is not None}
     by_hand = {key: f"{entry.reason} (skipped by {entry.actor})" for key, entry in skipped(ledger, pipeline).items()}
-    found = {key: reason for key, reason in {**by_yaml, **by_hand}.items() if key is not None}
+    found = {**by_yaml, **by_hand}
     return {
         key: found[key] for key in sorted(found) if not ledger.has(pipeline, "complete", subject="etl", partition=key)
     }
@@ -86,6 +87,12 @@ def before(ledger: Ledger, pipeline: str, partition: str, *, partitioning: Parti
         if partition not in absent:
             return partition
     return None
+
+
+def settled(ledger: Ledger, pipeline: str, stage: str, partition: str) -> bool:
+    """Whether there is nothing to wait for: the stage is complete for the partition, or the partition is left out."""
+    complete = ledger.has(pipeline, "complete", subject=stage, partition=partition)
+    return complete or partition in left_out(ledger, pipeline)
 
 
 def _decide(ledger: Ledger, pipeline: str, partition: str, *, outcome: str, reason: str, actor: str) -> Entry:

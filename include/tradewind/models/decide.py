@@ -17,7 +17,7 @@ from tradewind.core import retraining
 from tradewind.core.retraining import Decision
 from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import absences, progress
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ledger.rows import plain
 
@@ -62,7 +62,7 @@ def decide(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | N
     decision = retraining.decide(
         spec.retrain,
         partition=partition,
-        window_missing=_window_missing(spec, spec.train, partition, lake),
+        window_missing=_window_missing(spec, spec.train, partition, lake, ledger),
         has_champion=ledger.champion_for(spec.pipeline, _population(spec, partition)) is not None,
         trainings=_trainings(spec, partition, ledger),
         decay=[judged.violated for judged in performance],
@@ -76,8 +76,9 @@ def decide(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | N
 
 
 def _require(spec: Pipeline, partition: str, ledger: Ledger) -> None:
-    if partition > spec.start:
-        progress.require(ledger, spec.pipeline, "train", spec.partitioning.shift(partition, -1))
+    before = absences.before(ledger, spec.pipeline, partition, partitioning=spec.partitioning)
+    if before is not None:
+        progress.require(ledger, spec.pipeline, "train", before)
     if spec.monitor is not None:
         progress.require(ledger, spec.pipeline, "monitor", partition)
 
@@ -87,13 +88,18 @@ def _population(spec: Pipeline, partition: str) -> str:
     return spec.partitioning.shift(partition, spec.score.ahead if spec.score else 0)
 
 
-def _window_missing(spec: Pipeline, train: Train, partition: str, lake: Lake) -> list[str]:
+def _window_missing(spec: Pipeline, train: Train, partition: str, lake: Lake, ledger: Ledger) -> list[str]:
+    """What the window lacks; partitions that are left out are in no window, and enough must remain without them."""
     snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
     published = snapshot.partitions if snapshot else {}
     window = spec.partitioning.window(partition, train.window)
     early = sum(key < spec.start for key in window)
     missing = [f"{early} of {len(window)} partitions lie before the pipeline's start {spec.start}"] if early else []
-    for key in window:
+    absent = absences.left_out(ledger, spec.pipeline)
+    present = [key for key in window if key not in absent]
+    if len(present) <= train.test:
+        missing.append(f"{len(window) - len(present)} of {len(window)} partitions are left out")
+    for key in present:
         if key >= spec.start and key not in published:
             missing.append(f"{key} ({train.label.dataset} is not published)")
     return missing

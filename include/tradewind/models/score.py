@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import Unavailable
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import absences, progress
 from tradewind.ledger.journal import Ledger
 from tradewind.models.frame import Frame, population_frame, population_inputs
 from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
@@ -96,8 +96,8 @@ def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
     :raises Unavailable: another champion came, or a file changed, in the meantime; scoring again uses the new one
     """
     ledger = Ledger(runtime.ledger)
-    before = spec.partitioning.shift(partition, -1)
-    if spec.train is not None and before >= spec.start:
+    before = absences.before(ledger, spec.pipeline, partition, partitioning=spec.partitioning)
+    if spec.train is not None and before is not None:
         progress.require(ledger, spec.pipeline, "train", before)
     population = spec.partitioning.shift(partition, scoring(spec).ahead)
     champion = ledger.champion_for(spec.pipeline, population)

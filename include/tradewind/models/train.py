@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.core.metrics import HIGHER_IS_BETTER, compute
 from tradewind.errors import ModelError, UsageError
 from tradewind.lake.cause import Cause
+from tradewind.ledger import absences
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import estimator as estimators
 from tradewind.models.code import ProjectCode, imported, locate
@@ -72,7 +73,7 @@ def train(spec: Pipeline, partition: str, runtime: Runtime) -> Trained:
     :raises MissingInput: a partition of the window is not there
     :raises ModelError: the model cannot be built, fitted, or logged
     """
-    window = _window(spec, partition)
+    window = _window(spec, partition, Ledger(runtime.ledger))
     code = locate(training(spec).model, runtime.project)
     pinned = _pin(spec, window, runtime)
     cause = _cause(spec, code, pinned, runtime).hash
@@ -94,7 +95,7 @@ def train(spec: Pipeline, partition: str, runtime: Runtime) -> Trained:
     )
 
 
-def _window(spec: Pipeline, partition: str) -> _Window:
+def _window(spec: Pipeline, partition: str, ledger: Ledger) -> _Window:
     asked = training(spec)
     keys = spec.partitioning.window(partition, asked.window)
     if keys[0] < spec.start:
@@ -102,7 +103,14 @@ def _window(spec: Pipeline, partition: str) -> _Window:
             f"{spec.pipeline}: the window of {asked.window} partitions that ends with {partition} begins at {keys[0]}, "
             f"before the pipeline's start {spec.start}; train at a later partition"
         )
-    return _Window(tuple(keys[: -asked.test]), tuple(keys[-asked.test :]))
+    absent = absences.left_out(ledger, spec.pipeline)
+    present = [key for key in keys if key not in absent]
+    if len(present) <= asked.test:
+        raise UsageError(
+            f"{spec.pipeline}: of the {asked.window} partitions of the window that ends with {partition}, "
+            f"{len(keys) - len(present)} are left out; train at a later partition"
+        )
+    return _Window(tuple(present[: -asked.test]), tuple(present[-asked.test :]))
 
 
 def _pin(spec: Pipeline, window: _Window, runtime: Runtime) -> Pinned:

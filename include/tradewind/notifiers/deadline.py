@@ -20,12 +20,16 @@ async def deadline_missed(*, context: dict[str, Any], pipeline: str, owner: str,
 def _report(context: dict[str, Any], pipeline: str, owner: str, tradewind_conn_id: str) -> None:
     from tradewind.alerting import incidents
     from tradewind.hooks.tradewind import TradewindHook
+    from tradewind.ledger import holds
     from tradewind.ledger.journal import Ledger
 
     run, due = context["dag_run"], context.get("deadline")
     stage = str(run["dag_id"]).rsplit("__", 1)[-1]
+    ledger = Ledger(TradewindHook(tradewind_conn_id).ledger_url())
+    if holds.told(ledger, pipeline, run.get("partition_key")) is not None:
+        return  # a person stopped it and knows
     incidents.report(
-        Ledger(TradewindHook(tradewind_conn_id).ledger_url()),
+        ledger,
         pipeline=pipeline,
         owner=owner,
         stage=stage,

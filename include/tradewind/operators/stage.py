@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from tradewind.errors import Conflict, InvalidPartitionKey, NotReady, Unavailable
 from tradewind.links.mlflow import MlflowRunLink
 from tradewind.links.report import ReportLink, report_url
@@ -50,6 +52,7 @@ class StageOperator(TradewindOperator):
         spec = self.spec()
         partition = _over(spec, spec.partitioning.check(context["dag_run"].partition_key))
         runtime = self.runtime(context)
+        self._stop_if_held(spec, partition, runtime)
         if self.opens:
             self._write_down_start(spec, partition, runtime)
         try:
@@ -83,6 +86,23 @@ class StageOperator(TradewindOperator):
     def complete(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
         """All that the stage does for this partition is done."""
         self.close_incidents(runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition)
+
+    def _stop_if_held(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
+        """End as skipped, with the reason, while a person holds the pipeline or keeps the partition out.
+
+        Every task asks, not only the first: nothing that begins after the hold publishes anything. What is skipped in
+        the middle of a run is written down as not started, so that upkeep sends its event again after `resume`.
+        """
+        from tradewind.ledger import holds, progress
+        from tradewind.ledger.journal import Ledger
+
+        ledger = Ledger(runtime.ledger)
+        reason = holds.told(ledger, spec.pipeline, partition)
+        if reason is None:
+            return
+        if not self.opens and progress.before(self.stage, spec.stages):
+            progress.start(ledger, spec.pipeline, self.stage, partition, cause="held", run_id=runtime.run_id)
+        raise AirflowSkipException(f"nothing is done: {reason}")
 
     def _write_down_start(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
         from tradewind.ledger import progress

@@ -73,14 +73,18 @@ class ResendOperator(UpkeepOperator):
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> list[str]:
         """Return the partition keys that were sent again; skip when there is none."""
         from tradewind.alerting import incidents
-        from tradewind.ledger import progress
+        from tradewind.ledger import absences, holds, progress
         from tradewind.ledger.journal import Ledger
 
         ledger = Ledger(runtime.ledger)
+        if (reason := holds.told(ledger, spec.pipeline)) is not None:
+            raise AirflowSkipException(f"nothing is sent: {reason}")
         grace = timedelta(minutes=int(self.grace_minutes))
         found = progress.lost(ledger, spec.pipeline, {self.stage: self.followers}, older_than=grace)
         waited = incidents.waited_in_vain(ledger, spec.pipeline, self.followers)
-        lost = sorted({partition for _, partition in found} | set(waited))
+        lost = sorted(
+            {partition for _, partition in found} | set(waited) - set(absences.skipped(ledger, spec.pipeline))
+        )
         if not lost:
             raise AirflowSkipException(f"every complete partition of {self.stage} has gone on")
         self.log.warning("%s: sending %s again for %s", spec.pipeline, self.asset.name, ", ".join(lost))

@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 
 class ReadyTrigger(BaseTrigger):
-    """Fires when the ledger shows a stage complete, or when the deadline has passed.
+    """Fires when the ledger shows a stage complete or the partition left out, or when the deadline has passed.
 
     :param tradewind_conn_id: connection that names the ledger
     :param pipeline: whose stage
@@ -55,7 +55,7 @@ class ReadyTrigger(BaseTrigger):
         return TradewindHook(self.tradewind_conn_id).ledger_url()
 
     def _ready(self, url: str) -> bool:
-        from tradewind.ledger import progress
+        from tradewind.ledger import absences
         from tradewind.ledger.journal import Ledger
 
-        return progress.is_complete(Ledger(url), self.pipeline, self.stage, self.partition)
+        return absences.settled(Ledger(url), self.pipeline, self.stage, self.partition)

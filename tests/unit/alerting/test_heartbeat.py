@@ -12,7 +12,7 @@ import pytest
 from tradewind.alerting import incidents
 from tradewind.alerting.heartbeat import MOST, check, due, overdue
 from tradewind.core.runtime import Runtime
-from tradewind.ledger import progress
+from tradewind.ledger import absences, holds, progress
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.models import Pipeline
 
@@ -195,3 +195,19 @@ def test_while_nothing_is_complete_only_the_newest_is_expected() -> None:
 def test_a_pipeline_that_ended_long_ago_is_history_that_somebody_may_replay() -> None:
     spec = pipeline(end="2013-02-04")
     assert overdue(spec, "etl", set(DAYS[:1]), now=NOW + timedelta(days=MOST)) == []
+
+
+def test_nothing_is_late_while_a_person_holds_the_pipeline(runtime: Runtime, ledger: Ledger) -> None:
+    complete(ledger, STAGES, DAYS[:7])
+    holds.hold(ledger, "flights", reason="the source lies", actor="ann")
+    assert check(pipeline(), runtime, now=NOW) is None
+    holds.resume(ledger, "flights", reason="mended", actor="ann")
+    assert check(pipeline(), runtime, now=NOW) is not None
+
+
+def test_a_partition_that_stays_out_is_not_late_and_hides_no_other(runtime: Runtime, ledger: Ledger) -> None:
+    complete(ledger, STAGES, DAYS[:7])
+    absences.leave_out(ledger, "flights", DAYS[8], dataset="flown", reason="no file")
+    absences.skip(ledger, "flights", DAYS[9], reason="strike", actor="ann")
+    check(pipeline(), runtime, now=NOW)
+    assert opened(ledger) == {"etl": (DAYS[7],)}

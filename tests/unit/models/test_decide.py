@@ -12,7 +12,7 @@ from tradewind.core.runtime import Runtime
 from tradewind.errors import NotReady, UsageError
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import absences, progress
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Ledger
 from tradewind.models.decide import decide
@@ -151,6 +151,25 @@ def test_a_window_with_a_partition_missing_is_not_trained_and_the_reason_names_i
     decision = decide(pipeline(), DAYS[3], runtime)
     assert decision.outcome == "skip"
     assert f"{DAYS[2]} (flown is not published)" in decision.reason
+
+
+def test_a_partition_that_is_left_out_is_in_no_window_and_holds_nobody_up(runtime: Runtime) -> None:
+    ledger = Ledger(runtime.ledger)
+    flown(runtime, [day for day in DAYS[:5] if day != DAYS[3]])
+    absences.leave_out(ledger, "flights", DAYS[3], dataset="flown", reason="no file")
+    progress.complete(ledger, "flights", "monitor", DAYS[4], cause="c")
+    progress.complete(ledger, "flights", "train", DAYS[2], cause="c")
+    assert decide(pipeline(), DAYS[4], runtime).outcome == "train"
+
+
+def test_a_window_without_enough_partitions_is_not_trained(runtime: Runtime) -> None:
+    flown(runtime, DAYS[:5])
+    for day in DAYS[2:4]:
+        absences.skip(Ledger(runtime.ledger), "flights", day, reason="strike", actor="ann")
+    progress.complete(Ledger(runtime.ledger), "flights", "train", DAYS[1], cause="c")
+    progress.complete(Ledger(runtime.ledger), "flights", "monitor", DAYS[4], cause="c")
+    decision = decide(pipeline(), DAYS[4], runtime)
+    assert (decision.outcome, "2 of 3 partitions are left out" in decision.reason) == ("skip", True)
 
 
 def test_deciding_again_on_the_same_inputs_adds_nothing(runtime: Runtime) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tradewind.errors import Conflict, MalformedInput, ModelError, NotReady, Unavailable
 from tradewind.lake.dataset import Dataset
-from tradewind.ledger import progress
+from tradewind.ledger import absences, progress
 from tradewind.ledger.champions import Champion
 from tradewind.models import score as scoring
 from tradewind.models.host import ModelHost
@@ -165,6 +165,12 @@ def test_without_a_champion_it_is_skipped_and_complete(house) -> None:
 def test_it_waits_for_the_training_before(served) -> None:
     with pytest.raises(NotReady, match="train of partition 2013-04-01"):
         score(served.spec, served.week(10), served.runtime)
+
+
+def test_it_does_not_wait_for_the_training_of_a_partition_that_is_left_out(house) -> None:
+    settle(house)
+    absences.leave_out(house.ledger, "delays", house.week(9), dataset="flights", reason="no file")
+    assert isinstance(score(house.spec, house.week(10), house.runtime), Skipped)
 
 
 def test_a_replay_is_scored_by_the_champion_of_its_own_time(served) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tradewind.errors import MissingInput, ModelError, UsageError
+from tradewind.ledger import absences
 from tradewind.models.registry import Registry
 from tradewind.models.train import train
 
@@ -143,6 +144,13 @@ def test_a_window_before_the_start_is_refused(house) -> None:
 def test_a_missing_partition_is_named(house) -> None:
     with pytest.raises(MissingInput, match="2013-03-25"):
         train(house.spec, house.week(8), house.runtime)
+
+
+def test_a_partition_that_is_left_out_is_in_no_window(house) -> None:
+    absences.skip(house.ledger, "delays", house.week(4), reason="strike", actor="ann")
+    trained = train(house.spec, house.week(5), house.runtime)
+    assert house.week(4) not in trained.train_partitions + trained.test_partitions
+    assert trained.test_partitions[-1] == house.week(5)
 
 
 def test_one_class_only_is_refused(house, publish_week) -> None:

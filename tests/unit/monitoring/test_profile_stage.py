@@ -8,6 +8,7 @@ import pytest
 
 from tradewind.core import profiles
 from tradewind.errors import Conflict, NotReady, UsageError
+from tradewind.ledger import absences
 from tradewind.monitoring import profile as stage
 from tradewind.monitoring.profile import of_column, profile
 
@@ -102,6 +103,13 @@ def test_it_waits_for_the_partition_before_which_scored_what_falls_due_in_it(wor
     with pytest.raises(NotReady, match="monitor of partition 2013-01-14") as raised:
         profile(world.spec, world.week(2), world.runtime)
     assert (raised.value.stage, raised.value.partition) == ("monitor", world.week(1))
+
+
+def test_a_partition_that_is_left_out_is_waited_for_by_nobody(world: World) -> None:
+    world.complete("features", world.week(2))
+    absences.leave_out(world.ledger, world.spec.pipeline, world.week(1), dataset="flights", reason="no file")
+    with pytest.raises(NotReady, match="monitor of partition 2013-01-07"):
+        profile(world.spec, world.week(2), world.runtime)
 
 
 def test_rows_of_a_stale_run_do_not_replace_newer_ones(world: World, week: str, meanwhile: Callable[..., None]) -> None:

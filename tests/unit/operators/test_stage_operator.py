@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from tradewind.alerting import incidents
 from tradewind.errors import AuditFailed, Conflict, InvalidPartitionKey, NotReady, Unavailable
-from tradewind.ledger import progress
+from tradewind.ledger import absences, holds, progress
 from tradewind.operators.base import RETRY_POLICY
 from tradewind.operators.stage import StageOperator
 from tradewind.spec.models import Pipeline
@@ -123,3 +123,30 @@ def test_a_wait_of_zero_fails_at_once(working):
     error = NotReady("missing", stage="etl", partition="2024-01-01")
     with pytest.raises(NotReady):
         working(error=error, wait=timedelta(0)).execute(context())
+
+
+def test_a_held_pipeline_ends_as_skipped_with_the_reason_and_is_not_written_down_as_started(working, ledger):
+    holds.hold(ledger, "trips", reason="the source lies", actor="ann")
+    with pytest.raises(AirflowSkipException, match=r"held by ann since .*: the source lies"):
+        working(opens=True).execute(context())
+    assert ledger.find("trips", "started") == []
+    holds.resume(ledger, "trips", reason="mended", actor="ann")
+    assert working(opens=True).execute(context()) == "2024-01-02"
+
+
+def test_a_hold_in_the_middle_of_a_run_lets_its_event_count_as_lost(working, ledger):
+    progress.complete(ledger, "trips", "etl", "2024-01-02", cause="c1")
+    working(opens=True).execute(context())
+    lost = partial(progress.lost, ledger, "trips", {"etl": ("features",)}, older_than=timedelta(0))
+    assert lost() == []
+    holds.hold(ledger, "trips", reason="wait", actor="ann")
+    with pytest.raises(AirflowSkipException):
+        working().execute(context())
+    assert lost() == [("etl", "2024-01-02")]
+
+
+def test_a_skipped_partition_ends_as_skipped_and_the_others_go_on(working, ledger):
+    absences.skip(ledger, "trips", "2024-01-02", reason="strike", actor="ann")
+    with pytest.raises(AirflowSkipException, match="skipped by ann"):
+        working().execute(context())
+    assert working().execute(context("2024-01-03")) == "2024-01-03"

@@ -1,0 +1,105 @@
+"""Pipelines that a person has stopped: held until somebody resumes them, or decommissioned for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import UsageError
+from tradewind.ledger import absences
+from tradewind.ledger.journal import Entry
+
+if TYPE_CHECKING:
+    from tradewind.ledger.journal import Ledger
+
+SUBJECT = "pipeline"
+
+
+def hold(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
+    """Record that nothing of a pipeline runs until somebody resumes it.
+
+    :return: the hold that is on now, another person's if that came first
+    :raises UsageError: the pipeline is decommissioned
+    """
+    _refuse_decommissioned(ledger, pipeline)
+    found = stopped(ledger, pipeline)
+    if found is not None:
+        return found
+    # Holds and resumes alternate, and the ordinal is the key: of two people at once, one is written.
+    key = str(len(ledger.find(pipeline, "hold")))
+    ledger.append(Entry(pipeline, "hold", SUBJECT, None, key, outcome="held", reason=reason, actor=actor))
+    written = ledger.get(pipeline, "hold", key=key)
+    assert written is not None  # by us, or by whoever came first
+    return written
+
+
+def resume(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
+    """Record that a held pipeline runs again.
+
+    :return: the hold that is over
+    :raises UsageError: nobody holds it, or it is decommissioned
+    """
+    _refuse_decommissioned(ledger, pipeline)
+    found = stopped(ledger, pipeline)
+    if found is None:
+        raise UsageError(f"nobody holds {pipeline}, so there is nothing to resume")
+    ledger.append(Entry(pipeline, "resume", SUBJECT, None, found.key, outcome="resumed", reason=reason, actor=actor))
+    return found
+
+
+def decommission(
+    ledger: Ledger, pipeline: str, *, reason: str, actor: str, evidence: Mapping[str, Any] | None = None
+) -> Entry:
+    """Record that a pipeline has ended for good.
+
+    :return: the entry, an earlier one if there is one
+    """
+    entry = Entry(
+        pipeline, "decommissioned", SUBJECT, None, SUBJECT,
+        outcome="decommissioned", reason=reason, evidence=evidence or {}, actor=actor,
+    )  # fmt: skip
+    ledger.append(entry)
+    return decommissioned(ledger, pipeline) or entry
+
+
+def decommissioned(ledger: Ledger, pipeline: str) -> Entry | None:
+    """The entry that ended the pipeline; None while it lives."""
+    return ledger.get(pipeline, "decommissioned", key=SUBJECT)
+
+
+def stopped(ledger: Ledger, pipeline: str) -> Entry | None:
+    """What keeps the whole pipeline from running: its end, or a hold that nobody has resumed; None if nothing does."""
+    if (ended := decommissioned(ledger, pipeline)) is not None:
+        return ended
+    held = ledger.find(pipeline, "hold")
+    return held[-1] if held and ledger.get(pipeline, "resume", key=held[-1].key) is None else None
+
+
+def told(ledger: Ledger, pipeline: str, partition: str | None = None) -> str | None:
+    """Why a partition does not run, in words; None if it may.
+
+    :param partition: None for the pipeline as a whole
+    """
+    found = stopped(ledger, pipeline)
+    if found is not None and found.kind == "decommissioned":
+        return f"{pipeline} was decommissioned by {found.actor} on {found.at:%Y-%m-%d}: {found.reason}"
+    if found is not None:
+        return (
+            f"{pipeline} is held by {found.actor} since {found.at:%Y-%m-%d %H:%M} UTC: {found.reason}; "
+            f"it goes on with: tradewind resume {pipeline}"
+        )
+    kept = absences.skipped(ledger, pipeline).get(partition) if partition else None
+    if kept is not None:
+        return (
+            f"{pipeline}: partition {partition} is skipped by {kept.actor} since {kept.at:%Y-%m-%d %H:%M} UTC: "
+            f"{kept.reason}; it may run again after: tradewind skip {pipeline} {partition} --take-back"
+        )
+    return None
+
+
+def _refuse_decommissioned(ledger: Ledger, pipeline: str) -> None:
+    if (ended := decommissioned(ledger, pipeline)) is not None:
+        raise UsageError(
+            f"{pipeline} was decommissioned by {ended.actor} on {ended.at:%Y-%m-%d}: {ended.reason}; "
+            "a pipeline that comes back gets a new name"
+        )
