@@ -49,6 +49,7 @@ class TradewindHook(BaseHook):
         :raises UsageError: the connection lacks a field
         """
         from tradewind.core.runtime import Runtime
+        from tradewind.hooks.connections import AirflowConnections
         from tradewind.hooks.mlflow import MlflowHook
 
         connection = self.get_connection(self.tradewind_conn_id)
@@ -65,6 +66,7 @@ class TradewindHook(BaseHook):
             storage_options=_mapping(extra.get("storage_options", {})),
             run_id=run_id,
             actor=actor,
+            connections=AirflowConnections(),
             warm=os.environ.get("TRADEWIND_WARM") == "1",
         )
 

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable
+from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable, UsageError
 from tradewind.sources import rows as typed
 from tradewind.sources.binding import bind
 from tradewind.sources.fetched import Fetched
@@ -49,6 +49,7 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     :raises EmptyInput: there is no row
     :raises MalformedInput: a column is there twice, or a value fits no type
     :raises Unavailable: the database is away
+    :raises UsageError: the connection asks for rows that are not tuples
     """
     database = runtime.connections.database(source.connection)
     what = f"{source.query} on {source.connection}"
@@ -60,6 +61,8 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
         names = _names(cursor.description, what=what)
         if not first:
             raise EmptyInput(f"{what}: the query gives no row for partition {partition}")
+        if isinstance(first[0], Mapping):
+            raise UsageError(f"{what}: the connection gives rows as mappings; take the kind of cursor out of its extra")
         slices = chain([first], iter(lambda: cursor.fetchmany(SLICE), []))
         if database.kind != "postgres" and source.columns:
             written = _write_lines(slices, names, scratch / "rows.jsonl")
@@ -125,16 +128,19 @@ def _of_the_server(connection: Any) -> Any:
     setting.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     setting.execute("SET LOCAL TIME ZONE 'UTC'")
     setting.close()
-    cursor = connection.cursor(name="tradewind")
-    # JSON stays the text that it is: read and written again, its numbers could be others.
+    # Rows are tuples whatever the connection says, and JSON stays the text that it is: read and written again, its
+    # numbers could be others.
     if type(connection).__module__.partition(".")[0] == "psycopg":
+        from psycopg.rows import tuple_row
         from psycopg.types.string import TextLoader
 
+        cursor = connection.cursor(name="tradewind", row_factory=tuple_row)
         for kind in ("json", "jsonb"):
             cursor.adapters.register_loader(kind, TextLoader)
     else:
-        from psycopg2 import extras
+        from psycopg2 import extensions, extras
 
+        cursor = connection.cursor(name="tradewind", cursor_factory=extensions.cursor)
         extras.register_default_json(connection, loads=str)
         extras.register_default_jsonb(connection, loads=str)
     return cursor

@@ -1,0 +1,104 @@
+"""What lies outside a deployment, by the ids of its Airflow connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from tradewind.core.connections import S3, Database, Endpoint
+from tradewind.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+_PARAMSTYLES = {"%s": "format", "?": "qmark"}
+# What the http provider takes from a connection's extra for itself; all else in it are headers.
+_NO_HEADERS = frozenset(
+    ("allow_redirects", "cert", "check_response", "max_redirects", "proxies", "proxy", "srv_lookup")
+    + ("stream", "timeout", "trust_env", "verify", "verify_ssl")
+)
+
+
+class AirflowConnections:
+    """Resolves ids through Airflow, each when it is asked for: inside the task that needs it.
+
+    See :class:`~tradewind.core.connections.Connections`.
+    """
+
+    def database(self, conn_id: str) -> Database:
+        """The database behind a connection whose hook is a DB-API hook.
+
+        :raises MissingExtra: the provider of the connection's type is not installed
+        """
+        from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+        connection = _connection(conn_id)
+        hook = _hook(connection)
+        if not isinstance(hook, DbApiHook):
+            raise UsageError(f"connection {conn_id} is of type {connection.conn_type}, which is no database")
+        placeholder = str(hook.placeholder)
+        paramstyle = "numeric" if placeholder.startswith(":") else _PARAMSTYLES.get(placeholder, "format")
+        return Database(str(connection.conn_type), hook.get_conn, paramstyle)
+
+    def http(self, conn_id: str) -> Endpoint:
+        """The web service behind a connection of type ``http``: schema, host, port, login, password; extra: headers."""
+        connection = _connection(conn_id)
+        host = connection.host or ""
+        if not host:
+            raise UsageError(f"connection {conn_id} has no host; a web service needs one, like https://api.example.com")
+        url = host if "://" in host else f"{connection.schema or 'http'}://{host}"
+        url = f"{url.rstrip('/')}:{connection.port}" if connection.port else url.rstrip("/")
+        headers = {
+            name: str(value)
+            for name, value in (connection.extra_dejson or {}).items()
+            if name not in _NO_HEADERS and isinstance(value, str | int | float)
+        }
+        auth = (connection.login, connection.password or "") if connection.login else None
+        return Endpoint(url, headers=headers, auth=auth)
+
+    def s3(self, conn_id: str) -> S3:
+        """The object store behind a connection of the amazon provider; roles are assumed as the connection says."""
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+        connection = _connection(conn_id)
+        if connection.conn_type != "aws":
+            raise UsageError(
+                f"connection {conn_id} is of type {connection.conn_type}; files on S3 need one of type aws"
+            )
+        hook: Any = AwsGenericHook(aws_conn_id=conn_id, client_type="s3")
+        credentials = hook.get_credentials()
+        endpoint = hook.conn_config.get_service_endpoint_url("s3")
+        options = {
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.token,
+            "AWS_REGION": hook.region_name or hook.conn_region_name,
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ALLOW_HTTP": "true" if str(endpoint).startswith("http://") else None,
+        }
+        return S3({name: value for name, value in options.items() if value})
+
+
+def _connection(conn_id: str) -> Connection:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as exc:
+        raise UsageError(
+            f"there is no Airflow connection {conn_id}; make it in the UI (Admin → Connections) or with: "
+            f"airflow connections add {conn_id} …"
+        ) from exc
+
+
+def _hook(connection: Connection) -> Any:
+    kind = connection.conn_type
+    try:
+        return connection.get_hook()  # type: ignore[no-untyped-call]  # Airflow's method is not annotated
+    except Exception as exc:
+        if not isinstance(exc, ImportError) and "Unknown hook type" not in str(exc):
+            raise
+        package = "airflow-provider-tradewind[postgres]" if kind == "postgres" else f"apache-airflow-providers-{kind}"
+        raise MissingExtra(
+            f"connection {connection.conn_id}: nothing that is installed reads type {kind}: pip install '{package}'"
+        ) from exc
