@@ -67,19 +67,53 @@ class Definitions:
         return self.services[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something wrong with one of the definitions.
+
+    :param name: of the Feast object; empty for the whole file
+    :param kind: what it is, in words
+    :param word: what is wrong, as it is written in the file
+    :param near: the nearest right word
+    :param known: what would be right, in words
+    """
+
+    name: str
+    kind: str
+    message: str
+    word: str = ""
+    near: str | None = None
+    known: str | None = None
+
+    def text(self) -> str:
+        """The flaw as a sentence."""
+        what = f"{self.kind} {self.name}: " if self.name else ""
+        hint = f"; did you mean {self.near}?" if self.near else f"; {self.known}" if self.known else ""
+        return f"{what}{self.message}{hint}"
+
+
 def load(spec: Pipeline, runtime: Runtime) -> Definitions:
     """Run the definitions file of ``spec`` and collect its Feast objects.
 
     :raises SpecError: there is no such file, it does not run, or it says something that the YAML contradicts
+    """
+    definitions = collect(spec, runtime)
+    if found := flaws(definitions, spec):
+        raise SpecError("\n".join(f"{definitions.path}: {flaw.text()}" for flaw in found))
+    return definitions
+
+
+def collect(spec: Pipeline, runtime: Runtime) -> Definitions:
+    """As :func:`load`, but whether the definitions agree with the YAML is not looked at.
+
+    :raises SpecError: there is no such file, or it does not run
     """
     if spec.features is None:
         raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
     import_feast()
     path = runtime.project / spec.features.definitions
     objects = _collect(_run(path, spec.pipeline))
-    definitions = Definitions(path, objects, _digest(objects))
-    _check(definitions, spec)
-    return definitions
+    return Definitions(path, objects, _digest(objects))
 
 
 def service_features(spec: Pipeline, runtime: Runtime) -> list[str]:
@@ -158,36 +192,41 @@ def _collect(module: ModuleType) -> tuple[Any, ...]:
     return tuple(sorted(found.values(), key=lambda o: (type(o).__name__, str(o.name))))
 
 
-def _check(definitions: Definitions, spec: Pipeline) -> None:
+def flaws(definitions: Definitions, spec: Pipeline) -> list[Flaw]:
+    """Everything that the definitions say and the YAML contradicts, or that is not supported."""
     from feast import FeatureView
     from feast.base_feature_view import BaseFeatureView
 
-    from tradewind.features.source import LakeSource
-
-    problems = [
-        f"{type(o).__name__} {o.name}: only feature views over datasets are supported; compute it in SQL instead"
+    found = [
+        Flaw(str(o.name), type(o).__name__, "only feature views over datasets are supported; compute it in SQL instead")
         for o in definitions.objects
         if isinstance(o, BaseFeatureView) and type(o) is not FeatureView
     ]
-    for view in definitions.views:
-        source = view.batch_source
-        if not isinstance(source, LakeSource):
-            problems.append(f"feature view {view.name}: its source must be a LakeSource, not {type(source).__name__}")
-        elif source.dataset not in spec.datasets:
-            close = difflib.get_close_matches(source.dataset, spec.datasets, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(spec.datasets)}"
-            problems.append(f"feature view {view.name}: the pipeline has no dataset {source.dataset}{hint}")
+    found += [flaw for view in definitions.views if (flaw := _flaw_of_view(view, spec))]
     for service in definitions.services.values():
         names = [name for _, name in _projected(service)]
-        problems += [
-            f"feature service {service.name}: {n} views have a feature {name!r}; rename it with field_mapping"
+        found += [
+            Flaw(service.name, "feature service", f"{n} views have a feature {name!r}; rename it with field_mapping")
             for name in dict.fromkeys(names)
             if (n := names.count(name)) > 1
         ]
     if not definitions.views:
-        problems.append("there is no FeatureView at the top level of the file")
-    if problems:
-        raise SpecError("\n".join(f"{definitions.path}: {problem}" for problem in problems))
+        found.append(Flaw("", "", "there is no FeatureView at the top level of the file"))
+    return found
+
+
+def _flaw_of_view(view: FeatureView, spec: Pipeline) -> Flaw | None:
+    from tradewind.features.source import LakeSource
+
+    source = view.batch_source
+    if not isinstance(source, LakeSource):
+        return Flaw(view.name, "feature view", f"its source must be a LakeSource, not {type(source).__name__}")
+    if source.dataset in spec.datasets:
+        return None
+    close = difflib.get_close_matches(source.dataset, spec.datasets, 1)
+    known = None if close else f"there are: {', '.join(spec.datasets)}"
+    message = f"the pipeline has no dataset {source.dataset}"
+    return Flaw(view.name, "feature view", message, word=source.dataset, near=close[0] if close else None, known=known)
 
 
 def _digest(objects: Iterable[Any]) -> str:
