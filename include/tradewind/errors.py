@@ -62,7 +62,15 @@ class MalformedInput(InputError):
 
 
 class TransformError(TradewindError):
-    """User SQL failed; the message names the ``.sql`` file."""
+    """User SQL failed; the message names the ``.sql`` file.
+
+    :param message: what is wrong
+    :param running: it failed while rows were computed, so what it reads may be at fault
+    """
+
+    def __init__(self, message: str, *, running: bool = False) -> None:
+        super().__init__(message)
+        self.running = running
 
 
 class AuditFailed(TradewindError):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import MissingInput, NotReady, SpecError, Unavailable
+from tradewind.errors import MissingInput, NotReady, SpecError
 from tradewind.lake.dataset import Lake
 from tradewind.sources import files
+from tradewind.sources.delivery import Delivery, deliver
 from tradewind.spec.models import Pipeline
 from tradewind.spec.sources import Files
 from tradewind.transform.sql import CsvView
@@ -21,23 +23,6 @@ if TYPE_CHECKING:
     from tradewind.lake.snapshot import Snapshot
 
 SOURCE = "source"
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """The files of one view, as they were when they were hashed."""
-
-    files: Files
-    paths: tuple[Path, ...]
-    digest: str
-
-    def view(self) -> CsvView:
-        """The files as SQL sees them.
-
-        :raises MalformedInput: a file is not as declared
-        """
-        files.check(self.files, self.paths)
-        return CsvView(self.paths, columns=files.columns(self.files, self.paths), nulls=self.files.nulls)
 
 
 @dataclass(frozen=True)
@@ -74,12 +59,8 @@ class Inputs:
 
         :raises Unavailable: a file changed while it was read
         """
-        for name, delivery in self.deliveries.items():
-            if files.digest(delivery.paths) != delivery.digest:
-                places = ", ".join(map(str, delivery.paths))
-                raise Unavailable(
-                    f"files of `{name}` changed while they were read: {places}; try again when they are whole"
-                )
+        for delivery in self.deliveries.values():
+            delivery.confirm()
 
 
 def gather(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> Inputs:
@@ -109,8 +90,8 @@ def delivery(spec: Pipeline, part: Files, partition: str, runtime: Runtime) -> D
 
     :raises MissingInput: files are not there; every one is named
     """
-    paths = files.resolve(part, partition, partitioning=spec.partitioning, landing=runtime.landing)
-    return Delivery(part, paths, files.digest(paths))
+    fetched = files.fetch(part, partition, spec=spec, runtime=runtime, scratch=Path(gettempdir()))
+    return deliver(part, fetched)
 
 
 def _complete(snapshot: Snapshot | None, keys: list[str], other: str, what: str, partition: str) -> Snapshot:

@@ -9,12 +9,16 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Files of one format and of the same columns, in order.
+    """Files of one format, in order; ``.gz`` and ``.zst`` in their names say that they are compressed.
 
     :param paths: where they are: delivered files themselves, or copies in the stage's scratch folder
     :param names: what messages call each of them: a path, an ``s3://`` URI, a query, a URL
+    :param delimiter: of CSV: what stands between two values
+    :param nulls: of CSV: spellings of a missing value, beside the empty field
     """
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     format: Literal["csv", "jsonl", "parquet"]
+    delimiter: str = ","
+    nulls: tuple[str, ...] = ()

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradewind.errors import MalformedInput, MissingInput, SpecError
+from tradewind.sources.fetched import Fetched
 from tradewind.spec.partitions import Partitioning
 from tradewind.spec.sources import Files
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+
+def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+    """Find the files that ``partition`` needs, in order of time.
+
+    :raises MissingInput: files are not there; every one is named
+    """
+    paths = resolve(source, partition, partitioning=spec.partitioning, landing=runtime.landing)
+    return Fetched(paths, tuple(map(str, paths)), source.format, source.delimiter, source.nulls)
 
 
 def resolve(files: Files, partition: str, *, partitioning: Partitioning, landing: str) -> tuple[Path, ...]:
@@ -80,15 +94,6 @@ def header(path: Path) -> list[str]:
 def columns(files: Files, paths: Sequence[Path]) -> Mapping[str, str]:
     """DuckDB type of each column of checked files: as declared, or text for all of them."""
     return files.columns or dict.fromkeys(header(paths[0]), "VARCHAR")
-
-
-def digest(paths: Iterable[Path]) -> str:
-    """Content hash of files in the order given, as 32 hex digits; their names and places do not count."""
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:32]
 
 
 def _difference(found: list[str], expected: list[str]) -> str:

@@ -145,10 +145,10 @@ def _batches(reader: pa.RecordBatchReader, sql_path: Path) -> Iterator[pa.Record
     try:
         yield from reader
     except (duckdb.Error, pa.ArrowException, OSError) as exc:
-        _explain(exc, sql_path)
+        _explain(exc, sql_path, running=True)
 
 
-def _explain(exc: Exception, sql_path: Path) -> NoReturn:
+def _explain(exc: Exception, sql_path: Path, *, running: bool = False) -> NoReturn:
     """Say where it went wrong in the words of who delivered the file, or who wrote the SQL."""
     message = str(exc)
     where, file = re.search(r"CSV Error on Line: (\d+)", message), re.search(r"^\s*file = (.+)$", message, re.MULTILINE)
@@ -156,7 +156,7 @@ def _explain(exc: Exception, sql_path: Path) -> NoReturn:
         # What follows is advice about DuckDB's options, which is not for whoever delivered the file.
         told = re.split(r"\n\s*Possible|\nColumn .* is being converted|\n\s*file = ", message[where.end() :])[0]
         raise MalformedInput(f"{file[1]}, line {where[1]}: {' '.join(told.split())[:500]}") from exc
-    raise TransformError(f"{sql_path}: {message.strip()}") from exc
+    raise TransformError(f"{sql_path}: {message.strip()}", running=running) from exc
 
 
 def _list(values: Sequence[str]) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from tradewind.errors import MalformedInput, MissingInput, SpecError
 from tradewind.sources import files
-from tradewind.spec.models import Files
+from tradewind.sources.delivery import digest
+from tradewind.spec.sources import Files
 from tradewind.spec.partitions import Partitioning
 
 WEEKS = Partitioning("week", "America/New_York", "2013-01-28")
@@ -108,6 +109,6 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> No
     one.write_text("x\n1\n")
     other.write_text("x\n1\n")
     changed.write_text("x\n2\n")
-    assert files.digest([one]) == files.digest([other])
-    assert files.digest([one]) != files.digest([changed])
-    assert files.digest([one, changed]) != files.digest([changed, one])
+    assert digest([one]) == digest([other])
+    assert digest([one]) != digest([changed])
+    assert digest([one, changed]) != digest([changed, one])
