@@ -1,0 +1,140 @@
+"""Asking a web service: patiently where it is busy, and never saying more of an address than may be seen."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from tradewind.errors import InputError, MalformedInput, MissingInput, Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from tradewind.core.connections import Endpoint
+    from tradewind.sources.paging import Request
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 300.0
+"""Seconds that all waiting for one partition takes at most; then the task's own retries go on."""
+_SLOWEST = 60.0
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_NOTHING = frozenset({404, 410})
+
+
+class Service:
+    """A client of one address; requests are repeated while the service is busy or away.
+
+    :param endpoint: the connection
+    :param path: below its address
+    :param parameters: query parameters of every request
+    :param wait: waits so many seconds
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, path: str, parameters: Mapping[str, str], *, wait: Callable[[float], None]
+    ) -> None:
+        self._url = httpx.URL(f"{endpoint.url}/{path.lstrip('/')}")
+        self._parameters = parameters
+        self._wait = wait
+        self._waited = 0.0
+        auth = httpx.BasicAuth(*endpoint.auth) if endpoint.auth else None
+        self._client = httpx.Client(headers=dict(endpoint.headers), auth=auth, timeout=_TIMEOUT)
+        self.name = _shown(self._url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(self, request: Request, body: Path) -> httpx.Response:
+        """Write the answer's body into a file.
+
+        :returns: the answer without its body
+        :raises MissingInput: there is nothing at this address
+        :raises InputError: the service refuses the request
+        :raises Unavailable: it is away, or busy for longer than :data:`PATIENCE`
+        """
+        attempt = 0
+        while True:
+            try:
+                response = self._once(request, body)
+            except httpx.UnsupportedProtocol as exc:
+                raise UsageError(
+                    f"{self.name}: {exc}; give the connection a host like https://api.example.com"
+                ) from exc
+            except (httpx.TransportError, httpx.DecodingError) as exc:
+                problem, after = f"{type(exc).__name__}: {exc}", None
+            else:
+                if response.status_code not in _BUSY:
+                    return self._accepted(response, body)
+                problem, after = f"it answered {response.status_code}", _retry_after(response)
+            self._wait_or_give_up(problem, min(2.0**attempt, _SLOWEST) if after is None else after)
+            attempt += 1
+
+    def follow(self, link: str | None) -> str | None:
+        """The full address behind a link of the service.
+
+        :raises MalformedInput: it leads elsewhere, and the connection's secrets would go there
+        """
+        if link is None:
+            return None
+        url = self._url.join(link)
+        if (url.scheme, url.host, url.port) != (self._url.scheme, self._url.host, self._url.port):
+            raise MalformedInput(f"{self.name}: the next page is on another host, {_shown(url)}; it is not followed")
+        return str(url)
+
+    def _once(self, request: Request, body: Path) -> httpx.Response:
+        url = self._url if request.url is None else httpx.URL(request.url)
+        # What stands in a link is complete: the service made it from the first request.
+        parameters = {} if request.url else {**self._parameters, **(request.parameters or {})}
+        url = url.copy_merge_params(parameters) if parameters else url
+        with self._client.stream("GET", url) as response, body.open("wb") as file:
+            for piece in response.iter_bytes():
+                file.write(piece)
+        return response
+
+    def _accepted(self, response: httpx.Response, body: Path) -> httpx.Response:
+        if response.is_success:
+            return response
+        code = response.status_code
+        if response.is_redirect:
+            target = _shown(self._url.join(response.headers.get("location", "")))
+            raise InputError(f"{self.name}: it answered {code} and points to {target}; put that into the connection")
+        with body.open("rb") as file:
+            told = " ".join(file.read(200).decode("utf-8", "replace").split())
+        told = f"{self.name}: it answered {code} {response.reason_phrase}{f': {told}' if told else ''}"
+        if code in _NOTHING:
+            raise MissingInput(told)
+        hint = "; see login, password and headers of the connection" if code in (401, 403) else ""
+        raise InputError(f"{told}{hint}")
+
+    def _wait_or_give_up(self, problem: str, seconds: float) -> None:
+        if self._waited + seconds > PATIENCE:
+            raise Unavailable(f"{self.name}: {problem}, after {self._waited:.0f} s of waiting for it; try again later")
+        log.info("%s: %s; again in %.0f s", self.name, problem, seconds)
+        self._wait(seconds)
+        # A service that says `Retry-After: 0` for ever is given up too.
+        self._waited += max(seconds, 1.0)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the service wants to be left alone: a number or a date."""
+    told = response.headers.get("retry-after", "")
+    if told.isdigit():
+        return float(told)
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds())
+    return None
+
+
+def _shown(url: httpx.URL) -> str:
+    """An address without what may be secret: user, password and query."""
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None))

@@ -1,0 +1,145 @@
+"""A web service that answers with JSON, JSON lines or CSV: page after page into files, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import EmptyInput, MalformedInput, SpecError
+from tradewind.sources.asking import Service
+from tradewind.sources.fetched import Fetched
+from tradewind.sources.paging import Page, Pages, Request, records
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+    from tradewind.spec.sources import Http
+
+log = logging.getLogger(__name__)
+
+LARGEST = 64 * 2**20
+"""Bytes of one JSON answer, which is read as a whole; JSON lines and CSV may have any size."""
+
+
+def fetch(
+    source: Http,
+    partition: str,
+    *,
+    spec: Pipeline,
+    runtime: Runtime,
+    scratch: Path,
+    wait: Callable[[float], None] = time.sleep,
+) -> Fetched:
+    """Ask for all pages of one partition and write them into ``scratch``: JSON as JSON lines, all else as it comes.
+
+    :param wait: waits so many seconds before a request is repeated
+    :raises SpecError: a placeholder that there is none of
+    :raises MissingInput: the service says that there is nothing at this address (404, 410)
+    :raises EmptyInput: there is no row
+    :raises MalformedInput: an answer is not what the YAML says, or paging has no end
+    :raises InputError: the service refuses the request
+    :raises Unavailable: the service is away, or busy for too long
+    """
+    endpoint = runtime.connections.http(source.connection)
+    path = _filled(source.http, partition, spec)
+    parameters = {name: _filled(value, partition, spec) for name, value in source.parameters.items()}
+    with Service(endpoint, path, parameters, wait=wait) as service:
+        pages = Pages(source.paging, what=service.name)
+        request: Request | None = pages.first()
+        files, rows, number = list[Path](), 0, 0
+        while request is not None:
+            number += 1
+            page, file = _page(service, request, source, scratch, number)
+            rows += page.rows
+            files += [file] if page.rows and file not in files else []
+            request = pages.after(page)
+    if not rows:
+        raise EmptyInput(f"{service.name}: the service gives no row for partition {partition}")
+    log.info("%s %s: %s rows on %s pages", service.name, partition, rows, number)
+    names = tuple(f"{service.name} ({file.stem})" if len(files) > 1 else service.name for file in files)
+    return Fetched(tuple(files), names, "csv" if source.format == "csv" else "jsonl")
+
+
+def _filled(text: str, partition: str, spec: Pipeline) -> str:
+    bounds = spec.partitioning.bounds(partition)
+    values = {
+        "partition": partition,
+        "partition_start": _iso(bounds.start),
+        "partition_end": _iso(bounds.end),
+    }
+    if unknown := set(re.findall(r"{(.*?)}", text)) - set(values):
+        known = ", ".join(f"{{{name}}}" for name in values)
+        raise SpecError(f"{text}: no placeholder {{{unknown.pop()}}}; there are {known}")
+    return text.format(**values)
+
+
+def _iso(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _page(service: Service, request: Request, source: Http, scratch: Path, number: int) -> tuple[Page, Path]:
+    body = scratch / f"page-{number}.{source.format}"
+    response = service.ask(request, body)
+    with body.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    link = service.follow(response.links.get("next", {}).get("url"))
+    if source.format == "json":
+        answer = _json(body, service.name)
+        target = scratch / "rows.jsonl"
+        rows = _append(records(answer, source.records, what=service.name) if answer is not None else iter(()), target)
+        body.unlink()
+        return Page(rows, digest, answer, link), target
+    return Page(_count(body, csv_=source.format == "csv", what=service.name), digest, None, link), body
+
+
+def _json(path: Path, what: str) -> Any:
+    """The answer; None where it has no body (204)."""
+    size = path.stat().st_size
+    if not size:
+        return None
+    if size > LARGEST:
+        raise MalformedInput(
+            f"{what}: one answer has {size} bytes of JSON, more than {LARGEST}; use `paging`, or `format: jsonl`"
+        )
+    try:
+        return json.loads(path.read_bytes(), parse_float=_exact, parse_constant=_no_constant)
+    except ValueError as exc:
+        raise MalformedInput(f"{what}: this is not JSON: {exc}") from exc
+
+
+def _exact(text: str) -> float | str:
+    """A number; as text where the nearest float is another one."""
+    number = float(text)
+    return number if Decimal(repr(number)) == Decimal(text) else text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _append(rows: Any, path: Path) -> int:
+    count = 0
+    with path.open("a", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _count(path: Path, *, csv_: bool, what: str) -> int:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            if csv_:
+                return max(0, sum(1 for row in csv.reader(file) if row) - 1)
+            return sum(1 for line in file if line.strip())
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise MalformedInput(f"{what}: the answer is not text in UTF-8: {exc}") from exc
