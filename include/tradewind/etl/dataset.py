@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from tradewind.checks.audit import audit
 from tradewind.checks.result import Audit
 from tradewind.core.runtime import Runtime
-from tradewind.errors import AuditFailed, SpecError, TransformError, UsageError
+from tradewind.errors import AuditFailed, TransformError, UsageError
+from tradewind.etl.configuration import configuration
 from tradewind.etl.inputs import Inputs, gather
+from tradewind.etl.release import CAUSE, Release, released
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset, Lake
 from tradewind.lake.publish import Published
 from tradewind.lake.staging import Staged
-from tradewind.spec.digest import config_hash
 from tradewind.spec.models import Pipeline
 from tradewind.transform.sql import select
 
@@ -55,16 +56,20 @@ def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -
     dataset = _lake(runtime).dataset(spec.pipeline, name)
     base = dataset.base(partition)  # before the inputs: who sees older inputs than the publisher must lose
     inputs = gather(spec, name, partition, runtime)
-    cause = Cause(inputs.digests, _config(spec, name, runtime), CODE)
+    config = configuration(spec, name, runtime)
+    cause = Cause(inputs.digests, config.hash, CODE, {"configuration": config.parts})
     report = _report(spec, name, partition, runtime, cause)
     if (published := _unchanged(dataset, partition, cause)) is not None:
         log.info("%s %s %s: unchanged, digest %s", spec.pipeline, name, partition, published.digest)
         return DatasetResult(published, report if report.exists() else None)
-    staged = _stage(spec, dataset, partition, inputs, runtime, base=base)
+    release = released(spec, dataset, partition, runtime, cause=cause.hash)
+    if release is not None:
+        staged = release.stage(dataset, base=base)
+        cause = replace(cause, notes={**cause.notes, "release": release.note()})
+    else:
+        staged = _stage(spec, dataset, partition, inputs, runtime, base=base)
     try:
-        audited = _audit(spec, staged, report, runtime)
-        if not audited.success:
-            _quarantine(spec, dataset, staged, audited)
+        _examine(spec, dataset, staged, report, runtime, cause=cause, release=release)
         published = dataset.publish(staged, cause=cause, run_id=runtime.run_id)
     finally:
         dataset.discard(staged)
@@ -81,20 +86,6 @@ def _report(spec: Pipeline, name: str, partition: str, runtime: Runtime, cause: 
 
 def _lake(runtime: Runtime) -> Lake:
     return Lake(runtime.lake, storage_options=runtime.storage_options)
-
-
-def _config(spec: Pipeline, name: str, runtime: Runtime) -> str:
-    """Hash of the dataset's part of the YAML and the files that it names, and of how the pipeline slices time."""
-    part = spec.datasets[name]
-    texts = [_text(runtime.project / path) for path in (part.sql, part.expectations) if path]
-    return config_hash(part, spec.partition, spec.timezone, *texts)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SpecError(f"{path}: the pipeline names this file, but it cannot be read: {exc}") from exc
 
 
 def _unchanged(dataset: Dataset, partition: str, cause: Cause) -> Published | None:
@@ -128,6 +119,22 @@ def _stage(
     return staged
 
 
+def _examine(
+    spec: Pipeline, dataset: Dataset, staged: Staged, report: Path, runtime: Runtime, *,
+    cause: Cause, release: Release | None,
+) -> None:  # fmt: skip
+    """Let go what passes its audit, and what a person released as it is.
+
+    :raises AuditFailed: the rows are in quarantine
+    """
+    if release is not None and not release.drops:
+        log.warning("%s %s %s: published %s", spec.pipeline, dataset.name, staged.key, release)
+        return
+    audited = _audit(spec, staged, report, runtime)
+    if not audited.success:
+        _quarantine(spec, dataset, staged, audited, cause=cause)
+
+
 def _audit(spec: Pipeline, staged: Staged, report: Path, runtime: Runtime) -> Audit:
     part = spec.datasets[staged.dataset]
     suite = runtime.project / part.expectations if part.expectations else None
@@ -139,7 +146,7 @@ def _audit(spec: Pipeline, staged: Staged, report: Path, runtime: Runtime) -> Au
     return audited
 
 
-def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit) -> NoReturn:
+def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit, *, cause: Cause) -> NoReturn:
     """Put the rows aside with the reasons and the report, and say so.
 
     :raises AuditFailed: always
@@ -147,11 +154,13 @@ def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit
     reasons = [f"{check.outcome}: {check.name}: {check.text} Found: {check.observed}" for check in audited.problems]
     place = dataset.quarantine(staged, reasons=reasons)
     shutil.copyfile(audited.report, Path(place) / "report.html")
+    (Path(place) / CAUSE).write_text(cause.as_json(), encoding="utf-8")
     what = f"{spec.pipeline}: dataset {dataset.name}, partition {staged.key}"
     told = "; ".join(
         f"{check.text} {'could not be evaluated' if check.outcome == 'error' else 'failed'}: {check.observed}"
         for check in audited.problems
     )
     log.error("%s quarantine: %s", what, place)
-    message = f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}"
+    message = f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}. "
+    message += f"Repair the input and run it again, or: tradewind release {spec.pipeline} {dataset.name} {staged.key}"
     raise AuditFailed(message, report=str(audited.report))

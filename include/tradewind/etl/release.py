@@ -1,0 +1,139 @@
+"""Rows that failed their audit and that a person let go: from quarantine back to be published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradewind.core.runtime import Runtime
+from tradewind.errors import UsageError
+from tradewind.lake import parquet, storage
+from tradewind.lake.cause import Cause
+from tradewind.lake.dataset import Dataset
+from tradewind.lake.staging import Staged
+from tradewind.ledger import releases
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.spec.models import Pipeline
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CAUSE = "cause.json"
+"""File beside quarantined rows: what they were made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Rows of one partition that failed their audit.
+
+    :param folder: where they are
+    :param cause: hash of what they were made from; empty where nobody wrote it down
+    :param reasons: what failed, in words
+    """
+
+    folder: Path
+    partition: str
+    digest: str
+    rows: int
+    cause: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A person's word that quarantined rows may be published.
+
+    :param entry: who, why, and which rows
+    :param bad: SQL condition of the rows that are dropped; None to take all
+    """
+
+    entry: Entry
+    folder: Path
+    bad: str | None
+
+    @property
+    def drops(self) -> bool:
+        """Whether bad rows are dropped: then what remains is audited again."""
+        return self.entry.outcome == releases.WITHOUT_BAD_ROWS
+
+    def __str__(self) -> str:
+        return f"{self.entry.outcome}, released by {self.entry.actor}: {self.entry.reason}"
+
+    def note(self) -> dict[str, str]:
+        """What the commit says of it."""
+        entry = self.entry
+        return {"outcome": entry.outcome, "by": entry.actor, "reason": entry.reason, "at": entry.at.isoformat()}
+
+    def stage(self, dataset: Dataset, *, base: frozenset[str]) -> Staged:
+        """Stage the released rows.
+
+        :raises UsageError: the rows in quarantine are not those that were released
+        """
+        with _read(self.folder, without=self.bad) as rows:
+            staged = dataset.stage(str(self.entry.partition), rows, base=base)
+        if self.bad is None and staged.digest != self.entry.evidence["digest"]:
+            dataset.discard(staged)
+            raise UsageError(
+                f"dataset {dataset.name}, partition {staged.key}: the rows in {self.folder} are not those that "
+                f"{self.entry.actor} released; run the partition again, then release what is in quarantine"
+            )
+        return staged
+
+
+def quarantined(dataset: Dataset, partition: str | None = None) -> list[Quarantined]:
+    """What is in a dataset's quarantine, oldest first.
+
+    :param partition: only of this partition
+    """
+    root = storage.local(dataset.uri) / storage.QUARANTINE
+    folders = [path.parent for path in root.glob(f"{partition or '*'}/*/reasons.json")]
+    return [_quarantined(folder) for folder in sorted(folders, key=lambda path: path.stat().st_mtime)]
+
+
+def released(spec: Pipeline, dataset: Dataset, partition: str, runtime: Runtime, *, cause: str) -> Release | None:
+    """The release of rows that were made from this cause; None if nobody released them.
+
+    :raises UsageError: they were released, but are not in quarantine any more
+    """
+    entry = releases.granted(Ledger(runtime.ledger), spec.pipeline, dataset.name, partition, cause=cause)
+    if entry is None:
+        return None
+    digest = entry.evidence["digest"]
+    folder = next((one.folder for one in quarantined(dataset, partition) if one.digest == digest), None)
+    if folder is None:
+        raise UsageError(
+            f"dataset {dataset.name}, partition {partition}: {entry.actor} released rows that are not in quarantine "
+            "any more; run the partition again after its input is repaired"
+        )
+    drops = entry.outcome == releases.WITHOUT_BAD_ROWS
+    return Release(entry, folder, _bad(spec, dataset.name, runtime) if drops else None)
+
+
+def _quarantined(folder: Path) -> Quarantined:
+    about = json.loads((folder / "reasons.json").read_text(encoding="utf-8"))
+    cause = folder / CAUSE
+    made_from = Cause.from_json(cause.read_text(encoding="utf-8")).hash if cause.exists() else ""
+    return Quarantined(folder, about["partition"], about["digest"], about["rows"], made_from, tuple(about["reasons"]))
+
+
+def _bad(spec: Pipeline, name: str, runtime: Runtime) -> str | None:
+    """SQL condition of rows that fail what is expected of every single row."""
+    raise NotImplementedError
+
+
+@contextmanager
+def _read(folder: Path, *, without: str | None) -> Iterator[pa.RecordBatchReader]:
+    import pyarrow.dataset as pads
+
+    rows = pads.dataset([str(path) for path in sorted(folder.glob("part-*.parquet"))], format="parquet")
+    if without is None:
+        yield rows.scanner(batch_readahead=2, fragment_readahead=1).to_reader()
+        return
+    with parquet.database() as connection:
+        connection.register("staged", rows)
+        kept = connection.sql(f"SELECT * FROM staged WHERE NOT coalesce({without}, false)")
+        yield kept.to_arrow_reader(65_536)
