@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from tradewind.spec.load import namesakes, problems
 from tradewind.spec.problems import Problem
 
 
@@ -18,15 +17,17 @@ from tradewind.spec.problems import Problem
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems.")
 @click.pass_context
 def validate(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check pipeline YAML without running anything.
+    """Check pipelines deeply, without running them: YAML, SQL, expectations, features and model.
 
-    PATH is a YAML file, or a folder whose YAML files are all checked; `dags` if none is given. Exits with 1 if
-    anything is wrong.
+    PATH is a YAML file, or a folder whose YAML files are all checked; `dags` if none is given. No data and no service
+    is needed. A note says what could not be checked, and why. Exits with 1 if anything is wrong.
     """
+    from tradewind.validation.pipeline import validate as validated
+
     files = pipelines(paths or (Path("dags"),))
-    found = [problem for file in files for problem in problems(file)] + namesakes(files)
+    found = validated(files)
     click.echo(_as_json(files, found) if as_json else _as_text(files, found))
-    ctx.exit(1 if found else 0)
+    ctx.exit(1 if any(problem.severity == "error" for problem in found) else 0)
 
 
 def pipelines(paths: Iterable[Path]) -> list[Path]:
@@ -52,12 +53,18 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _as_text(files: Sequence[Path], found: Sequence[Problem]) -> str:
-    wrong = {problem.file for problem in found}
-    fine = [f"{file}: fine" for file in files if str(file) not in wrong]
+    wrong = [problem for problem in found if problem.severity == "error"]
     blocks = [problem.text() for problem in found]
-    total = f"{len(found)} problem{'s' * (len(found) != 1)} in {len(wrong)} of {len(files)} files"
-    return "\n".join([*fine, *blocks, *([total] if found else [])])
+    count, pipelines_ = len(wrong), f"{len(files)} pipeline{'s' * (len(files) != 1)}"
+    total = f"{count} problem{'s' * (count != 1)} in {pipelines_}" if wrong else f"{pipelines_}: fine"
+    return "\n".join([*blocks, total])
 
 
 def _as_json(files: Sequence[Path], found: Sequence[Problem]) -> str:
-    return json.dumps({"checked": [str(file) for file in files], "problems": [asdict(p) for p in found]}, indent=2)
+    return json.dumps(
+        {"checked": [str(file) for file in files], "problems": [_plain(problem) for problem in found]}, indent=2
+    )
+
+
+def _plain(problem: Problem) -> dict[str, object]:
+    return asdict(problem) | {"end_column": problem.end_column}

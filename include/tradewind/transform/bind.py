@@ -1,4 +1,4 @@
-"""User SQL bound to the columns of its views, without a row: what it would return, or what is wrong with it and where."""
+"""User SQL bound to the columns of its views, without a row: what it would return, or what is wrong and where."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tradewind.lake.database import connect
 from tradewind.spec.problems import listed, nearest
-from tradewind.transform.sql import connect
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,0 +1,103 @@
+"""User code looked at in a process of its own: what it prints, changes or crashes does not touch the validation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import tradewind
+from tradewind.validation.user_code import Answer, look
+
+_TIMEOUT = 300.0
+
+
+class Alone:
+    """Looks at user code while the caller goes on.
+
+    :param requests: see :func:`tradewind.validation.user_code.look`; one process takes them one after another
+    """
+
+    def __init__(self, requests: Sequence[Mapping[str, Any]]) -> None:
+        self._requests = list(requests)
+        self._started = _start(self._requests) if self._requests else None
+
+    def answers(self) -> list[Answer]:
+        """One for each request, in order. Waits for the process; code that ends it is told in the answer."""
+        found: list[Answer] = []
+        process = self._started
+        while process is not None:
+            answered, end = _finish(process)
+            found += answered
+            if len(found) < len(self._requests):
+                found.append({"error": {"message": end}})
+            rest = self._requests[len(found) :]
+            process = _start(rest) if rest else None
+        return found
+
+
+class Here:
+    """As :class:`Alone`, in the caller's process and when it asks."""
+
+    def __init__(self, requests: Sequence[Mapping[str, Any]]) -> None:
+        self._requests = requests
+
+    def answers(self) -> list[Answer]:
+        """One for each request, in order."""
+        return [look(request) for request in self._requests]
+
+
+_Process = tuple[subprocess.Popen[bytes], IO[bytes]]
+
+
+def _start(requests: Sequence[Mapping[str, Any]]) -> _Process:
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the process has ended
+    package = str(Path(tradewind.__file__).parents[1])
+    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tradewind.validation.alone"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(list(requests), default=str).encode())
+    process.stdin.close()
+    process.stdin = None
+    return process, said
+
+
+def _finish(started: _Process) -> tuple[list[Answer], str]:
+    """The answers that came, and how the process ended, in words."""
+    process, said = started
+    with said:
+        try:
+            out, _ = process.communicate(timeout=_TIMEOUT)
+            end = f"the code ended its process with exit code {process.returncode}"
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, _ = process.communicate()
+            end = f"the code did not come to an end within {_TIMEOUT:g} s"
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+    return [json.loads(line) for line in out.splitlines()], ": ".join([end, *last])
+
+
+def main() -> None:
+    """Read the requests from standard input and write an answer a line to standard output."""
+    requests = json.loads(sys.stdin.buffer.read())
+    # What the code prints must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for request in requests:
+        print(json.dumps(look(request)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Columns that the YAML names, against those that the SQL returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tradewind.errors import ModelError
+from tradewind.lake.schema import PARTITION
+from tradewind.spec.models import Score, Train
+from tradewind.spec.problems import Path, Problem
+from tradewind.validation.subject import Subject
+from tradewind.validation.tables import Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def check_columns(subject: Subject, tables: Tables) -> Iterator[Problem]:
+    """Keys, rules for duplicates, label, population and the model's columns."""
+    for name, schema in tables.datasets.items():
+        yield from _keys(subject, name, schema)
+    score, train = subject.spec.score, subject.spec.train
+    if score and tables.population is not None:
+        yield from _population(subject, score, tables.population)
+    if train and score:
+        yield from _label(subject, train, score, tables)
+    if train and tables.population is not None:
+        yield from _model_columns(subject, train, tables)
+
+
+def own_columns(schema: pa.Schema) -> list[str]:
+    """The columns that the SQL returns, without the lake's own."""
+    return [name for name in schema.names if name != PARTITION]
+
+
+def _keys(subject: Subject, name: str, schema: pa.Schema) -> Iterator[Problem]:
+    part, known = subject.spec.datasets[name], own_columns(schema)
+    for index, column in enumerate(part.keys):
+        if column not in known:
+            yield subject.no_column(("datasets", name, "keys", index), column, known, of=part.sql)
+    if part.duplicates and part.duplicates.by not in known:
+        yield subject.no_column(("datasets", name, "duplicates", "by"), part.duplicates.by, known, of=part.sql)
+
+
+def _population(subject: Subject, score: Score, schema: pa.Schema) -> Iterator[Problem]:
+    part = score.population
+    place: Path = ("score", "population")
+    for field, column in (("key", part.key), ("timestamp", part.timestamp)):
+        if column not in schema.names:
+            yield subject.no_column((*place, field), column, schema.names, of=part.sql)
+    yield from _instant(subject, (*place, "timestamp"), part.timestamp, schema, of=part.sql)
+
+
+def _instant(subject: Subject, path: Path, column: str, schema: pa.Schema, *, of: str) -> Iterator[Problem]:
+    import pyarrow as pa
+
+    if column not in schema.names:
+        return
+    kind = schema.field(column).type
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        expected = f"a timestamp with time zone, for example {column} AT TIME ZONE 'Europe/Lisbon'"
+        yield subject.at(path, f"`{column}` of {of} is {kind}", expected=expected)
+
+
+def _label(subject: Subject, train: Train, score: Score, tables: Tables) -> Iterator[Problem]:
+    """The label, and what training reads beside it: the population's key, time and columns."""
+    import pyarrow as pa
+
+    name = train.label.dataset
+    schema = tables.datasets.get(name)
+    if schema is None:
+        return
+    sql, known = subject.spec.datasets[name].sql, own_columns(schema)
+    place: Path = ("train", "label", "column")
+    if train.label.column not in known:
+        yield subject.no_column(place, train.label.column, known, of=sql)
+    else:
+        kind = schema.field(train.label.column).type
+        if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind)):
+            expected = "a boolean, or an integer that is 0 or 1: only models of two classes can be judged"
+            yield subject.at(place, f"`{train.label.column}` of {sql} is {kind}", expected=expected)
+    population = score.population
+    read: list[tuple[Path, str]] = [
+        (("score", "population", "key"), population.key),
+        (("score", "population", "timestamp"), population.timestamp),
+    ]
+    read += [(("train", "columns", index), column) for index, column in enumerate(train.columns)]
+    for path, column in read:
+        if column not in known:
+            yield subject.no_column(path, column, known, of=f"{sql}, which training reads,")
+    yield from _instant(
+        subject, ("score", "population", "timestamp"), population.timestamp, schema, of=f"{sql}, which training reads,"
+    )
+
+
+def _model_columns(subject: Subject, train: Train, tables: Tables) -> Iterator[Problem]:
+    assert tables.population is not None
+    assert subject.spec.score is not None
+    sql = subject.spec.score.population.sql
+    labelled = tables.datasets.get(train.label.dataset)
+    for index, column in enumerate(train.columns):
+        path: Path = ("train", "columns", index)
+        if column == train.label.column:
+            yield subject.at(path, f"`{column}` is the label: the model would see what it must predict")
+        if column not in tables.population.names:
+            yield subject.no_column(path, column, tables.population.names, of=sql)
+            continue
+        flaw, scored = _seen(column, tables.population)
+        if flaw:
+            yield subject.at(path, flaw)
+        elif labelled is not None and column in labelled.names:
+            learned = _seen(column, labelled)[1]
+            if learned != scored:
+                of = subject.spec.datasets[train.label.dataset].sql
+                message = f"`{column}` is {scored} for the model when it scores ({sql}) and {learned} when it learns"
+                yield subject.at(path, f"{message} ({of})")
+
+
+def _seen(column: str, schema: pa.Schema) -> tuple[str | None, str]:
+    """What is wrong with a column as input of a model, and what type the model sees."""
+    import pyarrow as pa
+
+    from tradewind.models.frame import model_input
+
+    try:
+        seen: Sequence[pa.Field] = model_input(pa.schema([schema.field(column)]).empty_table()).schema
+    except ModelError as exc:
+        return str(exc), ""
+    return None, {"double": "a number", "string": "text"}.get(str(seen[0].type), "a time")

@@ -1,0 +1,66 @@
+"""Deep validation: everything that can be known of pipelines without data, services, or a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from tradewind.spec.load import namesakes
+from tradewind.spec.problems import Problem
+from tradewind.validation.alone import Alone
+from tradewind.validation.columns import check_columns
+from tradewind.validation.definitions import check_definitions
+from tradewind.validation.model import check_model
+from tradewind.validation.sense import check_sense
+from tradewind.validation.subject import Subject, subject_of
+from tradewind.validation.suites import check_suites
+from tradewind.validation.tables import Tables, bind_all
+from tradewind.validation.user_code import Answer, request_features, request_model
+
+
+class Looking(Protocol):
+    """User code that is being looked at."""
+
+    def answers(self) -> list[Answer]: ...  # noqa: D102 - one for each request, in order
+
+
+def validate(paths: Sequence[Path], *, look: Callable[[Sequence[Mapping[str, Any]]], Looking] = Alone) -> list[Problem]:
+    """Everything that is wrong with pipelines, in the order of ``paths``, and of the lines of each file.
+
+    What is validated is what ``etl`` and the other stages would do: the same code reads suites, definitions and models,
+    and SQL is bound by the DuckDB that would run it. Problems in the YAML hide those behind them as little as can be.
+
+    :param paths: the YAML of each pipeline
+    :param look: looks at the project's Python code, by default in processes of their own, while the rest is checked
+    """
+    read = [subject_of(path) for path in paths]
+    subjects = [subject for subject, _ in read if subject is not None]
+    defining = [s for s in subjects if s.spec.features and s.file(s.spec.features.definitions, ())]
+    modelling = [s for s in subjects if s.spec.train and s.file(s.spec.train.model.rpartition(":")[0], ())]
+    features = look([request_features(s.root, s.spec) for s in defining])
+    models = look([request_model(s.root, s.spec.train.model, s.spec.train.params) for s in modelling if s.spec.train])
+    tables = {subject.path: bind_all(subject) for subject in subjects}
+    found: dict[Path, list[Problem]] = {path: list(told) for path, (_, told) in zip(paths, read, strict=True)}
+    for subject in subjects:
+        found[subject.path] += _without_code(subject, tables[subject.path])
+    for subject, answer in zip(defining, features.answers(), strict=True):
+        found[subject.path] += check_definitions(subject, tables[subject.path], answer)
+    for subject, answer in zip(modelling, models.answers(), strict=True):
+        found[subject.path] += check_model(subject, answer)
+    ordered = [problem for path, problems in found.items() for problem in _ordered(path, problems)]
+    return ordered + namesakes(paths)
+
+
+def _without_code(subject: Subject, tables: Tables) -> list[Problem]:
+    return [
+        *check_sense(subject),
+        *tables.problems,
+        *check_columns(subject, tables),
+        *check_suites(subject, tables),
+    ]
+
+
+def _ordered(path: Path, problems: Sequence[Problem]) -> list[Problem]:
+    """Each once; the YAML's own first, then file by file."""
+    return sorted(dict.fromkeys(problems), key=lambda p: (p.file != str(path), p.file, p.line, p.column))

@@ -1,0 +1,181 @@
+"""One pipeline that is being validated: what could be read of it, and the files that it names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from tradewind.spec import project
+from tradewind.spec.document import Document
+from tradewind.spec.load import Examined, examine
+from tradewind.spec.models import Dataset, Features, Pipeline, Score, Train
+from tradewind.spec.problems import Finding, Path, Problem, listed, nearest, spelled
+from tradewind.spec.sources import AnySource, Files, Http, Query
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file of the project that the YAML names.
+
+    :param path: where it is
+    :param shown: what problems call it
+    :param text: its content
+    :param field: where the YAML names it
+    """
+
+    path: FilePath
+    shown: str
+    text: str
+    field: Path
+
+    def problem(
+        self,
+        offset: int,
+        message: str,
+        *,
+        width: int = 1,
+        expected: str | None = None,
+        suggestion: str | None = None,
+        severity: Literal["error", "note"] = "error",
+    ) -> Problem:
+        """Something wrong at a character of the text, counted from 0."""
+        before = self.text[:offset]
+        line = before.count("\n") + 1
+        start = before.rfind("\n") + 1
+        source = self.text[start:].partition("\n")[0].rstrip()
+        column = min(offset - start, len(source))
+        return Problem(
+            self.shown, line, column + 1, spelled(self.field), message, expected, suggestion, source, width, severity
+        )
+
+    def offset(self, line: int, column: int = 1) -> int:
+        """Character at a line and column that count from 1."""
+        lines = self.text.split("\n")
+        return sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A pipeline's YAML, as much of it as is right.
+
+    :param path: the YAML
+    :param root: the project root
+    :param document: puts findings where they belong
+    :param whole: the pipeline, if nothing is wrong with its fields
+    :param spec: the same, or what is right of it: datasets, features, score and train that are wrong are not there
+    """
+
+    path: FilePath
+    root: FilePath
+    document: Document
+    whole: Pipeline | None
+    spec: Pipeline
+
+    def at(
+        self,
+        path: Path,
+        message: str,
+        *,
+        expected: str | None = None,
+        suggestion: str | None = None,
+        on_key: bool = False,
+        severity: Literal["error", "note"] = "error",
+    ) -> Problem:
+        """Something wrong at a place of the YAML."""
+        finding = Finding(path, message, expected=expected, suggestion=suggestion, on_key=on_key)
+        return replace(self.document.problem(finding), severity=severity)
+
+    def no_column(self, path: Path, column: str, names: Iterable[str], *, of: str) -> Problem:
+        """A column that the YAML names and ``of`` does not have."""
+        known = list(names)
+        near = nearest(column, known)
+        expected = None if near else f"one of {listed(known)}"
+        return self.at(path, f"{of} has no column `{column}`", expected=expected, suggestion=near)
+
+    def file(self, name: str, field: Path) -> NamedFile | None:
+        """A file that the YAML names at ``field``; None if it cannot be read, which is told elsewhere."""
+        if project.flaw(self.root, name):
+            return None
+        path = self.root / name
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        return NamedFile(path, self.shown(path), text, field)
+
+    def shown(self, path: FilePath) -> str:
+        """What problems call a file: from the working directory, as the YAML itself is called."""
+        if self.path.is_absolute():
+            return str(path)
+        return os.path.relpath(path)
+
+    def shown_inside(self, name: str | None) -> str | None:
+        """As :meth:`shown`; None for what is no file of the project."""
+        path = FilePath(name) if name else None
+        return self.shown(path) if path and path.is_relative_to(self.root) else None
+
+    @cached_property
+    def sources(self) -> dict[Path, Files | Query | Http]:
+        """Every source by its place in the YAML."""
+        found: dict[Path, Files | Query | Http] = {}
+        for name, dataset in self.spec.datasets.items():
+            found |= _sources(("datasets", name, "source"), ("datasets", name, "references"), dataset)
+        if self.spec.score:
+            place: Path = ("score", "population")
+            found |= _sources(place, (*place, "references"), self.spec.score.population)
+        return found
+
+
+def incomplete(**parts: Any) -> Pipeline:
+    """A pipeline of which only some fields are known; nothing is checked."""
+    of: Any = Pipeline  # whose constructor is typed for all fields
+    made: Pipeline = of.model_construct(**parts)
+    return made
+
+
+def subject_of(path: FilePath) -> tuple[Subject | None, tuple[Problem, ...]]:
+    """Read one pipeline's YAML.
+
+    :return: what can be validated deeper, None if that is nothing; and what is wrong with the YAML itself
+    """
+    found: Examined = examine(path)
+    if found.document is None:
+        return None, found.problems
+    spec = found.spec or _readable(found.document.data)
+    return Subject(path, project.project_root(path), found.document, found.spec, spec), found.problems
+
+
+def _sources(place: Path, references: Path, part: Dataset | Any) -> dict[Path, Any]:
+    own: AnySource | None = part.source if isinstance(part, Dataset) else part
+    found: dict[Path, Any] = {place: own} if own is not None else {}
+    return found | {(*references, view): source for view, source in part.references.items()}
+
+
+def _readable(data: dict[str, Any]) -> Pipeline:
+    """The parts of a wrong pipeline that are right, each by itself."""
+    datasets = data.get("datasets")
+    right = {
+        name: dataset
+        for name, value in (datasets.items() if isinstance(datasets, dict) else ())
+        if (dataset := _part(Dataset, value)) is not None
+    }
+    return incomplete(
+        pipeline=str(data.get("pipeline", "")),
+        datasets=right,
+        features=_part(Features, data.get("features")),
+        score=_part(Score, data.get("score")),
+        train=_part(Train, data.get("train")),
+    )
+
+
+def _part(model: Any, value: Any) -> Any:
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None

@@ -1,0 +1,98 @@
+"""Expectation suites: whether Great Expectations can read each entry, and whether its columns are there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tradewind.errors import SpecError
+from tradewind.spec.document import Document, Unreadable, parse
+from tradewind.spec.problems import Finding, Path, Problem, listed, nearest
+from tradewind.validation.columns import own_columns
+from tradewind.validation.subject import NamedFile, Subject
+from tradewind.validation.tables import Tables
+
+_COLUMN = ("column", "column_A", "column_B")
+_COLUMNS = ("column_list", "column_set")
+
+
+def check_suites(subject: Subject, tables: Tables) -> Iterator[Problem]:
+    """Everything that is wrong with the suites of all datasets."""
+    for name, dataset in subject.spec.datasets.items():
+        if dataset.expectations is None:
+            continue
+        suite = subject.file(dataset.expectations, ("datasets", name, "expectations"))
+        if suite is not None:
+            schema = tables.datasets.get(name)
+            columns = None if schema is None else own_columns(schema)
+            yield from _check(suite, columns, sql=dataset.sql)
+
+
+def _check(suite: NamedFile, columns: list[str] | None, *, sql: str) -> Iterator[Problem]:
+    from tradewind.checks.expectations import entries, expectation
+
+    try:
+        found = entries(suite.path)
+    except SpecError as exc:
+        yield _unreadable(suite, exc)
+        return
+    document = _positions(suite)
+    for number, entry in enumerate(found):
+        place: Path = ("expectations", number)
+        try:
+            expectation(entry, number, suite.path)
+        except SpecError as exc:
+            yield _at(suite, document, _finding(exc, place, suite))
+            continue
+        if columns is not None:
+            for finding in _unknown_columns(entry.get("kwargs") or {}, (*place, "kwargs"), columns, sql=sql):
+                yield _at(suite, document, finding)
+
+
+def _unreadable(suite: NamedFile, exc: SpecError) -> Problem:
+    if isinstance(exc.__cause__, json.JSONDecodeError):
+        return suite.problem(exc.__cause__.pos, f"this is not JSON: {exc.__cause__.msg}")
+    return suite.problem(0, str(exc).removeprefix(f"{suite.path}: "))
+
+
+def _finding(exc: SpecError, place: Path, suite: NamedFile) -> Finding:
+    """The place inside the entry, and the suggestion out of the sentence."""
+    message = str(exc).removeprefix(f"{suite.path}: ")
+    hint = re.search(r"; did you mean `(.+)`\?$", message)
+    if hint or "knows no" in message:
+        return Finding((*place, "type"), message[: hint.start()] if hint else message, suggestion=hint and hint[1])
+    errors: Any = getattr(exc.__cause__, "errors", list)()
+    loc = errors[0].get("loc", ()) if errors else ()
+    if loc and isinstance(loc[0], str) and loc[0] != "__root__":
+        said = errors[0].get("msg", "")
+        number = int(place[1]) + 1
+        return Finding((*place, "kwargs", loc[0]), f"expectation {number}: {loc[0]}: {said}")
+    return Finding((*place, "kwargs"), message)
+
+
+def _unknown_columns(kwargs: dict[str, Any], place: Path, columns: list[str], *, sql: str) -> Iterator[Finding]:
+    named: list[tuple[Path, Any]] = [((*place, name), kwargs[name]) for name in _COLUMN if name in kwargs]
+    for name in _COLUMNS:
+        values = kwargs.get(name)
+        named += [((*place, name, i), value) for i, value in enumerate(values if isinstance(values, list) else [])]
+    for path, column in named:
+        if column not in columns:
+            near = nearest(column, columns)
+            expected = None if near else f"one of {listed(columns)}"
+            yield Finding(path, f"{sql} has no column `{column}`", expected=expected, suggestion=near)
+
+
+def _positions(suite: NamedFile) -> Document | None:
+    """JSON is YAML, nearly always."""
+    try:
+        return parse(suite.text, file=suite.shown)
+    except Unreadable:
+        return None
+
+
+def _at(suite: NamedFile, document: Document | None, finding: Finding) -> Problem:
+    if document is None:
+        return suite.problem(0, finding.message, expected=finding.expected, suggestion=finding.suggestion)
+    return document.problem(finding)

@@ -1,0 +1,180 @@
+"""What each SQL file returns, found by binding it to the columns of what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tradewind.errors import UsageError
+from tradewind.lake.schema import PARTITION, lake_schema
+from tradewind.spec.models import Dataset, Population
+from tradewind.spec.problems import Path, Problem, listed
+from tradewind.spec.sources import Files, Http, Query
+from tradewind.transform.bind import SqlFlaw, bind, flaw_of_type, parse, place_of
+from tradewind.validation.subject import NamedFile, Subject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NOW = datetime(2024, 1, 1, tzinfo=UTC)
+_PARAMETERS = {"partition": "2024-01-01", "partition_start": _NOW, "partition_end": _NOW}
+# A view without `columns` is known when somebody delivers it, and not before.
+_Columns = "Mapping[str, str] | pa.Schema"
+
+
+@dataclass(slots=True)
+class Tables:
+    """Columns of what the pipeline's SQL returns; what is not known is not there.
+
+    :param datasets: by name, as the lake holds them
+    :param population: of the population's SQL
+    :param problems: what is wrong with the SQL and the declared columns
+    """
+
+    datasets: dict[str, pa.Schema] = field(default_factory=dict)
+    population: pa.Schema | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def bind_all(subject: Subject) -> Tables:
+    """Bind the SQL of every dataset, each after those that it reads, and of the population."""
+    tables = Tables()
+    declared = _declared(subject, tables)
+    for name in _in_order(subject.spec.datasets):
+        _bind_dataset(subject, name, tables, declared)
+    if subject.spec.score:
+        place: Path = ("score", "population")
+        part = subject.spec.score.population
+        views = _views(part, place, (*place, "references"), declared)
+        bound = _bind(subject, tables, place, part, views)
+        tables.population = bound[1] if bound else None
+    return tables
+
+
+def _bind_dataset(subject: Subject, name: str, tables: Tables, declared: dict[Path, _View]) -> None:
+    place: Path = ("datasets", name)
+    part = subject.spec.datasets[name]
+    views = _views(part, (*place, "source"), (*place, "references"), declared)
+    for read in part.inputs:
+        views[read] = _View(tables.datasets.get(read), why=f"those of `{read}` are not known")
+    bound = _bind(subject, tables, place, part, views)
+    if bound is None:
+        return
+    sql, schema = bound
+    flaws = list(_refused_by_lake(name, schema))
+    for column, message in flaws:
+        tables.problems.append(sql.problem(place_of(column, sql.text), message, width=len(column)))
+    if not flaws:
+        held = lake_schema(schema, what=name)
+        import pyarrow as pa
+
+        tables.datasets[name] = held.append(pa.field(PARTITION, pa.string()))
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is known of a view.
+
+    :param columns: None if nothing is
+    :param why: why nothing is known; empty if that is told already
+    :param more: it may have columns that nobody declared
+    """
+
+    columns: Mapping[str, str] | pa.Schema | None
+    why: str = ""
+    more: bool = False
+
+
+def _declared(subject: Subject, tables: Tables) -> dict[Path, _View]:
+    """The view of each source; types that do not exist are problems."""
+    found: dict[Path, _View] = {}
+    types: dict[str, tuple[str, str | None] | None] = {}
+    for place, source in subject.sources.items():
+        wrong = False
+        for column, kind in source.columns.items():
+            if kind not in types:
+                types[kind] = flaw_of_type(kind)
+            if flaw := types[kind]:
+                wrong = True
+                path = (*place, "columns", column)
+                tables.problems.append(subject.at(path, flaw[0], suggestion=flaw[1]))
+        if not source.columns:
+            found[place] = _View(None, why=f"{_called(place, source)} declares no `columns`")
+        else:
+            found[place] = _View(None if wrong else source.columns, more=source.new_columns == "take")
+    return found
+
+
+def _called(place: Path, source: Files | Query | Http) -> str:
+    return "the population" if isinstance(source, Population) else f"`{place[-1]}`"
+
+
+def _views(
+    part: Dataset | Population, source: Path, references: Path, declared: Mapping[Path, _View]
+) -> dict[str, _View]:
+    views = {"source": declared[source]} if source in declared else {}
+    return views | {name: declared[(*references, name)] for name in part.references}
+
+
+def _bind(
+    subject: Subject, tables: Tables, place: Path, part: Dataset | Population, views: Mapping[str, _View]
+) -> tuple[NamedFile, pa.Schema] | None:
+    field_: Path = (*place, "sql")
+    sql = subject.file(part.sql, field_)
+    if sql is None:
+        return None
+    known = {name: view.columns for name, view in views.items() if view.columns is not None}
+    if len(known) < len(views):
+        if flaw := parse(sql.text):
+            tables.problems.append(_problem(sql, flaw))
+            return None
+        why = [view.why for view in views.values() if view.columns is None and view.why]
+        if why:
+            message = f"its columns cannot be checked: {listed(why, last='and')}"
+            tables.problems.append(subject.at(field_, message, severity="note"))
+        return None
+    bound = bind(sql.text, known, parameters=_PARAMETERS)
+    if not isinstance(bound, SqlFlaw):
+        return sql, bound
+    more = [name for name, view in views.items() if view.more]
+    if bound.missing_column and more:
+        message = f"its columns cannot be checked: {bound.message}, unless it is a new one that `{more[0]}` takes"
+        tables.problems.append(sql.problem(bound.offset, message, width=bound.width, severity="note"))
+    else:
+        tables.problems.append(_problem(sql, bound))
+    return None
+
+
+def _problem(sql: NamedFile, flaw: SqlFlaw) -> Problem:
+    return sql.problem(flaw.offset, flaw.message, width=flaw.width, expected=flaw.expected, suggestion=flaw.suggestion)
+
+
+def _refused_by_lake(name: str, schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    """Columns that the lake would refuse, with its reason."""
+    import pyarrow as pa
+
+    what = f"dataset {name}"
+    for column in dict.fromkeys(schema.names):
+        fields = [each for each in schema if each.name == column]
+        try:
+            lake_schema(pa.schema(fields), what=what)
+        except UsageError as exc:
+            yield column, str(exc)
+
+
+def _in_order(datasets: Mapping[str, Dataset]) -> list[str]:
+    """Each after all that it reads, if that can be; datasets in a circle come as they stand."""
+    order: list[str] = []
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in order or name in above or name not in datasets:
+            return
+        for read in datasets[name].inputs:
+            visit(read, (*above, name))
+        order.append(name)
+
+    for name in datasets:
+        visit(name, ())
+    return order
