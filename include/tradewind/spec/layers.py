@@ -13,6 +13,7 @@ from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode
 
+from tradewind.spec import secrets
 from tradewind.spec.document import Document, Unreadable, read
 from tradewind.spec.problems import Finding, Path, Problem, listed, nearest
 from tradewind.spec.project import folders
@@ -36,11 +37,13 @@ class Layers:
     :param files: from the lowest to the highest
     :param document: all of them as one
     :param flaws: what is wrong with single files, with the place in the data that it is about
+    :param secrets: what must not be repeated
     """
 
     files: tuple[FilePath, ...]
     document: Document
     flaws: tuple[tuple[Path, Problem], ...]
+    secrets: frozenset[str]
 
 
 def is_pipeline(path: FilePath) -> bool:
@@ -67,23 +70,27 @@ def read_layers(path: FilePath, *, environment: str | None) -> Layers:
     """
     path, environment = _pipeline(path, environment)
     main = read(path)
-    flaws: list[tuple[Path, Problem]] = []
-    below = [file for folder in folders(path) for file in _with_overlay(folder / f"{DEFAULTS}.yaml", environment)]
-    above = [file for file in _with_overlay(path, environment) if file != path]
-    files = [file for file in below if file.exists()], above
-    documents = [read(file, layer=True) for file in files[0]], [read(file, layer=True) for file in files[1]]
-    for missing in _missing_overlays([path, *files[0]], environment):
-        flaws.append(((), main.problem(missing)))
-    for document, place, finding in _misplaced(*documents):
-        flaws.append((place, document.problem(finding)))
-    own = {name: part.data[name] for part in (main, *documents[1]) for name in part.data}
-    defaults = [_without(part, {n for n, need in _NEEDS.items() if own.get(need) is None}) for part in documents[0]]
-    layers = [*(_without(part, {"pipeline", "datasets"}) for part in defaults), main]
-    layers += [_without(part, {"pipeline"}) for part in documents[1]]
-    for document in (main, *documents[1], *documents[0]):
-        found = (finding for finding in document.findings if finding.path[:2] not in _FREE)
-        flaws += [(finding.path, document.problem(finding)) for finding in found]
-    return Layers((*files[0], path, *files[1]), _laid(layers, main), tuple(flaws))
+    lower = [file for folder in folders(path) for file in _with_overlay(folder / f"{DEFAULTS}.yaml", environment)]
+    lower = [file for file in lower if file.exists()]
+    higher = _with_overlay(path, environment)[1:]
+    defaults, overlays = [read(file, layer=True) for file in lower], [read(file, layer=True) for file in higher]
+    flaws = [((), main.problem(missing)) for missing in _missing_overlays([path, *lower], environment)]
+    words: set[str] = set()
+    for document in (main, *overlays, *defaults):
+        leaks, found = secrets.find(document)
+        words |= found
+        own = [*document.findings, *leaks, *(_misplaced(document) if document is not main else ())]
+        flaws += [(one.path, document.problem(one)) for one in own if one in leaks or one.path[:2] not in _FREE]
+    laid = _laid(_fitting(defaults, main, overlays), main)
+    return Layers((*lower, path, *higher), laid, tuple(flaws), frozenset(words))
+
+
+def _fitting(defaults: list[Document], main: Document, overlays: list[Document]) -> list[Document]:
+    """The layers without what does not count: fields of one pipeline, defaults of stages that it does not have."""
+    own = {name: part.data[name] for part in (main, *overlays) for name in part.data}
+    idle = {name for name, need in _NEEDS.items() if own.get(need) is None}
+    below = [_without(part, {"pipeline", "datasets"} | idle) for part in defaults]
+    return [*below, main, *(_without(part, {"pipeline"}) for part in overlays)]
 
 
 def _pipeline(path: FilePath, environment: str | None) -> tuple[FilePath, str | None]:
@@ -119,14 +126,11 @@ def _missing_overlays(files: list[FilePath], environment: str | None) -> Iterato
             yield Finding((), message, expected=expected, suggestion=nearest(environment, known))
 
 
-def _misplaced(defaults: list[Document], overlays: list[Document]) -> Iterator[tuple[Document, Path, Finding]]:
-    for document in (*defaults, *overlays):
-        if "pipeline" in document.data:
-            message = "stands in the pipeline's own file and nowhere else"
-            yield document, ("pipeline",), Finding(("pipeline",), message, on_key=True)
-    for document in defaults:
-        if "datasets" in document.data:
-            yield document, ("datasets",), Finding(("datasets",), "defaults name no datasets", on_key=True)
+def _misplaced(document: Document) -> Iterator[Finding]:
+    if "pipeline" in document.data:
+        yield Finding(("pipeline",), "stands in the pipeline's own file and nowhere else", on_key=True)
+    if "datasets" in document.data and FilePath(document.file).name.startswith(DEFAULTS):
+        yield Finding(("datasets",), "defaults name no datasets", on_key=True)
 
 
 def _without(document: Document, names: set[str]) -> Document:

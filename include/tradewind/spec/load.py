@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tradewind.errors import SpecError
+from tradewind.spec import secrets
 from tradewind.spec.check import check
 from tradewind.spec.document import Document, Unreadable, read
 from tradewind.spec.explain import explain
@@ -18,6 +19,7 @@ from tradewind.spec.layers import ENVIRONMENT, read_layers
 from tradewind.spec.models import Pipeline
 from tradewind.spec.problems import Finding, Path, Problem
 from tradewind.spec.project import project_root
+from tradewind.spec.variables import fill
 
 # What stands in for a wrong top-level field while the rest is checked. Wrong optional fields are just left out.
 _STAND_INS: dict[str, Any] = {
@@ -60,11 +62,19 @@ def examine(path: FilePath, *, environment: str | None = None) -> Examined:
         layers = read_layers(path, environment=chosen)
     except Unreadable as exc:
         return Examined(None, (exc.problem,), None, (path,))
-    document = layers.document
-    told = [place for place, _ in layers.flaws if place]
+    document, flaws = fill(layers.document, os.environ)
+    words = set(layers.secrets)
+    if document is not layers.document:  # what an environment variable has brought
+        leaks, found = secrets.find(document)
+        flaws, words = flaws + leaks, words | found
+    told = {place for place, _ in layers.flaws if place}
+    flaws = [flaw for flaw in flaws if flaw.path not in told]
+    told |= {flaw.path for flaw in flaws}
     spec, findings = _judge(document, project_root(path), told)
-    found = [problem for _, problem in layers.flaws] + [document.problem(finding) for finding in findings]
-    return Examined(spec, tuple(in_order(found, first=document.file)), document, layers.files)
+    flaws += [finding for finding in findings if finding.path not in told]
+    every = [problem for _, problem in layers.flaws] + [document.problem(flaw) for flaw in flaws]
+    every = in_order(secrets.hide(every, words) if words else every, first=document.file)
+    return Examined(spec, tuple(every), document, layers.files)
 
 
 def in_order(problems: Iterable[Problem], *, first: str) -> list[Problem]:
@@ -110,15 +120,17 @@ def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
     return found
 
 
-def _judge(document: Document, root: FilePath, told: list[Path]) -> tuple[Pipeline | None, list[Finding]]:
-    """The pipeline, if its fields are right, and what is wrong beside what has been told already."""
+def _judge(document: Document, root: FilePath, told: Collection[Path]) -> tuple[Pipeline | None, list[Finding]]:
+    """The pipeline, if its fields are right, and what is wrong with it.
+
+    :param told: places that something has been said about; what they hold is not relied on
+    """
     try:
         spec = Pipeline.model_validate(document.data)
     except ValidationError as exc:
         errors = exc.errors(include_url=False)
-        findings = [finding for finding in explain(errors, document) if finding.path not in told]
         rest = _check_the_rest(document.data, [*told, *(tuple(error["loc"]) for error in errors)], root)
-        return None, findings + rest
+        return None, explain(errors, document) + rest
     return spec, check(spec, root=root, unsure={str(place[0]) for place in told})
 
 

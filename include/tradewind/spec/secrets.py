@@ -1,0 +1,84 @@
+"""Passwords, tokens and keys that stand in the YAML, where everybody reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tradewind.spec.document import Document
+from tradewind.spec.problems import Finding, Path, Problem
+
+_MESSAGE = "looks like a secret, and everybody can read this file"
+_HINT = "the name of an Airflow connection that holds it, as `connection` of the source (Admin → Connections, or "
+_HINT += "`airflow connections add`)"
+_NAMES = re.compile(
+    r"password|passwd|passphrase|pwd|(\w+_)?(client|app|shared|consumer)?_?secrets?(_\w+)?|credentials?|authorization|"
+    r"((access|api|auth|bearer|id|private|refresh|secret|security|session|sas)_?)?token|"
+    r"(x_)?(access|account|api|app|auth|encryption|license|private|secret|shared|storage|subscription)_?key(_id)?|"
+    r"aws_\w*_key(_id)?|\w+_(password|passwd|passphrase|api_?key|access_?key|secret_?key|private_?key)"
+)
+_VALUES = re.compile(
+    r"""
+    [a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@                                   # a URL with user and password
+    | \b(?:AKIA|ASIA)[0-9A-Z]{16}\b                                           # AWS
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY                                         # PEM
+    | \beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.                                        # JSON Web Token
+    | \bgh[pousr]_[A-Za-z0-9]{30,} | \bgithub_pat_\w{30,} | \bglpat-[\w-]{20,} # GitHub, GitLab
+    | \bxox[abeprs]-[A-Za-z0-9-]{10,} | hooks\.slack\.com/(?:services|workflows)/\w  # Slack
+    | \bAIza[\w-]{35} | \bsk_live_\w{16,} | \bdapi[0-9a-f]{32}\b               # Google, Stripe, Databricks
+    | [?&](?:access_?token|api_?key|apikey|auth|key|password|secret|sig|signature|token|X-Amz-Signature)=[^&\s{$]{8,}
+    | \b(?:password|passwd|pwd)\s*=\s*[^\s;]+                                 # a DSN
+    | \b(?:AccountKey|SharedAccessKey)=\S+                                    # Azure
+    | \b[Bb]earer\ [\w.~+/-]{16,}
+    """,
+    re.VERBOSE,
+)
+
+
+def find(document: Document) -> tuple[list[Finding], set[str]]:
+    """A finding for each value that looks like a secret, or whose name does; and these values, to be hidden."""
+    findings, words = [], set()
+    for place, value in _texts(document.data, (), set()):
+        if _VALUES.search(value) or _is_secret_name(place):
+            findings.append(Finding(place, _MESSAGE, expected=_HINT))
+            words |= {value, document.raw(place, quoted=True) or value}
+    return findings, words
+
+
+def hide(problems: list[Problem], words: set[str]) -> list[Problem]:
+    """Leave secrets out of what is told: problems end up in logs and on screens.
+
+    :param words: the secrets, as `find` found them
+    """
+    lines = {(problem.file, problem.line) for problem in problems if problem.message == _MESSAGE}
+    hidden = []
+    for problem in problems:
+        source, message = problem.source_line, problem.message
+        for word in sorted(words, key=len, reverse=True):
+            source, message = source.replace(word, "*" * len(word)), message.replace(word, "***")
+        if (problem.file, problem.line) in lines and source == problem.source_line:
+            source = source[: problem.column - 1]  # it is spelled in another way there
+        hidden.append(replace(problem, source_line=source, message=message))
+    return hidden
+
+
+def _is_secret_name(place: Path) -> bool:
+    # Under `columns` stand names of columns, with their types.
+    if len(place) < 1 or not isinstance(place[-1], str) or (len(place) > 1 and place[-2] == "columns"):
+        return False
+    spelled = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]", "_", place[-1]).lower()
+    return _NAMES.fullmatch(spelled) is not None
+
+
+def _texts(value: Any, place: Path, seen: set[int]) -> Iterator[tuple[Path, str]]:
+    """Every text of the data with its place, what an alias leads to once."""
+    if isinstance(value, str):
+        if value:
+            yield place, value
+    elif isinstance(value, dict | list) and id(value) not in seen:
+        seen.add(id(value))
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, item in items:
+            yield from _texts(item, (*place, name if isinstance(name, int) else str(name)), seen)
