@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tradewind.lake import publish, staging, storage
 from tradewind.lake.cause import Cause
+from tradewind.lake.duplicates import Duplicates
+from tradewind.lake.parquet import Rows
 from tradewind.lake.publish import Published
 from tradewind.lake.snapshot import Snapshot
 from tradewind.lake.staging import Staged
@@ -68,30 +70,43 @@ class Dataset:
     def stage(
         self,
         key: str,
-        reader: pa.RecordBatchReader,
+        rows: pa.RecordBatchReader | Rows,
         *,
         run_columns: Sequence[str] = (),
         base: frozenset[str] | None = None,
+        duplicates: Duplicates | None = None,
     ) -> Staged:
         """Write rows where nobody sees them, and hash them; memory does not grow with the rows.
 
         :param key: partition key
-        :param reader: the rows, without the column `partition`
+        :param rows: the rows, without the column `partition`
         :param run_columns: columns that differ between two runs over the same input; not part of the digest
         :param base: the partition's :meth:`base` before its inputs were looked up; None: as it is now. Publishing is
             refused if it has changed since
+        :param duplicates: which of the rows with the same keys is kept; None: all
         :raises UsageError: a column that a Delta table cannot hold, or a timestamp without a zone
+        :raises MalformedInput: ``duplicates`` cannot decide between rows
         """
         base = self.base(key) if base is None else base
-        return staging.write(reader, table=self.uri, name=self.name, key=key, base=base, run_columns=run_columns)
+        return staging.write(
+            rows,
+            table=self.uri,
+            name=self.name,
+            key=key,
+            base=base,
+            run_columns=run_columns,
+            duplicates=duplicates,
+        )
 
-    def publish(self, staged: Staged, *, cause: Cause, run_id: str) -> Published:
+    def publish(
+        self, staged: Staged, *, cause: Cause, run_id: str, new_columns: Literal["refuse", "take"] = "refuse"
+    ) -> Published:
         """Replace the partition by the staged rows with one commit; see :func:`tradewind.lake.publish.publish`.
 
         :raises Conflict: the partition has changed since staging began
         :raises UsageError: the columns differ from the table's
         """
-        return publish.publish(self, staged, cause=cause, run_id=run_id)
+        return publish.publish(self, staged, cause=cause, run_id=run_id, new_columns=new_columns)
 
     def quarantine(self, staged: Staged, *, reasons: Sequence[str]) -> str:
         """Put the staged rows aside together with the reasons; the same rows are kept once.

@@ -6,13 +6,14 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tradewind.errors import Conflict, Unavailable, UsageError
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
-from tradewind.lake.schema import PARTITION, differences
+from tradewind.lake.schema import PARTITION, differences, extended
 from tradewind.lake.snapshot import PartitionState, Snapshot, file_name
 from tradewind.lake.staging import Staged, statistics
 
@@ -42,11 +43,14 @@ class Published:
     changed: bool
 
 
-def publish(dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str) -> Published:
+def publish(
+    dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str, new_columns: Literal["refuse", "take"] = "refuse"
+) -> Published:
     """Replace the partition ``staged.key`` by the staged rows in one commit.
 
     Nothing happens if the partition is there already from the same cause. Commits of other partitions do no harm.
 
+    :param new_columns: what columns mean that the table does not have: an error, or the same commit adds them
     :raises Conflict: the partition has changed since staging began
     :raises UsageError: the columns differ from the table's
     """
@@ -60,7 +64,7 @@ def publish(dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str) -> P
         if found and found.cause == cause.hash:
             _withdraw(dataset, staged, ours)
             return _published(snapshot, found, changed=False)
-        if refusal := _refusal(dataset, staged, snapshot, found):
+        if refusal := _refusal(dataset, staged, snapshot, found, take_new=new_columns == "take"):
             _withdraw(dataset, staged, ours)
             raise refusal
         if not attempt:
@@ -100,12 +104,16 @@ def _open(dataset: Dataset, schema: pa.Schema) -> Snapshot:
     return _open(dataset, schema)
 
 
-def _refusal(dataset: Dataset, staged: Staged, snapshot: Snapshot, found: PartitionState | None) -> Exception | None:
+def _refusal(
+    dataset: Dataset, staged: Staged, snapshot: Snapshot, found: PartitionState | None, *, take_new: bool
+) -> Exception | None:
     what = f"dataset {dataset.name}, partition {staged.key}"
-    if differing := differences(staged.schema, snapshot.schema):
+    if differing := differences(staged.schema, snapshot.schema, take_new=take_new):
+        new = any(f.name not in snapshot.schema.names for f in staged.schema) and not take_new
         return UsageError(
             f"{what}: the columns differ from the table's at {dataset.uri}: {'; '.join(differing)}. "
             "Change the SQL back, or give the dataset a new name"
+            + ("; `new_columns: take` in the YAML adds new columns to the table" if new else "")
         )
     if (found.files if found else frozenset()) != staged.base:
         return Conflict(
@@ -128,8 +136,9 @@ def _commit(
 
     root = storage.local(dataset.uri)
     now = int(time.time() * 1000)
+    stats = partial(statistics, schema=staged.schema)
     actions: list[AddAction | RemoveAction] = [
-        AddAction(target, (root / target).stat().st_size, {PARTITION: staged.key}, now, True, statistics(root / target))
+        AddAction(target, (root / target).stat().st_size, {PARTITION: staged.key}, now, True, stats(root / target))
         for target in ours
     ]
     about = {"run_id": run_id, "partition": staged.key, "digest": staged.digest, "cause": cause.as_json()}
@@ -137,7 +146,7 @@ def _commit(
         snapshot.table.create_write_transaction(
             actions,
             mode="overwrite",
-            schema=snapshot.schema,
+            schema=extended(snapshot.schema, staged.schema),
             partition_by=[PARTITION],
             partition_filters=[(PARTITION, "=", staged.key)],
             commit_properties=CommitProperties(custom_metadata=about, max_commit_retries=0),

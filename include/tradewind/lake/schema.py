@@ -33,23 +33,23 @@ def lake_schema(schema: pa.Schema, *, what: str) -> pa.Schema:
     return pa.schema([pa.field(f.name, _lake_type(f.type, f"{what}: column {f.name}")) for f in schema])
 
 
-def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Cast ``batch`` to ``schema`` (same columns, same order); digits below the microsecond are cut."""
-    import pyarrow as pa
+def differences(ours: pa.Schema, table: pa.Schema, *, take_new: bool = False) -> list[str]:
+    """In words, how two schemas differ by column name and type; the order of columns does not count.
 
-    columns = []
-    for column, wanted in zip(batch.columns, schema, strict=True):
-        nanoseconds = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
-        columns.append(column if column.type == wanted.type else column.cast(wanted.type, safe=not nanoseconds))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def differences(ours: pa.Schema, table: pa.Schema) -> list[str]:
-    """In words, how two schemas differ by column name and type; the order of columns does not count."""
+    :param take_new: columns that the table does not have are no difference
+    """
     left, right = _types(ours), _types(table)
     words = [f"`{n}` is {left[n]} here and {right[n]} in the table" for n in left if n in right and left[n] != right[n]]
-    words += [f"`{n}` ({left[n]}) is not in the table" for n in left if n not in right]
+    words += [f"`{n}` ({left[n]}) is not in the table" for n in left if n not in right and not take_new]
     return words + [f"`{n}` ({right[n]}) is only in the table" for n in right if n not in left]
+
+
+def extended(table: pa.Schema, ours: pa.Schema) -> pa.Schema:
+    """The table's columns and, behind them, those that only ``ours`` has."""
+    for field in ours:
+        if field.name not in table.names:
+            table = table.append(field)
+    return table
 
 
 def _types(schema: pa.Schema) -> Mapping[str, str]:

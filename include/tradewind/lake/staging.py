@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.errors import UsageError
-from tradewind.lake import storage
-from tradewind.lake.digests import content
-from tradewind.lake.schema import conform, lake_schema
+from tradewind.lake import parquet, storage
+from tradewind.lake.digests import of_files
+from tradewind.lake.duplicates import Duplicates, resolve
+from tradewind.lake.parquet import ArrowRows, Rows
+from tradewind.lake.schema import lake_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_ROWS_PER_GROUP = 131_072
-_ROWS_PER_FILE = 32 * _ROWS_PER_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ class Staged:
     :param schema: the rows' columns, without `partition`
     :param digest: content hash without the run columns
     :param base: the partition's published files when staging began; publishing is refused if these have changed
+    :param dropped: rows that a rule for duplicates left out
     """
 
     dataset: str
@@ -41,84 +41,59 @@ class Staged:
     digest: str
     schema: pa.Schema
     base: frozenset[str]
+    dropped: int = 0
 
 
 def write(
-    reader: pa.RecordBatchReader, *, table: str, name: str, key: str, base: frozenset[str], run_columns: Sequence[str]
+    rows: pa.RecordBatchReader | Rows,
+    *,
+    table: str,
+    name: str,
+    key: str,
+    base: frozenset[str],
+    run_columns: Sequence[str] = (),
+    duplicates: Duplicates | None = None,
 ) -> Staged:
-    """Write ``reader``'s rows as Parquet into a new private folder of ``table``, batch by batch, and hash them.
+    """Write rows as Parquet into a new private folder of ``table``, in bounded memory, and hash them.
 
-    Nothing is left behind if reading fails.
+    Nothing is left behind if that fails.
 
+    :param duplicates: which of the rows with the same keys are kept; None: all
     :raises UsageError: a key or column that the lake cannot hold
+    :raises MalformedInput: rows with the same keys between which ``duplicates`` cannot decide
     """
-    import pyarrow.dataset as pads
-
+    what = f"dataset {name}, partition {key}"
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]*", key):
         raise UsageError(f"dataset {name}: {key!r} cannot be a partition key; use letters, digits, `-`, `_` and `.`")
-    schema = lake_schema(reader.schema, what=f"dataset {name}, partition {key}")
+    schema = lake_schema(rows.schema, what=what)
     unknown = sorted(set(run_columns) - set(schema.names))
     if unknown:
-        raise UsageError(
-            f"dataset {name}, partition {key}: no run column {', '.join(unknown)}; it has {', '.join(schema.names)}"
-        )
+        raise UsageError(f"{what}: no run column {', '.join(unknown)}; it has {', '.join(schema.names)}")
     token = uuid.uuid4().hex[:12]
     folder = storage.new_folder(table, token)
     try:
-        paths = tuple(_write_files(reader, schema, folder))
-        written = pads.dataset([str(path) for path in paths], schema=schema, format="parquet").scanner(
-            batch_readahead=2, fragment_readahead=1
-        )
-        hashed = content(written.to_reader(), without=run_columns)
+        source = rows if isinstance(rows, Rows) else ArrowRows(rows, folder)
+        paths, dropped = parquet.write(source, schema, folder), 0
+        if duplicates:
+            paths, dropped = resolve(paths, schema, folder, rule=duplicates, what=what)
+        hashed = of_files(paths, schema, without=run_columns)
     except BaseException:
         storage.remove(folder)
         raise
-    return Staged(name, key, token, folder, paths, hashed.rows, hashed.digest, schema, base)
+    return Staged(name, key, token, folder, paths, hashed.rows, hashed.digest, schema, base, dropped)
 
 
-def read(staged: Staged) -> pa.Table:
-    """All staged rows in memory, with the column `partition`."""
+def statistics(path: Path, schema: pa.Schema) -> str:
+    """Row count of a Parquet file and NULLs of its plain columns, as Delta's log wants them; from its footer."""
     import pyarrow as pa
-    import pyarrow.dataset as pads
-
-    rows = pads.dataset([str(path) for path in staged.paths], schema=staged.schema, format="parquet").to_table()
-    return rows.append_column("partition", pa.array([staged.key] * rows.num_rows, pa.string()))
-
-
-def statistics(path: Path) -> str:
-    """Row count of a Parquet file, as Delta's log wants it."""
     import pyarrow.parquet as pq
 
-    return json.dumps({"numRecords": pq.read_metadata(path).num_rows})
-
-
-def _write_files(reader: pa.RecordBatchReader, schema: pa.Schema, folder: Path) -> Iterator[Path]:
-    import pyarrow.parquet as pq
-
-    groups = _groups(reader, schema)
-    group = next(groups, schema.empty_table())
-    number = 0
-    while group is not None:
-        path = folder / f"part-{number}.parquet"
-        rows = 0
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            while group is not None and rows < _ROWS_PER_FILE:
-                writer.write_table(group)
-                rows += group.num_rows
-                group = next(groups, None)
-        yield path
-        number += 1
-
-
-def _groups(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Gather small batches, so that a row group is worth reading by itself."""
-    import pyarrow as pa
-
-    waiting: list[pa.RecordBatch] = []
-    for batch in reader:
-        waiting.append(conform(batch, schema))
-        if sum(b.num_rows for b in waiting) >= _ROWS_PER_GROUP:
-            yield pa.Table.from_batches(waiting, schema)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting, schema)
+    footer = pq.read_metadata(path)
+    plain = {f.name for f in schema if not pa.types.is_nested(f.type)}
+    nulls: dict[str, int] = {}
+    for group in range(footer.num_row_groups):
+        for number in range(footer.num_columns):
+            column = footer.row_group(group).column(number)
+            if column.path_in_schema in plain and column.statistics and column.statistics.has_null_count:
+                nulls[column.path_in_schema] = nulls.get(column.path_in_schema, 0) + column.statistics.null_count
+    return json.dumps({"numRecords": footer.num_rows, "nullCount": nulls})

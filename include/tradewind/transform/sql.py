@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tradewind.errors import MalformedInput, TransformError
+from tradewind.errors import MalformedInput, TransformError, UsageError
+from tradewind.lake.database import MEMORY, connect, literal, literals, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
 _BATCH_ROWS = 65_536
+_ROWS = "__tradewind_rows"
+_COPIED = "copied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,58 @@ class CsvView:
     nulls: Sequence[str] = ()
 
 
+class Selected:
+    """The rows of one SELECT, which can be read or copied once.
+
+    :param schema: their columns
+    :param target: folder that they may be copied to; None for none
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        relation: duckdb.DuckDBPyRelation,
+        schema: pa.Schema,
+        sql_path: Path,
+        target: Path | None,
+    ) -> None:
+        self.schema = schema
+        self._connection = connection
+        self._relation = relation
+        self._sql_path = sql_path
+        self._target = target
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        import duckdb
+        import pyarrow as pa
+
+        try:
+            yield from self._relation.to_arrow_reader(_BATCH_ROWS)
+        except (duckdb.Error, pa.ArrowException, OSError) as exc:
+            _explain(exc, self._sql_path, running=True)
+
+    def read_all(self) -> pa.Table:
+        """All rows in memory."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches(self, self.schema)
+
+    def copy(self, columns: str, options: str) -> Path:
+        """Write the rows with all threads; see :class:`tradewind.lake.parquet.Rows`."""
+        import duckdb
+
+        if self._target is None:
+            raise UsageError(f"{self._sql_path}: its rows can only be copied with a folder to spill to")
+        try:
+            self._relation.create_view(_ROWS)
+            self._connection.execute(
+                f"COPY (SELECT {columns} FROM {_ROWS}) TO {literal(str(self._target))} ({options})"
+            )
+        except duckdb.Error as exc:
+            _explain(exc, self._sql_path, running=True)
+        return self._target
+
+
 @contextmanager
 def select(
     sql_path: Path,
@@ -44,9 +99,9 @@ def select(
     *,
     parameters: Mapping[str, object],
     spill: Path | None = None,
-    memory: str = "1GB",
-) -> Iterator[pa.RecordBatchReader]:
-    """Run the one SELECT of a file; rows are computed while the reader is read, inside the ``with`` block.
+    memory: str = MEMORY,
+) -> Iterator[Selected]:
+    """Run the one SELECT of a file; rows are computed while they are read or copied, inside the ``with`` block.
 
     :param views: what the SQL can read, by name
     :param parameters: values of ``$name`` in the SQL; those that it does not name are left out
@@ -56,63 +111,46 @@ def select(
     :raises MalformedInput: a row of a CSV file is not as declared; names the file and the line
     """
     import duckdb
-    import pyarrow as pa
 
     connection = connect(spill, memory)
     try:
         try:
-            _show(connection, views)
+            _show(connection, views, spill / _COPIED if spill else None)
             query = _query(connection, sql_path)
             values = _values(query.named_parameters, parameters, sql_path)
             # Preparing tells the line of a mistake, which `sql` does not; only `sql` streams.
             connection.execute(f"PREPARE query AS {query.query}")
-            reader = connection.sql(query.query, params=values or None).to_arrow_reader(_BATCH_ROWS)
+            relation = connection.sql(query.query, params=values or None)
+            schema = relation.limit(0).to_arrow_table().schema
         except duckdb.Error as exc:
             _explain(exc, sql_path)
-        yield pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, sql_path))
+        yield Selected(connection, relation, schema, sql_path, spill / _COPIED if spill else None)
     finally:
         connection.close()
 
 
-def connect(spill: Path | None, memory: str) -> duckdb.DuckDBPyConnection:
-    """An empty database in memory with the settings that user SQL runs under.
-
-    :param spill: folder for what does not fit in memory; None for none
-    :param memory: DuckDB's bound, for example ``1GB``
-    """
-    import duckdb
-
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory,
-        "temp_directory": str(spill or ""),
-        "preserve_insertion_order": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "python_enable_replacements": False,
-    }
-    connection = duckdb.connect(":memory:", config=settings)
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
-def _show(connection: duckdb.DuckDBPyConnection, views: Mapping[str, pads.Dataset | CsvView]) -> None:
-    """Make the views, then lock the connection."""
-    files = [str(path.resolve()) for view in views.values() if isinstance(view, CsvView) for path in view.paths]
-    connection.execute(f"SET allowed_paths = {_list(files)}")
+def _show(
+    connection: duckdb.DuckDBPyConnection, views: Mapping[str, pads.Dataset | CsvView], target: Path | None
+) -> None:
+    """Make the views, then lock the connection; beside the files of the views it may write ``target``."""
+    if target:
+        connection.execute(f"SET allowed_directories = {literals([target])}")
+    files = [path.resolve() for view in views.values() if isinstance(view, CsvView) for path in view.paths]
+    connection.execute(f"SET allowed_paths = {literals(files)}")
     connection.execute("SET enable_external_access = false")
     for name, view in views.items():
         if isinstance(view, CsvView):
-            connection.execute(f"CREATE VIEW {_name(name)} AS {_read_csv(view)}")
+            connection.execute(f"CREATE VIEW {quoted(name)} AS {_read_csv(view)}")
         else:
             connection.register(name, view)
     connection.execute("SET lock_configuration = true")
 
 
 def _read_csv(view: CsvView) -> str:
-    types = ", ".join(f"{_text(column)}: {_text(kind)}" for column, kind in view.columns.items())
+    types = ", ".join(f"{literal(column)}: {literal(kind)}" for column, kind in view.columns.items())
     return (
-        f"SELECT * FROM read_csv({_list([str(path.resolve()) for path in view.paths])}, columns = {{{types}}}, "
-        f"auto_detect = false, header = true, strict_mode = true, nullstr = {_list(['', *view.nulls])}, "
+        f"SELECT * FROM read_csv({literals(path.resolve() for path in view.paths)}, columns = {{{types}}}, "
+        f"auto_detect = false, header = true, strict_mode = true, nullstr = {literals(['', *view.nulls])}, "
         """delim = ',', quote = '"', escape = '"')"""
     )
 
@@ -138,16 +176,6 @@ def _values(named: set[str], parameters: Mapping[str, object], sql_path: Path) -
     return {name: value for name, value in parameters.items() if name in named}
 
 
-def _batches(reader: pa.RecordBatchReader, sql_path: Path) -> Iterator[pa.RecordBatch]:
-    import duckdb
-    import pyarrow as pa
-
-    try:
-        yield from reader
-    except (duckdb.Error, pa.ArrowException, OSError) as exc:
-        _explain(exc, sql_path, running=True)
-
-
 def _explain(exc: Exception, sql_path: Path, *, running: bool = False) -> NoReturn:
     """Say where it went wrong in the words of who delivered the file, or who wrote the SQL."""
     message = str(exc)
@@ -157,15 +185,3 @@ def _explain(exc: Exception, sql_path: Path, *, running: bool = False) -> NoRetu
         told = re.split(r"\n\s*Possible|\nColumn .* is being converted|\n\s*file = ", message[where.end() :])[0]
         raise MalformedInput(f"{file[1]}, line {where[1]}: {' '.join(told.split())[:500]}") from exc
     raise TransformError(f"{sql_path}: {message.strip()}", running=running) from exc
-
-
-def _list(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'

@@ -1,0 +1,49 @@
+"""DuckDB in memory as Tradewind uses it: bounded, with UTC as its clock, reading nothing that it was not given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY = "512MB"
+"""What one database may take; with the libraries beside it, a task stays below 1 GB."""
+
+
+def connect(spill: Path | None = None, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
+    """An empty database.
+
+    :param spill: folder for what does not fit in memory; None for none
+    :param memory: its bound, for example ``1GB``
+    """
+    import duckdb
+
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory,
+        "temp_directory": str(spill or ""),
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    connection = duckdb.connect(":memory:", config=settings)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def quoted(value: str) -> str:
+    """A column or view in SQL."""
+    return '"' + value.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """A string in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def literals(values: Iterable[object]) -> str:
+    """A list of strings in SQL."""
+    return f"[{', '.join(literal(str(value)) for value in values)}]"
