@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from tradewind.core.connections import S3, Database, Endpoint
 from tradewind.errors import MissingExtra, UsageError
+from tradewind.spec.variables import with_airflow_variables
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 _PARAMSTYLES = {"%s": "format", "?": "qmark"}
 # What the http provider takes from a connection's extra for itself; all else in it are headers.
-_NO_HEADERS = frozenset(
-    ("allow_redirects", "cert", "check_response", "max_redirects", "proxies", "proxy", "srv_lookup")
-    + ("stream", "timeout", "trust_env", "verify", "verify_ssl")
-)
+_NO_HEADERS = frozenset({
+    "allow_redirects", "cert", "check_response", "max_redirects", "proxies", "proxy", "srv_lookup", "stream",
+    "timeout", "trust_env", "verify", "verify_ssl",
+})  # fmt: skip
 
 
 class AirflowConnections:
@@ -62,6 +63,7 @@ class AirflowConnections:
         """The object store behind a connection of the amazon provider; roles are assumed as the connection says."""
         from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
+        conn_id = _id(conn_id)
         connection = _connection(conn_id)
         if connection.conn_type != "aws":
             raise UsageError(
@@ -81,7 +83,20 @@ class AirflowConnections:
         return S3({name: value for name, value in options.items() if value})
 
 
+def _id(conn_id: str) -> str:
+    """The id, with Airflow's Variable in place where the YAML names one: read in the task, never at parse time."""
+    return with_airflow_variables(conn_id, _variable)
+
+
+def _variable(name: str) -> str:
+    value = Variable.get(name, default=None)
+    if not value:
+        raise UsageError(f"a connection is named by the Airflow Variable {name}, which is not set; set it in the UI")
+    return str(value)
+
+
 def _connection(conn_id: str) -> Connection:
+    conn_id = _id(conn_id)
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as exc:
