@@ -64,7 +64,7 @@ def materialise(spec: Pipeline, partition: str, runtime: Runtime) -> Materialise
     upstream = str(progress.latest_cause(ledger, spec.pipeline, "etl", partition))
     progress.start(ledger, spec.pipeline, _STAGE, partition, cause=upstream, run_id=runtime.run_id)
     definitions = load(spec, runtime)
-    cause = _cause(spec, definitions, upstream)
+    cause = cause_of(spec, definitions, upstream)
     # One at a time: two windows that overlap could write their values in the wrong order.
     with exclusive(runtime.feast_registry, f"materialise-{spec.pipeline}"):
         earlier = ledger.find(spec.pipeline, "materialised", subject=_STAGE)
@@ -90,7 +90,11 @@ def _refuse_future(spec: Pipeline, partition: str) -> None:
         )
 
 
-def _cause(spec: Pipeline, definitions: Definitions, upstream: str) -> str:
+def cause_of(spec: Pipeline, definitions: Definitions, upstream: str) -> str:
+    """Hash of what a partition's materialisation is made from.
+
+    :param upstream: the cause with which its etl is complete
+    """
     assert spec.features is not None
     parts = [_CODE, upstream, definitions.digest, spec.features.lookback, spec.partition, spec.timezone]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -125,7 +125,7 @@ def _score(
     # After the model's process began: nothing of the lake may be used before a fork. The champion is asked for again.
     base = dataset.base(population)
     pinned = _pin(spec, partition, runtime, population)
-    work = _Work(population, champion, service, base, pinned, population_inputs(spec, population, runtime))
+    work = _Work(population, champion, service, base, pinned, population_inputs(spec, population, runtime, waits=True))
     cause = _cause(spec, runtime, work)
     snapshot = dataset.snapshot()
     known = snapshot.partitions.get(population) if snapshot else None
@@ -157,20 +157,24 @@ def _pin(spec: Pipeline, partition: str, runtime: Runtime, population: str) -> P
 
 
 def _cause(spec: Pipeline, runtime: Runtime, work: _Work) -> Cause:
-    declared = scoring(spec)
     inputs = {
         **work.pinned.by_name(),
         **{f"population/{work.population}/{name}": digest for name, digest in work.delivered.digests.items()},
         "champion": work.champion.model_version,
         "served": f"{work.service.served_by} {work.service.version}",
     }
-    config = config_hash(
+    return Cause(inputs, configuration(spec, runtime), CODE)
+
+
+def configuration(spec: Pipeline, runtime: Runtime) -> str:
+    """Hash of the configuration that determines predictions."""
+    declared = scoring(spec)
+    return config_hash(
         declared,
         (runtime.project / declared.population.sql).read_text(encoding="utf-8"),
         [training(spec).columns, training(spec).service, spec.timezone],
         definitions_digest(spec, runtime),
     )
-    return Cause(inputs, config, CODE)
 
 
 def _predict(

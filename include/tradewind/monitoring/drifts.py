@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
-_CODE = "1"  # raise it when the same profiles are judged otherwise
+CODE = "1"  # raise it when the same profiles are judged otherwise
 
 Profiles = Mapping[str, Mapping[str, profiles.Profile]]
 
@@ -47,7 +47,6 @@ def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, ledger: L
     :raises MissingInput: the partition has not been profiled
     :raises Conflict: another run published the partition meanwhile
     """
-    monitor = datasets.monitored(spec)
     base = datasets.base(spec, runtime, "drift", partition)
     champion = ledger.champion_for(spec.pipeline, partition)
     profiled = datasets.snapshot(spec, runtime, "profiles")
@@ -58,16 +57,21 @@ def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, ledger: L
     inputs = {f"profiles/{key}": states[key].digest for key in wanted if key in states}
     if champion is not None:
         inputs["champion"] = f"{champion.seq}:{champion.model_version}"
-    config = config_hash(monitor.horizons, monitor.drift)
     return datasets.publish(
         spec,
         runtime,
         "drift",
         partition=partition,
-        cause=Cause(inputs, config, _CODE),
+        cause=Cause(inputs, configuration(spec), CODE),
         base=base,
         rows=lambda: _rows(spec, partition, _known(profiled, wanted), champion=champion),
     )
+
+
+def configuration(spec: Pipeline) -> str:
+    """Hash of the configuration that determines drift."""
+    monitor = datasets.monitored(spec)
+    return config_hash(monitor.horizons, monitor.drift)
 
 
 def _wanted(spec: Pipeline, partition: str, champion: Champion | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import bootstrap, metrics
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tradewind.spec.policy import Performance
 
 log = logging.getLogger(__name__)
-_CODE = "1"  # raise it when the same predictions and labels are judged otherwise
+CODE = "1"  # raise it when the same predictions and labels are judged otherwise
 _CONFIDENCE = 0.9
 
 
@@ -60,23 +60,28 @@ def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Pub
     populations = due(spec, partition)
     if not populations:
         return None
-    label, limit = training(spec).label, datasets.monitored(spec).performance
+    label = training(spec).label
     base = datasets.base(spec, runtime, "performance", partition)
     predictions, labels = (datasets.snapshot(spec, runtime, name) for name in (PREDICTIONS, label.dataset))
     inputs: dict[str, str] = {}
     for name, found in ((PREDICTIONS, predictions), (label.dataset, labels)):
         states = datasets.states(found)
         inputs |= {f"{name}/{key}": states[key].digest for key in populations if key in states}
-    config = config_hash(populations, limit, label.column, scoring(spec).population.key, spec.timezone)
     return datasets.publish(
         spec,
         runtime,
         "performance",
         partition=partition,
-        cause=Cause(inputs, config, _CODE),
+        cause=Cause(inputs, configuration(spec, populations), CODE),
         base=base,
         rows=lambda: [_row(spec, population, predictions, labels) for population in populations],
     )
+
+
+def configuration(spec: Pipeline, populations: Sequence[str]) -> str:
+    """Hash of the configuration that determines the performance of these populations."""
+    label, limit = training(spec).label, datasets.monitored(spec).performance
+    return config_hash(populations, limit, label.column, scoring(spec).population.key, spec.timezone)
 
 
 def _row(spec: Pipeline, population: str, scored: Snapshot | None, labelled: Snapshot | None) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ PREDICTION = "prediction"
 """The name under which predictions are watched, beside the features."""
 PREDICTIONS = "predictions"
 MAJORITY = "majority"
-_CODE = "1"  # raise it when the profiles of the same input change
+CODE = "1"  # raise it when the profiles of the same input change
 
 
 def profile(spec: Pipeline, partition: str, runtime: Runtime) -> Published:
@@ -53,19 +53,23 @@ def profile(spec: Pipeline, partition: str, runtime: Runtime) -> Published:
     predictions = datasets.snapshot(spec, runtime, PREDICTIONS)
     scored = datasets.states(predictions).get(partition)
     inputs = pinned.by_name() | ({f"{PREDICTIONS}/{partition}": scored.digest} if scored else {})
-    train, score = training(spec), scoring(spec)
-    config = config_hash(
-        *(train.service, train.columns, train.label.dataset, score.predict_at, score.ahead),
-        *(spec.partition, spec.timezone, definitions_digest(spec, runtime)),
-    )
     return datasets.publish(
         spec,
         runtime,
         "profiles",
         partition=partition,
-        cause=Cause(inputs, config, _CODE),
+        cause=Cause(inputs, configuration(spec, runtime), CODE),
         base=base,
         rows=lambda: _rows(spec, partition, runtime, pinned, predictions=predictions if scored else None),
+    )
+
+
+def configuration(spec: Pipeline, runtime: Runtime) -> str:
+    """Hash of the configuration that determines profiles."""
+    train, score = training(spec), scoring(spec)
+    return config_hash(
+        *(train.service, train.columns, train.label.dataset, score.predict_at, score.ahead),
+        *(spec.partition, spec.timezone, definitions_digest(spec, runtime)),
     )
 
 
