@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tradewind.errors import TradewindError, UsageError
+from tradewind.errors import UsageError
 from tradewind.features.apply import apply_loaded
 from tradewind.features.definitions import Definitions, load, service_of, source_of
+from tradewind.features.point_in_time import View, point_in_time, view_of
 from tradewind.features.store import opened
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
     import pyarrow as pa
     from feast import FeatureService, FeatureStore
 
@@ -20,36 +19,37 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 TIME = "event_timestamp"
-_ROW = "tradewind_row"
 
 
 def join(spec: Pipeline, runtime: Runtime, entities: pa.Table, *, versions: Mapping[str, int]) -> pa.Table:
     """Add the features of ``train.service`` to ``entities``, each as it was known at the row's ``event_timestamp``.
 
-    Feast does the point-in-time join: the newest feature row at or before the entity's time and not older than the
-    view's ttl. Every row of ``entities`` comes back once, in its place; what is not known is NULL.
+    For each view the newest feature row at or before the entity's time and not older than the view's ttl, among those
+    that were known by then (:mod:`tradewind.features.point_in_time`). Every row of ``entities`` comes back once, in its
+    place; what is not known is NULL.
 
     :param entities: the join keys of the service's views, ``event_timestamp`` (with time zone), and anything else
     :param versions: table version of every dataset that :func:`needed_datasets` names
     :raises UsageError: a key, a version or a time is missing, or a column has the name of a feature
     :raises SpecError: the definitions are wrong
+    :raises MissingInput: a dataset has no such version, or its files were removed
     """
+    from tradewind.features.offline_store import reader
+
     definitions = load(spec, runtime)
     service = service_of(spec, definitions)
     features = [feature.name for p in service.feature_view_projections for feature in p.features]
     _check(spec, entities, features)
     apply_loaded(spec, runtime, definitions, versions=versions)
     with opened(runtime, spec, versions=versions) as made:
-        columns = [*_keys(made, service), TIME]
-        _require(spec, entities, columns)
+        views = _views(made, service)
+        _require(spec, entities, [*dict.fromkeys(key for view in views for key in view.keys), TIME])
         if not entities.num_rows:
             return _empty(made, definitions, service, entities)
-        rows, distinct = _distinct(entities, columns)
-        known = made.get_historical_features(entity_df=distinct, features=service).to_arrow()
-    if known.num_rows != len(distinct):
-        raise TradewindError(f"{spec.pipeline}: the join returned {known.num_rows} rows for {len(distinct)} entities")
-    known = known.sort_by(_ROW).select(features).take(rows)
-    return _with(entities, known)
+        found = point_in_time(entities, views, time=TIME, read=reader(made.config))
+    for name in features:
+        entities = entities.append_column(name, found[name].combine_chunks())
+    return entities
 
 
 def _check(spec: Pipeline, entities: pa.Table, features: Sequence[str]) -> None:
@@ -75,34 +75,13 @@ def _require(spec: Pipeline, entities: pa.Table, columns: Sequence[str]) -> None
         )
 
 
-def _keys(made: FeatureStore, service: FeatureService) -> list[str]:
-    """Columns of the entities that the service's views are joined by."""
-    keys: dict[str, None] = {}
+def _views(made: FeatureStore, service: FeatureService) -> list[View]:
+    """What the service takes of each of its views."""
+    views = []
     for projection in service.feature_view_projections:
-        for column in made.get_feature_view(projection.name).entity_columns:
-            keys[projection.join_key_map.get(column.name, column.name)] = None
-    return list(keys)
-
-
-def _distinct(entities: pa.Table, columns: Sequence[str]) -> tuple[np.ndarray[Any, Any], pd.DataFrame]:
-    """Each combination of keys and time once (many entities share them), and which one each entity has."""
-    import pandas as pd
-    import pyarrow as pa
-
-    schema = pa.schema([entities.schema.field(name) for name in columns])
-    schema = schema.set(len(columns) - 1, pa.field(TIME, pa.timestamp("us", "UTC")))
-    # pandas' own integers cannot be NULL and would become floats
-    whole = {kind(): pd.ArrowDtype(kind()) for kind in (pa.int8, pa.int16, pa.int32, pa.int64)}
-    frame = entities.select(columns).cast(schema).to_pandas(types_mapper=whole.get)
-    rows = frame.groupby(columns, sort=False, dropna=False).ngroup().to_numpy()
-    frame[_ROW] = rows
-    return rows, frame.drop_duplicates(_ROW, ignore_index=True)
-
-
-def _with(entities: pa.Table, known: pa.Table) -> pa.Table:
-    for name in known.column_names:
-        entities = entities.append_column(name, known[name].combine_chunks())
-    return entities
+        view = made.get_feature_view(projection.name).with_projection(projection)
+        views.append(view_of(view, {feature.name: feature.name for feature in projection.features}))
+    return views
 
 
 def _empty(made: FeatureStore, definitions: Definitions, service: FeatureService, entities: pa.Table) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,10 +11,10 @@ from feast.data_source import DataSource  # noqa: TID253
 from feast.feature_view import FeatureView  # noqa: TID253
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig  # noqa: TID253
 from feast.infra.offline_stores.ibis import (  # noqa: TID253
-    get_historical_features_ibis,
     pull_all_from_table_or_query_ibis,
     pull_latest_from_table_or_query_ibis,
 )
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata  # noqa: TID253
 
 from tradewind.errors import MissingInput, SpecError, UsageError
 from tradewind.features.source import LakeSource
@@ -22,11 +22,15 @@ from tradewind.spec.partitions import Kind, Partitioning
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     import pyarrow.dataset as pads
     from feast import RepoConfig
-    from feast.infra.offline_stores.offline_store import RetrievalJob
     from feast.infra.registry.base_registry import BaseRegistry
+    from feast.on_demand_feature_view import OnDemandFeatureView
+    from feast.saved_dataset import SavedDatasetStorage
 
+    from tradewind.features.known import Known
+    from tradewind.features.point_in_time import View
     from tradewind.lake.dataset import Dataset
     from tradewind.lake.snapshot import Snapshot
 
@@ -41,6 +45,7 @@ class LakeOfflineStoreConfig(DuckDBOfflineStoreConfig):
     :param versions: table version of every dataset that may be read
     :param storage_options: credentials of the lake, as deltalake takes them
     :param partition_kind: with ``timezone`` and ``start``: how the pipeline slices time
+    :param corrections: what a join sees of a corrected partition: ``as_known`` at the entity's time, or the ``newest``
     """
 
     type: str = TYPE
@@ -51,6 +56,7 @@ class LakeOfflineStoreConfig(DuckDBOfflineStoreConfig):
     partition_kind: Kind
     timezone: str
     start: str
+    corrections: str = "as_known"
 
     @property
     def partitioning(self) -> Partitioning:
@@ -122,21 +128,75 @@ class LakeOfflineStore(DuckDBOfflineStore):
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
     ) -> RetrievalJob:
-        """Point-in-time join. Feast's own, over no more partitions than entity times and ttl can reach."""
+        """Point-in-time join; see :mod:`tradewind.features.point_in_time`. Created timestamps always count."""
+        from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
+
         if isinstance(entity_df, str):
             raise UsageError("the lake's offline store joins data frames of entities, not SQL queries")
-        return get_historical_features_ibis(
-            config=config,
-            feature_views=feature_views,
-            feature_refs=feature_refs,
-            entity_df=entity_df,
-            registry=registry,
-            project=project,
-            full_feature_names=full_feature_names,
-            filter_by_created_timestamp=filter_by_created_timestamp,
-            data_source_reader=_reader(config, _reach(feature_views, entity_df)),
-            data_source_writer=_refuse,
-        )
+        time = infer_event_timestamp_from_entity_df(dict(entity_df.dtypes))
+        views = [_view(view, feature_refs, full=full_feature_names) for view in feature_views]
+        return LakeRetrievalJob(config, entity_df, views, time=time, full_feature_names=full_feature_names)
+
+
+class LakeRetrievalJob(RetrievalJob):
+    """A point-in-time join that runs when its result is asked for."""
+
+    def __init__(
+        self, config: RepoConfig, entities: pd.DataFrame, views: Sequence[View], *, time: str, full_feature_names: bool
+    ) -> None:
+        super().__init__()
+        self._config, self._entities, self._views, self._time = config, entities, views, time
+        self._full = full_feature_names
+
+    @property
+    def full_feature_names(self) -> bool:
+        """Whether the features' names carry their view's."""
+        return self._full
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        """None: the definitions may not hold any."""
+        return []
+
+    @property
+    def metadata(self) -> RetrievalMetadata:
+        """What was asked for."""
+        times = self._entities[self._time]
+        features = [f"{view.name}:{name}" for view in self._views for name in view.features]
+        keys = [name for name in self._entities.columns if name != self._time]
+        return RetrievalMetadata(features, keys, times.min(), times.max())
+
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        """Feast's saved datasets: refused."""
+        _refuse()
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        import pyarrow as pa
+
+        from tradewind.features.point_in_time import point_in_time
+
+        frame = self._entities
+        if str(frame[self._time].dtype) in ("object", "string"):
+            import pandas as pd
+
+            frame = frame.assign(**{self._time: pd.to_datetime(frame[self._time], utc=True)})
+        entities = pa.Table.from_pandas(frame, preserve_index=False)
+        found = point_in_time(entities, self._views, time=self._time, read=reader(self._config))
+        for name in found.column_names:
+            entities = entities.append_column(name, found[name])
+        return entities
+
+
+def _view(view: FeatureView, feature_refs: Sequence[str], *, full: bool) -> View:
+    from tradewind.features.point_in_time import view_of
+
+    name = str(view.projection.name_to_use())  # type: ignore[no-untyped-call]  # Feast's has no annotations
+    asked = [ref.split(":")[1] for ref in feature_refs if ref.startswith(f"{name}:")]
+    prefix = f"{view.projection.name_alias or view.name}__" if full else ""
+    return view_of(view, {f"{prefix}{name}": name for name in asked})
 
 
 def pinned(
@@ -150,9 +210,42 @@ def pinned(
     :raises UsageError: no version is pinned for its dataset
     :raises MissingInput: the dataset has no such version
     """
+    settings = _settings(config)
+    snapshot = _snapshot(settings, _dataset(settings, source))
+    if since is None and until is None:
+        return snapshot.arrow()
+    return snapshot.arrow(_reached(sorted(snapshot.partitions), settings.partitioning, since, until))
+
+
+def reader(config: RepoConfig) -> Callable[[LakeSource, datetime | None, datetime | None], list[Known]]:
+    """Reads the partitions of a source that can hold rows of a span of time, as they were known when."""
+
+    def read(source: LakeSource, since: datetime | None, until: datetime | None) -> list[Known]:
+        from tradewind.features.known import known
+        from tradewind.lake.dataset import Lake
+        from tradewind.lake.revisions import revisions
+
+        settings = _settings(config)
+        dataset = _dataset(settings, source)
+        snapshot = _snapshot(settings, dataset)
+        keys = _reached(sorted(snapshot.partitions), settings.partitioning, since, until)
+        found = {}
+        # rows with a `created` column say themselves since when they are known
+        if settings.corrections == "as_known" and not source.created_timestamp_column:
+            lake = Lake(settings.lake, storage_options=settings.storage_options)
+            found = revisions(lake, settings.pipeline, snapshot, keys)
+        return known(dataset, snapshot, keys, revisions=found, partitioning=settings.partitioning)
+
+    return read
+
+
+def _settings(config: RepoConfig) -> LakeOfflineStoreConfig:
+    return cast("LakeOfflineStoreConfig", config.offline_store)
+
+
+def _dataset(settings: LakeOfflineStoreConfig, source: DataSource) -> Dataset:
     from tradewind.lake.dataset import Lake
 
-    settings = cast("LakeOfflineStoreConfig", config.offline_store)
     if not isinstance(source, LakeSource):
         raise SpecError(
             f"pipeline {settings.pipeline}: source {source.name} is a {type(source).__name__}; use LakeSource"
@@ -161,18 +254,14 @@ def pinned(
         raise UsageError(
             f"pipeline {settings.pipeline}: no version given for dataset {source.dataset}, which features read"
         )
-    version = settings.versions[source.dataset]
-    dataset = Lake(settings.lake, storage_options=settings.storage_options).dataset(settings.pipeline, source.dataset)
-    snapshot = _snapshot(dataset, version, pipeline=settings.pipeline)
-    if since is None and until is None:
-        return snapshot.arrow()
-    return snapshot.arrow(_reached(sorted(snapshot.partitions), settings.partitioning, since, until))
+    return Lake(settings.lake, storage_options=settings.storage_options).dataset(settings.pipeline, source.dataset)
 
 
-def _snapshot(dataset: Dataset, version: int, *, pipeline: str) -> Snapshot:
+def _snapshot(settings: LakeOfflineStoreConfig, dataset: Dataset) -> Snapshot:
     from deltalake.exceptions import DeltaError
 
-    missing = f"pipeline {pipeline}: dataset {dataset.name} has no version {version}"
+    version = settings.versions[dataset.name]
+    missing = f"pipeline {settings.pipeline}: dataset {dataset.name} has no version {version}"
     try:
         snapshot = dataset.snapshot(version)
     except DeltaError as exc:
@@ -196,34 +285,14 @@ def _reached(
     return [key for key in keys if (first is None or key >= first) and (last is None or key <= last)]
 
 
-Reach = tuple[datetime | None, datetime | None]
-"""Time from which, and up to which, rows are needed; None for no limit."""
-
-
-def _reach(views: Sequence[FeatureView], entities: pd.DataFrame) -> dict[str, Reach]:
-    """By source: the time of the feature rows that can be joined to ``entities``."""
-    from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
-
-    times = entities[infer_event_timestamp_from_entity_df(dict(entities.dtypes))]
-    first, last = times.min().to_pydatetime(), times.max().to_pydatetime()
-    reach: dict[str, Reach] = {}
-    for view in views:
-        # Feast: no ttl, or one of zero, means for ever
-        since = first - view.ttl if view.ttl else None
-        name = str(view.batch_source.name)  # type: ignore[union-attr]  # checked to be a LakeSource
-        earlier = reach.get(name, (since, last))[0]
-        reach[name] = (min(since, earlier) if since and earlier else None, last)
-    return reach
-
-
-def _reader(config: RepoConfig, reach: Mapping[str, Reach] | Reach) -> Callable[[DataSource, str], Any]:
+def _reader(config: RepoConfig, reach: tuple[datetime | None, datetime | None]) -> Callable[[DataSource, str], Any]:
     """What Feast calls to read a source: a lazy table of the partitions within ``reach``."""
 
     def read(source: DataSource, _repo: str) -> Any:
         import ibis
         from feast.utils import make_tzaware
 
-        since, until = reach[str(source.name)] if isinstance(reach, Mapping) else reach
+        since, until = reach
         rows = pinned(config, source, since=since and make_tzaware(since), until=until and make_tzaware(until))
         return ibis.memtable(rows)
 

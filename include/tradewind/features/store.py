@@ -118,4 +118,5 @@ def _offline(runtime: Runtime, spec: Pipeline, versions: Mapping[str, int]) -> d
         "partition_kind": spec.partition,
         "timezone": spec.timezone,
         "start": spec.start,
+        "corrections": spec.features.corrections if spec.features else "as_known",
     }

@@ -56,7 +56,13 @@ def entities(store: FeatureStore, view: FeatureView, window: Window, *, partitio
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("feature_rows", pinned(store.config, source, since=window.start, until=window.end))
-        query = _QUERY.format(keys=keys, missing=missing, time=_quoted(source.timestamp_field), created=created)
+        query = _QUERY.format(
+            keys=keys,
+            missing=missing,
+            time=_quoted(source.timestamp_field),
+            created=created,
+            made=_quoted(source.created_timestamp_column or source.timestamp_field),
+        )
         given = {
             "partition": partition,
             "start": bounds.start,
@@ -69,7 +75,8 @@ def entities(store: FeatureStore, view: FeatureView, window: Window, *, partitio
     if outside:
         raise MalformedInput(
             f"{what}: {outside} rows have no {source.timestamp_field} after {bounds.start} and up to {bounds.end}; "
-            f"a feature row becomes known within its partition, at the latest when it ends: correct the dataset's SQL"
+            f"a feature row becomes known within its partition, at the latest when it ends (with a created column: is "
+            f"made within it, not before that time): correct the dataset's SQL"
         )
     if nulls:
         raise MalformedInput(
@@ -89,12 +96,13 @@ def _quoted(name: str) -> str:
 
 _QUERY = """
 WITH rows AS MATERIALIZED (
-    SELECT row({keys}) AS entity, ({missing}) AS missing, {time} AS known, "partition" AS part,
+    SELECT row({keys}) AS entity, ({missing}) AS missing, {time} AS known, {made} AS made, "partition" AS part,
            row({keys}{created}, {time}) AS version
     FROM feature_rows
 ), inside AS (SELECT * FROM rows WHERE known BETWEEN $since AND $until)
 SELECT
-    (SELECT count(*) FROM rows WHERE part = $partition AND NOT coalesce(known > $start AND known <= $end, false)),
+    (SELECT count(*) FROM rows WHERE part = $partition AND NOT coalesce(
+        ((known > $start AND known <= $end) OR (made > $start AND made <= $end)) AND made >= known, false)),
     (SELECT count(*) FROM rows WHERE part = $partition AND missing),
     (SELECT count(*) FROM (SELECT version FROM inside GROUP BY version HAVING count(*) > 1)),
     (SELECT count(DISTINCT entity) FROM inside)

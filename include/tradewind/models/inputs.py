@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tradewind.errors import NotReady, UsageError
 from tradewind.features import definitions
 from tradewind.lake.dataset import Lake
+from tradewind.lake.revisions import revisions
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -23,7 +24,8 @@ class Pinned:
 
     :param versions: table version of each dataset
     :param digests: content of each partition that matters, by dataset. Partitions that cannot matter are not there, so
-        publishing them changes nothing
+        publishing them changes nothing. ``key@reached`` is what a corrected partition was when the table reached no
+        further than there
     """
 
     versions: Mapping[str, int]
@@ -57,6 +59,8 @@ def pin(
         if name in reach:
             keys |= set(_reached(spec, snapshot, since - reach[name] if reach[name] else None, last))
         digests[name] = {key: snapshot.partitions[key].digest for key in sorted(keys) if key in snapshot.partitions}
+        if name in reach and spec.features and spec.features.corrections == "as_known":
+            digests[name] |= _before_corrections(spec, lake, snapshot, keys)
     return Pinned(versions, digests)
 
 
@@ -98,6 +102,12 @@ def training(spec: Pipeline) -> Train:
 def definitions_digest(spec: Pipeline, runtime: Runtime) -> str:
     """Digest of the feature definitions."""
     return definitions.load(spec, runtime).digest
+
+
+def _before_corrections(spec: Pipeline, lake: Lake, snapshot: Snapshot, keys: set[str]) -> dict[str, str]:
+    """What corrected partitions were before: entities of that time get it still."""
+    found = revisions(lake, spec.pipeline, snapshot, keys)
+    return {f"{key}@{one.reached}": one.digest for key, made in found.items() for one in made[:-1]}
 
 
 def _reach(spec: Pipeline, runtime: Runtime) -> dict[str, timedelta]:

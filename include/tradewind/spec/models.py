@@ -100,6 +100,11 @@ class Features(Model):
     lookback: Integer = Field(
         default=1, ge=1, description="How many partitions each materialisation covers, the current one included."
     )
+    corrections: Literal["as_known", "newest"] = Field(
+        default="as_known",
+        description="What a training row sees of a partition that was corrected later: what was known at the row's "
+        "time, or the newest content.",
+    )
 
 
 class Population(Files):

@@ -95,7 +95,8 @@ def test_pinned_versions_give_what_was_published_then(runtime: Runtime, spec: Pi
     time = spec.partitioning.bounds(W3).start
     etl(W2, 99.0)
     assert late(runtime, spec, versions, time) == [20.0]
-    assert late(runtime, spec, current(spec, runtime, NAMES), time) == [99.0]
+    newest = spec.model_copy(update={"features": spec.features.model_copy(update={"corrections": "newest"})})
+    assert late(runtime, newest, current(spec, runtime, NAMES), time) == [99.0]
 
 
 def test_partitions_out_of_reach_are_not_read(runtime: Runtime, spec: Pipeline, versions) -> None:

@@ -1,0 +1,90 @@
+"""Which rows of a dataset were known when: corrections cut time into slices with rows of their own."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradewind.errors import MissingInput
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+
+    from tradewind.lake.dataset import Dataset
+    from tradewind.lake.revisions import Revision
+    from tradewind.lake.snapshot import Snapshot
+    from tradewind.spec.partitions import Partitioning
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Rows as somebody saw them whose present lies in ``[since, until)``; None for no limit."""
+
+    since: datetime | None
+    until: datetime | None
+    rows: pads.Dataset
+
+
+def known(
+    dataset: Dataset,
+    snapshot: Snapshot,
+    keys: Sequence[str],
+    *,
+    revisions: Mapping[str, Sequence[Revision]],
+    partitioning: Partitioning,
+) -> list[Known]:
+    """The rows of ``keys`` in slices of time, in order; one slice if nothing was ever corrected.
+
+    :param revisions: publications of the partitions that were corrected
+    :raises MissingInput: files of a version were removed: vacuumed or erased
+    """
+    # From when each publication counts; the first one's rows count from their own time.
+    ends = {
+        key: [partitioning.bounds(one.reached).end for one in revisions[key][1:]] for key in keys if key in revisions
+    }
+    cuts = sorted({moment for moments in ends.values() for moment in moments})
+    slices = []
+    for since, until in zip([None, *cuts], [*cuts, None], strict=True):
+        versions = dict.fromkeys(keys, snapshot.version)
+        for key, moments in ends.items():
+            seen = bisect_right(moments, since) if since else 0
+            if seen < len(moments):  # the newest publication is read from the pinned version, as all others are
+                versions[key] = revisions[key][seen].version
+        slices.append(Known(since, until, _rows(dataset, snapshot, versions)))
+    return slices
+
+
+def _rows(dataset: Dataset, pinned: Snapshot, versions: Mapping[str, int]) -> pads.Dataset:
+    import pyarrow.dataset as pads
+
+    parts = []
+    for version in sorted(set(versions.values()), reverse=True):
+        snapshot = pinned if version == pinned.version else dataset.snapshot(version)
+        assert snapshot is not None
+        keys = [key for key, at in versions.items() if at == version]
+        require_files(dataset, snapshot, keys)
+        parts.append(snapshot.arrow(keys))
+    if not parts:
+        return pinned.arrow([])
+    schema = pinned.schema
+    return parts[0] if len(parts) == 1 else pads.dataset([part.replace_schema(schema) for part in parts])
+
+
+def require_files(dataset: Dataset, snapshot: Snapshot, keys: Sequence[str]) -> None:
+    """See that the files of a version are still there.
+
+    :raises MissingInput: some were removed
+    """
+    if "://" in dataset.uri:
+        return
+    for key in keys:
+        state = snapshot.partitions.get(key)
+        if state and any(not (Path(dataset.uri) / file).exists() for file in state.files):
+            raise MissingInput(
+                f"dataset {dataset.name}, version {snapshot.version}: the files of partition {key} are gone, erased or "
+                "vacuumed; what was made from them cannot be made again. `tradewind history` says which"
+            )
