@@ -27,6 +27,7 @@ COMMANDS = {
     "status": Lazy("tradewind.cli.home:status", "Show what of the local Airflow is running."),
     "airflow": Lazy("tradewind.cli.home:airflow", "Airflow's own command line, for the local Airflow."),
     "validate": Lazy("tradewind.cli.validate:validate", "Check pipeline YAML; every problem with file, line, column."),
+    "render": Lazy("tradewind.cli.render:render", "Print what holds for a pipeline, each value with its origin."),
     "schema": Lazy("tradewind.cli.schema:schema", "Print the JSON Schema of the pipeline YAML."),
 }
 

@@ -51,11 +51,20 @@ def pipeline(name: str) -> Pipeline:
     :raises SpecError: its YAML is wrong
     """
     from tradewind.spec.load import load
+
+    return load(file_of(name))
+
+
+def file_of(name: str) -> Path:
+    """The YAML of the pipeline of that name below ``dags``.
+
+    :raises UsageError: there is none; says the nearest
+    """
     from tradewind.spec.problems import nearest
 
     files = _files(Path("dags"))
     if name in files:
-        return load(files[name])
+        return files[name]
     close = nearest(name, list(files))
     hint = f"; did you mean {close}?" if close else f"; there are: {', '.join(files)}" if files else ""
     raise UsageError(f"there is no pipeline {name} below {Path('dags').resolve()}{hint}")
