@@ -1,0 +1,171 @@
+"""How every dataset of every partition stands: compared with what `etl` would make it from now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tradewind.errors import InputError
+from tradewind.etl.configuration import Configuration, configuration
+from tradewind.etl.dataset import CODE
+from tradewind.etl.inputs import SOURCE
+from tradewind.etl.release import Quarantined, quarantined
+from tradewind.lake.cause import Cause
+from tradewind.lake.dataset import Lake
+from tradewind.planning import recorded
+from tradewind.planning.deliveries import Deliveries, comparable
+from tradewind.planning.differences import differences
+from tradewind.planning.item import RUN_AGAIN, Item, State, Why
+from tradewind.spec.order import in_order
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.lake.snapshot import PartitionState, Snapshot
+    from tradewind.ledger.journal import Entry
+    from tradewind.spec.models import Pipeline
+    from tradewind.spec.sources import AnySource
+
+
+@dataclass
+class _Inputs:
+    """What one partition would be made from now.
+
+    :param digests: of what can be looked at
+    :param waits: why it cannot be made now
+    :param unseen: views whose input cannot be compared, with the reason
+    :param doubts: partitions that it reads and that will, or may, change
+    """
+
+    digests: dict[str, str] = field(default_factory=dict)
+    waits: list[Why] = field(default_factory=list)
+    unseen: dict[str, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+
+
+def examine(
+    spec: Pipeline,
+    runtime: Runtime,
+    keys: Sequence[str],
+    *,
+    deliveries: Deliveries,
+    left_out: Mapping[str, str],
+    skipped: Mapping[str, Entry],
+) -> list[Item]:
+    """How each dataset of each of ``keys`` stands, dataset by dataset in the order in which they are built.
+
+    :param left_out: partitions that stay out, with the reason
+    :param skipped: partitions that a person keeps out
+    :raises SpecError: a file that the YAML names cannot be read
+    """
+    tables = {name: _Table(spec, runtime, name) for name in spec.datasets}
+    looking = _Looking(spec, runtime, deliveries, tables, left_out, skipped)
+    return [looking.item(name, key) for name in in_order(spec.datasets) for key in keys]
+
+
+class _Table:
+    """One dataset as it is published, in quarantine, and configured."""
+
+    def __init__(self, spec: Pipeline, runtime: Runtime, name: str) -> None:
+        self._dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, name)
+        self.snapshot: Snapshot | None = self._dataset.snapshot()
+        self.partitions: Mapping[str, PartitionState] = self.snapshot.partitions if self.snapshot else {}
+        self.configuration: Configuration = configuration(spec, name, runtime)
+
+    @cached_property
+    def causes(self) -> Mapping[str, Cause]:
+        return recorded.causes(self.snapshot, self.partitions) if self.snapshot else {}
+
+    @cached_property
+    def quarantine(self) -> Mapping[str, Quarantined]:
+        return {one.partition: one for one in quarantined(self._dataset)}
+
+
+@dataclass
+class _Looking:
+    spec: Pipeline
+    runtime: Runtime
+    deliveries: Deliveries
+    tables: Mapping[str, _Table]
+    left_out: Mapping[str, str]
+    skipped: Mapping[str, Entry]
+    _known: dict[tuple[str, str], Item] = field(default_factory=dict)
+
+    def item(self, name: str, key: str) -> Item:
+        if (name, key) not in self._known:
+            self._known[name, key] = self._item(name, key)
+        return self._known[name, key]
+
+    def _item(self, name: str, key: str) -> Item:
+        if key in self.skipped:
+            entry = self.skipped[key]
+            return Item("etl", name, key, "skipped", (Why("person", f"by {entry.actor}: {entry.reason}"),))
+        table = self.tables[name]
+        inputs = self._inputs(name, key)
+        if key in table.partitions:
+            state, why = self._published(table, key, inputs)
+        else:
+            state, why = self._absent(table, key, inputs)
+        return Item("etl", name, key, state, tuple(why))
+
+    def _published(self, table: _Table, key: str, inputs: _Inputs) -> tuple[State, list[Why]]:
+        now = self._cause(table, key, inputs)
+        notes = [Why("note", text, (view,)) for view, text in inputs.unseen.items()]
+        if now.hash != table.partitions[key].cause:
+            return "stale", [*differences(table.causes.get(key), now), *notes]
+        if inputs.doubts:
+            doubt = Why(
+                "upstream", "it reads what is stale or missing; stale too if that changes", tuple(inputs.doubts)
+            )
+            return "perhaps", [doubt, *notes]
+        return "current", notes
+
+    def _absent(self, table: _Table, key: str, inputs: _Inputs) -> tuple[State, list[Why]]:
+        if key in self.left_out:
+            return "left out", [Why("left out", self.left_out[key])]
+        held = table.quarantine.get(key)
+        same = held is not None and (bool(inputs.unseen) or held.cause == self._cause(table, key, inputs).hash)
+        if held is not None and same and not inputs.waits:
+            return "quarantined", [Why("audit", reason) for reason in held.reasons]
+        return ("waiting", inputs.waits) if inputs.waits else ("missing", [])
+
+    def _cause(self, table: _Table, key: str, inputs: _Inputs) -> Cause:
+        """The cause that the partition would have now; what cannot be seen is taken to be what it was."""
+        digests = dict(inputs.digests)
+        if inputs.unseen and key in table.partitions and (known := table.causes.get(key)):
+            digests |= {view: known.inputs[view] for view in inputs.unseen if view in known.inputs}
+        config = table.configuration
+        return Cause(digests, config.hash, CODE, {"configuration": config.parts})
+
+    def _inputs(self, name: str, key: str) -> _Inputs:
+        part, found = self.spec.datasets[name], _Inputs()
+        for view, source in {**({SOURCE: part.source} if part.source else {}), **part.references}.items():
+            self._deliver(found, view, source, name=name, key=key)
+        for other, read in part.inputs.items():
+            for earlier in self.spec.partitioning.window(key, read.lookback):
+                if earlier >= self.spec.start:
+                    self._read(found, other, earlier)
+        return found
+
+    def _deliver(self, found: _Inputs, view: str, source: AnySource, *, name: str, key: str) -> None:
+        if not comparable(source, self.runtime):
+            found.unseen[view] = "what is not a local file is not compared: only fetching it would tell"
+            return
+        try:
+            found.digests[view] = self.deliveries.digest(source, key, spec=self.spec, runtime=self.runtime)  # type: ignore[arg-type]  # comparable says that these are Files
+        except InputError as exc:
+            if key in self.tables[name].partitions:
+                found.unseen[view] = "its files are not there any more, so they are not compared"
+            else:
+                found.waits.append(Why("input", "its input has not been delivered", (f"{view}: {exc}",)))
+
+    def _read(self, found: _Inputs, other: str, key: str) -> None:
+        published = self.tables[other].partitions.get(key)
+        state = self.item(other, key).state
+        if published is not None:
+            found.digests[f"{other}/{key}"] = published.digest
+        if state in RUN_AGAIN or state == "missing":
+            found.doubts.append(f"{other}/{key}")
+        elif state in ("waiting", "quarantined"):
+            found.waits.append(Why("upstream", f"it reads what is {state}", (f"{other}/{key}",)))

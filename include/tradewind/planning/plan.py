@@ -1,0 +1,78 @@
+"""The plan of a pipeline: how every dataset and stage of every partition stands, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tradewind.ledger import absences, holds
+from tradewind.ledger.journal import Ledger
+from tradewind.planning import datasets, stages
+from tradewind.planning.deliveries import Deliveries
+from tradewind.planning.item import Item
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was found.
+
+    :param partitions: keys that were looked at, in order
+    :param items: datasets in the order in which they are built, then the later stages; each partition by partition
+    :param held: why nothing of the pipeline runs now; None if it does
+    """
+
+    pipeline: str
+    partitions: tuple[str, ...]
+    items: tuple[Item, ...]
+    held: str | None = None
+
+
+def make(
+    spec: Pipeline,
+    runtime: Runtime,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    deliveries: Deliveries | None = None,
+    now: datetime | None = None,
+) -> Plan:
+    """Compare what is published with what would be made from the working tree and the inputs as they are now.
+
+    Nothing is fetched, written or started. The cost grows with the partitions that are looked at.
+
+    :param first: first partition to look at; None for the pipeline's first
+    :param last: last one; None for the newest that is over
+    :param deliveries: remembers digests of files; None to read every file
+    :param now: the present, aware; for tests
+    :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range
+    :raises SpecError: a file that the YAML names cannot be read
+    """
+    ledger, deliveries = Ledger(runtime.ledger), deliveries or Deliveries()
+    keys = over(spec, first=first, last=last, now=now or datetime.now(UTC))
+    left_out = absences.left_out(ledger, spec.pipeline)
+    skipped = absences.skipped(ledger, spec.pipeline)
+    found = datasets.examine(spec, runtime, keys, deliveries=deliveries, left_out=left_out, skipped=skipped)
+    deliveries.remember()
+    later = stages.examine(spec, runtime, [key for key in keys if key not in skipped], ledger=ledger)
+    return Plan(spec.pipeline, tuple(keys), (*found, *later), holds.told(ledger, spec.pipeline))
+
+
+def over(spec: Pipeline, *, first: str | None, last: str | None, now: datetime) -> Sequence[str]:
+    """Keys of the partitions that are over at ``now``, in order; empty while the first is not.
+
+    :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range
+    """
+    slicing = spec.partitioning
+    for key in (first, last):
+        if key is not None:
+            slicing.check(key)
+    newest = slicing.shift(slicing.key_at(now), -1)
+    if spec.end is not None:
+        newest = min(newest, slicing.shift(spec.end, -1))
+    return slicing.between(first or spec.start, min(last or newest, newest))

@@ -1,0 +1,178 @@
+"""How every later stage of every partition stands: against the stage before it, its configuration and its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tradewind.lake.cause import Cause
+from tradewind.lake.dataset import Lake
+from tradewind.ledger import progress
+from tradewind.planning import recorded
+from tradewind.planning.item import Item, State, Why
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.features.definitions import Definitions
+    from tradewind.ledger.journal import Entry, Ledger
+    from tradewind.spec.models import Pipeline
+
+Done = Mapping[tuple[str, str], "Entry"]
+
+
+def examine(spec: Pipeline, runtime: Runtime, keys: Sequence[str], *, ledger: Ledger) -> list[Item]:
+    """How each stage stands for each of ``keys`` for which the stage before it is complete.
+
+    For ``etl`` only its end is looked at, where all datasets are published: whether what they hold was passed on.
+
+    :raises SpecError: the feature definitions are wrong
+    """
+    complete = _newest(ledger.find(spec.pipeline, "complete"))
+    started = _newest(ledger.find(spec.pipeline, "started"))
+    looking = _Looking(spec, runtime, ledger, complete, started)
+    etl = [item for key in keys if (item := looking.end_of_etl(key))]
+    later = [
+        item
+        for stage in spec.stages
+        if stage != "etl"
+        for key in keys
+        if (item := looking.item(stage, key)) is not None
+    ]
+    return etl + later
+
+
+@dataclass
+class _Looking:
+    spec: Pipeline
+    runtime: Runtime
+    ledger: Ledger
+    complete: Done
+    started: Done
+
+    def end_of_etl(self, key: str) -> Item | None:
+        digests = {name: states[key] for name, states in self._digests.items() if key in states}
+        if len(digests) < len(self.spec.datasets):
+            return None
+        entry = self.complete.get(("etl", key))
+        if entry is None:
+            why = Why("upstream", "its datasets are published, but the stage did not end")
+            return Item("etl", "complete", key, "missing", (why,))
+        passed_on = {name: about["digest"] for name, about in entry.evidence.items() if isinstance(about, dict)}
+        if passed_on == digests:
+            return Item("etl", "complete", key, "current")
+        why = Why("upstream", "datasets were published again, and the stages after it do not know")
+        return Item("etl", "complete", key, "stale", (why,))
+
+    def item(self, stage: str, key: str) -> Item | None:
+        before = progress.before(stage, self.spec.stages)
+        upstream = self.complete.get((before or "", key))
+        if upstream is None:
+            return None
+        if (stage, key) not in self.complete:
+            return Item(stage, stage, key, "missing", (Why("upstream", f"{before} is complete and this is not"),))
+        why = []
+        begun = self.started.get((stage, key))
+        if begun is None or begun.evidence["cause"] != upstream.evidence["cause"]:
+            why.append(Why("upstream", f"{before} has other results since; it looks again"))
+        if stage in self._own:
+            why += self._own[stage](key)
+        state: State = "stale" if why else "current"
+        return Item(stage, stage, key, state, tuple(why))
+
+    @cached_property
+    def _own(self) -> Mapping[str, Callable[[str], list[Why]]]:
+        """What else than the stage before can make a stage stale."""
+        return {"features": self._features, "monitor": self._monitor, "score": self._score}
+
+    def _features(self, key: str) -> list[Why]:
+        from tradewind.features.stage import cause_of
+
+        entry, upstream = self._materialised.get(("features", key)), self.complete["etl", key].evidence["cause"]
+        if entry is None or entry.evidence["cause"] == cause_of(self.spec, self._definitions, str(upstream)):
+            return []
+        if entry.evidence["definitions"] != self._definitions.digest:
+            return [Why("configuration", "the feature definitions have changed")]
+        begun = self.started.get(("features", key))
+        if begun is not None and begun.evidence["cause"] != upstream:
+            return []  # that is said already
+        return [Why("configuration", "`features` in the YAML, or Tradewind, has changed")]
+
+    def _monitor(self, key: str) -> list[Why]:
+        from tradewind.monitoring import drifts, performance, profile
+
+        due = performance.due(self.spec, key)
+        now = {
+            "profiles": (self._profiles, profile.CODE),
+            "drift": (drifts.configuration(self.spec), drifts.CODE),
+            **({"performance": (performance.configuration(self.spec, due), performance.CODE)} if due else {}),
+        }
+        return [why for name, (config, code) in now.items() for why in self._compared(name, key, config, code)]
+
+    def _score(self, key: str) -> list[Why]:
+        from tradewind.models import score
+
+        ahead = self.spec.score.ahead if self.spec.score else 0
+        population = self.spec.partitioning.shift(key, ahead)
+        return self._compared(score.DATASET, population, self._scoring, score.CODE)
+
+    def _compared(self, name: str, key: str, config: str, code: str) -> list[Why]:
+        found = self._recorded(name).get(key)
+        if found is None:
+            return []
+        why = []
+        if found.config != config:
+            why.append(Why("configuration", f"what the YAML says of {name}, or a file that it names, has changed"))
+        if found.code != code:
+            text = f"Tradewind was upgraded and makes {name} in another way ({found.code}, now {code})"
+            why.append(Why("code", text))
+        return why
+
+    def _recorded(self, name: str) -> Mapping[str, Cause]:
+        if name not in self._causes:
+            snapshot = self._lake.dataset(self.spec.pipeline, name).snapshot()
+            self._causes[name] = recorded.causes(snapshot, snapshot.partitions) if snapshot else {}
+        return self._causes[name]
+
+    @cached_property
+    def _causes(self) -> dict[str, Mapping[str, Cause]]:
+        return {}
+
+    @cached_property
+    def _lake(self) -> Lake:
+        return Lake(self.runtime.lake, storage_options=self.runtime.storage_options)
+
+    @cached_property
+    def _digests(self) -> Mapping[str, Mapping[str, str]]:
+        snapshots = {name: self._lake.dataset(self.spec.pipeline, name).snapshot() for name in self.spec.datasets}
+        return {
+            name: {key: state.digest for key, state in snapshot.partitions.items()} if snapshot else {}
+            for name, snapshot in snapshots.items()
+        }
+
+    @cached_property
+    def _materialised(self) -> Done:
+        return _newest(self.ledger.find(self.spec.pipeline, "materialised"))
+
+    @cached_property
+    def _definitions(self) -> Definitions:
+        from tradewind.features.definitions import load
+
+        return load(self.spec, self.runtime)
+
+    @cached_property
+    def _profiles(self) -> str:
+        from tradewind.monitoring.profile import configuration
+
+        return configuration(self.spec, self.runtime)
+
+    @cached_property
+    def _scoring(self) -> str:
+        from tradewind.models.score import configuration
+
+        return configuration(self.spec, self.runtime)
+
+
+def _newest(entries: Sequence[Entry]) -> Done:
+    return {(entry.subject, entry.partition): entry for entry in entries if entry.partition is not None}

@@ -1,0 +1,229 @@
+"""What is missing, what is stale and why, before anything runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tradewind.errors import AuditFailed, InvalidPartitionKey, SpecError
+from tradewind.etl import dataset as etl
+from tradewind.etl.dataset import build_dataset
+from tradewind.ledger import absences, holds
+from tradewind.planning.deliveries import Deliveries
+
+if TYPE_CHECKING:
+    from conftest import Shop
+
+DAYS = ["2013-01-28", "2013-01-29", "2013-01-30", "2013-01-31"]
+CURRENT = ["current"] * 4
+
+
+def whys(shop: Shop, name: str, day: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(why.kind, why.text, why.about) for why in shop.items(name)[day].why]
+
+
+def test_nothing_is_said_of_what_is_as_it_would_be_made_now(built: Shop) -> None:
+    assert (built.states("orders"), built.states("totals"), built.states("complete")) == (CURRENT, CURRENT, CURRENT)
+
+
+def test_what_was_never_made_is_missing_and_what_was_not_delivered_waits(shop: Shop) -> None:
+    shop.deliver(DAYS[0], 1)
+    shop.deliver(DAYS[2], 1)
+    assert shop.states("orders") == ["missing", "waiting", "missing", "waiting"]
+    assert shop.states("totals") == ["missing", "waiting", "waiting", "waiting"]
+    assert "2013-01-29.csv" in shop.items("orders")[DAYS[1]].why[0].about[0]
+
+
+def test_a_corrected_file_makes_its_partition_stale_and_its_readers_perhaps(built: Shop) -> None:
+    built.deliver(DAYS[1], 77)
+    assert built.states("orders") == ["current", "stale", "current", "current"]
+    assert whys(built, "orders", DAYS[1]) == [("input", "its input has changed since", ("source",))]
+    assert built.states("totals") == ["current", "perhaps", "perhaps", "current"]
+    assert built.items("totals")[DAYS[2]].why[0].about == (f"orders/{DAYS[1]}",)
+
+
+def test_partitions_that_read_a_corrected_one_are_found_through_their_recorded_digests(built: Shop) -> None:
+    built.deliver(DAYS[1], 77)
+    build_dataset(built.spec, "orders", DAYS[1], built.runtime)
+    assert built.states("orders") == CURRENT
+    assert built.states("totals") == ["current", "stale", "stale", "current"]
+    assert whys(built, "totals", DAYS[2]) == [
+        ("dataset", "a dataset that it reads was corrected", (f"orders/{DAYS[1]}",))
+    ]
+    assert built.states("complete") == ["current", "stale", "current", "current"]
+
+
+def test_a_correction_that_changes_nothing_makes_no_reader_stale(built: Shop) -> None:
+    built.write("orders.sql", "SELECT id, amount + 0 AS amount FROM source")
+    assert built.states("totals") == ["perhaps"] * 4
+    for day in DAYS:
+        build_dataset(built.spec, "orders", day, built.runtime)
+    assert (built.states("orders"), built.states("totals")) == (CURRENT, CURRENT)
+
+
+def change_sql(shop: Shop) -> None:
+    shop.write("orders.sql", "SELECT id, amount * 2 AS amount FROM source")
+
+
+def change_expectations(shop: Shop) -> None:
+    shop.expect(200)
+
+
+def change_yaml(shop: Shop) -> None:
+    shop.orders["keys"] = ["id", "amount"]
+
+
+def change_file_name(shop: Shop) -> None:
+    shop.write("other.sql", "SELECT id, amount FROM source")
+    shop.orders["sql"] = "other.sql"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (change_sql, "changed: orders.sql"),
+        (change_expectations, "changed: orders.json"),
+        (change_yaml, "changed: YAML"),
+        (change_file_name, "changed: orders.sql, other.sql"),
+    ],
+)
+def test_a_change_that_nobody_has_deployed_says_what_it_would_recompute(
+    built: Shop, change: Callable[[Shop], None], told: str
+) -> None:
+    change(built)
+    assert built.states("orders") == ["stale"] * 4
+    assert whys(built, "orders", DAYS[0]) == [("configuration", told, ())]
+
+
+def test_a_change_makes_only_the_datasets_stale_that_it_touches(built: Shop) -> None:
+    built.write("totals.sql", "SELECT count(*) AS orders, max(amount)::BIGINT AS amount FROM orders")
+    assert (built.states("orders"), built.states("totals")) == (CURRENT, ["stale"] * 4)
+
+
+def test_a_longer_lookback_says_what_is_read_now(built: Shop) -> None:
+    built.totals["inputs"] = {"orders": {"lookback": 3}}
+    reasons = {why.kind: why for why in built.items("totals")[DAYS[3]].why}
+    assert reasons["input"].about == (f"orders/{DAYS[1]}",)
+    assert reasons["configuration"].text == "changed: YAML"
+
+
+def test_an_upgrade_of_tradewind_is_told_apart(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.planning.datasets.CODE", "etl-9")
+    ((kind, text, _),) = whys(built, "totals", DAYS[0])
+    assert (kind, f"({etl.CODE}, now etl-9)" in text) == ("code", True)
+
+
+def test_all_reasons_are_told_at_once(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_sql(built)
+    built.deliver(DAYS[0], 5)
+    monkeypatch.setattr("tradewind.planning.datasets.CODE", "etl-9")
+    assert [kind for kind, _, _ in whys(built, "orders", DAYS[0])] == ["input", "configuration", "code"]
+
+
+def test_what_failed_its_audit_is_in_quarantine_until_its_input_changes(built: Shop) -> None:
+    late = "2013-02-01"
+    built.deliver(late, 500)
+    with pytest.raises(AuditFailed):
+        build_dataset(built.spec, "orders", late, built.runtime)
+    now = {"now": etl_time(2)}
+    assert plan_states(built, late, **now) == ["quarantined", "waiting"]
+    built.deliver(late, 50)
+    assert plan_states(built, late, **now) == ["missing", "missing"]
+
+
+def etl_time(day: int) -> object:
+    from datetime import UTC, datetime
+
+    return datetime(2013, 2, day, 12, tzinfo=UTC)
+
+
+def plan_states(shop: Shop, day: str, **options: object) -> list[str]:
+    from tradewind.planning.plan import make
+
+    found = make(shop.spec, shop.runtime, first=day, last=day, **options)  # type: ignore[arg-type]
+    return [item.state for item in found.items]
+
+
+def test_what_stays_out_is_said_and_is_not_missing_and_its_readers_go_on(shop: Shop) -> None:
+    shop.deliver(DAYS[0], 1)
+    shop.deliver(DAYS[3], 1)
+    absences.leave_out(shop.ledger, "shop", DAYS[1], dataset="orders", reason="no file came")
+    absences.skip(shop.ledger, "shop", DAYS[2], reason="strike", actor="ann")
+    assert shop.states("orders") == ["missing", "left out", "skipped", "missing"]
+    assert shop.states("totals") == ["missing", "left out", "skipped", "missing"]
+    assert shop.items("orders")[DAYS[2]].why[0].text == "by ann: strike"
+
+
+def test_an_input_that_was_removed_after_publishing_makes_nothing_stale(built: Shop) -> None:
+    (built.folder / "landing" / f"{DAYS[0]}.csv").unlink()
+    assert built.states("orders") == CURRENT
+    assert whys(built, "orders", DAYS[0]) == [
+        ("note", "its files are not there any more, so they are not compared", ("source",))
+    ]
+
+
+def test_what_cannot_be_seen_without_fetching_is_said(built: Shop) -> None:
+    built.write("orders.dbsql", "SELECT 1")
+    source = {"query": "orders.dbsql", "connection": "shop_db", "columns": built.orders["source"]["columns"]}
+    built.orders["source"] = source
+    reasons = whys(built, "orders", DAYS[0])
+    assert reasons[-1][1] == "what is not a local file is not compared: only fetching it would tell"
+
+
+def test_a_held_pipeline_says_so(built: Shop) -> None:
+    assert built.plan().held is None
+    holds.hold(built.ledger, "shop", reason="the source lies", actor="ann")
+    assert "held by ann" in (built.plan().held or "")
+
+
+def test_only_partitions_that_are_over_and_asked_for_are_looked_at(built: Shop) -> None:
+    assert built.plan().partitions == tuple(DAYS)
+    assert built.plan(first=DAYS[1], last=DAYS[2]).partitions == tuple(DAYS[1:3])
+    assert built.plan(last="2013-03-01").partitions == tuple(DAYS)
+    with pytest.raises(InvalidPartitionKey):
+        built.plan(first="2012-01-01")
+
+
+def test_a_file_that_the_yaml_names_and_that_is_gone_is_named(built: Shop) -> None:
+    (built.folder / "totals.sql").unlink()
+    with pytest.raises(SpecError, match=r"totals\.sql"):
+        built.plan()
+
+
+def test_a_file_that_did_not_change_is_read_once(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.planning.deliveries._YOUNG_SECONDS", -1.0)
+    memory = built.folder / "memory.json"
+    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
+    monkeypatch.setattr("tradewind.planning.deliveries.deliver", None)  # reading a file would raise
+    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
+    monkeypatch.undo()
+    built.deliver(DAYS[2], 3)
+    assert built.states("orders", deliveries=Deliveries(memory))[2] == "stale"
+
+
+def test_a_file_that_is_too_young_to_tell_is_not_remembered(built: Shop) -> None:
+    memory = built.folder / "memory.json"
+    built.deliver(DAYS[0], 1, 2)
+    built.states("orders", deliveries=Deliveries(memory))
+    assert not memory.exists() or len(memory.read_text()) == len("{}")
+
+
+def test_a_broken_memory_costs_time_and_nothing_else(built: Shop) -> None:
+    memory = built.folder / "memory.json"
+    memory.write_text("{")
+    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
+
+
+def test_the_past_of_a_partition_costs_nothing(built: Shop) -> None:
+    """What was published again and again is compared with its newest commit."""
+    for amount in range(20):
+        built.deliver(DAYS[0], amount, 10)
+        built.run(DAYS[0])
+    built.run(DAYS[1])
+    change_sql(built)
+    begun = time.perf_counter()
+    assert whys(built, "orders", DAYS[0]) == [("configuration", "changed: orders.sql", ())]
+    print(f"{time.perf_counter() - begun:.3f} s")
