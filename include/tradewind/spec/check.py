@@ -9,13 +9,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec import cron, project, schedule
+from tradewind.spec.check_sources import check_rows, check_sources, queries
 from tradewind.spec.models import Pipeline
 from tradewind.spec.order import cycle
 from tradewind.spec.policy import Gate
 from tradewind.spec.problems import Finding, Path, listed, nearest
-from tradewind.spec.sources import Files, Query, Source
 
-PLACEHOLDERS = ("landing", "partition", "day")
 # Tables that the stages write beside the user's own.
 RESERVED = frozenset({"predictions", "profiles", "drift", "performance"})
 _SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
@@ -114,24 +113,6 @@ def _circle(spec: Pipeline) -> Iterator[Finding]:
         yield Finding(("datasets", circle[0], "inputs", circle[1]), message, on_key=True)
 
 
-def _deliveries(spec: Pipeline) -> Iterator[Finding]:
-    for path, files in _sources(spec):
-        if not isinstance(files, Files):
-            continue
-        rest = re.sub(r"\{(\w*)\}", "", files.files)
-        for name in re.findall(r"\{(\w*)\}", files.files):
-            if name not in PLACEHOLDERS:
-                near = nearest(name, PLACEHOLDERS)
-                yield Finding(
-                    (*path, "files"),
-                    f"unknown placeholder {{{name}}}",
-                    expected=listed(f"{{{known}}}" for known in PLACEHOLDERS),
-                    suggestion=f"{{{near}}}" if near else None,
-                )
-        if "{" in rest or "}" in rest:
-            yield Finding((*path, "files"), "a `{` or `}` stands alone")
-
-
 def _label(spec: Pipeline) -> Iterator[Finding]:
     if spec.train and spec.train.label.dataset not in spec.datasets:
         name = spec.train.label.dataset
@@ -224,27 +205,13 @@ def _alerts(spec: Pipeline) -> Iterator[Finding]:
             yield Finding(("alerts", "channels", index), message)
 
 
-def _sources(spec: Pipeline) -> Iterator[tuple[Path, Source]]:
-    for name, dataset in spec.datasets.items():
-        if dataset.source:
-            yield ("datasets", name, "source"), dataset.source
-        for view, source in dataset.references.items():
-            yield ("datasets", name, "references", view), source
-    if spec.score:
-        yield ("score", "population"), spec.score.population
-        for view, source in spec.score.population.references.items():
-            yield ("score", "population", "references", view), source
-
-
 def _named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
     """Every file of the project that the YAML names."""
     for name, dataset in spec.datasets.items():
         yield ("datasets", name, "sql"), dataset.sql
         if dataset.expectations:
             yield ("datasets", name, "expectations"), dataset.expectations
-    for path, source in _sources(spec):
-        if isinstance(source, Query):
-            yield (*path, "query"), source.query
+    yield from queries(spec)
     if spec.features:
         yield ("features", "definitions"), spec.features.definitions
     if spec.score:
@@ -261,7 +228,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("schedule", "partition", "timezone", "start", "end"), _ticks),
     (("datasets",), _datasets),
     (("datasets",), _circle),
-    ((), _deliveries),
+    ((), check_sources),
+    (("datasets",), check_rows),
     (("train", "datasets"), _label),
     (("train", "features"), _train_needs(field="features", why="`train` learns from them")),
     (("train", "score"), _train_needs(field="score", why="`train` takes its entities from `score.population`")),

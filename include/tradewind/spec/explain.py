@@ -46,6 +46,7 @@ def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Finding]
 
 
 _UNKNOWN = "unknown field"
+_KINDS = ("files", "query", "http")
 _MISSING = "is missing"
 
 
@@ -89,6 +90,10 @@ def _wrong_type(path: Path, kind: str, error: ErrorDetails, document: Document) 
 
 def _unknown(path: Path) -> Finding:
     model, name = _model_at(path[:-1]), path[-1]
+    if name in _KINDS and str(path[-2:][0]).startswith("<"):
+        both = listed((f"`{one}`" for one in (str(path[-2])[1:-1], name)), "and")
+        right = "one of `files`, `query` and `http`; an overlay takes another one away with `null`"
+        return Finding(path, f"a source cannot have {both}", expected=right, on_key=True)
     names = list(model.model_fields) if model else []
     near = nearest(name, names)
     elsewhere = sorted(_homes().get(str(name), ()))

@@ -16,14 +16,14 @@ SOURCE = '{files: "{landing}/{day}.csv", nulls: ["NA"]}'
 
 @pytest.fixture(autouse=True)
 def variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUCKET", "s3://prod")
+    monkeypatch.setenv("BUCKET", "/mnt/prod")
     monkeypatch.setenv("EMPTY", "")
     monkeypatch.delenv("UNSET", raising=False)
 
 
 def test_a_variable_is_filled_in_wherever_it_may_stand(flights: str, write: Write) -> None:
     text = flights.replace("owner: data@example.com", 'owner: "${BUCKET}"\nrunbook: "${BUCKET}/${BUCKET}"')
-    text = text.replace(SOURCE, '{files: "${BUCKET}/{day}.csv", connection: "${UNSET:-aws_lake}"}')
+    text = text.replace(SOURCE, '{files: "{landing}${BUCKET}/{day}.csv", connection: "${UNSET:-aws_lake}"}')
     text = text.replace("{mode: automatic}", '{mode: approval, approvers: ["${EMPTY:-ana}"]}')
     text = text.replace('files: "{landing}/s/', 'references: {r: {files: "${BUCKET}/r"}}, files: "${BUCKET}/s/')
     text = text.replace(
@@ -37,11 +37,11 @@ def test_a_variable_is_filled_in_wherever_it_may_stand(flights: str, write: Writ
     source = spec.datasets["flights"].source
     http = spec.datasets["carriers"].references["h"]
     assert spec.score is not None
-    assert (spec.owner, spec.runbook, spec.promotion.approvers) == ("s3://prod", "s3://prod/s3://prod", ("ana",))
-    assert (source.files, source.connection) == ("s3://prod/{day}.csv", "aws_lake")  # type: ignore[union-attr]
-    assert (http.http, http.parameters) == ("v1/x", {"p": "a-s3://prod"})  # type: ignore[union-attr]
-    assert spec.score.population.files == "s3://prod/s/{day}.csv"
-    assert spec.score.population.references["r"].files == "s3://prod/r"  # type: ignore[union-attr]
+    assert (spec.owner, spec.runbook, spec.promotion.approvers) == ("/mnt/prod", "/mnt/prod//mnt/prod", ("ana",))
+    assert (source.files, source.connection) == ("{landing}/mnt/prod/{day}.csv", "aws_lake")  # type: ignore[union-attr]
+    assert (http.http, http.parameters) == ("v1/x", {"p": "a-/mnt/prod"})  # type: ignore[union-attr]
+    assert spec.score.population.files == "/mnt/prod/s/{day}.csv"
+    assert spec.score.population.references["r"].files == "/mnt/prod/r"  # type: ignore[union-attr]
 
 
 WRONG = {
