@@ -84,7 +84,7 @@ Duration = Annotated[
 BadRows = Annotated[
     int | str,
     BeforeValidator(_bad_rows),
-    Field(json_schema_extra={"examples": [0, 10, "0.5%"]}),
+    Field(json_schema_extra={"minimum": 0, "pattern": r"^\d+(\.\d+)?%$", "examples": [0, 10, "0.5%"]}),
 ]
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME, "maxLength": 64})]
 Quorum = Annotated[str, AfterValidator(_quorum), Field(json_schema_extra={"pattern": QUORUM, "examples": ["2 of 4"]})]

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from pydantic import BaseModel
 
 from tradewind.spec.models import Pipeline
-from tradewind.spec.schema import json_schema
+from tradewind.spec.schema import json_schema, overlay_schema
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,29 @@ def test_the_schema_in_docs_is_current(project: Path) -> None:
     assert json.loads(written) == json_schema(), "run: tradewind schema > docs/pipeline.schema.json"
 
 
+def test_the_schema_of_overlays_in_docs_is_current(project: Path) -> None:
+    written = (project / "docs" / "overlay.schema.json").read_text(encoding="utf-8")
+
+    assert json.loads(written) == overlay_schema(), "run: tradewind schema --overlay > docs/overlay.schema.json"
+
+
+def test_the_example_fits_the_schema_that_its_first_line_names(project: Path) -> None:
+    path = project / "dags" / "flight_delay.yaml"
+    text = path.read_text(encoding="utf-8")
+    named = path.parent / text.splitlines()[0].rpartition("$schema=")[2]
+    example = Draft202012Validator(json.loads(named.read_text(encoding="utf-8")))
+
+    example.validate(as_json(text))
+    for wrong in (text.replace("window: 8", "windows: 8"), text.replace("ahead: 1", "ahead: soon")):
+        assert wrong != text
+        with pytest.raises(ValidationError):
+            example.validate(as_json(wrong))
+
+
 def test_the_schema_is_a_schema_of_draft_2020_12() -> None:
     assert json_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(json_schema())
+    Draft202012Validator.check_schema(overlay_schema())
 
 
 def test_a_correct_pipeline_fits(flights: str, validator: Draft202012Validator) -> None:
@@ -56,6 +76,39 @@ def test_an_editor_sees_the_mistake(old: str, new: str, flights: str, validator:
     assert old in flights
     with pytest.raises(ValidationError):
         validator.validate(as_json(flights.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "owner: x\nalerts: {deadline: 2h}",
+        "end: null",
+        "runbook: ~\ntrain: null",
+        "datasets: {flights: {source: {max_bad_rows: 1%}}}",
+        "datasets: {flights: {source: {files: null, query: a.sql, connection: db}, keys: null}}",
+        "datasets: {flights: null}",
+        "train: {params: {depth: null, any: [thing]}}",
+        "{}",
+    ],
+)
+def test_a_part_of_a_pipeline_fits_the_schema_of_overlays(text: str) -> None:
+    Draft202012Validator(overlay_schema()).validate(as_json(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pipeline: x",
+        "ownr: x",
+        "alerts: {deadline: soon}",
+        "datasets: {flights: {source: {max_bad_rows: half}}}",
+        "datasets: {flights: {sql: 7}}",
+        "train: {window: '8'}",
+    ],
+)
+def test_an_editor_sees_the_mistake_in_an_overlay(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Draft202012Validator(overlay_schema()).validate(as_json(text))
 
 
 def test_every_field_is_described() -> None:
