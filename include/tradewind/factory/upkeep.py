@@ -13,7 +13,7 @@ from tradewind.factory import stages
 from tradewind.factory.assets import stage_asset
 from tradewind.ledger.progress import CHAIN
 from tradewind.notifiers.incident import IncidentNotifier
-from tradewind.operators.upkeep import HeartbeatOperator, ReconcileOperator, ResendOperator
+from tradewind.operators.upkeep import HeartbeatOperator, ReconcileOperator, ResendOperator, VacuumOperator
 from tradewind.spec.load import load
 from tradewind.spec.models import Pipeline
 
@@ -24,6 +24,7 @@ DOC = """### Upkeep of all pipelines
 - **heartbeat**: a stage of a partition should be complete and is not: an incident, also when nothing ever started.
 - **resend**: a partition is complete and its next stage never started (a paused DAG loses its events): sent again.
 - **reconcile**: MLflow's alias `champion` says what the ledger says.
+- **vacuum**: files of old versions that no model or prediction refers to, and old quarantine, are removed (`retention`).
 
 **When it fails:** open the failed task; its log names the pipeline and what to do. It is safe to run at any time.
 """
@@ -35,7 +36,7 @@ def upkeep_of(stub: str) -> dict[str, DAG]:
     """The upkeep DAG over every YAML in the stub's folder; a broken one is its own stub's error and left out here."""
     with DAG(
         dag_id="tradewind__upkeep",
-        description="Heartbeats, lost events, and agreement of ledger and alias.",
+        description="Heartbeats, lost events, agreement of ledger and alias, and what the lake no longer needs.",
         doc_md=DOC,
         schedule="@daily",
         start_date=datetime(2024, 1, 1, tzinfo=UTC),
@@ -90,3 +91,4 @@ def _look_after(spec: Pipeline) -> None:
             )
     if "train" in present:
         ReconcileOperator(task_id=f"{spec.pipeline}__reconcile", pipeline=spec)
+    VacuumOperator(task_id=f"{spec.pipeline}__vacuum", pipeline=spec)

@@ -6,10 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from tradewind.errors import MissingInput
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -66,25 +63,8 @@ def _rows(dataset: Dataset, pinned: Snapshot, versions: Mapping[str, int]) -> pa
         snapshot = pinned if version == pinned.version else dataset.snapshot(version)
         assert snapshot is not None
         keys = [key for key, at in versions.items() if at == version]
-        require_files(dataset, snapshot, keys)
         parts.append(snapshot.arrow(keys))
     if not parts:
         return pinned.arrow([])
     schema = pinned.schema
     return parts[0] if len(parts) == 1 else pads.dataset([part.replace_schema(schema) for part in parts])
-
-
-def require_files(dataset: Dataset, snapshot: Snapshot, keys: Sequence[str]) -> None:
-    """See that the files of a version are still there.
-
-    :raises MissingInput: some were removed
-    """
-    if "://" in dataset.uri:
-        return
-    for key in keys:
-        state = snapshot.partitions.get(key)
-        if state and any(not (Path(dataset.uri) / file).exists() for file in state.files):
-            raise MissingInput(
-                f"dataset {dataset.name}, version {snapshot.version}: the files of partition {key} are gone, erased or "
-                "vacuumed; what was made from them cannot be made again. `tradewind history` says which"
-            )

@@ -59,7 +59,7 @@ class Dataset:
         options = dict(self.storage_options)
         if not DeltaTable.is_deltatable(self.uri, storage_options=options):
             return None
-        return Snapshot(DeltaTable(self.uri, version=version, storage_options=options), name=self.name)
+        return Snapshot(DeltaTable(self.uri, version=version, storage_options=options), name=self.name, uri=self.uri)
 
     def base(self, key: str) -> frozenset[str]:
         """The partition's published files: what it is, for :meth:`stage` to compare with later."""

@@ -71,6 +71,19 @@ def revisions(
     return found
 
 
+def earlier_versions(lake: Lake, pipeline: str, name: str, versions: Collection[int]) -> set[int]:
+    """Versions that published what partitions held before they were corrected, as ``versions`` still know it."""
+    logs = _Logs(lake, pipeline)
+    found: set[int] = set()
+    for commits in logs.of(name).values():
+        # what a version knows of a partition changes with the partition's publications only
+        counts = {sum(commit.version <= version for commit in commits) for version in versions}
+        for count in counts:
+            told = _told_apart(logs.lasting(name, commits[:count]))
+            found |= {commit.version for commit in told[:-1]}
+    return found
+
+
 def _told_apart(commits: Sequence[_Commit]) -> list[_Commit]:
     """Without corrections that were overtaken before anybody could know them, and those that changed nothing."""
     after = [*commits[1:], None]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.errors import MissingInput
@@ -44,9 +45,10 @@ class PartitionState:
 class Snapshot:
     """A dataset as it is at one table version; later commits do not change what it gives."""
 
-    def __init__(self, table: DeltaTable, *, name: str) -> None:
+    def __init__(self, table: DeltaTable, *, name: str, uri: str) -> None:
         self.table = table
         self.name = name
+        self._uri = uri
         self.version = table.version()
 
     @cached_property
@@ -76,7 +78,7 @@ class Snapshot:
         """The rows, read lazily; the schema has the column `partition`.
 
         :param keys: partitions; None for all
-        :raises MissingInput: a partition that this version does not have
+        :raises MissingInput: a partition that this version does not have, or whose files were removed since
         """
         import pyarrow.dataset as pads
 
@@ -85,11 +87,24 @@ class Snapshot:
             raise MissingInput(
                 f"dataset {self.name}, version {self.version}: no partition {', '.join(missing)}; run its etl"
             )
+        self._require_files(keys)
         if keys is None:
             return self.table.to_pyarrow_dataset()
         if not keys:
             return pads.dataset(self.schema.empty_table())
         return self.table.to_pyarrow_dataset(file_pruning_predicate=[("partition", "in", list(keys))])
+
+    def _require_files(self, keys: Sequence[str] | None) -> None:
+        """See that the files of an old version are still there; an object store says so by itself when it is read."""
+        if "://" in self._uri:
+            return
+        root = Path(self._uri)
+        for key in self.partitions if keys is None else keys:
+            if not all((root / file).exists() for file in self.partitions[key].files):
+                raise MissingInput(
+                    f"dataset {self.name}, version {self.version}: files of partition {key} are gone, vacuumed or "
+                    "erased; what was made from this version cannot be made again. `tradewind history` tells when"
+                )
 
 
 def _value(scalar: pa.Scalar) -> object:

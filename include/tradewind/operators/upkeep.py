@@ -114,3 +114,15 @@ class HeartbeatOperator(UpkeepOperator):
         from tradewind.alerting.heartbeat import check
 
         return check(spec, runtime, now=datetime.now(UTC)) or "nothing is overdue"
+
+
+class VacuumOperator(UpkeepOperator):
+    """Removes what no model, no prediction and no retention needs from the lake."""
+
+    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> dict[str, int]:
+        """Return how many files and folders were removed, by dataset."""
+        from datetime import UTC, datetime
+
+        from tradewind.models.retention import clean
+
+        return {one.dataset: one.removed for one in clean(spec, runtime, now=datetime.now(UTC))}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
 from tradewind.spec.partitions import Kind, Partitioning, key_of
-from tradewind.spec.policy import Alerts, Gate, Monitor, Promotion, Retrain
+from tradewind.spec.policy import Alerts, Gate, Monitor, Promotion, Retention, Retrain
 from tradewind.spec.sources import AnySource, Files
 from tradewind.spec.values import Duration, FunctionPath, Integer, Key, Name, Number, Text, wrong
 
@@ -91,6 +91,9 @@ class Dataset(Model):
         return self
 
 
+Lookback = Annotated[Integer, Field(ge=1)]
+
+
 class Features(Model):
     """Feature definitions for Feast."""
 
@@ -100,11 +103,18 @@ class Features(Model):
     lookback: Integer = Field(
         default=1, ge=1, description="How many partitions each materialisation covers, the current one included."
     )
+    views: dict[Text, Lookback] = Field(
+        default={}, description="`lookback` of single feature views, by their names in `definitions`."
+    )
     corrections: Literal["as_known", "newest"] = Field(
         default="as_known",
         description="What a training row sees of a partition that was corrected later: what was known at the row's "
         "time, or the newest content.",
     )
+
+    def lookback_of(self, view: str) -> int:
+        """How many partitions each materialisation of a view covers."""
+        return self.views.get(view, self.lookback)
 
 
 class Population(Files):
@@ -206,6 +216,9 @@ class Pipeline(Model):
     monitor: Monitor | None = Field(default=None, description="What is watched.")
     retrain: Retrain = Field(default=Retrain(), description="When to train again.")
     alerts: Alerts = Field(default=Alerts(), description="Who is told when something is wrong.")
+    retention: Retention = Field(
+        default=Retention(), description="How long the lake keeps what no model and no prediction refers to."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -129,3 +129,20 @@ class Alerts(Model):
     deadline: Duration | None = Field(
         default=None, description="A scheduled run that takes longer than this is an incident."
     )
+
+
+class Retention(Model):
+    """How long the lake keeps what no model and no prediction refers to. Upkeep removes the rest every day."""
+
+    history: Duration = Field(
+        default=timedelta(days=30), description="Every version of a dataset can be read for this long; at least a day."
+    )
+    quarantine: Duration = Field(
+        default=timedelta(days=90), description="How long rows in quarantine are kept, after they were put there."
+    )
+
+    @model_validator(mode="after")
+    def _outlasts_runs(self) -> Self:
+        if self.history < timedelta(days=1):
+            raise wrong("a run reads a version for as long as it lasts: keep at least 1d", field="history")
+        return self

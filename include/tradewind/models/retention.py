@@ -1,0 +1,138 @@
+"""What of the lake must stay: every version that a model or a prediction was made from."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradewind.lake import storage
+from tradewind.lake.dataset import Lake
+from tradewind.lake.revisions import earlier_versions
+from tradewind.lake.vacuum import Vacuumed, vacuum
+from tradewind.ledger.journal import Entry, Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+PREDICTIONS = "predictions"
+VERSIONS = "dataset_versions"
+SUBJECT = "vacuum"
+
+
+def clean(spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run: bool = False) -> list[Vacuumed]:
+    """Remove what no version needs any more from every dataset of the pipeline, and journal what was removed.
+
+    A run that is killed leaves the rest to the next one.
+
+    :param now: the present, aware
+    :param dry_run: say what would be removed, remove and journal nothing
+    """
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    as_known = _read_as_known(spec, runtime)
+    done = [_clean(spec, lake, PREDICTIONS, (), now=now, dry_run=dry_run)]
+    # After the predictions: those that were removed pin nothing any more.
+    pins = pinned(spec, runtime)
+    for name in spec.datasets:
+        done.append(
+            _clean(spec, lake, name, pins.get(name, ()), now=now, dry_run=dry_run, as_known=name in as_known)
+        )  # fmt: skip
+    for one in done:
+        log.info(
+            "%s: %s: %s files of old versions, %s uncommitted, %s of quarantine, %s bytes%s; %s versions are whole",
+            spec.pipeline, one.dataset, len(one.files), len(one.uncommitted), len(one.quarantined), one.bytes,
+            " would be removed" if dry_run else " removed", one.versions,
+        )  # fmt: skip
+    if not dry_run and any(one.removed for one in done):
+        _journal(spec, runtime, done, now=now)
+    return done
+
+
+def pinned(spec: Pipeline, runtime: Runtime) -> dict[str, set[int]]:
+    """Versions of each dataset that a model (by the ledger) or a prediction that is kept (by its row) was made from."""
+    found: dict[str, set[int]] = {}
+    for entry in Ledger(runtime.ledger).find(spec.pipeline, "trained"):
+        _add(found, entry.evidence.get("versions", {}))
+    root = storage.local(Lake(runtime.lake).dataset(spec.pipeline, PREDICTIONS).uri)
+    for path in root.glob("partition=*/*.parquet"):
+        for text in predicted_from(path):
+            _add(found, json.loads(text))
+    return found
+
+
+def predicted_from(path: Path) -> Iterator[str]:
+    """What the predictions in a file say they were made from: few texts, each once a row group."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        if VERSIONS not in file.schema_arrow.names:
+            return
+        for number in range(file.num_row_groups):
+            yield from file.read_row_group(number, columns=[VERSIONS])[VERSIONS].drop_null().unique().to_pylist()
+
+
+def _add(found: dict[str, set[int]], versions: dict[str, int]) -> None:
+    for name, version in versions.items():
+        found.setdefault(name, set()).add(int(version))
+
+
+def _read_as_known(spec: Pipeline, runtime: Runtime) -> set[str]:
+    """Datasets whose corrected partitions are still read as they were before."""
+    if spec.features is None or spec.features.corrections != "as_known":
+        return set()
+    from tradewind.features.definitions import load
+
+    return set(load(spec, runtime).datasets())
+
+
+def _clean(
+    spec: Pipeline,
+    lake: Lake,
+    name: str,
+    pins: Collection[int],
+    *,
+    now: datetime,
+    dry_run: bool,
+    as_known: bool = False,
+) -> Vacuumed:
+    def before_corrections(versions: Collection[int]) -> set[int]:
+        return earlier_versions(lake, spec.pipeline, name, versions) if as_known else set()
+
+    return vacuum(
+        lake.dataset(spec.pipeline, name),
+        pinned=pins,
+        history=spec.retention.history,
+        quarantine=spec.retention.quarantine,
+        now=now,
+        before_corrections=before_corrections,
+        dry_run=dry_run,
+    )
+
+
+def _journal(spec: Pipeline, runtime: Runtime, done: list[Vacuumed], *, now: datetime) -> None:
+    evidence = {
+        one.dataset: {
+            "files": len(one.files),
+            "uncommitted": len(one.uncommitted),
+            "quarantined": len(one.quarantined),
+            "bytes": one.bytes,
+            "versions": one.versions,
+        }
+        for one in done
+        if one.removed
+    }
+    total = sum(one.removed for one in done)
+    entry = Entry(
+        spec.pipeline, "note", SUBJECT, None, f"{SUBJECT}/{now.isoformat()}",
+        outcome="vacuumed",
+        reason=f"{total} files and folders that no model, prediction or retention needs",
+        evidence=evidence, actor=runtime.actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    Ledger(runtime.ledger).append(entry)
