@@ -80,7 +80,7 @@ def _query(
 ) -> tuple[str, Mapping[str, Any] | Sequence[Any] | None]:
     path = runtime.project / source.query
     try:
-        sql = path.read_text(encoding="utf-8").strip().rstrip(";")
+        sql = path.read_text(encoding="utf-8").rstrip().rstrip(";")
     except (OSError, UnicodeDecodeError) as exc:
         raise TransformError(f"{path}: the pipeline names this query, but it cannot be read: {exc}") from exc
     bounds = spec.partitioning.bounds(partition)

@@ -230,6 +230,7 @@ def test_declared_columns_take_the_values_as_they_are(lite: Shop) -> None:
     [
         ("SELECT id,\n  foo FROM orders", r"q\.sql, line 2: no such column: foo"),
         ("SELECT id\nFORM orders", r"q\.sql, line 2: near \"orders\""),
+        ("\n\nSELECT foo FROM orders;\n", r"q\.sql, line 3: no such column: foo"),
         ("SELECT id FROM orders\nWHERE at > $start", r"q\.sql, line 2: there is no parameter \$start"),
     ],
 )
