@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tradewind.lake.database import connect
+from tradewind.lake.database import connect, quoted
 from tradewind.spec.problems import listed, nearest
 
 if TYPE_CHECKING:
@@ -38,35 +38,28 @@ class SqlFlaw:
     missing_column: bool = False
 
 
-def flaw_of_type(name: str) -> tuple[str, str | None] | None:
-    """What is wrong with the name of a DuckDB type, and the nearest right one; None if there is such a type."""
+def flaws_of_types(names: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    """What is wrong with names of DuckDB types, and the nearest right one; those that are right are left out."""
     import duckdb
 
+    found: dict[str, tuple[str, str | None]] = {}
     with _quiet() as connection:
-        try:
-            connection.type(name)
-        except duckdb.Error as exc:
-            message = str(_details(exc)["exception_message"]).splitlines()[0]
-            if isinstance(exc, duckdb.BinderException):  # the type exists, with other arguments
-                return message, None
-            names = connection.sql("SELECT DISTINCT upper(type_name) FROM duckdb_types()")
-            return f"DuckDB has no type {name!r}", nearest(name, sorted(row[0] for row in names.fetchall()))
-    return None
+        for name in names:
+            try:
+                connection.type(name)
+            except duckdb.BinderException as exc:  # the type exists, with other arguments
+                found[name] = str(_details(exc)["exception_message"]).splitlines()[0], None
+            except duckdb.Error:
+                types = connection.sql("SELECT DISTINCT upper(type_name) FROM duckdb_types()").fetchall()
+                found[name] = f"DuckDB has no type {name!r}", nearest(name, sorted(row[0] for row in types))
+    return found
 
 
 def parse(sql: str) -> SqlFlaw | None:
     """What is wrong with SQL of whose views nothing is known; None if it is one SELECT."""
-    import duckdb
-
     with _quiet() as connection:
-        try:
-            statements = connection.extract_statements(sql)
-        except duckdb.Error as exc:
-            return _flaw(exc, sql, views={}, before=0)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        found = ", ".join(statement.type.name for statement in statements) or "nothing"
-        return SqlFlaw(f"expected one SELECT, found {found}", _first_word(sql))
-    return None
+        parsed = _parse(sql, connection)
+        return parsed if isinstance(parsed, SqlFlaw) else None
 
 
 def bind(
@@ -80,11 +73,11 @@ def bind(
     """
     import duckdb
 
-    if flaw := parse(sql):
-        return flaw
     with _quiet() as connection:
+        statement = _parse(sql, connection)
+        if isinstance(statement, SqlFlaw):
+            return statement
         known = _show(connection, views)
-        statement = connection.extract_statements(sql)[0]
         if unknown := sorted(statement.named_parameters - set(parameters)):
             return _no_parameter(unknown[0], sql, parameters)
         values = {name: parameters[name] for name in statement.named_parameters}
@@ -99,9 +92,22 @@ def bind(
             return _flaw(exc, sql, views=known, before=-len(sql.partition(statement.query)[0].encode()))
 
 
+def _parse(sql: str, connection: duckdb.DuckDBPyConnection) -> duckdb.Statement | SqlFlaw:
+    import duckdb
+
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as exc:
+        return _flaw(exc, sql, views={}, before=0)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        found = ", ".join(statement.type.name for statement in statements) or "nothing"
+        return SqlFlaw(f"expected one SELECT, found {found}", _first_word(sql))
+    return statements[0]
+
+
 @contextmanager
 def _quiet() -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = connect(None, "1GB")
+    connection = connect()
     try:
         connection.execute("SET errors_as_json = true")
         yield connection
@@ -116,8 +122,8 @@ def _show(
     known: dict[str, list[str]] = {}
     for name, columns in views.items():
         if isinstance(columns, Mapping):
-            typed = ", ".join(f"{_name(column)} {connection.type(kind)}" for column, kind in columns.items())
-            connection.execute(f"CREATE TABLE {_name(name)} ({typed})")
+            typed = ", ".join(f"{quoted(column)} {connection.type(kind)}" for column, kind in columns.items())
+            connection.execute(f"CREATE TABLE {quoted(name)} ({typed})")
             known[name] = list(columns)
         else:
             connection.register(name, columns.empty_table())
@@ -135,8 +141,9 @@ def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]], before: i
     found = _details(exc)
     message = str(found["exception_message"])
     offset, width = _place(found, sql, before)
-    name = str(found.get("name", ""))
-    if found.get("error_subtype") == "COLUMN_NOT_FOUND":
+    lost = re.match(r'Referenced column "(.+?)" not found', message)
+    name = str(found.get("name") or (lost[1] if lost else ""))
+    if lost:
         columns = list(dict.fromkeys(column for names in views.values() for column in names))
         near = nearest(name, [*columns, *str(found.get("candidates", "")).split(",")])
         offset = offset if "position" in found else _word(name, sql)
@@ -206,7 +213,3 @@ def place_of(word: str, sql: str) -> int:
     shown = _HIDDEN.sub(lambda hidden: " " * len(hidden[0]), sql)
     found = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", shown)]
     return found[-1] if found else _first_word(sql)
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'

@@ -65,11 +65,14 @@ def _finding(exc: SpecError, place: Path, suite: NamedFile) -> Finding:
         return Finding((*place, "type"), message[: hint.start()] if hint else message, suggestion=hint and hint[1])
     errors: Any = getattr(exc.__cause__, "errors", list)()
     loc = errors[0].get("loc", ()) if errors else ()
-    if loc and isinstance(loc[0], str) and loc[0] != "__root__":
-        said = errors[0].get("msg", "")
-        number = int(place[1]) + 1
-        return Finding((*place, "kwargs", loc[0]), f"expectation {number}: {loc[0]}: {said}")
-    return Finding((*place, "kwargs"), message)
+    if not loc or not isinstance(loc[0], str) or loc[0] == "__root__":
+        return Finding((*place, "kwargs"), message)
+    where, path = message.partition(" (")[0], (*place, "kwargs", loc[0])
+    if errors[0].get("type") == "value_error.extra":
+        fields: Any = getattr(getattr(exc.__cause__, "model", None), "__fields__", {})
+        near = nearest(loc[0], fields)
+        return Finding(path, f"{where}: there is no argument `{loc[0]}`", suggestion=near, on_key=True)
+    return Finding(path, f"{where}: {loc[0]}: {errors[0].get('msg', '')}")
 
 
 def _unknown_columns(kwargs: dict[str, Any], place: Path, columns: list[str], *, sql: str) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from tradewind.lake.schema import PARTITION, lake_schema
 from tradewind.spec.models import Dataset, Population
 from tradewind.spec.problems import Path, Problem, listed
 from tradewind.spec.sources import Files, Http, Query
-from tradewind.transform.bind import SqlFlaw, bind, flaw_of_type, parse, place_of
+from tradewind.transform.bind import SqlFlaw, bind, flaws_of_types, parse, place_of
 from tradewind.validation.subject import NamedFile, Subject
 
 if TYPE_CHECKING:
@@ -90,20 +90,17 @@ class _View:
 def _declared(subject: Subject, tables: Tables) -> dict[Path, _View]:
     """The view of each source; types that do not exist are problems."""
     found: dict[Path, _View] = {}
-    types: dict[str, tuple[str, str | None] | None] = {}
+    wrong = flaws_of_types({kind for source in subject.sources.values() for kind in source.columns.values()})
     for place, source in subject.sources.items():
-        wrong = False
         for column, kind in source.columns.items():
-            if kind not in types:
-                types[kind] = flaw_of_type(kind)
-            if flaw := types[kind]:
-                wrong = True
+            if flaw := wrong.get(kind):
                 path = (*place, "columns", column)
                 tables.problems.append(subject.at(path, flaw[0], suggestion=flaw[1]))
         if not source.columns:
             found[place] = _View(None, why=f"{_called(place, source)} declares no `columns`")
         else:
-            found[place] = _View(None if wrong else source.columns, more=source.new_columns == "take")
+            unsure = any(kind in wrong for kind in source.columns.values())
+            found[place] = _View(None if unsure else source.columns, more=source.new_columns == "take")
     return found
 
 

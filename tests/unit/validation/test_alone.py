@@ -1,0 +1,57 @@
+"""User code in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tradewind.validation.alone import Alone
+from tradewind.validation.user_code import request_model
+
+MODEL = """\
+class Classifier:
+    def fit(self, X, y): ...
+    def predict_proba(self, X): ...
+
+def build(params):
+    {body}
+    return Classifier()
+"""
+
+
+def request(root: Path, name: str, body: str) -> dict[str, object]:
+    folder = root / "include" / name
+    folder.mkdir(parents=True)
+    (folder / "model.py").write_text(MODEL.format(body=body))
+    return request_model(root, f"include/{name}/model.py:build", {"depth": 3})
+
+
+def test_what_the_code_prints_does_not_come_between_the_answers(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    requests = [request(tmp_path, "loud", "print('hello')"), request(tmp_path, "other", "pass")]
+    answers = Alone(requests).answers()
+    assert answers == [{"returns": "Classifier", "lacks": []}] * 2
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_code_that_ends_its_process_is_blamed_and_the_others_are_still_looked_at(tmp_path: Path) -> None:
+    requests = [request(tmp_path, "fatal", "import os; os._exit(7)"), request(tmp_path, "other", "pass")]
+    first, second = Alone(requests).answers()
+    assert first["error"]["message"] == "the code ended its process with exit code 7"
+    assert second == {"returns": "Classifier", "lacks": []}
+
+
+def test_nothing_is_started_for_nothing() -> None:
+    assert Alone([]).answers() == []
+
+
+@pytest.mark.slow
+def test_the_example_is_right_and_leaves_nothing_behind(project: Path) -> None:
+    command = [sys.executable, "-m", "tradewind.cli.main", "validate"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.returncode) == ("1 pipeline: fine\n", 0)

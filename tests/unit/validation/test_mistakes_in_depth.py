@@ -1,0 +1,90 @@
+"""Each rule of the deep validation: one mistake in a project that is right, and exactly what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tradewind.spec.problems import Problem
+
+Edit = Callable[[str, str, str], None]
+Found = Callable[[], list[Problem]]
+
+BLOCKS = Path(__file__).with_name("mistakes.txt").read_text(encoding="utf-8").strip().split("\n\n")[1:]
+
+
+def first_lines(problems: list[Problem]) -> list[str]:
+    return [problem.text().splitlines()[0] for problem in problems if problem.severity == "error"]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.splitlines()[2][2:] for block in BLOCKS])
+def test_a_mistake_is_told_at_its_place(block: str, edit: Edit, found: Found) -> None:
+    file, old, new, *told = block.splitlines()
+    edit(file, old[2:], new[2:])
+    assert first_lines(found()) == told
+
+
+def test_of_what_is_right_nothing_is_said(found: Found) -> None:
+    assert found() == []
+
+
+def test_all_mistakes_are_told_at_once(edit: Edit, found: Found) -> None:
+    edit("dags/shop.yaml", "owner:", "ownr:")
+    edit("include/shop/shop_day.sql", "avg(price)", "avg(prize)")
+    edit("include/shop/orders.json", '"price", "min', '"prise", "min')
+    edit("include/shop/features.py", 'timestamp_field="known_at"', 'timestamp_field="known"')
+    edit("include/shop/model.py", "assert params", "assert not params")
+    files = [problem.file for problem in found() if problem.severity == "error"]
+    assert files == [
+        "dags/shop.yaml",
+        "include/shop/model.py",
+        "include/shop/orders.json",
+        "include/shop/shop_day.sql",
+    ]
+
+
+def test_a_caret_marks_what_is_wrong_also_behind_other_letters(edit: Edit, found: Found) -> None:
+    edit("include/shop/orders.sql", "    town,", "    'Ärger 🙂' || twon AS town,")
+    (problem, *_) = [each for each in found() if each.severity == "error"]
+    assert problem.text().splitlines()[1:] == [
+        "    6 |     'Ärger 🙂' || twon AS town,",
+        "      |                  ^^^^",
+    ]
+    assert (problem.column, problem.end_column, problem.suggestion) == (18, 22, "town")
+
+
+def test_what_cannot_be_checked_is_noted(edit: Edit, found: Found) -> None:
+    columns = "columns: {id: BIGINT NOT NULL, placed: TIMESTAMPTZ, shop: VARCHAR, price: DOUBLE, back: BOOLEAN}"
+    edit("dags/shop.yaml", columns, "nulls: [NA]")
+    assert [(problem.severity, problem.text().splitlines()[0]) for problem in found()] == [
+        (
+            "note",
+            "dags/shop.yaml:16:10: note: datasets.orders.sql: its columns cannot be checked: "
+            "`source` declares no `columns`",
+        ),
+        (
+            "note",
+            "dags/shop.yaml:22:10: note: datasets.shop_day.sql: its columns cannot be checked: "
+            "those of `orders` are not known",
+        ),
+    ]
+
+
+def test_sql_over_unknown_columns_is_still_parsed(edit: Edit, found: Found) -> None:
+    columns = "columns: {id: BIGINT NOT NULL, placed: TIMESTAMPTZ, shop: VARCHAR, price: DOUBLE, back: BOOLEAN}"
+    edit("dags/shop.yaml", columns, "nulls: [NA]")
+    edit("include/shop/orders.sql", "FROM source", "FORM source")
+    told = 'include/shop/orders.sql:9:6: datasets.orders.sql: syntax error at or near "source"'
+    assert first_lines(found()) == [told]
+
+
+def test_a_column_that_nobody_declared_may_come_where_new_columns_are_taken(edit: Edit, found: Found) -> None:
+    edit("dags/shop.yaml", "back: BOOLEAN}", "back: BOOLEAN}\n      new_columns: take")
+    edit("include/shop/orders.sql", "    town,", "    tip,")
+    notes = found()
+    assert {problem.severity for problem in notes} == {"note"}
+    assert notes[-1].message == (
+        "its columns cannot be checked: there is no column `tip`, unless it is a new one that `source` takes"
+    )
