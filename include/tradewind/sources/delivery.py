@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tradewind.errors import Unavailable
-from tradewind.sources import files
+from tradewind.errors import InputError, Unavailable
+from tradewind.lake.database import connect, literals
+from tradewind.sources import looking, reading, sifting
+from tradewind.sources.columns import agree
 from tradewind.sources.fetched import Fetched
-from tradewind.spec.sources import Files, Source
-from tradewind.transform.sql import CsvView
+from tradewind.sources.opening import explained
+from tradewind.sources.reading import Shape
+from tradewind.sources.sifting import BadRows
+from tradewind.spec.sources import Source
+from tradewind.transform.sql import FileView
 
-if TYPE_CHECKING:
-    from tradewind.transform.sql import CsvView as FileView
-
-
-@dataclass(frozen=True, slots=True)
-class BadRows:
-    """Malformed rows that were put aside.
-
-    :param count: how many
-    :param rows: how many rows there were in all, these included
-    :param path: Parquet file in quarantine with `view`, `file`, `line`, `reason` and `text` of each
-    """
-
-    count: int
-    rows: int
-    path: Path
+_YOUNG = 2 * 10**9
+"""Nanoseconds: within them two changes of a file may have the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +28,41 @@ class Delivery:
 
     :param source: what the YAML says of them
     :param digest: content hash of the files in their order, 32 hex digits; their names and places do not count
+    :param marks: of each file what changes when it is written or replaced
+    :param young: a file was written so shortly before it was hashed that its mark may not tell another change
     :param bad: malformed rows that :meth:`sift` took out; None while nobody had reason to look for them
+    :param good: files of the rows that are left then
     """
 
     source: Source
     fetched: Fetched
     digest: str
+    marks: tuple[tuple[int, ...], ...]
+    young: bool
     bad: BadRows | None = None
+    good: tuple[Path, ...] = ()
 
     def view(self) -> FileView:
         """What :func:`tradewind.transform.sql.select` reads.
 
         :raises MalformedInput: a file is not whole, or its columns are not those declared
         """
-        assert isinstance(self.source, Files)
-        files.check(self.source, self.fetched.paths)
-        columns = files.columns(self.source, self.fetched.paths)
-        return CsvView(self.fetched.paths, columns=columns, nulls=self.fetched.nulls)
+        if self.good:
+            return FileView(f"SELECT * FROM read_parquet({literals(self.good)})", self.good)
+        query = reading.strict(self.source, self.fetched, self._shape())
+        return FileView(query, [path.absolute() for path in self.fetched.paths])
 
     def confirm(self) -> None:
         """See that the files are still those that were hashed.
 
         :raises Unavailable: a file changed or disappeared while it was read
         """
-        if digest(self.fetched.paths) != self.digest:
-            places = ", ".join(self.fetched.names)
-            raise Unavailable(f"{places} changed while it was read; try again when the delivery is whole")
+        marks = tuple(_mark(path, name) for path, name in zip(self.fetched.paths, self.fetched.names, strict=True))
+        if (marks == self.marks and not self.young) or digest(self.fetched) == self.digest:
+            return
+        pairs = zip(self.fetched.names, self.marks, marks, strict=True)
+        changed = [name for name, before, after in pairs if before != after] or self.fetched.names
+        raise Unavailable(f"{', '.join(changed)} changed while it was read; try again when the delivery is whole")
 
     def sift(self, view: str, *, scratch: Path, quarantine: Path) -> Delivery:
         """Put malformed rows aside, after reading :meth:`view` failed: with a `MalformedInput`, or with a
@@ -76,22 +75,58 @@ class Delivery:
         :param scratch: a folder that lives until the returned delivery has been read
         :param quarantine: folder that malformed rows are kept in; the same rows are kept once
         :raises MalformedInput: there are more than `max_bad_rows`; names the first with file, line and reason
+        :raises Unavailable: a file changed while it was read
         """
-        return self
+        shape = self._shape()
+        if self.good or self._reads(shape):
+            return self
+        try:
+            sifted = sifting.sift(self.source, self.fetched, shape, view=view, scratch=scratch, quarantine=quarantine)
+        except InputError:
+            self.confirm()
+            raise
+        return replace(self, bad=sifted.bad, good=sifted.good)
+
+    def _shape(self) -> Shape:
+        found = looking.found(self.source, self.fetched)
+        return Shape(agree(self.source, found), found)
+
+    def _reads(self, shape: Shape) -> bool:
+        import duckdb
+
+        with connect() as connection:
+            try:
+                connection.execute(f"SELECT count(*) FROM ({reading.strict(self.source, self.fetched, shape)})")
+            except duckdb.Error:
+                return False
+        return True
 
 
 def deliver(source: Source, fetched: Fetched) -> Delivery:
     """Hash what was fetched.
 
     :raises Unavailable: a file disappeared
+    :raises MalformedInput: a file cannot be read
     """
-    return Delivery(source, fetched, digest(fetched.paths))
+    now = time.time_ns()
+    marks = tuple(_mark(path, name) for path, name in zip(fetched.paths, fetched.names, strict=True))
+    young = any(now - changed < _YOUNG for *_, changed in marks)
+    return Delivery(source, fetched, digest(fetched), marks, young)
 
 
-def digest(paths: Iterable[Path]) -> str:
+def digest(fetched: Fetched) -> str:
     """Content hash of files in the order given, as 32 hex digits; their names and places do not count."""
     total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
+    for path, name in zip(fetched.paths, fetched.names, strict=True):
+        with explained(name), path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:32]
+
+
+def _mark(path: Path, name: str) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except FileNotFoundError as exc:
+        raise Unavailable(f"{name} disappeared while it was read; try again when it is there") from exc
+    # Whoever writes to a file may set its time back, but not the time of its last change (ctime).
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,111 +1,144 @@
-"""Delivered files: which ones a partition needs, and whether they are whole."""
+"""Delivered files: which ones a partition needs, and where they are."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from tradewind.errors import MalformedInput, MissingInput, SpecError
+from tradewind.sources import looking
 from tradewind.sources.fetched import Fetched
+from tradewind.sources.opening import explained
 from tradewind.spec.partitions import Partitioning
 from tradewind.spec.sources import Files
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.sources.s3 import Store
     from tradewind.spec.models import Pipeline
+
+_S3 = "s3://"
+_DEFAULT_CONNECTION = "aws_default"
+_PLACEHOLDERS = ("landing", "partition", "day")
+# DuckDB would take these in a name for a pattern.
+_PATTERN = re.compile(r"[*?\[\]]")
 
 
 def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
-    """Find the files that ``partition`` needs, in order of time.
+    """Find the files that ``partition`` needs, in order of time and then of their names; copy those in an object store.
 
+    :param scratch: folder for the copies
+    :raises SpecError: the path has a placeholder that there is none of
     :raises MissingInput: files are not there; every one is named
+    :raises EmptyInput: files have no row; every one is named
+    :raises MalformedInput: a file cannot be read
+    :raises Unavailable: the object store is away
     """
-    paths = resolve(source, partition, partitioning=spec.partitioning, landing=runtime.landing)
-    return Fetched(paths, tuple(map(str, paths)), source.format, source.delimiter, source.nulls)
+    wanted = patterns(source, partition, partitioning=spec.partitioning, landing=runtime.landing)
+    if wanted[0].startswith(_S3):
+        fetched = _from_store(source, partition, wanted, runtime, scratch)
+    else:
+        found = [_local(pattern, runtime.landing) for pattern in wanted]
+        paths = [Path(name) for name in _all_there(wanted, found, partition)]
+        fetched = _fetched(source, [_plainly_named(path, scratch) for path in paths], map(str, paths))
+    looking.has_rows(fetched)
+    return fetched
 
 
-def resolve(files: Files, partition: str, *, partitioning: Partitioning, landing: str) -> tuple[Path, ...]:
-    """Paths of the files that ``partition`` needs, in order of time.
+def patterns(source: Files, partition: str, *, partitioning: Partitioning, landing: str) -> list[str]:
+    """Paths or URIs of the files, one for each that must be there; `*` and `?` in them stand for any characters.
 
-    :param landing: what ``{landing}`` stands for
-    :raises SpecError: the path has a placeholder that there is none for
-    :raises MissingInput: files are not there; every one is named
+    :param landing: what ``{landing}`` stands for; `*` and `?` in it stand for themselves
+    :raises SpecError: there is no such placeholder
     """
-    unknown = set(re.findall(r"{(.*?)}", files.files)) - {"landing", "partition", "day"}
+    unknown = set(re.findall(r"{(.*?)}", source.files)) - set(_PLACEHOLDERS)
     if unknown:
         raise SpecError(
-            f"{files.files}: no placeholder {{{unknown.pop()}}}; there are {{landing}}, {{partition}} and {{day}}"
+            f"{source.files}: no placeholder {{{unknown.pop()}}}; there are {{landing}}, {{partition}} and {{day}}"
         )
-    days = partitioning.days(partition) if "{day}" in files.files else [""]
-    paths = [Path(files.files.format(landing=landing, partition=partition, day=day)) for day in days]
-    missing = [str(path) for path in paths if not path.is_file()]
+    days = partitioning.days(partition) if "{day}" in source.files else [""]
+    return [source.files.format(landing=landing, partition=partition, day=day) for day in days]
+
+
+def _fetched(source: Files, paths: Iterable[Path], names: Iterable[str]) -> Fetched:
+    return Fetched(tuple(paths), tuple(names), source.format, source.delimiter, source.nulls)
+
+
+def _local(pattern: str, landing: str) -> list[str]:
+    """Files that the pattern names, sorted; a folder is an error where a pattern names nothing else."""
+    with explained(pattern):
+        fixed, parts = _fixed(pattern, landing)
+        if not parts:
+            if Path(pattern).is_dir():
+                raise MalformedInput(f"{pattern} is a folder; a file must stand there")
+            return [pattern] if Path(pattern).exists() else []
+        places = [Path(fixed)]
+        for part in parts:
+            matches = _matcher(part).fullmatch
+            below = [place for place in places if place.is_dir()]
+            places = [entry for place in below for entry in place.iterdir() if matches(entry.name)]
+        return sorted(str(place) for place in places if not place.is_dir())
+
+
+def _fixed(pattern: str, landing: str) -> tuple[str, list[str]]:
+    """The folder that a pattern begins with, and its parts from the first one with `*` or `?` on."""
+    start = len(landing) if pattern.startswith(landing) else 0
+    wild = re.search(r"[*?]", pattern[start:])
+    if wild is None:
+        return pattern, []
+    cut = pattern.rfind("/", 0, start + wild.start()) + 1
+    return pattern[:cut] or ".", pattern[cut:].split("/")
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """`*` and `?` stay within a name, and leave out names with a dot in front: most programs write to such first."""
+    parts = {"*": "[^/]*", "?": "[^/]"}
+    words = "".join(parts.get(letter, re.escape(letter)) for letter in pattern)
+    hidden = r"(?!\.)" if pattern[:1] in parts else ""
+    return re.compile(hidden + words, re.DOTALL)
+
+
+def _all_there(wanted: Sequence[str], found: Sequence[Sequence[str]], partition: str) -> list[str]:
+    missing = [name for name, names in zip(wanted, found, strict=True) if not names]
     if missing:
-        count = f"{len(missing)} of {len(paths)} files are missing" if len(paths) > 1 else "the file is missing"
+        count = f"{len(missing)} of {len(wanted)} files are missing" if len(wanted) > 1 else "the file is missing"
         raise MissingInput(
             f"partition {partition}: {count}: {', '.join(missing)}. Deliver them, then run the partition again"
         )
-    return tuple(paths)
+    # A file that two patterns match is one file.
+    return list(dict.fromkeys(name for names in found for name in names))
 
 
-def check(files: Files, paths: Iterable[Path]) -> None:
-    """Look at the beginning and the end of every file, before any row is read.
-
-    :raises MalformedInput: a file is empty, has no rows, ends in the middle of a row, or has other columns than
-        declared (or, where none are declared, than the first file)
-    """
-    expected = list(files.columns)
-    for path in paths:
-        found = header(path)
-        expected = expected or found
-        if found != expected:
-            raise MalformedInput(f"{path}: {_difference(found, expected)}")
-        if not _ends_with_line_break(path):
-            raise MalformedInput(
-                f"{path}: the last line has no line break, so the file may be cut off; deliver it again"
-            )
+def _plainly_named(path: Path, scratch: Path) -> Path:
+    """The file itself, or a link to it if DuckDB would take its name for a pattern."""
+    if not _PATTERN.search(str(path.absolute())):
+        return path
+    link = Path(mkdtemp(dir=scratch)) / f"delivered{path.suffix}"
+    link.symlink_to(path.absolute())
+    return link
 
 
-def header(path: Path) -> list[str]:
-    """Column names of a CSV file.
+def _from_store(source: Files, partition: str, wanted: Sequence[str], runtime: Runtime, scratch: Path) -> Fetched:
+    from tradewind.sources.s3 import Store
 
-    :raises MalformedInput: it is empty, is not UTF-8, names a column twice, or has no row
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            names, first = next(rows, None), next(rows, None)
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise MalformedInput(f"{path}: this is not CSV text in UTF-8: {exc}") from exc
-    if names is None:
-        raise MalformedInput(f"{path}: the file is empty; not even a header is there")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise MalformedInput(f"{path}: the header names {', '.join(map(repr, twice))} more than once")
-    if first is None:
-        raise MalformedInput(
-            f"{path}: there is a header but no row; an empty delivery is a mistake until somebody says so"
-        )
-    return names
+    connection = source.connection or _DEFAULT_CONNECTION
+    store = Store(runtime.connections.s3(connection), called=connection)
+    uris = _all_there(wanted, [_stored(store, uri, runtime.landing) for uri in wanted], partition)
+    folder = Path(mkdtemp(dir=scratch))
+    paths = [folder / f"{number}{Path(uri).suffix}" for number, uri in enumerate(uris)]
+    for uri, path in zip(uris, paths, strict=True):
+        store.copy(uri, path)
+    return _fetched(source, paths, uris)
 
 
-def columns(files: Files, paths: Sequence[Path]) -> Mapping[str, str]:
-    """DuckDB type of each column of checked files: as declared, or text for all of them."""
-    return files.columns or dict.fromkeys(header(paths[0]), "VARCHAR")
+def _stored(store: Store, uri: str, landing: str) -> list[str]:
+    fixed, parts = _fixed(uri, landing)
+    bucket, _, prefix = fixed.removeprefix(_S3).partition("/")
+    return store.find(_matcher_below(prefix, parts), bucket=bucket, prefix=prefix)
 
 
-def _difference(found: list[str], expected: list[str]) -> str:
-    missing = [name for name in expected if name not in found]
-    extra = [name for name in found if name not in expected]
-    words = [f"the header has no {', '.join(map(repr, missing))}"] if missing else []
-    words += [f"the header has {', '.join(map(repr, extra))}, which nobody declared"] if extra else []
-    words = words or [f"the header has its columns in another order: {', '.join(found)}"]
-    return f"{'; '.join(words)}. Expected: {', '.join(expected)}"
-
-
-def _ends_with_line_break(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) in (b"\n", b"\r")
+def _matcher_below(prefix: str, parts: Sequence[str]) -> re.Pattern[str]:
+    return re.compile(re.escape(prefix) + "/".join(_matcher(part).pattern for part in parts), re.DOTALL)

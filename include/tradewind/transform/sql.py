@@ -27,17 +27,15 @@ _COPIED = "copied"
 
 
 @dataclass(frozen=True, slots=True)
-class CsvView:
-    """CSV files of the same columns as one view.
+class FileView:
+    """Files as one view.
 
-    :param paths: the files
-    :param columns: DuckDB type of each column, in the order of the files; nothing is guessed
-    :param nulls: spellings of a missing value, beside the empty field
+    :param query: the SELECT that reads them
+    :param paths: what it may read, as it names them
     """
 
+    query: str
     paths: Sequence[Path]
-    columns: Mapping[str, str]
-    nulls: Sequence[str] = ()
 
 
 class Selected:
@@ -95,7 +93,7 @@ class Selected:
 @contextmanager
 def select(
     sql_path: Path,
-    views: Mapping[str, pads.Dataset | CsvView],
+    views: Mapping[str, pads.Dataset | FileView],
     *,
     parameters: Mapping[str, object],
     spill: Path | None = None,
@@ -130,29 +128,20 @@ def select(
 
 
 def _show(
-    connection: duckdb.DuckDBPyConnection, views: Mapping[str, pads.Dataset | CsvView], target: Path | None
+    connection: duckdb.DuckDBPyConnection, views: Mapping[str, pads.Dataset | FileView], target: Path | None
 ) -> None:
     """Make the views, then lock the connection; beside the files of the views it may write ``target``."""
     if target:
         connection.execute(f"SET allowed_directories = {literals([target])}")
-    files = [path.resolve() for view in views.values() if isinstance(view, CsvView) for path in view.paths]
+    files = [path for view in views.values() if isinstance(view, FileView) for path in view.paths]
     connection.execute(f"SET allowed_paths = {literals(files)}")
     connection.execute("SET enable_external_access = false")
     for name, view in views.items():
-        if isinstance(view, CsvView):
-            connection.execute(f"CREATE VIEW {quoted(name)} AS {_read_csv(view)}")
+        if isinstance(view, FileView):
+            connection.execute(f"CREATE VIEW {quoted(name)} AS {view.query}")
         else:
             connection.register(name, view)
     connection.execute("SET lock_configuration = true")
-
-
-def _read_csv(view: CsvView) -> str:
-    types = ", ".join(f"{literal(column)}: {literal(kind)}" for column, kind in view.columns.items())
-    return (
-        f"SELECT * FROM read_csv({literals(path.resolve() for path in view.paths)}, columns = {{{types}}}, "
-        f"auto_detect = false, header = true, strict_mode = true, nullstr = {literals(['', *view.nulls])}, "
-        """delim = ',', quote = '"', escape = '"')"""
-    )
 
 
 def _query(connection: duckdb.DuckDBPyConnection, sql_path: Path) -> duckdb.Statement:

@@ -12,7 +12,10 @@ import pyarrow.dataset as pads
 import pytest
 
 from tradewind.errors import MalformedInput, TransformError
-from tradewind.transform.sql import CsvView, select
+from tradewind.sources.delivery import deliver
+from tradewind.sources.fetched import Fetched
+from tradewind.spec.sources import Files
+from tradewind.transform.sql import select
 
 COLUMNS = {"carrier": "VARCHAR", "flight": "BIGINT", "seen": "TIMESTAMP"}
 ROW = "AA,1,2013-01-28 06:00:00\n"
@@ -32,7 +35,9 @@ class Sql:
 
     def __call__(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         self.file.write_text(sql)
-        views: Mapping[str, Any] = {"source": CsvView(self.csv, COLUMNS, ["NA"]), "orders": self.orders}
+        names = tuple(map(str, self.csv))
+        delivery = deliver(Files(files="-", columns=COLUMNS), Fetched(tuple(self.csv), names, "csv", nulls=("NA",)))
+        views: Mapping[str, Any] = {"source": delivery.view(), "orders": self.orders}
         with select(self.file, views, parameters=parameters) as reader:
             return list(reader.read_all().to_pylist())
 

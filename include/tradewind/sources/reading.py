@@ -1,0 +1,140 @@
+"""The SELECTs that read delivered files: strictly, so that a malformed row stops it, or row by row with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradewind.lake.database import literal, literals, quoted
+from tradewind.sources.columns import TEXT, WHOLE_NUMBERS, Found
+from tradewind.sources.fetched import Fetched
+from tradewind.sources.opening import compression
+from tradewind.spec.columns import Column
+from tradewind.spec.sources import Source
+
+MALFORMED = "a row is not as declared"
+_JSON_LINE = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a view of a delivery looks like.
+
+    :param columns: those that SQL sees
+    :param found: columns of each file; of JSON lines of all together
+    """
+
+    columns: Sequence[Column]
+    found: Sequence[Found]
+
+
+def strict(source: Source, fetched: Fetched, shape: Shape) -> str:
+    """A SELECT that fails on the first malformed row, also where nobody reads the column that is malformed."""
+    if fetched.format == "jsonl":
+        return _json(source, fetched, shape)
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for path, found in zip(fetched.paths, shape.found, strict=True):
+        groups.setdefault((compression(path), *found.kinds), []).append(path)
+    read = _csv if fetched.format == "csv" else _parquet
+    return " UNION ALL ".join(read(paths, list(key[1:]), fetched, shape.columns) for key, paths in groups.items())
+
+
+def reasons(columns: Sequence[Column]) -> str:
+    """An expression over columns of text: what is malformed in a row, NULL if nothing is."""
+    parts = ", ".join(_reason(column) for column in columns)
+    return f"nullif(concat_ws('; ', {parts}), '')"
+
+
+def values(columns: Sequence[Column]) -> str:
+    """Columns of text as what they are declared to be."""
+    return ", ".join(f"CAST({quoted(column.name)} AS {column.kind}) AS {quoted(column.name)}" for column in columns)
+
+
+def fields(columns: Sequence[Column], line: str) -> str:
+    """A struct of all columns as text, of one JSON line."""
+    kinds = ", ".join(f'{_json_name(column.name)}: "{"JSON" if nested(column) else TEXT}"' for column in columns)
+    return f"json_transform({line}, {literal(f'{{{kinds}}}')})"
+
+
+def nulls(columns: Sequence[Column]) -> str:
+    """An expression over typed columns: which of them is NULL and must not be; NULL if none is."""
+    parts = ", ".join(
+        f"CASE WHEN {quoted(column.name)} IS NULL THEN {literal(_null_in(column))} END"
+        for column in columns
+        if column.required
+    )
+    return f"nullif(concat_ws('; ', {parts or 'NULL'}), '')"
+
+
+def nested(column: Column) -> bool:
+    """Whether it has lists, structs or maps, which are read from JSON."""
+    return column.kind.endswith("]") or column.kind.startswith(("STRUCT(", "MAP(", "UNION(", "JSON"))
+
+
+def _csv(paths: Sequence[Path], names: Sequence[str], fetched: Fetched, columns: Sequence[Column]) -> str:
+    kinds = {column.name: column.kind for column in columns}
+    types = ", ".join(f"{literal(name)}: {literal(kinds[name])}" for name in names)
+    read = (
+        f"read_csv({literals(path.absolute() for path in paths)}, columns = {{{types}}}, auto_detect = false, "
+        f"header = true, strict_mode = true, nullstr = {literals(['', *fetched.nulls])}, "
+        f"delim = {literal(fetched.delimiter)}, quote = '\"', escape = '\"', compression = '{compression(paths[0])}')"
+    )
+    # The reader converts the columns that are named: a malformed value counts also where the user's SQL leaves it out.
+    unread = " AND ".join(f"{quoted(name)} IS NULL" for name in names)
+    there = [f"{quoted(column.name)} IS NOT NULL" for column in columns if column.required]
+    return f"SELECT {_chosen(columns, names)} FROM {read} WHERE {_must(there)} AND (NOT ({unread}) OR random() >= 0)"
+
+
+def _parquet(paths: Sequence[Path], names: Sequence[str], fetched: Fetched, columns: Sequence[Column]) -> str:
+    there = [f"{quoted(column.name)} IS NOT NULL" for column in columns if column.required]
+    read = f"read_parquet({literals(path.absolute() for path in paths)})"
+    return f"SELECT {_chosen(columns, names)} FROM {read} WHERE {_must(there)}"
+
+
+def _json(source: Source, fetched: Fetched, shape: Shape) -> str:
+    lines = " UNION ALL ".join(
+        f"SELECT json FROM read_json({literals([path.absolute()])}, format = 'newline_delimited', records = false, "
+        f"columns = {{'json': 'JSON'}}, maximum_object_size = {_JSON_LINE}, compression = '{compression(path)}')"
+        for path in fetched.paths
+    )
+    right = ["coalesce(json_type(json), '') = 'OBJECT'"]
+    if source.new_columns == "refuse":
+        right.append(f"list_has_all({literals(column.name for column in shape.columns)}, json_keys(json))")
+    right.append(f"{reasons(shape.columns)} IS NULL")
+    rows = f"SELECT json, unnest({fields(shape.columns, 'json')}) FROM ({lines})"
+    return f"SELECT {values(shape.columns)} FROM ({rows}) WHERE {_must(right)}"
+
+
+def _chosen(columns: Sequence[Column], names: Sequence[str]) -> str:
+    return ", ".join(
+        f"CAST({quoted(column.name) if column.name in names else 'NULL'} AS {column.kind}) AS {quoted(column.name)}"
+        for column in columns
+    )
+
+
+def _must(conditions: Sequence[str]) -> str:
+    right = " AND ".join(conditions)
+    return f"CASE WHEN {right} THEN true ELSE error({literal(MALFORMED)}) END" if conditions else "true"
+
+
+def _reason(column: Column) -> str:
+    name, kind = quoted(column.name), column.kind
+    missing = literal(_null_in(column)) if column.required else "NULL"
+    shown, no = literal(f"column {column.name!r} is "), literal(f", which is no {kind}")
+    wrong = f"{shown} || '\"' || left(CAST({name} AS VARCHAR), 100) || '\"' || {no}"
+    converted = f"TRY(CAST({name} AS {kind}))" if nested(column) else f"TRY_CAST({name} AS {kind})"
+    cases = f"WHEN {name} IS NULL THEN {missing} WHEN {converted} IS NULL THEN {wrong}"
+    if kind in WHOLE_NUMBERS:
+        # DuckDB would round.
+        cases += f" WHEN contains({name}, '.') AND TRY_CAST({name} AS DOUBLE) <> {converted} THEN {wrong}"
+    return f"CASE {cases} END"
+
+
+def _null_in(column: Column) -> str:
+    return f"column {column.name!r} is NULL, but declared NOT NULL"
+
+
+def _json_name(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)

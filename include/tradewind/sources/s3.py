@@ -1,0 +1,91 @@
+"""Files in an object store: found by their names and copied as a stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tradewind.core.connections import S3
+from tradewind.errors import MalformedInput, MissingInput, Unavailable
+
+_CHUNK = 8 * 2**20
+_SECONDS = 60
+_FORBIDDEN = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
+_ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
+
+
+class Store:
+    """An object store behind a connection.
+
+    :param connection: where it is and who asks
+    :param called: id of the connection, for messages
+    """
+
+    def __init__(self, connection: S3, *, called: str) -> None:
+        import boto3
+        from botocore.config import Config
+
+        given = connection.options
+        self._called = called
+        self._client: Any = boto3.client(
+            "s3",
+            aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=given.get("AWS_SESSION_TOKEN"),
+            region_name=given.get("AWS_REGION"),
+            endpoint_url=given.get("AWS_ENDPOINT_URL"),
+            config=Config(
+                connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"mode": "standard", "max_attempts": 4}
+            ),
+        )
+
+    def find(self, pattern: re.Pattern[str], *, bucket: str, prefix: str) -> list[str]:
+        """URIs of the objects whose key matches, sorted.
+
+        :param prefix: what their keys begin with
+        :raises MalformedInput: the store refuses to list them
+        :raises Unavailable: it is away
+        """
+        with self._explained(f"s3://{bucket}/{prefix}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return [f"s3://{bucket}/{key}" for key in sorted(keys) if pattern.fullmatch(key)]
+
+    def copy(self, uri: str, target: Path) -> None:
+        """Copy an object into a file.
+
+        :raises MissingInput: it is not there any more
+        :raises MalformedInput: the store refuses to give it
+        :raises Unavailable: the store is away, or the stream broke off
+        """
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        with self._explained(uri):
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            with target.open("wb") as file:
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    file.write(chunk)
+        if target.stat().st_size != answer["ContentLength"]:
+            raise Unavailable(f"{uri}: only a part of it came; try again")
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+        try:
+            yield
+        except ClientError as exc:
+            code = str(exc.response.get("Error", {}).get("Code", ""))
+            if code in _ABSENT:
+                raise MissingInput(
+                    f"{what} is not there ({code}); look at its name and the connection {self._called}"
+                ) from exc
+            if code in _FORBIDDEN:
+                raise MalformedInput(f"{what} must not be read with the connection {self._called} ({code})") from exc
+            raise Unavailable(f"{what}: the store behind {self._called} answers {code}; try again") from exc
+        except NoCredentialsError as exc:
+            raise MalformedInput(f"{what}: the connection {self._called} has no credentials") from exc
+        except (BotoCoreError, OSError) as exc:
+            raise Unavailable(f"{what}: the store behind {self._called} cannot be reached: {exc}") from exc
