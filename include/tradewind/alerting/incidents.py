@@ -150,6 +150,7 @@ def close(
     partition: str | None,
     *,
     task: str | None = None,
+    because: str | None = None,
     run_id: str = "local",
 ) -> list[str]:
     """Say that a stage succeeded for a partition: what was open for it is solved.
@@ -158,6 +159,7 @@ def close(
     is solved by any success of its stage.
 
     :param task: only what this task had opened; None for everything of the stage
+    :param because: why it is solved, where that is not because the stage succeeded
     :return: fingerprints of the incidents that are closed now
     """
     closed = []
@@ -167,7 +169,7 @@ def close(
         if not solved or opened["stage"] != stage or task not in (None, opened["task"]):
             continue
         for key in solved:
-            ledger.append(_closing(pipeline, fingerprint, history.unsolved[key], run_id=run_id))
+            ledger.append(_closing(pipeline, fingerprint, history.unsolved[key], because=because, run_id=run_id))
         if len(solved) == len(history.unsolved):
             closed.append(fingerprint)
     return closed
@@ -208,7 +210,7 @@ def _histories(ledger: Ledger, pipeline: str) -> dict[str, _History]:
     return found
 
 
-def _closing(pipeline: str, fingerprint: str, last: Entry, *, run_id: str) -> Entry:
+def _closing(pipeline: str, fingerprint: str, last: Entry, *, because: str | None, run_id: str) -> Entry:
     return Entry(
         pipeline,
         "incident_closed",
@@ -216,7 +218,7 @@ def _closing(pipeline: str, fingerprint: str, last: Entry, *, run_id: str) -> En
         last.partition,
         last.key,
         outcome="closed",
-        reason=f"{last.evidence['stage']} of partition {last.partition or '-'} succeeded",
+        reason=because or f"{last.evidence['stage']} of partition {last.partition or '-'} succeeded",
         evidence={"last": last.key},
         run_id=run_id,
     )

@@ -26,8 +26,20 @@ COMMANDS = {
     "down": Lazy("tradewind.cli.home:down", "Stop the local Airflow of this project."),
     "status": Lazy("tradewind.cli.home:status", "Show what of the local Airflow is running."),
     "airflow": Lazy("tradewind.cli.home:airflow", "Airflow's own command line, for the local Airflow."),
-    "validate": Lazy("tradewind.cli.validate:validate", "Check pipeline YAML; every problem with file, line, column."),
+    "new": Lazy("tradewind.cli.new:new", "Write a new pipeline that runs as it is."),
+    "validate": Lazy(
+        "tradewind.cli.validate:validate", "Check pipelines deeply; every problem with file, line, column."
+    ),
     "render": Lazy("tradewind.cli.render:render", "Print what holds for a pipeline, each value with its origin."),
+    "plan": Lazy("tradewind.cli.plan:plan", "What is missing or stale, why, and what to run."),
+    "backfill": Lazy("tradewind.cli.backfill:backfill", "Start runs for what is stale, missing, or named by key."),
+    "show": Lazy("tradewind.cli.show:show", "How a pipeline stands: datasets, champion, drift, incidents, holds."),
+    "history": Lazy("tradewind.cli.history:history", "The journal of a pipeline, in words."),
+    "hold": Lazy("tradewind.cli.holds:hold", "Stop a pipeline until somebody resumes it."),
+    "resume": Lazy("tradewind.cli.holds:resume", "Let a held pipeline run again."),
+    "skip": Lazy("tradewind.cli.holds:skip", "Keep one partition out, or take that back."),
+    "release": Lazy("tradewind.cli.release:release", "Publish a partition that failed its audit, by a person's word."),
+    "decommission": Lazy("tradewind.cli.decommission:decommission", "End a pipeline for good."),
     "schema": Lazy("tradewind.cli.schema:schema", "Print the JSON Schema of the pipeline YAML."),
 }
 

@@ -1,4 +1,4 @@
-"""The few calls of Airflow's REST API that the replay needs."""
+"""The few calls of Airflow's REST API that the replay and the commands need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from tradewind.errors import Unavailable
+from tradewind.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
     import httpx
@@ -47,21 +47,35 @@ class TaskFailure:
 
 
 class AirflowApi:
-    """A client of one Airflow; requests are repeated for a minute while the server is busy.
+    """A client of one Airflow; requests are repeated while the server is busy.
 
     :param url: of the API server
-    :param user: of the simple auth manager
+    :param user: whom a token is asked for; not needed with ``token``
     :param password: of the user
+    :param token: a token that somebody else asked for
     :param check: called before a request is repeated or given up; raises what is the matter, if it knows
+    :param patience: seconds until it gives up
     """
 
-    def __init__(self, url: str, *, user: str, password: str, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str = "",
+        password: str = "",
+        token: str | None = None,
+        check: Callable[[], None] = lambda: None,
+        patience: float = PATIENCE,
+    ) -> None:
         import httpx
 
-        self.url = url
+        self.url = url.rstrip("/")
         self._check = check
+        self._patience = patience
         self._login = {"username": user, "password": password}
-        self._client = httpx.Client(base_url=url, timeout=30)
+        self._token = token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.Client(base_url=self.url, timeout=30, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +96,25 @@ class AirflowApi:
         """Let the runs of a DAG start."""
         self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
-    def start(self, dag_id: str, partition: str | None = None, *, conf: Mapping[str, Any] | None = None) -> None:
-        """Start a run of a DAG, with a partition key if the DAG is partitioned, and with what its form would say."""
-        body = {"logical_date": None, "partition_key": partition, "conf": dict(conf or {})}
+    def pause(self, dag_id: str) -> None:
+        """Let no further run of a DAG start."""
+        self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": True})
+
+    def start(
+        self,
+        dag_id: str,
+        partition: str | None = None,
+        *,
+        conf: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        """Start a run of a DAG, with a partition key if the DAG is partitioned, and with what its form would say.
+
+        :param run_id: name of the run; None for one of Airflow's
+        :raises Conflict: there is a run of this name
+        """
+        body: dict[str, Any] = {"logical_date": None, "partition_key": partition, "conf": dict(conf or {})}
+        body |= {"dag_run_id": run_id} if run_id else {}
         self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
 
     def runs(self, *, partition: str | None = None, states: tuple[str, ...] = ()) -> list[Run]:
@@ -134,7 +164,7 @@ class AirflowApi:
                 token = self._client.post("/auth/token", json=self._login).raise_for_status().json()["access_token"]
                 self._client.headers["Authorization"] = f"Bearer {token}"
             response = self._client.request(method, path, **options)
-            if response.status_code == httpx.codes.UNAUTHORIZED:
+            if response.status_code == httpx.codes.UNAUTHORIZED and self._token is None:
                 del self._client.headers["Authorization"]
             return response.raise_for_status()
 
@@ -143,14 +173,17 @@ class AirflowApi:
     def _patiently(self, call: Callable[[], httpx.Response], *, what: str, repeat: bool) -> httpx.Response:
         import httpx
 
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self._patience
         while True:
             try:
                 return call()
             except httpx.HTTPStatusError as exc:
                 self._check()
                 code, text = exc.response.status_code, exc.response.text[:500]
-                busy = code == httpx.codes.UNAUTHORIZED or (repeat and code >= httpx.codes.INTERNAL_SERVER_ERROR)
+                if code == httpx.codes.CONFLICT:
+                    raise Conflict(f"Airflow at {self.url} answered {code} to {what}: {text}") from exc
+                expired = code == httpx.codes.UNAUTHORIZED and self._token is None
+                busy = expired or (repeat and code >= httpx.codes.INTERNAL_SERVER_ERROR)
                 if not busy or time.monotonic() > end:
                     raise Unavailable(f"Airflow at {self.url} answered {code} to {what}: {text}") from exc
             except httpx.ConnectError as exc:

@@ -117,6 +117,20 @@ class Ledger:
             conditions.append(column.partition <= until)
         return self._select(pipeline, kind, *conditions)
 
+    def entries(self, pipeline: str, *, at: datetime | None = None) -> list[Entry]:
+        """Everything that was written about a pipeline, in the order in which it was.
+
+        :param at: only what had happened by this time (aware)
+        """
+        from sqlalchemy import select
+
+        table = tables().journal
+        query = select(table).where(table.c.pipeline == pipeline).order_by(table.c.id)
+        if at is not None:
+            query = query.where(table.c.at <= utc(at))
+        with self._database.begin(f"read the journal of {pipeline}") as connection:
+            return [_entry(row) for row in connection.execute(query).mappings()]
+
     def has(self, pipeline: str, kind: Kind, *, subject: str, partition: str) -> bool:
         """Whether there is such an entry."""
         return bool(self.find(pipeline, kind, subject=subject, partition=partition))

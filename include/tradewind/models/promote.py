@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.core import faults
 from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
+from tradewind.ledger import holds
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models.registry import project_alias
@@ -62,10 +63,14 @@ def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtim
     :param to_version: version in the model registry
     :param reason: why, in words
     :param actor: who asks for it
-    :raises UsageError: no reason, or the version never was champion
+    :raises UsageError: no reason, the version never was champion, or the pipeline is decommissioned
     :raises Conflict: somebody else changed the champion in the same moment
     """
     ledger = Ledger(runtime.ledger)
+    if (ended := holds.decommissioned(ledger, spec.pipeline)) is not None:
+        raise UsageError(
+            f"{spec.pipeline} was decommissioned by {ended.actor}: {ended.reason}; nothing serves any more"
+        )
     changes = ledger.champions(spec.pipeline)
     earlier = next((change for change in reversed(changes) if change.model_version == to_version), None)
     if not reason.strip():
@@ -106,9 +111,12 @@ def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtim
 def reconcile(spec: Pipeline, runtime: Runtime) -> str | None:
     """Make the alias ``champion`` in the model registry say what the ledger says.
 
+    A pipeline that is decommissioned has no alias any more, and gets none.
+
     :return: what was repaired, in words; None if alias and ledger agree
     """
-    return _project(spec, runtime, Ledger(runtime.ledger))
+    ledger = Ledger(runtime.ledger)
+    return None if holds.decommissioned(ledger, spec.pipeline) else _project(spec, runtime, ledger)
 
 
 def _project(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> str | None:

@@ -28,14 +28,23 @@ class UpkeepOperator(TradewindOperator):
 
     def execute(self, context: Context) -> Any:
         """Work, then close what an earlier failure of this task had opened."""
-        runtime = self.runtime(context)
+        runtime, spec = self.runtime(context), self.spec()
+        self._stop_if_decommissioned(spec, runtime)
         try:
-            done = self.work(self.spec(), runtime, context)
+            done = self.work(spec, runtime, context)
         except AirflowSkipException:
             self._well(runtime)
             raise
         self._well(runtime)
         return done
+
+    def _stop_if_decommissioned(self, spec: Pipeline, runtime: Runtime) -> None:
+        from tradewind.ledger import holds
+        from tradewind.ledger.journal import Ledger
+
+        ledger = Ledger(runtime.ledger)
+        if holds.decommissioned(ledger, spec.pipeline) is not None:
+            raise AirflowSkipException(f"nothing is looked after: {holds.told(ledger, spec.pipeline)}")
 
     def _well(self, runtime: Runtime) -> None:
         self.close_incidents(runtime, pipeline="tradewind", stage="upkeep", partition=None, task=self.task_id)

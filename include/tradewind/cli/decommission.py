@@ -1,0 +1,122 @@
+"""``tradewind decommission``: end a pipeline for good; its evidence stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from tradewind.cli import runtime as deployment
+from tradewind.cli.tables import count, paragraph
+from tradewind.errors import TradewindError
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.planning.standing import Standing
+    from tradewind.spec.models import Pipeline
+
+_INDENT = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a decommissioning does and leaves.
+
+    :param dags: DAGs that are paused
+    :param versions: model versions that are archived
+    :param stays: what stays, by its name
+    """
+
+    pipeline: str
+    dry_run: bool
+    dags: tuple[str, ...]
+    versions: tuple[str, ...]
+    stays: dict[str, str]
+
+
+@click.command(short_help="End a pipeline for good.")
+@click.argument("name")
+@click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
+@deployment.by_option
+@click.option("--dry-run", is_flag=True, help="Say what would end and what stays, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def decommission(name: str, reason: str, by: str, dry_run: bool, as_json: bool) -> None:
+    """End the pipeline NAME for good: its DAGs are paused and refuse to run, its models are archived.
+
+    Nothing is removed. It is written into the ledger first: if Airflow or MLflow is away, run it again later, and what
+    is left is done.
+    """
+    from tradewind.ledger import holds
+    from tradewind.ledger.journal import Ledger
+    from tradewind.models.archive import archive, versions
+    from tradewind.planning.standing import standing
+
+    spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
+    found = standing(spec, runtime)
+    dags, models = _dags(spec), versions(spec.model_name, runtime)
+    if not dry_run:
+        ledger = Ledger(runtime.ledger)
+        entry = holds.decommission(ledger, name, reason=reason, actor=by)
+        models = archive(spec.model_name, runtime, reason=entry.reason)
+        dags = _paused(name, dags)
+    ended = Ended(name, dry_run, tuple(dags), tuple(models), _stays(found, runtime, models))
+    click.echo(json.dumps(asdict(ended), indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(ended)))
+
+
+def _dags(spec: Pipeline) -> list[str]:
+    return [f"{spec.pipeline}__{stage}" for stage in (*spec.stages, *(["rollback"] if spec.train else []))]
+
+
+def _paused(name: str, dags: Sequence[str]) -> list[str]:
+    from tradewind.cli.api import api
+
+    try:
+        with api() as airflow:
+            there = airflow.dags()
+            for dag_id in dags:
+                if dag_id in there:
+                    airflow.pause(dag_id)
+            return [dag_id for dag_id in dags if dag_id in there]
+    except TradewindError as exc:
+        raise TradewindError(
+            f"{name} is decommissioned in the ledger and refuses every run, its models are archived; but its DAGs "
+            f"could not be paused, so do this again: {exc}"
+        ) from exc
+
+
+def _stays(found: Standing, runtime: Runtime, models: Sequence[str]) -> dict[str, str]:
+    tables = [table for table in found.tables if table.version is not None]
+    rows = sum(table.rows for table in tables)
+    root = found.tables[0].uri.rsplit("/", 1)[0]
+    return {
+        "tables": f"{count(len(tables), 'dataset')} with {count(rows, 'row')} and all their versions, at {root}",
+        "models": f"{count(len(models), 'version')} in MLflow with runs and evidence, tagged as archived",
+        "ledger": "every decision, champion, incident and hold; the journal is append-only and stays for ever",
+        "reports": f"at {runtime.reports / found.state.pipeline}",
+        "features": "what is in the online store; nothing refreshes it any more, so remove it when nobody asks for it",
+    }
+
+
+def _lines(ended: Ended) -> Iterator[str]:
+    would = "would be " if ended.dry_run else ""
+    done = "would be decommissioned" if ended.dry_run else "is decommissioned: no stage runs any more"
+    yield f"{ended.pipeline} {done}"
+    yield _about("paused", f"{would}paused: {', '.join(ended.dags) or 'no DAG is there'}")
+    archived = f"version {', '.join(ended.versions)}" if ended.versions else "there is no model"
+    yield _about("archived", f"{would}archived: {archived}; the alias champion is taken away")
+    yield ""
+    yield "What stays, for as long as nobody removes it by hand (upkeep leaves the pipeline alone from now on):"
+    for name, text in ended.stays.items():
+        yield _about(name, text)
+    if not ended.dry_run:
+        yield ""
+        yield paragraph(
+            f"The YAML and its stub may be deleted when the history is told by: tradewind history {ended.pipeline}"
+        )
+
+
+def _about(title: str, text: str) -> str:
+    return paragraph(text, first=f"  {title}", indent=_INDENT)

@@ -1,0 +1,139 @@
+"""``tradewind history``: the journal of a pipeline, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from tradewind.cli import runtime as deployment
+from tradewind.cli.tables import paragraph
+
+if TYPE_CHECKING:
+    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.journal import Entry
+
+_ROUTINE = frozenset({"started", "complete", "materialised"})
+_WORDS = {
+    "started": "{subject} began",
+    "complete": "{subject} is complete",
+    "materialised": "features materialised, {reason}",
+    "trained": "version {subject} {outcome}: {reason}",
+    "verdict": "version {subject} {outcome}: {reason}",
+    "approval": "promotion {outcome} by {actor}: {reason}",
+    "incident": "incident {subject}: {reason}",
+    "incident_closed": "incident {subject} closed: {reason}",
+    "note": "{subject} {outcome}: {reason}",
+    "left_out": "left out, {subject}: {reason}",
+    "skip": "{outcome} by {actor}: {reason}",
+    "hold": "held by {actor}: {reason}",
+    "resume": "resumed by {actor}: {reason}",
+    "release": "{subject} released {outcome} by {actor}: {reason}",
+    "erased": "erased by {actor}, {subject}: {reason}",
+    "decommissioned": "decommissioned by {actor}: {reason}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One line of the history.
+
+    :param at: when, in UTC
+    :param text: what, in words
+    """
+
+    at: datetime
+    partition: str | None
+    kind: str
+    text: str
+    actor: str
+
+
+@click.command(short_help="The journal of a pipeline, in words.")
+@click.argument("name")
+@click.option("--at", "until", metavar="TIME", help="As it was then: ISO date or time, in UTC where it names no zone.")
+@click.option("--all", "everything", is_flag=True, help="Also what goes by itself: stages that began and ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def history(name: str, until: str | None, everything: bool, as_json: bool) -> None:
+    """Tell what happened to the pipeline NAME and why, newest last.
+
+    The pipeline need not be in dags/ any more: the journal outlives it.
+    """
+    from tradewind.ledger.journal import Ledger
+
+    ledger, at = Ledger(deployment.runtime().ledger), _instant(until)
+    entries = ledger.entries(name, at=at)
+    champions = [one for one in ledger.champions(name) if at is None or one.at <= at]
+    if not entries and not champions:
+        if name not in ledger.pipelines():
+            deployment.pipeline(name)  # says the nearest, if it is nobody's name
+        click.echo(f"{name}: nothing had happened" if at else f"{name}: nothing has happened yet")
+        return
+    told = happenings(entries, champions, everything=everything)
+    if as_json:
+        click.echo(json.dumps({"pipeline": name, "history": [_plain(one) for one in told]}, indent=2))
+        return
+    click.echo("\n".join([*(_line(one) for one in told), *(_then(entries, champions, at) if at else ())]))
+
+
+def happenings(entries: Sequence[Entry], champions: Sequence[Champion], *, everything: bool) -> list[Happened]:
+    """Journal and changes of champion as one story, oldest first.
+
+    :param everything: also what goes by itself
+    """
+    found = [
+        Happened(entry.at, entry.partition, entry.kind, _text(entry), entry.actor)
+        for entry in entries
+        if everything or not (entry.kind in _ROUTINE or (entry.kind == "note" and entry.outcome == "alerted"))
+    ]
+    return sorted([*found, *map(_crowned, champions)], key=lambda one: one.at)
+
+
+def _text(entry: Entry) -> str:
+    if entry.kind == "decision":
+        return f"{'to train' if entry.outcome == 'train' else 'not to train'}: {entry.reason}"
+    words = _WORDS.get(entry.kind, "{kind} {subject} {outcome}: {reason}")
+    told = words.format(
+        kind=entry.kind, subject=entry.subject, outcome=entry.outcome, reason=entry.reason, actor=entry.actor
+    )
+    return told.strip().removesuffix(":").removesuffix(",")
+
+
+def _crowned(champion: Champion) -> Happened:
+    text = f"version {champion.model_version} is champion from population {champion.effective_from} on"
+    why = f", by {champion.actor}: {champion.reason}".removesuffix(": ")
+    return Happened(champion.at, champion.decided_at, "champion", text + why, champion.actor)
+
+
+def _line(one: Happened) -> str:
+    head = f"{one.at:%Y-%m-%d %H:%M}  {one.partition or '':13}  "
+    return paragraph(" ".join(one.text.split()), first=head, indent=len(head))
+
+
+def _then(entries: Sequence[Entry], champions: Sequence[Champion], at: datetime) -> Iterator[str]:
+    """What held at that time."""
+    held = [entry for entry in entries if entry.kind in ("hold", "resume", "decommissioned")][-1:]
+    yield ""
+    yield f"At {at:%Y-%m-%d %H:%M} UTC:"
+    newest = champions[-1] if champions else None
+    yield f"  champion  {f'version {newest.model_version}, from {newest.effective_from} on' if newest else 'none'}"
+    stopped = held[0] if held and held[0].kind != "resume" else None
+    yield paragraph(_text(stopped) if stopped else "runs", first="  pipeline", indent=12)
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise click.UsageError(f"--at {text}: expected a date or time like 2013-03-04 or 2013-03-04T05:00Z") from exc
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _plain(one: Happened) -> dict[str, object]:
+    return {**asdict(one), "at": one.at.isoformat()}

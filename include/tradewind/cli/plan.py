@@ -1,0 +1,118 @@
+"""``tradewind plan``: what is missing, what is stale and why, before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from tradewind.cli import runtime as deployment
+from tradewind.cli.tables import count, paragraph, some, spans
+from tradewind.planning.item import RUN_AGAIN, Item, State
+
+if TYPE_CHECKING:
+    from tradewind.planning.plan import Plan
+
+_INDENT = 16
+_ORDER: tuple[State, ...] = (
+    "stale",
+    "perhaps",
+    "missing",
+    "waiting",
+    "quarantined",
+    "left out",
+    "skipped",
+    "current",
+)
+
+
+@click.command(short_help="What is missing or stale, why, and what to run.")
+@click.argument("name")
+@click.option("--from", "first", metavar="KEY", help="Look at no earlier partition.")
+@click.option("--to", "last", metavar="KEY", help="Look at no later partition.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def plan(name: str, first: str | None, last: str | None, as_json: bool) -> None:
+    """Compare what is published of the pipeline NAME with what would be made now, and start nothing.
+
+    YAML, SQL and expectations are those of the working tree: what a change would recompute is told before it is
+    deployed.
+    """
+    from tradewind.planning.deliveries import Deliveries
+    from tradewind.planning.plan import make
+
+    spec = deployment.pipeline(name)
+    found = make(spec, deployment.runtime(), first=first, last=last, deliveries=Deliveries.of_user())
+    click.echo(_as_json(found) if as_json else "\n".join(lines(found)))
+
+
+def lines(found: Plan) -> Iterator[str]:
+    """The plan for people."""
+    if not found.partitions:
+        yield f"{found.pipeline}: no partition is over yet, so there is nothing to run"
+        return
+    first, last = found.partitions[0], found.partitions[-1]
+    span = first if first == last else f"{first} … {last}"
+    yield f"{found.pipeline}: {count(len(found.partitions), 'partition')}, {span}"
+    if found.held:
+        yield paragraph(found.held)
+    yield ""
+    names = dict.fromkeys(item.name for item in found.items)
+    for name in names:
+        yield from _named(name, [item for item in found.items if item.name == name], found.partitions)
+    yield ""
+    yield from _next(found)
+
+
+def _named(name: str, items: Sequence[Item], order: Sequence[str]) -> Iterator[str]:
+    counts = Counter(item.state for item in items)
+    told = ", ".join(f"{counts[state]:,} {state}" for state in _ORDER if counts[state])
+    yield f"{name.ljust(_INDENT - 1)} {told}"
+    groups: dict[tuple[object, ...], list[Item]] = {}
+    for item in items:
+        if item.state != "current" or item.why:
+            groups.setdefault((item.state, *((why.kind, why.text) for why in item.why)), []).append(item)
+    for state in _ORDER:
+        for group in groups.values():
+            if group[0].state == state:
+                yield from _group(group, order)
+
+
+def _group(group: Sequence[Item], order: Sequence[str]) -> Iterator[str]:
+    yield paragraph(spans((item.partition for item in group), order), first=f"  {group[0].state}", indent=_INDENT)
+    for number, why in enumerate(group[0].why):
+        about = list(dict.fromkeys(_abouts(group, number)))
+        named = f" ({some(about)})" if about else ""
+        yield paragraph(f"{why.text}{named}", first="", indent=_INDENT + 2)
+
+
+def _abouts(group: Iterable[Item], number: int) -> Iterator[str]:
+    for item in group:
+        yield from item.why[number].about
+
+
+def _next(found: Plan) -> Iterator[str]:
+    states = {item.state for item in found.items}
+    if not states & (RUN_AGAIN | {"missing"}):
+        yield "Nothing is to be run."
+        return
+    yield "What comes after a stage follows by its event, and is computed again only if its input really changes."
+    if states & RUN_AGAIN:
+        yield f"To run what is stale, or perhaps is:  tradewind backfill {found.pipeline} --stale"
+    if "missing" in states:
+        yield f"To run what is missing:               tradewind backfill {found.pipeline} --missing"
+
+
+def _as_json(found: Plan) -> str:
+    counts = Counter(item.state for item in found.items)
+    answer = {
+        "pipeline": found.pipeline,
+        "partitions": list(found.partitions),
+        "held": found.held,
+        "counts": {state: counts[state] for state in _ORDER if counts[state]},
+        "items": [asdict(item) for item in found.items if item.state != "current" or item.why],
+    }
+    return json.dumps(answer, indent=2, ensure_ascii=False)

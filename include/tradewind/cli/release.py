@@ -1,0 +1,92 @@
+"""``tradewind release``: a person lets a partition go that failed its audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from tradewind.cli import runtime as deployment
+from tradewind.cli.tables import count, paragraph, spans
+from tradewind.errors import TradewindError, UsageError
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.etl.release import Quarantined
+    from tradewind.ledger.journal import Entry
+
+
+@click.command(short_help="Publish a partition that failed its audit, by a person's word.")
+@click.argument("name")
+@click.argument("dataset")
+@click.argument("partition")
+@click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
+@click.option("--drop-bad-rows", is_flag=True, help="Without the rows that fail what is expected of every row.")
+@click.option("--no-start", is_flag=True, help="Start no run: the next one of this partition publishes it.")
+@deployment.by_option
+def release(name: str, dataset: str, partition: str, reason: str, drop_bad_rows: bool, no_start: bool, by: str) -> None:
+    """Publish what is in quarantine of PARTITION of DATASET, of the pipeline NAME.
+
+    It holds for exactly these rows: if input, SQL or YAML change, the partition is audited anew. With --drop-bad-rows
+    what remains is audited again. A run of etl then publishes it, and what comes after follows.
+    """
+    from tradewind.ledger import releases
+    from tradewind.ledger.journal import Ledger
+
+    spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
+    if dataset not in spec.datasets:
+        raise UsageError(f"{name}: there is no dataset {dataset}; there are {', '.join(spec.datasets)}")
+    key = spec.partitioning.check(partition)
+    held = _held(name, dataset, key, _quarantine(name, dataset, runtime))
+    click.echo(f"{dataset} {key}: {count(held.rows, 'row')} in quarantine at {held.folder}")
+    for why in held.reasons:
+        click.echo(paragraph(why, first="  -", indent=4))
+    entry = releases.release(
+        Ledger(runtime.ledger), name, dataset, key,
+        digest=held.digest, cause=held.cause, drop_bad_rows=drop_bad_rows, reason=reason, actor=by,
+    )  # fmt: skip
+    click.echo(f"released {entry.outcome} by {entry.actor}: {entry.reason}")
+    if no_start:
+        click.echo(f"The next run of {name}__etl with the key {key} publishes it.")
+    else:
+        _start(name, key, entry)
+
+
+def _quarantine(name: str, dataset: str, runtime: Runtime) -> list[Quarantined]:
+    from tradewind.etl.release import quarantined
+    from tradewind.lake.dataset import Lake
+
+    return quarantined(Lake(runtime.lake, storage_options=runtime.storage_options).dataset(name, dataset))
+
+
+def _held(name: str, dataset: str, key: str, found: Sequence[Quarantined]) -> Quarantined:
+    """The newest rows of the partition."""
+    held = [one for one in found if one.partition == key]
+    if not held:
+        others = sorted({one.partition for one in found})
+        there = f"; of these partitions there is: {spans(others, others)}" if others else ""
+        raise UsageError(f"{name}: nothing of {dataset}, partition {key}, is in quarantine{there}")
+    if not held[-1].cause:
+        raise UsageError(
+            f"{name}: an older Tradewind put {dataset}, partition {key}, into quarantine and did not write down what "
+            f"it was made from; run {name}__etl with this key once more, then release it"
+        )
+    return held[-1]
+
+
+def _start(name: str, key: str, entry: Entry) -> None:
+    from tradewind.cli.api import api
+    from tradewind.cli.starting import start
+    from tradewind.planning.orders import Order
+
+    try:
+        with api() as airflow:
+            (started,) = start(airflow, name, [Order("etl", key, f"released by {entry.actor}")])
+    except TradewindError as exc:
+        raise TradewindError(
+            f"it is released, and the next run of {name}__etl with the key {key} publishes it; but none could be "
+            f"started: {exc}"
+        ) from exc
+    told = "started" if started.outcome == "started" else "is on its way already:"
+    click.echo(f"{told} {started.dag_id} {key} ({started.run_id})")

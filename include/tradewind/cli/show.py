@@ -1,0 +1,108 @@
+"""``tradewind show``: how a pipeline stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tradewind.cli import runtime as deployment
+from tradewind.cli.tables import count, paragraph, rows, some
+
+if TYPE_CHECKING:
+    from tradewind.planning.standing import Standing, Table
+
+_INDENT = 12
+
+
+@click.command(short_help="How a pipeline stands: datasets, champion, drift, incidents, holds.")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(name: str, as_json: bool) -> None:
+    """Show what is published of the pipeline NAME, who is champion, what is wrong, and what a person has stopped."""
+    from tradewind.planning.standing import standing
+
+    found = standing(deployment.pipeline(name), deployment.runtime())
+    click.echo(_as_json(found) if as_json else "\n".join(_lines(found)))
+
+
+def _lines(found: Standing) -> Iterator[str]:
+    state = found.state
+    yield f"{state.pipeline}: {'decommissioned' if state.decommissioned else 'held' if state.stopped else 'runs'}"
+    if state.stopped:
+        yield _about("", state.stopped)
+    yield ""
+    yield from _datasets(found.tables)
+    yield ""
+    done = ", ".join(f"{stage} {key}" for stage, key in state.complete.items())
+    yield _about("complete", done or "nothing")
+    yield from _model(found)
+    for title, keys in (("skipped", state.skipped), ("left out", state.left_out)):
+        for number, (key, reason) in enumerate(keys.items()):
+            yield _about("" if number else title, f"{key}  {reason}")
+    yield from _incidents(found)
+
+
+def _datasets(tables: Sequence[Table]) -> Iterator[str]:
+    if all(table.version is None for table in tables):
+        yield "nothing has been published yet"
+        yield f"  {tables[0].uri.rsplit('/', 1)[0]}"
+    else:
+        head = ("dataset", "version", "partitions", "rows", "newest", "")
+        cells = [
+            (
+                table.name,
+                "-" if table.version is None else str(table.version),
+                f"{table.partitions:,}",
+                f"{table.rows:,}",
+                table.newest or "-",
+                table.uri,
+            )
+            for table in tables
+        ]
+        yield rows([head, *cells], indent=0)
+    for table in tables:
+        for key, told in table.released.items():
+            yield paragraph(f"{table.name} {key} is published {told}", first="released", indent=_INDENT)
+        for one in table.quarantine:
+            text = f"{table.name} {one.partition}, {count(one.rows, 'row')}: {some(one.reasons, most=2)}\n{one.folder}"
+            yield paragraph(text, first="quarantine", indent=_INDENT)
+
+
+def _model(found: Standing) -> Iterator[str]:
+    champion, verdict = found.champion, found.verdict
+    if champion is not None:
+        text = f"version {champion.model_version} from population {champion.effective_from} on"
+        yield _about("champion", f"{text} ({champion.reason or champion.actor})")
+    if verdict is not None:
+        yield _about(
+            "verdict", f"version {verdict.subject} at {verdict.partition}: {verdict.outcome}, {verdict.reason}"
+        )
+    if found.judged is not None:
+        drifted = f"in {some(found.drift)}" if found.drift else "in nothing"
+        yield _about("drift", f"{drifted}, at {found.judged}")
+        for population, value in found.performance.items():
+            told = f"{value:.4f}" if isinstance(value, float) else "no data"
+            yield _about("performance", f"{told} on population {population}")
+
+
+def _incidents(found: Standing) -> Iterator[str]:
+    yield _about("incidents", "none open" if not found.state.incidents else f"{len(found.state.incidents)} open")
+    for one in found.state.incidents:
+        keys = f" ({some(one.partitions)})" if one.partitions else ""
+        yield _about("", f"{one.fingerprint}{keys}: {one.message.splitlines()[0]}")
+
+
+def _about(title: str, text: str) -> str:
+    return paragraph(text, first=title, indent=_INDENT)
+
+
+def _as_json(found: Standing) -> str:
+    return json.dumps(asdict(found), indent=2, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
