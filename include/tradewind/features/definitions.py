@@ -210,6 +210,7 @@ def flaws(definitions: Definitions, spec: Pipeline) -> list[Flaw]:
             for name in dict.fromkeys(names)
             if (n := names.count(name)) > 1
         ]
+    found += _flaws_of_lookbacks(definitions, spec)
     if not definitions.views:
         found.append(Flaw("", "", "there is no FeatureView at the top level of the file"))
     return found
@@ -227,6 +228,18 @@ def _flaw_of_view(view: FeatureView, spec: Pipeline) -> Flaw | None:
     known = None if close else f"there are: {', '.join(spec.datasets)}"
     message = f"the pipeline has no dataset {source.dataset}"
     return Flaw(view.name, "feature view", message, word=source.dataset, near=close[0] if close else None, known=known)
+
+
+def _flaws_of_lookbacks(definitions: Definitions, spec: Pipeline) -> list[Flaw]:
+    names = [str(view.name) for view in definitions.views]
+    found = []
+    for name in spec.features.views if spec.features else ():
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            known = None if close else f"there are: {', '.join(names) or 'none'}"
+            message = f"there is no feature view {name}, which `features.views` names"
+            found.append(Flaw("", "", message, word=name, near=close[0] if close else None, known=known))
+    return found
 
 
 def _digest(objects: Iterable[Any]) -> str:

@@ -2,46 +2,52 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError, UsageError
 from tradewind.features.apply import apply_loaded
 from tradewind.features.definitions import Definitions, load
 from tradewind.features.lock import exclusive
+from tradewind.features.online.place import available, digest
+from tradewind.features.online.write import Written, covered, write
 from tradewind.features.store import opened
 from tradewind.features.versions import current
-from tradewind.features.window import Window, entities, window
+from tradewind.features.window import Window, look, window
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Entry, Ledger
 
 if TYPE_CHECKING:
+    from feast import FeatureStore, FeatureView
+
     from tradewind.core.runtime import Runtime
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
 _STAGE = "features"
-_CODE = "1"  # raise it when the stage does something else with the same input
+# SQLite keeps whole seconds of event times: rows of the next partition that it could not tell apart are read too.
+_SAME_SECOND = timedelta(microseconds=999_999)
+_CODE = "2"  # raise it when the stage does something else with the same input
 
 
 @dataclass(frozen=True, slots=True)
 class Materialised:
     """What the stage did.
 
-    :param rows: entities written to the online store, by feature view
-    :param window: the time whose feature rows they are
+    :param rows: entities with a row in the window, by feature view
+    :param kept: those of them whose online values were newer and stayed, as far as it is known
+    :param windows: the time whose feature rows they are
     :param changed: False if all of it had been done before
     """
 
     rows: Mapping[str, int]
-    window: Window
+    kept: Mapping[str, int]
+    windows: Mapping[str, Window]
     changed: bool
 
 
@@ -54,7 +60,8 @@ def materialise(spec: Pipeline, partition: str, runtime: Runtime) -> Materialise
     :raises NotReady: its etl is not complete
     :raises UsageError: the partition is not over yet
     :raises MalformedInput: feature rows that are not right in time
-    :raises Unavailable: another run holds the registry or the online store for too long
+    :raises Unavailable: the online store is away or full, or another run holds it or the registry for too long
+    :raises MissingExtra: the driver of the online store is not installed
     """
     if spec.features is None:
         raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
@@ -75,10 +82,13 @@ def materialise(spec: Pipeline, partition: str, runtime: Runtime) -> Materialise
             changed = True
         else:
             changed = False
-    evidence = {"rows": done.evidence["rows"], "window": done.evidence["window"]}
+    evidence = {name: done.evidence[name] for name in ("rows", "windows")}
     progress.complete(ledger, spec.pipeline, _STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id)
-    start, end = (datetime.fromisoformat(moment) for moment in done.evidence["window"])
-    return Materialised(dict(done.evidence["rows"]), Window(start, end), changed)
+    windows = {
+        view: Window(*(datetime.fromisoformat(moment) for moment in ends))
+        for view, ends in done.evidence["windows"].items()
+    }
+    return Materialised(dict(done.evidence["rows"]), dict(done.evidence["kept"]), windows, changed)
 
 
 def _refuse_future(spec: Pipeline, partition: str) -> None:
@@ -96,7 +106,8 @@ def cause_of(spec: Pipeline, definitions: Definitions, upstream: str) -> str:
     :param upstream: the cause with which its etl is complete
     """
     assert spec.features is not None
-    parts = [_CODE, upstream, definitions.digest, spec.features.lookback, spec.partition, spec.timezone]
+    lookbacks = {str(view.name): spec.features.lookback_of(str(view.name)) for view in definitions.views}
+    parts = [_CODE, upstream, definitions.digest, lookbacks, spec.partition, spec.timezone]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -110,28 +121,23 @@ def _materialise(
     spec: Pipeline, partition: str, runtime: Runtime, definitions: Definitions, *, cause: str, earlier: list[Entry]
 ) -> Entry:
     """Check and write every view; what to journal about it."""
-    assert spec.features is not None
-    partitioning = spec.partitioning
     versions = current(spec, runtime, definitions.datasets())
-    apply_loaded(spec, runtime, definitions, versions=versions)
-    covered = window(
-        partitioning,
-        partition,
-        lookback=spec.features.lookback,
-        materialised=[entry.partition for entry in earlier if entry.partition],
-    )
-    bounds = partitioning.bounds(partition)
-    with opened(runtime, spec, versions=versions) as store:
-        views = [store.get_feature_view(view.name) for view in definitions.views if view.online]
-        rows = {str(v.name): entities(store, v, covered, partition=partition, bounds=bounds) for v in views}
-        with contextlib.redirect_stdout(io.StringIO()):  # Feast prints its progress, with colours
-            store.materialize(covered.start, covered.end, feature_views=list(rows))
-    log.info("%s: materialised %s from %s to %s: %s", spec.pipeline, partition, covered.start, covered.end, rows)
+    place = digest(runtime.feast_online)
+    later = _later(partition, earlier, definitions=definitions.digest, place=place)
+    done: dict[str, tuple[Window, Written]] = {}
+    with available(spec.pipeline, runtime.feast_online):
+        apply_loaded(spec, runtime, definitions, versions=versions)
+        with opened(runtime, spec, versions=versions) as store:
+            for name in [str(view.name) for view in definitions.views if view.online]:
+                done[name] = _view(spec, partition, store, store.get_feature_view(name), later=later)
     evidence: dict[str, Any] = {
-        "rows": rows,
-        "window": [covered.start.isoformat(), covered.end.isoformat()],
+        "rows": {name: written.entities for name, (_, written) in done.items()},
+        "kept": {name: written.kept for name, (_, written) in done.items() if written.kept is not None},
+        "by": {name: written.by for name, (_, written) in done.items()},
+        "windows": {name: [span.start.isoformat(), span.end.isoformat()] for name, (span, _) in done.items()},
         "versions": versions,
         "definitions": definitions.digest,
+        "place": place,
         "cause": cause,
     }
     again = sum(entry.partition == partition for entry in earlier)
@@ -149,3 +155,44 @@ def _materialise(
         actor=runtime.actor,
         run_id=runtime.run_id,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """What was materialised after a partition.
+
+    :param newest: the newest partition of all
+    :param there: its values are in the online store as it is now: with these definitions, at this place
+    """
+
+    newest: str
+    there: bool
+
+
+def _later(partition: str, earlier: list[Entry], *, definitions: str, place: str) -> _Later:
+    newest = max(earlier, key=lambda entry: (entry.partition or "", entry.id or 0), default=None)
+    if newest is None or (newest.partition or "") <= partition:
+        return _Later(partition, there=True)
+    there = newest.evidence.get("definitions") == definitions and newest.evidence.get("place") == place
+    return _Later(str(newest.partition), there=there)
+
+
+def _view(
+    spec: Pipeline, partition: str, store: FeatureStore, view: FeatureView, *, later: _Later
+) -> tuple[Window, Written]:
+    """Check and write one view."""
+    from tradewind.features.definitions import source_of
+    from tradewind.features.offline_store import pinned
+
+    assert spec.features is not None
+    partitioning, source = spec.partitioning, source_of(view)
+    lookback = spec.features.lookback_of(str(view.name))
+    # Where newer values stay in their place, older partitions need not be read together with all that came after them.
+    # Late rows are told apart by when they were made, which the online store does not know.
+    alone = later.there and not source.created_timestamp_column and covered(store, view, pinned(store.config, source))
+    span = window(partitioning, partition, lookback=lookback, newest=None if alone else later.newest)
+    if alone and later.newest > partition:
+        span = Window(span.start, span.end + _SAME_SECOND)
+    found = look(store, view, span, partition=partition, bounds=partitioning.bounds(partition))
+    rows = pinned(store.config, source, since=span.start, until=span.end)
+    return span, write(store, view, rows, window=span, found=found)

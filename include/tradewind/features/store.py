@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.features.importing import import_feast
 from tradewind.features.lock import exclusive
+from tradewind.features.online.place import settings
 
 if TYPE_CHECKING:
     from feast import FeatureStore, RepoConfig
@@ -26,6 +26,7 @@ def store(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> F
     The registry is read once, when the store is made.
 
     :param versions: table version of every dataset that is going to be read
+    :raises MissingExtra: the driver of the online store is not installed
     """
     with exclusive(runtime.feast_registry, "registry"):
         return unlocked(runtime, spec, versions=versions)
@@ -56,9 +57,11 @@ def close(made: FeatureStore) -> None:
     registry = sql_registry(made)
     registry.write_engine.dispose()
     registry.read_engine.dispose()
-    connection: Any = getattr(made._get_provider().online_store, "_conn", None)  # only SQLite's store has one
-    if connection is not None:
-        connection.close()
+    online = made._get_provider().online_store
+    for name in ("_conn", "_conn_pool", "_client"):  # SQLite and PostgreSQL, PostgreSQL, Redis
+        connection: Any = getattr(online, name, None)
+        if connection is not None:
+            connection.close()
 
 
 def sql_registry(made: FeatureStore) -> SqlRegistry:
@@ -78,7 +81,7 @@ def config(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> 
         project=spec.pipeline,
         provider="local",
         registry=_registry(runtime.feast_registry),
-        online_store=_online(runtime.feast_online),
+        online_store=settings(runtime.feast_online),
         offline_store=_offline(runtime, spec, versions),
         batch_engine={"type": "local"},
         entity_key_serialization_version=3,
@@ -98,12 +101,6 @@ def _registry(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         settings["sqlalchemy_config_kwargs"] = {"connect_args": {"timeout": _SQLITE_BUSY_SECONDS}}
     return settings
-
-
-def _online(settings: Mapping[str, str]) -> dict[str, str]:
-    if settings.get("type") == "sqlite" and "path" in settings:
-        Path(settings["path"]).parent.mkdir(parents=True, exist_ok=True)
-    return dict(settings)
 
 
 def _offline(runtime: Runtime, spec: Pipeline, versions: Mapping[str, int]) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tradewind.errors import MalformedInput
 from tradewind.features.definitions import source_of
+from tradewind.lake.database import quoted
 
 if TYPE_CHECKING:
+    import duckdb
     from feast import FeatureStore, FeatureView
 
+    from tradewind.features.source import LakeSource
     from tradewind.spec.partitions import Bounds, Partitioning
 
 
@@ -24,22 +27,40 @@ class Window:
     end: datetime
 
 
-def window(partitioning: Partitioning, partition: str, *, lookback: int, materialised: Sequence[str] = ()) -> Window:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How many rows a window has, of how many entities."""
+
+    rows: int
+    entities: int
+
+
+def window(partitioning: Partitioning, partition: str, *, lookback: int, newest: str | None = None) -> Window:
     """The window of ``partition``: it and the ``lookback - 1`` partitions before it.
 
-    Its end is included, because what a partition tells is known at its end. Where later partitions have been
-    materialised already, it reaches to the end of the newest: Feast writes what it is given, so that an older window
-    on its own would put old values in the place of newer ones.
+    Its end is included, because what a partition tells is known at its end; so what is known as the first one begins
+    belongs to the one before.
 
-    :param materialised: partitions that have been materialised before
+    :param newest: reach to the end of this partition, if it is later
     """
-    newest = max([partition, *materialised])
     start = partitioning.bounds(partitioning.shift(partition, 1 - lookback)).start
-    return Window(start, partitioning.bounds(newest).end)
+    return Window(start + timedelta(microseconds=1), partitioning.bounds(max(partition, newest or partition)).end)
 
 
-def entities(store: FeatureStore, view: FeatureView, window: Window, *, partition: str, bounds: Bounds) -> int:
-    """Number of entities that ``view`` has in ``window``, after checking that their rows are right in time.
+def inside(time: str, created: str | None) -> str:
+    """SQL: whether a row belongs to the window from ``$since`` to ``$until``.
+
+    A late row tells of a time before the window; it belongs to it because it was made in it.
+
+    :param time: the quoted column with the moment from which a row is known
+    :param created: the quoted column with the moment at which it was made, if there is one
+    """
+    belongs = f"{time} BETWEEN $since AND $until"
+    return f"({belongs} OR ({created} BETWEEN $since AND $until AND {time} < $since))" if created else f"({belongs})"
+
+
+def look(store: FeatureStore, view: FeatureView, window: Window, *, partition: str, bounds: Bounds) -> Found:
+    """What ``view`` has in ``window``, after checking that its rows are right in time.
 
     :param partition: the partition that is being materialised, with its ``bounds``
     :raises MalformedInput: a row of the partition has a timestamp outside it, an entity column is NULL, or an entity
@@ -50,60 +71,71 @@ def entities(store: FeatureStore, view: FeatureView, window: Window, *, partitio
     from tradewind.features.offline_store import pinned
 
     source = source_of(view)
-    names = [_quoted(column.name) for column in view.entity_columns]
-    keys, missing = ", ".join(names) or "1", " OR ".join(f"{name} IS NULL" for name in names) or "false"
-    created = f", {_quoted(source.created_timestamp_column)}" if source.created_timestamp_column else ""
+    renamed = {new: old for old, new in source.field_mapping.items()}
+    keys = [quoted(renamed.get(column.name, column.name)) for column in view.entity_columns]
+    given = {
+        "partition": partition,
+        "start": bounds.start,
+        "end": bounds.end,
+        "since": window.start,
+        "until": window.end,
+    }
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("feature_rows", pinned(store.config, source, since=window.start, until=window.end))
-        query = _QUERY.format(
-            keys=keys,
-            missing=missing,
-            time=_quoted(source.timestamp_field),
-            created=created,
-            made=_quoted(source.created_timestamp_column or source.timestamp_field),
-        )
-        given = {
-            "partition": partition,
-            "start": bounds.start,
-            "end": bounds.end,
-            "since": window.start,
-            "until": window.end,
-        }
-        outside, nulls, doubled, found = connection.execute(query, given).fetchall()[0]
+        numbers = _numbers(connection, _queries(source, keys), given)
+    _refuse(view, partition, bounds, numbers, keys=", ".join(keys))
+    return Found(rows=numbers["rows"], entities=numbers["entities"])
+
+
+def _queries(source: LakeSource, keys: Sequence[str]) -> dict[str, str]:
+    """The numbers, each as a query; those that cost a look at every entity once more come last."""
+    time = quoted(source.timestamp_field)
+    created = quoted(source.created_timestamp_column) if source.created_timestamp_column else None
+    made, belongs = created or time, inside(time, created)
+    versions = ", ".join([*keys, time, *([created] if created else [])])
+    own, missing = '"partition" = $partition', " OR ".join(f"{key} IS NULL" for key in keys) or "false"
+    right = f"(({time} > $start AND {time} <= $end) OR ({made} > $start AND {made} <= $end)) AND {made} >= {time}"
+    entities = f"SELECT DISTINCT {', '.join(keys)} FROM feature_rows WHERE {belongs}" if keys else "SELECT 1"
+    return {
+        "rows": f"SELECT count(*) FROM feature_rows WHERE {belongs}",
+        "outside": f"SELECT count(*) FROM feature_rows WHERE {own} AND NOT coalesce({right}, false)",
+        "nulls": f"SELECT count(*) FROM feature_rows WHERE {own} AND ({missing})",
+        "entities": f"SELECT count(*) FROM ({entities})",
+        "doubled": f"SELECT count(*) FROM (SELECT 1 FROM feature_rows WHERE {belongs} GROUP BY {versions} "
+        f"HAVING count(*) > 1)",
+    }
+
+
+def _numbers(
+    connection: duckdb.DuckDBPyConnection, queries: Mapping[str, str], given: Mapping[str, object]
+) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for name, query in queries.items():
+        if name == "doubled" and numbers["rows"] == numbers["entities"]:  # then nobody has two rows at all
+            numbers[name] = 0
+            continue
+        values = {parameter: value for parameter, value in given.items() if f"${parameter}" in query}
+        (numbers[name],) = connection.execute(query, values).fetchall()[0]
+    return numbers
+
+
+def _refuse(view: FeatureView, partition: str, bounds: Bounds, numbers: Mapping[str, int], *, keys: str) -> None:
+    source = source_of(view)
     what = f"feature view {view.name} over dataset {source.dataset}, partition {partition}"
-    if outside:
+    if numbers["outside"]:
         raise MalformedInput(
-            f"{what}: {outside} rows have no {source.timestamp_field} after {bounds.start} and up to {bounds.end}; "
-            f"a feature row becomes known within its partition, at the latest when it ends (with a created column: is "
-            f"made within it, not before that time): correct the dataset's SQL"
+            f"{what}: {numbers['outside']} rows have no {source.timestamp_field} after {bounds.start} and up to "
+            f"{bounds.end}; a feature row becomes known within its partition, at the latest when it ends (with a "
+            f"created column: is made within it, not before that time): correct the dataset's SQL"
         )
-    if nulls:
+    if numbers["nulls"]:
         raise MalformedInput(
-            f"{what}: {nulls} rows have NULL in an entity column ({keys}); leave them out in the dataset's SQL"
+            f"{what}: {numbers['nulls']} rows have NULL in an entity column ({keys}); leave them out in the dataset's "
+            f"SQL"
         )
-    if doubled:
+    if numbers["doubled"]:
         raise MalformedInput(
-            f"{what}: {doubled} entities ({keys}) have more than one row for one {source.timestamp_field}; "
+            f"{what}: {numbers['doubled']} entities ({keys}) have more than one row for one {source.timestamp_field}; "
             f"give the dataset `keys` and make its SQL return one row for each"
         )
-    return int(found)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-_QUERY = """
-WITH rows AS MATERIALIZED (
-    SELECT row({keys}) AS entity, ({missing}) AS missing, {time} AS known, {made} AS made, "partition" AS part,
-           row({keys}{created}, {time}) AS version
-    FROM feature_rows
-), inside AS (SELECT * FROM rows WHERE known BETWEEN $since AND $until)
-SELECT
-    (SELECT count(*) FROM rows WHERE part = $partition AND NOT coalesce(
-        ((known > $start AND known <= $end) OR (made > $start AND made <= $end)) AND made >= known, false)),
-    (SELECT count(*) FROM rows WHERE part = $partition AND missing),
-    (SELECT count(*) FROM (SELECT version FROM inside GROUP BY version HAVING count(*) > 1)),
-    (SELECT count(DISTINCT entity) FROM inside)
-"""

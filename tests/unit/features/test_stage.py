@@ -11,6 +11,7 @@ from tradewind.errors import MalformedInput, NotReady, SpecError, UsageError
 from tradewind.features.stage import Materialised, materialise
 from tradewind.features.store import opened
 from tradewind.features.versions import current
+from tradewind.features.window import window
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.models import Pipeline
@@ -34,8 +35,9 @@ def test_online_values_are_those_of_the_partition(runtime: Runtime, spec: Pipeli
     result = materialise(spec, W1, runtime)
     assert online(runtime, spec, "carrier_week:carrier_late", "carrier_week:carrier_flights", carrier="UA") == [11.0, 1]
     assert online(runtime, spec, "route_week:route_late", origin="JFK", dest="SFO") == [11.0]
-    assert result == Materialised({"carrier_week": 2, "origin_week": 1, "route_week": 2}, result.window, changed=True)
-    assert result.window.end == spec.partitioning.bounds(W1).end
+    rows = {"carrier_week": 2, "origin_week": 1, "route_week": 2}
+    assert result == Materialised(rows, dict.fromkeys(rows, 0), result.windows, changed=True)
+    assert result.windows["carrier_week"].end == spec.partitioning.bounds(W1).end
 
 
 def test_the_stage_is_complete_afterwards(runtime: Runtime, spec: Pipeline, etl) -> None:
@@ -71,7 +73,7 @@ def test_a_kill_before_completion_is_made_good(runtime: Runtime, spec: Pipeline,
 
 
 def test_a_kill_while_writing_is_made_good(runtime: Runtime, spec: Pipeline, etl, monkeypatch) -> None:
-    from feast.infra.online_stores.sqlite import SqliteOnlineStore
+    from tradewind.features.online import sqlite
 
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -80,7 +82,7 @@ def test_a_kill_while_writing_is_made_good(runtime: Runtime, spec: Pipeline, etl
     materialise(spec, W1, runtime)
     etl(W2, 20.0)
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteOnlineStore, "online_write_batch", die)
+        patch.setattr(sqlite, "_write", die)
         with pytest.raises(KeyboardInterrupt):
             materialise(spec, W2, runtime)
     assert online(runtime, spec, "carrier_week:carrier_late", carrier="AA") == [10.0]
@@ -112,7 +114,21 @@ def test_an_older_partition_does_not_overwrite_a_newer_one(runtime: Runtime, spe
     etl(W1, 10.0)
     result = materialise(spec, W1, runtime)
     assert online(runtime, spec, "origin_week:origin_late", origin="JFK") == [20.0]
-    assert result.window.end == spec.partitioning.bounds(W2).end
+    assert result.kept == {"carrier_week": 2, "origin_week": 1, "route_week": 2}
+    # nor is what came after it read again: what a backfill costs does not grow with what lies behind it
+    assert result.windows["origin_week"].end < spec.partitioning.bounds(W1).end + timedelta(seconds=1)
+
+
+def test_newer_values_that_changed_definitions_swept_away_are_written_with_the_older(
+    runtime: Runtime, spec: Pipeline, etl
+) -> None:
+    etl(W1, 10.0)
+    etl(W2, 20.0)
+    materialise(spec, W2, runtime)
+    path = runtime.project / "features.py"
+    path.write_text(path.read_text().replace('name="origin_week"', 'name="airport_week"'))
+    assert materialise(spec, W1, runtime).windows["airport_week"].end == spec.partitioning.bounds(W2).end
+    assert online(runtime, spec, "airport_week:origin_late", origin="JFK") == [20.0]
 
 
 def test_what_only_an_older_partition_knows_is_written_late(runtime: Runtime, spec: Pipeline, etl, publish) -> None:
@@ -132,6 +148,27 @@ def test_lookback_covers_earlier_partitions(runtime: Runtime, spec: Pipeline, et
     wider = spec.model_copy(update={"features": spec.features.model_copy(update={"lookback": 2})})
     assert materialise(wider, W2, runtime).rows["origin_week"] == 2
     assert online(runtime, spec, "origin_week:origin_late", origin="EWR") == [5.0]
+
+
+def test_lookback_can_be_given_for_a_view(runtime: Runtime, spec: Pipeline, etl, publish) -> None:
+    etl(W1, 10.0)
+    etl(W2, 20.0)
+    publish("origin_week", W1, [{"origin": "EWR", "origin_late": 5.0}])
+    publish("carrier_week", W1, [{"carrier": "DL", "carrier_late": 5.0, "carrier_flights": 1}])
+    assert spec.features is not None
+    wider = spec.model_copy(update={"features": spec.features.model_copy(update={"views": {"origin_week": 2}})})
+    result = materialise(wider, W2, runtime)
+    assert result.rows == {"carrier_week": 2, "origin_week": 2, "route_week": 2}
+    assert result.windows["origin_week"] == window(spec.partitioning, W2, lookback=2)
+    assert result.windows["carrier_week"] == window(spec.partitioning, W2, lookback=1)
+
+
+def test_lookback_of_a_view_that_is_not_there_is_refused(runtime: Runtime, spec: Pipeline, etl) -> None:
+    etl(W1, 10.0)
+    assert spec.features is not None
+    wrong = spec.model_copy(update={"features": spec.features.model_copy(update={"views": {"origin_weak": 2}})})
+    with pytest.raises(SpecError, match=r"no feature view origin_weak, .*; did you mean origin_week"):
+        materialise(wrong, W1, runtime)
 
 
 def test_etl_must_be_complete(runtime: Runtime, spec: Pipeline) -> None:

@@ -13,19 +13,19 @@ WEEKS = Partitioning("week", "America/New_York", "2013-01-07")
 HOURS = Partitioning("hour", "America/New_York", "2013-03-09T00")
 
 
-def test_a_window_is_the_partition_with_its_end() -> None:
+def test_a_window_is_the_partition_with_its_end_and_without_its_start() -> None:
     covered = window(WEEKS, "2013-01-14", lookback=1)
-    assert covered.start == datetime(2013, 1, 14, 5, tzinfo=UTC)
+    assert covered.start == datetime(2013, 1, 14, 5, microsecond=1, tzinfo=UTC)
     assert covered.end == datetime(2013, 1, 21, 5, tzinfo=UTC)
 
 
 def test_lookback_reaches_to_earlier_partitions() -> None:
-    assert window(WEEKS, "2013-01-28", lookback=3).start == datetime(2013, 1, 14, 5, tzinfo=UTC)
+    assert window(WEEKS, "2013-01-28", lookback=3).start == datetime(2013, 1, 14, 5, microsecond=1, tzinfo=UTC)
 
 
-def test_a_window_reaches_to_the_newest_materialised_partition() -> None:
-    covered = window(WEEKS, "2013-01-14", lookback=1, materialised=["2013-01-07", "2013-01-28", "2013-01-21"])
-    assert covered.end == WEEKS.bounds("2013-01-28").end
+def test_a_window_reaches_to_a_later_partition_where_it_must() -> None:
+    assert window(WEEKS, "2013-01-14", lookback=1, newest="2013-01-28").end == WEEKS.bounds("2013-01-28").end
+    assert window(WEEKS, "2013-01-14", lookback=1, newest="2013-01-07").end == WEEKS.bounds("2013-01-14").end
 
 
 @given(st.integers(-50, 50), st.integers(-50, 50))

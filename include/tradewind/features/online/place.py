@@ -1,0 +1,78 @@
+"""Where the online store is, whether its driver is installed, and what it means when it does not answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tradewind.errors import MissingExtra, Unavailable
+
+# What Feast's online stores import, by the name of Tradewind's extra.
+_DRIVERS = {"redis": ("redis",), "postgres": ("psycopg", "psycopg_pool")}
+
+
+def settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Feast's configuration of the online store, once it can be used.
+
+    :raises MissingExtra: its driver is not installed
+    """
+    kind = str(given.get("type"))
+    missing = [module for module in _DRIVERS.get(kind, ()) if find_spec(module) is None]
+    if missing:
+        raise MissingExtra(
+            f"the online store {kind} needs {', '.join(missing)}: pip install 'airflow-provider-tradewind[{kind}]'"
+        )
+    if kind == "sqlite" and "path" in given:
+        Path(given["path"]).parent.mkdir(parents=True, exist_ok=True)
+    # Feast would refuse corrections, which have the event time of what they correct; what it is given is the newest.
+    return {"skip_dedup": True, **given} if kind == "redis" else dict(given)
+
+
+def digest(given: Mapping[str, Any]) -> str:
+    """Which online store it is, without the password that its configuration may hold."""
+    return hashlib.sha256(json.dumps(dict(given), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def available(pipeline: str, given: Mapping[str, Any]) -> Iterator[None]:
+    """Name the online store when its driver fails.
+
+    :raises Unavailable: it is away, full or busy
+    """
+    try:
+        yield
+    except _failures(str(given.get("type"))) as exc:
+        raise Unavailable(
+            f"{pipeline}: the online store {_named(given)} does not take what is written: "
+            f"{str(exc).strip() or type(exc).__name__}; what is missing is written when the stage runs again"
+        ) from exc
+
+
+def _failures(kind: str) -> tuple[type[Exception], ...]:
+    if kind == "redis":
+        from redis.exceptions import RedisError
+
+        return (RedisError,)
+    if kind == "postgres":
+        from psycopg import OperationalError
+
+        return (OperationalError,)
+    import sqlite3
+
+    return (sqlite3.OperationalError,)
+
+
+def _named(given: Mapping[str, Any]) -> str:
+    match given.get("type"):
+        case "redis":
+            address = str(given.get("connection_string", "localhost:6379"))
+            return f"redis at {','.join(part for part in address.split(',') if '=' not in part)}"
+        case "postgres":
+            return f"postgres at {given.get('host')}:{given.get('port', 5432)}/{given.get('database')}"
+        case kind:
+            return f"{kind} at {given.get('path', 'its default place')}"

@@ -1,0 +1,118 @@
+"""Encoded rows into a PostgreSQL online store, in the tables that Feast made."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from tradewind.lake.database import literal, quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from feast import FeatureStore, FeatureView
+
+    from tradewind.features.online.rows import Chunk, Layout
+
+_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+_END = struct.pack(">h", -1)
+_NULL = struct.pack(">i", -1)
+_SINCE_2000 = 946_684_800_000_000  # microseconds: PostgreSQL counts from 2000
+
+
+def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterable[Chunk]) -> int:
+    """Write each chunk in one transaction; a row never takes the place of one of a later event time.
+
+    :return: how many entities were left as they were, because what the store holds is newer
+    """
+    from feast.infra.online_stores.helpers import compute_table_id
+    from feast.infra.utils.postgres.connection_utils import _get_conn
+
+    table = quoted(compute_table_id(store.project, view))
+    names = [feature.name for feature in layout.features]
+    copy, upsert = "COPY pg_temp.arrived FROM STDIN (FORMAT BINARY)", _upsert(table, names)
+    kept = 0
+    with closing(_get_conn(store.config.online_store)) as connection:
+        connection.execute(_staging(len(names)))
+        connection.commit()
+        for chunk in chunks:
+            with connection.cursor() as cursor:
+                with cursor.copy(copy) as into:
+                    into.write(_SIGNATURE)
+                    into.write(_rows(chunk))
+                    into.write(_END)
+                cursor.execute(upsert)
+                kept += len(chunk) - cursor.rowcount // len(names)
+            connection.commit()  # empties the staging table too
+    return kept
+
+
+def _staging(features: int) -> str:
+    """Table of the columns that :func:`_rows` fills; times are naive because Feast hands PostgreSQL naive ones."""
+    pairs = ", ".join(f"v{i} bytea, t{i} text" for i in range(features))
+    return (
+        f"CREATE TEMP TABLE arrived (entity_key bytea, event timestamp, created timestamp, {pairs}) "
+        "ON COMMIT DELETE ROWS"
+    )
+
+
+def _upsert(table: str, names: list[str]) -> str:
+    pairs = ", ".join(f"({literal(name)}, v{i}, t{i})" for i, name in enumerate(names))
+    # in the order of the keys, for two that write at one time must take their locks in one order
+    return (
+        f"INSERT INTO {table} AS held (entity_key, feature_name, value, value_text, event_ts, created_ts) "
+        f"SELECT entity_key, f.name, f.value, f.text, event, created FROM pg_temp.arrived "
+        f"CROSS JOIN LATERAL (VALUES {pairs}) AS f (name, value, text) ORDER BY entity_key, f.name "
+        f"ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, "
+        f"value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = excluded.created_ts "
+        f"WHERE (held.event_ts > excluded.event_ts) IS NOT TRUE"
+    )
+
+
+def _rows(chunk: Chunk) -> memoryview:
+    """The rows in the binary format of COPY: number of fields, then each with its length in front."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    everything = pa.array([True]).take(pa.array(np.zeros(len(chunk), np.int64)))
+    pieces: list[Any] = [pa.scalar(struct.pack(">h", 3 + 2 * len(chunk.values)))]
+    pieces += [_sizes(chunk.keys), chunk.keys, *_moments(chunk.event, everything)]
+    if chunk.created is None:
+        pieces.append(pa.scalar(_NULL))
+    else:
+        pieces += _moments(np.asarray(chunk.created.fill_null(0)), chunk.created.is_valid())
+    for value, text in zip(chunk.values, chunk.texts, strict=True):
+        pieces += [_sizes(value), value]
+        pieces += [pa.scalar(_NULL)] if text is None else [_sizes(text), text.cast(pa.binary()).fill_null(b"")]
+    joined = pc.binary_join_element_wise(*pieces, pa.scalar(b""))
+    return memoryview(joined.buffers()[2])
+
+
+def _sizes(column: pa.Array) -> pa.Array:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    return _big(np.asarray(pc.fill_null(pc.binary_length(column), -1)), ">i4")
+
+
+def _moments(micros: np.ndarray[Any, np.dtype[np.int64]], valid: pa.Array) -> list[pa.Array]:
+    """Length and value of a timestamp; NULL has the length -1 and no value."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    sizes = _big(np.where(valid, 8, -1), ">i4")
+    return [sizes, pc.if_else(valid, _big(micros - _SINCE_2000, ">i8"), b"")]
+
+
+def _big(numbers: np.ndarray[Any, Any], kind: str) -> pa.Array:
+    """Whole numbers with their highest byte first."""
+    import numpy as np
+
+    from tradewind.features.online import encoding
+
+    swapped = np.ascontiguousarray(numbers.astype(kind))
+    matrix = swapped.view(np.uint8).reshape(len(swapped), swapped.itemsize)
+    return encoding.binary(matrix, np.full(len(swapped), swapped.itemsize))
