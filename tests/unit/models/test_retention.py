@@ -130,3 +130,13 @@ def test_upkeep_has_a_task_for_it(project: Path) -> None:
     assert isinstance(task, VacuumOperator)
     assert not task.upstream_task_ids
     assert not task.downstream_task_ids
+
+
+def test_a_history_that_ends_under_running_tasks_is_refused() -> None:
+    from pydantic import ValidationError
+
+    from tradewind.spec.policy import Retention
+
+    assert Retention.model_validate({"history": "1d"}).history == timedelta(days=1)
+    with pytest.raises(ValidationError, match="keep at least 1d"):
+        Retention.model_validate({"history": "12h"})
