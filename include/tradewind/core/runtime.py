@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from tradewind.core.connections import Connections, Given
@@ -27,6 +28,7 @@ class Runtime:
     :param run_id: the Airflow run that does this work, or ``local``
     :param actor: who started it: ``airflow`` or a person's name
     :param connections: what lies outside, by the ids of Airflow connections
+    :param waited: time since the run's start, for inputs that are waited for
     :param warm: this process has the heavy libraries imported and unused, so it may fork
     """
 
@@ -42,4 +44,5 @@ class Runtime:
     run_id: str = "local"
     actor: str = "local"
     connections: Connections = field(default_factory=Given, repr=False)
+    waited: timedelta = timedelta(0)
     warm: bool = False

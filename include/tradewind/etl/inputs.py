@@ -1,21 +1,27 @@
-"""What one partition of a dataset is made from: delivered files and partitions of other datasets."""
+"""What one partition of a dataset is made from: what its sources gave, and partitions of other datasets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import MissingInput, NotReady, SpecError
+from tradewind.errors import LeftOut, MissingInput, NotReady, SpecError
+from tradewind.etl.arrival import awaited
 from tradewind.lake.dataset import Lake
-from tradewind.sources import files
+from tradewind.ledger import absences
+from tradewind.ledger.journal import Ledger
+from tradewind.sources import files, http, query
 from tradewind.sources.delivery import Delivery, deliver
+from tradewind.sources.fetched import Fetched
+from tradewind.sources.sifting import BadRows
 from tradewind.spec.models import Pipeline
-from tradewind.spec.sources import Files
-from tradewind.transform.sql import CsvView
+from tradewind.spec.sources import AnySource, Http, Query, Source
+from tradewind.transform.sql import FileView
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -29,16 +35,19 @@ SOURCE = "source"
 class Inputs:
     """Everything that the SQL of one partition reads, pinned.
 
-    :param deliveries: delivered files by the name of their view
+    :param deliveries: what sources gave, by the name of their view
     :param datasets: snapshot and partitions of each dataset that is read
+    :param waited: time since the run's start, where what has not come may be waited for or left out; None: it is an
+        error
     """
 
     deliveries: Mapping[str, Delivery]
     datasets: Mapping[str, tuple[Snapshot, list[str]]]
+    waited: timedelta | None = None
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """Digest of each input: a view of files, or ``dataset/partition``."""
+        """Digest of each input: a view of a source, or ``dataset/partition``."""
         partitions = {
             f"{name}/{key}": snapshot.partitions[key].digest
             for name, (snapshot, keys) in self.datasets.items()
@@ -46,13 +55,35 @@ class Inputs:
         }
         return {**{name: delivery.digest for name, delivery in self.deliveries.items()}, **partitions}
 
-    def views(self) -> dict[str, pads.Dataset | CsvView]:
+    @property
+    def bad(self) -> Mapping[str, BadRows]:
+        """Malformed rows that were put aside, by view."""
+        return {name: delivery.bad for name, delivery in self.deliveries.items() if delivery.bad is not None}
+
+    def views(self) -> dict[str, pads.Dataset | FileView]:
         """The inputs by the name that SQL calls them.
 
-        :raises MalformedInput: a delivered file is not as declared
+        :raises EmptyInput: a delivery has no row
+        :raises MalformedInput: a delivery is not as declared
+        :raises NotDelivered: an empty one is waited for
+        :raises LeftOut: the partition does without an empty one
         """
-        tables = {name: snapshot.arrow(keys) for name, (snapshot, keys) in self.datasets.items()}
-        return {**{name: delivery.view() for name, delivery in self.deliveries.items()}, **tables}
+        views: dict[str, pads.Dataset | FileView] = {}
+        for name, delivery in self.deliveries.items():
+            with _meant(delivery.source, self.waited):
+                views[name] = delivery.view()
+        return views | {name: snapshot.arrow(keys) for name, (snapshot, keys) in self.datasets.items()}
+
+    def sift(self, *, scratch: Path, quarantine: Path) -> Inputs:
+        """Put malformed rows aside; see :meth:`tradewind.sources.delivery.Delivery.sift`.
+
+        :raises MalformedInput: there are more than `max_bad_rows`
+        """
+        sifted = {
+            name: delivery.sift(name, scratch=_folder(scratch / f"{name}-good"), quarantine=quarantine)
+            for name, delivery in self.deliveries.items()
+        }
+        return replace(self, deliveries=sifted)
 
     def confirm(self) -> None:
         """See that the files are still those that were hashed.
@@ -63,49 +94,88 @@ class Inputs:
             delivery.confirm()
 
 
-def gather(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> Inputs:
-    """Find all inputs of one partition of the dataset ``name``, and hash the files.
+def gather(spec: Pipeline, name: str, partition: str, runtime: Runtime, *, scratch: Path) -> Inputs:
+    """Find all inputs of one partition of the dataset ``name``, and hash what sources gave.
 
+    :param scratch: folder for what is copied; it lives as long as the inputs are read
     :raises SpecError: two inputs have the same name
-    :raises MissingInput: files, or the partition itself in a dataset that is read, are not there
+    :raises MissingInput: an input, or the partition itself in a dataset that is read, is not there
+    :raises EmptyInput: an input has no row
+    :raises NotDelivered: an input has not come yet and is waited for
+    :raises LeftOut: an input has not come, and the partition does without
     :raises NotReady: an earlier partition that the lookback needs is not published yet
     """
     dataset = spec.datasets[name]
-    delivered = {**({SOURCE: dataset.source} if dataset.source else {}), **dataset.references}
+    sources = {**({SOURCE: dataset.source} if dataset.source else {}), **dataset.references}
     names = [*([SOURCE] if dataset.source else []), *dataset.references, *dataset.inputs]
     if twice := {view for view in names if names.count(view) > 1}:
         raise SpecError(f"datasets.{name}: its SQL would see two views `{twice.pop()}`; give one of them another name")
-    deliveries = {view: delivery(spec, part, partition, runtime) for view, part in delivered.items()}
+    found = deliveries(spec, sources, partition, runtime, scratch=scratch, waited=runtime.waited)
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    absent = absences.left_out(Ledger(runtime.ledger), spec.pipeline) if dataset.inputs else {}
     datasets = {}
     for other, part in dataset.inputs.items():
-        keys = [key for key in spec.partitioning.window(partition, part.lookback) if key >= spec.start]
         snapshot = lake.dataset(spec.pipeline, other).snapshot()
-        datasets[other] = (_complete(snapshot, keys, other, f"{spec.pipeline}: {name}", partition), keys)
-    return Inputs(deliveries, datasets)
+        there = snapshot.partitions if snapshot else {}
+        window = [key for key in spec.partitioning.window(partition, part.lookback) if key >= spec.start]
+        keys = [key for key in window if key in there or key == partition or key not in absent]
+        what = f"{spec.pipeline}: {name} of partition {partition}"
+        datasets[other] = (_complete(snapshot, keys, other, what, partition, absent.get(partition)), keys)
+    return Inputs(found, datasets, runtime.waited)
 
 
-def delivery(spec: Pipeline, part: Files, partition: str, runtime: Runtime) -> Delivery:
-    """Find and hash the files that ``part`` names for one partition.
+def deliveries(
+    spec: Pipeline,
+    sources: Mapping[str, AnySource],
+    partition: str,
+    runtime: Runtime,
+    *,
+    scratch: Path,
+    waited: timedelta | None,
+) -> dict[str, Delivery]:
+    """Fetch and hash what each source gives for one partition, by view, in the order given.
 
-    :raises MissingInput: files are not there; every one is named
+    :param waited: see :class:`Inputs`
     """
-    fetched = files.fetch(part, partition, spec=spec, runtime=runtime, scratch=Path(gettempdir()))
-    return deliver(part, fetched)
+    found = {}
+    for view, source in sources.items():
+        with _meant(source, waited):
+            fetched = _fetch(source, partition, spec=spec, runtime=runtime, scratch=_folder(scratch / view))
+        found[view] = deliver(source, fetched)
+    return found
 
 
-def _complete(snapshot: Snapshot | None, keys: list[str], other: str, what: str, partition: str) -> Snapshot:
+def _fetch(source: AnySource, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+    if isinstance(source, Query):
+        return query.fetch(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+    if isinstance(source, Http):
+        return http.fetch(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+    return files.fetch(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+
+
+def _meant(source: Source, waited: timedelta | None) -> AbstractContextManager[None]:
+    return nullcontext() if waited is None else awaited(source, waited=waited)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _complete(
+    snapshot: Snapshot | None, keys: list[str], other: str, what: str, partition: str, left_out: str | None
+) -> Snapshot:
     missing = [key for key in keys if snapshot is None or key not in snapshot.partitions]
     earlier = [key for key in missing if key != partition]
     if earlier:
         raise NotReady(
-            f"{what} of partition {partition} looks back to {other} of {', '.join(earlier)}, not published yet; "
+            f"{what} looks back to {other} of {', '.join(earlier)}, not published yet; "
             "if no run of it is on its way, run the earlier partitions first",
             stage="etl",
             partition=earlier[-1],
         )
+    if left_out and (missing or snapshot is None):
+        raise LeftOut(f"{what} reads {other} of the same partition, which is left out: {left_out}")
     if missing or snapshot is None:
-        raise MissingInput(
-            f"{what} of partition {partition} reads {other} of the same partition, not published yet; build it first"
-        )
+        raise MissingInput(f"{what} reads {other} of the same partition, not published yet; build it first")
     return snapshot

@@ -7,9 +7,9 @@ import json
 import logging
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import NotReady
+from tradewind.errors import LeftOut, NotReady
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import absences, progress
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.models import Pipeline
 
@@ -21,6 +21,7 @@ def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
 
     :returns: the stage's cause: a hash of the datasets' digests
     :raises NotReady: a dataset does not have the partition
+    :raises LeftOut: a dataset does without it on purpose
     """
     spec.partitioning.check(partition)
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
@@ -32,13 +33,15 @@ def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
             missing.append(name)
         else:
             evidence[name] = {"digest": found.digest, "version": snapshot.version, "rows": found.rows}
+    ledger = Ledger(runtime.ledger)
     if missing:
+        if left_out := absences.left_out(ledger, spec.pipeline).get(partition):
+            raise LeftOut(f"{spec.pipeline}: partition {partition} is left out: {left_out}")
         raise NotReady(
             f"{spec.pipeline}: partition {partition} is not published in {', '.join(missing)}; build it first"
         )
     digests = {name: found["digest"] for name, found in evidence.items()}
     cause = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32]
-    ledger = Ledger(runtime.ledger)
     new = progress.complete(
         ledger, spec.pipeline, "etl", partition, cause=cause, evidence=evidence, run_id=runtime.run_id
     )

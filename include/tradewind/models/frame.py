@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import MalformedInput, MissingInput, ModelError, UsageError
-from tradewind.etl.inputs import SOURCE, Inputs, delivery
+from tradewind.etl.inputs import SOURCE, Inputs, deliveries
 from tradewind.features.definitions import service_features
 from tradewind.features.join import TIME, join
 from tradewind.lake.dataset import Lake
@@ -113,14 +117,27 @@ def population_frame(
     return _with_features(spec, entities, runtime, versions)
 
 
-def population_inputs(spec: Pipeline, population: str, runtime: Runtime) -> Inputs:
-    """Delivered files of a population, hashed, by the view that its SQL sees them as.
+def population_inputs(spec: Pipeline, population: str, runtime: Runtime, *, waits: bool = False) -> Inputs:
+    """What the sources of a population gave, hashed, by the view that its SQL sees it as.
 
-    :raises MissingInput: a file is not there
+    :param waits: what has not come may be waited for, or left out, as the YAML says; else it is an error
+    :raises MissingInput: it is not there
+    :raises NotDelivered: it has not come yet
+    :raises LeftOut: the population does without
     """
     declared = scoring(spec).population
-    parts = {SOURCE: declared, **declared.references}
-    return Inputs({name: delivery(spec, part, population, runtime) for name, part in parts.items()}, {})
+    sources = {SOURCE: declared, **declared.references}
+    waited = runtime.waited if waits else None
+    scratch = Path(tempfile.mkdtemp(prefix="tradewind-population-"))
+    try:
+        found = deliveries(spec, sources, population, runtime, scratch=scratch, waited=waited)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    inputs = Inputs(found, {}, waited)
+    # What was copied is needed for as long as somebody may read it, also for another training of the same window.
+    weakref.finalize(inputs, shutil.rmtree, scratch, ignore_errors=True)
+    return inputs
 
 
 def model_input(table: pa.Table) -> pa.Table:

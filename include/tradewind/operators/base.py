@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +60,8 @@ class TradewindOperator(BaseOperator):
     def runtime(self, context: Context, *, actor: str = "airflow") -> Runtime:
         """Where things are, from the connections."""
         hook = TradewindHook(self.tradewind_conn_id, mlflow_conn_id=self.mlflow_conn_id)
-        return hook.runtime(run_id=context["dag_run"].run_id, actor=actor)
+        runtime = hook.runtime(run_id=context["dag_run"].run_id, actor=actor)
+        return replace(runtime, waited=datetime.now(UTC) - started(context))
 
     def close_incidents(
         self, runtime: Runtime, *, pipeline: str, stage: str, partition: str | None, task: str | None = None
@@ -68,3 +71,8 @@ class TradewindOperator(BaseOperator):
         from tradewind.ledger.journal import Ledger
 
         incidents.close(Ledger(runtime.ledger), pipeline, stage, partition, task=task, run_id=runtime.run_id)
+
+
+def started(context: Context) -> datetime:
+    """When the run started; a run that is cleared starts anew."""
+    return getattr(context["dag_run"], "start_date", None) or datetime.now(UTC)

@@ -40,6 +40,7 @@ class BuildDatasetOperator(StageOperator):
             "version": published.version,
             "digest": published.digest,
             "rows": published.rows,
+            "bad_rows": result.bad_rows,
         }
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tradewind.errors import Conflict, InvalidPartitionKey, NotReady, Unavailable
+from tradewind.errors import Conflict, InvalidPartitionKey, LeftOut, NotDelivered, NotReady, Unavailable
 from tradewind.links.mlflow import MlflowRunLink
 from tradewind.links.report import ReportLink, report_url
-from tradewind.operators.base import TradewindOperator
+from tradewind.operators.base import TradewindOperator, started
 from tradewind.triggers.ready import ReadyTrigger
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class StageOperator(TradewindOperator):
             if exc.stage is None or exc.partition is None:
                 raise
             self._defer_until_ready(spec, exc, context)
+        except NotDelivered as exc:
+            self._defer_until_next_look(exc, context)
+        except LeftOut as exc:
+            raise AirflowSkipException(str(exc)) from exc
         except Conflict as exc:
             # Who lost looks again: it finds the same result, or builds a newer one from what is there now.
             raise Unavailable(str(exc)) from exc
@@ -70,6 +74,10 @@ class StageOperator(TradewindOperator):
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on after waiting; the work says again what is missing if it still is."""
         self.wait = timedelta(0) if not event["ready"] else self.wait
+        return self.execute(context)
+
+    def look_again(self, context: Context, event: Any = None) -> Any:
+        """Go on after a while; the work says again what has not come if it still has not."""
         return self.execute(context)
 
     def link_report(self, report: Path | str | None, runtime: Runtime) -> None:
@@ -128,6 +136,18 @@ class StageOperator(TradewindOperator):
         )
         # The trigger gives up by itself; the timeout is for a triggerer that is down.
         self.defer(trigger=trigger, method_name="resume", timeout=self.wait + timedelta(minutes=1))
+
+    def _defer_until_next_look(self, missing: NotDelivered, context: Context) -> None:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        from tradewind.etl.arrival import next_look
+
+        now = datetime.now(UTC)
+        moment = next_look(now, started=started(context), wait_for=missing.wait_for)
+        self.log.info("looking again at %s: %s", moment.isoformat(timespec="seconds"), missing)
+        # The timeout is for a triggerer that is down.
+        timeout = moment - now + timedelta(minutes=10)
+        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="look_again", timeout=timeout)
 
 
 def _over(spec: Pipeline, partition: str) -> str:

@@ -5,11 +5,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import (
     AuditFailed,
+    EmptyInput,
     InvalidPartitionKey,
     MalformedInput,
     MissingInput,
@@ -24,7 +26,7 @@ from tradewind.etl.stage import complete_etl
 from tradewind.lake.dataset import Dataset, Lake
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.models import Keep, Pipeline
 
 FIRST, SECOND, THIRD = "2013-01-28", "2013-01-29", "2013-01-30"
 
@@ -45,9 +47,12 @@ class Shop:
 
     @property
     def spec(self) -> Pipeline:
+        return self.spec_of()
+
+    def spec_of(self, **source: Any) -> Pipeline:
         columns = {"id": "BIGINT", "amount": "BIGINT"}
         orders = {
-            "source": {"files": "{landing}/{day}.csv", "columns": columns, "nulls": ["NA"]},
+            "source": {"files": "{landing}/{day}.csv", "columns": columns, "nulls": ["NA"], **source},
             "sql": "orders.sql", "keys": ["id"], "expectations": "orders.json",
         }  # fmt: skip
         totals = {"inputs": {"orders": {"lookback": 2}}, "sql": "totals.sql"}
@@ -200,9 +205,8 @@ def test_no_file_stays_in_staging(shop: Shop) -> None:
     ("content", "error"),
     [
         ("", MalformedInput),
-        ("id,amount\n", MalformedInput),
+        ("id,amount\n", EmptyInput),
         ("id,total\n1,1\n", MalformedInput),
-        ("amount,id\n1,1\n", MalformedInput),
         ("id,amount\n1,1\n2", MalformedInput),
         ("id,amount\n1,1\n2\n", MalformedInput),
         ("id,amount\n1,much\n", MalformedInput),
@@ -221,6 +225,53 @@ def test_a_bad_delivery_is_an_error_with_the_files_name(
     with pytest.raises(error, match=str(path)):
         shop.build("orders", FIRST)
     assert shop.dataset("orders").snapshot() is None
+
+
+def test_malformed_rows_are_put_aside_counted_and_the_rest_is_published(shop: Shop) -> None:
+    shop.deliver(FIRST, 10, "many", 30)
+    result = build_dataset(shop.spec_of(max_bad_rows=1), "orders", FIRST, shop.runtime)
+    assert (result.published.rows, result.bad_rows) == (2, 1)
+    assert sorted(row["amount"] for row in shop.rows("orders", FIRST)) == [10, 30]
+    [kept] = Path(shop.dataset("orders").uri).glob(f"_quarantine/{FIRST}/malformed/*.parquet")
+    [bad] = pq.read_table(kept).to_pylist()
+    assert (bad["view"], bad["file"], bad["line"]) == ("source", f"{shop.folder}/landing/{FIRST}.csv", 3)
+    assert "many" in bad["reason"]
+    assert not list((Path(shop.dataset("orders").uri) / "_staging").iterdir())
+
+
+def test_one_malformed_row_too_many_and_nothing_is_published(shop: Shop) -> None:
+    shop.deliver(FIRST, 10, "many", "more")
+    with pytest.raises(MalformedInput, match=rf"{FIRST}\.csv, line 3.*many"):
+        build_dataset(shop.spec_of(max_bad_rows=1), "orders", FIRST, shop.runtime)
+    assert shop.dataset("orders").snapshot() is None
+
+
+def test_what_sql_itself_does_wrong_is_not_the_deliverys_fault(shop: Shop) -> None:
+    shop.deliver(FIRST, 10)
+    shop.write("orders.sql", "SELECT id, CAST('x' || amount AS BIGINT) AS amount FROM source")
+    with pytest.raises(TransformError, match=r"orders\.sql"):
+        build_dataset(shop.spec_of(max_bad_rows=1), "orders", FIRST, shop.runtime)
+
+
+def test_of_rows_with_the_same_keys_the_stated_one_is_kept(shop: Shop) -> None:
+    shop.deliver(FIRST, 10)
+    shop.write("orders.sql", "SELECT 1 AS id, unnest([10, 30, 20]) AS amount FROM source")
+    orders = shop.spec.datasets["orders"].model_copy(update={"duplicates": Keep(keep="largest", by="amount")})
+    spec = shop.spec.model_copy(update={"datasets": {"orders": orders}})
+    assert build_dataset(spec, "orders", FIRST, shop.runtime).published.rows == 1
+    assert [row["amount"] for row in shop.rows("orders", FIRST)] == [30]
+
+
+def test_a_new_column_of_the_sql_is_taken_when_the_yaml_says_so(shop: Shop) -> None:
+    shop.deliver(FIRST, 10)
+    shop.build("orders", FIRST)
+    shop.write("orders.sql", "SELECT id, amount, $partition_start AS day, 7 AS more FROM source")
+    with pytest.raises(UsageError, match="more"):
+        shop.build("orders", FIRST)
+    orders = shop.spec.datasets["orders"].model_copy(update={"new_columns": "take"})
+    spec = shop.spec.model_copy(update={"datasets": {"orders": orders}})
+    build_dataset(spec, "orders", FIRST, shop.runtime)
+    assert [row["more"] for row in shop.rows("orders", FIRST)] == [7]
 
 
 def test_a_file_that_changes_while_it_is_read_is_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

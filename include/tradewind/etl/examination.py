@@ -1,0 +1,67 @@
+"""Whether staged rows may be published: their audit, or a person's word."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+from tradewind.checks.audit import audit
+from tradewind.checks.result import Audit
+from tradewind.core.runtime import Runtime
+from tradewind.errors import AuditFailed
+from tradewind.etl.release import CAUSE, Release
+from tradewind.lake.cause import Cause
+from tradewind.lake.dataset import Dataset
+from tradewind.lake.staging import Staged
+from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+def examine(
+    spec: Pipeline, dataset: Dataset, staged: Staged, report: Path, runtime: Runtime, *,
+    cause: Cause, release: Release | None,
+) -> None:  # fmt: skip
+    """Let go what passes its audit, and what a person released as it is.
+
+    :raises AuditFailed: the rows are in quarantine
+    """
+    if release is not None and not release.drops:
+        log.warning("%s %s %s: published %s", spec.pipeline, dataset.name, staged.key, release)
+        return
+    audited = _audit(spec, staged, report, runtime)
+    if not audited.success:
+        _quarantine(spec, dataset, staged, audited, cause=cause)
+
+
+def _audit(spec: Pipeline, staged: Staged, report: Path, runtime: Runtime) -> Audit:
+    part = spec.datasets[staged.dataset]
+    suite = runtime.project / part.expectations if part.expectations else None
+    title = f"{spec.pipeline} · {staged.dataset} · {staged.key}"
+    audited = audit(staged, suite=suite, keys=part.keys, title=title, report=report)
+    bad = len(audited.problems)
+    log.info("%s %s %s audit: %s of %s checks passed, report %s", spec.pipeline, staged.dataset, staged.key,
+             len(audited.results) - bad, len(audited.results), report)  # fmt: skip
+    return audited
+
+
+def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit, *, cause: Cause) -> NoReturn:
+    """Put the rows aside with the reasons and the report, and say so.
+
+    :raises AuditFailed: always
+    """
+    reasons = [f"{check.outcome}: {check.name}: {check.text} Found: {check.observed}" for check in audited.problems]
+    place = dataset.quarantine(staged, reasons=reasons)
+    shutil.copyfile(audited.report, Path(place) / "report.html")
+    (Path(place) / CAUSE).write_text(cause.as_json(), encoding="utf-8")
+    what = f"{spec.pipeline}: dataset {dataset.name}, partition {staged.key}"
+    told = "; ".join(
+        f"{check.text} {'could not be evaluated' if check.outcome == 'error' else 'failed'}: {check.observed}"
+        for check in audited.problems
+    )
+    log.error("%s quarantine: %s", what, place)
+    message = f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}. "
+    message += f"Repair the input and run it again, or: tradewind release {spec.pipeline} {dataset.name} {staged.key}"
+    raise AuditFailed(message, report=str(audited.report))
