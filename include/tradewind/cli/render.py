@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tradewind.cli.runtime import file_of
-from tradewind.errors import SpecError, UsageError
+from tradewind.errors import UsageError
 from tradewind.spec.effective import as_json, as_yaml, effective
 from tradewind.spec.layers import ENVIRONMENT
 from tradewind.spec.load import examine
@@ -32,9 +32,9 @@ def render(name: str, *, env: str, as_json_: bool) -> None:
     if not path.exists():
         raise UsageError(f"there is no {path} here; name the pipeline or its YAML")
     found = examine(path, environment=env)
-    if found.spec is None or found.document is None or found.problems:
-        raise SpecError("\n".join(problem.text() for problem in found.problems))
-    values = effective(found.spec, found.document)
+    spec = found.checked()
+    assert found.document is not None
+    values = effective(spec, found.document)
     if as_json_:
         click.echo(json.dumps(as_json(values), indent=2, ensure_ascii=False))
         return

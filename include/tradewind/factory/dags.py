@@ -16,9 +16,11 @@ from tradewind.factory.deadline import NewPartitionQueued
 from tradewind.factory.docs import doc_md
 from tradewind.notifiers.deadline import deadline_missed
 from tradewind.notifiers.incident import IncidentNotifier
-from tradewind.spec.load import load
+from tradewind.spec.effective import as_yaml, effective
+from tradewind.spec.load import examine
 
 if TYPE_CHECKING:
+    from tradewind.spec.document import Document
     from tradewind.spec.models import Pipeline
 
 CONNECTION = "tradewind_default"
@@ -30,26 +32,28 @@ def dags_of(stub: str) -> dict[str, DAG]:
     :param stub: ``__file__`` of the stub
     :raises SpecError: the YAML is wrong; Airflow shows the text as the stub's import error
     """
-    path = Path(stub).with_suffix(".yaml")
-    return dags_from(load(path), path)
+    found = examine(Path(stub).with_suffix(".yaml"))
+    return dags_from(found.checked(), found.document)
 
 
-def dags_from(spec: Pipeline, path: Path) -> dict[str, DAG]:
-    """The DAGs of a pipeline, by id.
+def dags_from(spec: Pipeline, document: Document | None = None) -> dict[str, DAG]:
+    """The DAGs of a pipeline, by id; on a worker only the one that is asked for.
 
     :param spec: the pipeline
-    :param path: its YAML, named in the documentation of each DAG
+    :param document: the text that it comes from; without it no DAG's documentation shows the configuration
     """
     wanted = get_parsing_context().dag_id
+    # Nobody reads the documentation on a worker.
+    told = as_yaml(effective(spec, document), width=48) if document and wanted is None else None
     dags = {}
     for stage in stages.of(spec):
         dag_id = f"{spec.pipeline}__{stage}"
         if wanted in (None, dag_id):
-            dags[dag_id] = _dag(spec, stage, path)
+            dags[dag_id] = _dag(spec, stage, told)
     return dags
 
 
-def _dag(spec: Pipeline, stage: str, path: Path) -> DAG:
+def _dag(spec: Pipeline, stage: str, told: str | None) -> DAG:
     slicing = spec.partitioning
     first = slicing.bounds(spec.start)
     last: datetime | None = slicing.bounds(spec.end).end - timedelta(microseconds=1) if spec.end else None
@@ -57,7 +61,7 @@ def _dag(spec: Pipeline, stage: str, path: Path) -> DAG:
     dag = DAG(
         dag_id=f"{spec.pipeline}__{stage}",
         description=spec.description,
-        doc_md=f"{doc_md(spec, stage)}\n\nMade from `{path.name}`.",
+        doc_md=doc_md(spec, stage, configuration=told),
         schedule=stages.schedule(spec, stage),
         # The first run is keyed with the partition that ended last, so it is not due before the first one has ended.
         start_date=first.end if etl else first.start,

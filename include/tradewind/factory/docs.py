@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tradewind.core.gates import describe
+from tradewind.ledger import progress
+from tradewind.spec.problems import listed
+from tradewind.spec.sources import Files, Http, Query
+from tradewind.spec.values import spell
 
 if TYPE_CHECKING:
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.models import Dataset, Pipeline
+    from tradewind.spec.policy import Retrain
+    from tradewind.spec.sources import Source
 
-_STAGES = {
+_PURPOSE = {
     "etl": "Loads, checks and publishes every dataset of the partition.",
     "features": "Materialises the features of the partition into the online store.",
     "monitor": "Profiles the partition, judges drift, and performance where labels fell due.",
@@ -17,32 +24,181 @@ _STAGES = {
     "score": "Scores the population that this partition must predict.",
     "rollback": "Makes an earlier version champion again, from the next population on.",
 }
+_EVENTS = {"score": "predictions", "train": "model", "rollback": "model"}
+_BY_HAND = {
+    "stage": "A run needs a partition key: *Trigger*, *Advanced Options*, *Partition Key*; or the API. "
+    "`airflow dags trigger` cannot give one.",
+    "rollback": "Trigger it by hand: its form asks for the version that is to serve again, and for the reason.",
+}
+_MEANS = {"fail": "is an error", "skip": "leaves the partition out"}
 
 
-def doc_md(spec: Pipeline, stage: str) -> str:
-    """Markdown for the DAG of ``stage``: purpose, owner, partitions, datasets, gates, runbook."""
+def doc_md(spec: Pipeline, stage: str, *, configuration: str | None = None) -> str:
+    """Markdown for the DAG of ``stage``: purpose, owner, schedule, inputs, outputs, gates, what to do when it fails.
+
+    :param configuration: what holds for the pipeline, as YAML, to be shown whole
+    """
+    parts = [
+        f"### {spec.pipeline}: {stage}\n{spec.description}\n\n{_PURPOSE[stage]}\n\n{_state(spec.pipeline)}",
+        _list([f"**Owner:** {spec.owner}", f"**Runs:** {_runs(spec, stage)}", f"**Partitions:** {_partitions(spec)}"]),
+        f"**Reads**\n\n{_list(_reads(spec, stage))}",
+        f"**Writes**\n\n{_list(_writes(spec, stage))}",
+        *_policy(spec, stage),
+        f"**When it fails:** {_failure(spec, stage)}",
+        _BY_HAND["rollback" if stage == "rollback" else "stage"],
+        _configuration(spec, stage, configuration),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _state(pipeline: str) -> str:
+    """Where the present state is: what a DAG's text says was true when its file was read."""
+    return f"[How it stands now](/tradewind/#{pipeline}): progress, champion, decisions, what is wrong or held."
+
+
+def _list(items: Iterator[str] | list[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _runs(spec: Pipeline, stage: str) -> str:
+    if stage == "etl":
+        return f"`{spec.schedule}` in {spec.timezone}, each with the key of the partition that has just ended"
+    before = progress.before(stage, spec.stages)
+    return f"after the event `{spec.pipeline}/{before}` of the same partition" if before else "by hand"
+
+
+def _partitions(spec: Pipeline) -> str:
     until = f" until before {spec.end}" if spec.end else ""
-    lines = [
-        f"### {spec.pipeline}: {stage}",
-        spec.description,
-        "",
-        _STAGES[stage],
-        "",
-        f"- **Owner:** {spec.owner}",
-        f"- **Partitions:** one a {spec.partition} in {spec.timezone}, from {spec.start}{until}; `{spec.schedule}`",
-        f"- **Datasets:** {', '.join(spec.datasets)}",
+    return f"one a {spec.partition} in {spec.timezone}, from {spec.start}{until}"
+
+
+def _reads(spec: Pipeline, stage: str) -> Iterator[str]:
+    if stage == "etl":
+        for name, dataset in spec.datasets.items():
+            yield from _inputs(name, dataset)
+    if stage == "features" and spec.features:
+        count = _count(spec.features.lookback, "partition")
+        yield f"{count} of the datasets behind the feature views of `{spec.features.definitions}`"
+    if stage == "monitor" and spec.monitor:
+        yield f"the features and predictions of the last {listed(map(str, spec.monitor.horizons), 'and')} partitions"
+        yield "the labels of scored partitions that have fallen due"
+    if stage == "rollback":
+        yield "the ledger: which versions have served"
+    if stage == "train" and spec.train:
+        train = spec.train
+        yield f"{train.window} partitions, the last {train.test} of which judge: feature service `{train.service}`"
+        late = f", known {spell(train.label.available_after)} later" if train.label.available_after else ""
+        yield f"label `{train.label.column}` of `{train.label.dataset}`{late}; model `{train.model}`"
+    if stage == "score" and spec.score:
+        ahead = f"{_count(spec.score.ahead, 'partition')} ahead" if spec.score.ahead else "of the same partition"
+        yield f"the population {ahead}: {_source(spec.score.population)}"
+        yield f"features as they were known at {_KNOWN[spec.score.predict_at]}, and the champion of that population"
+
+
+_KNOWN = {"start": "the start of its partition", "event": "each entity's own time"}
+
+
+def _inputs(name: str, dataset: Dataset) -> Iterator[str]:
+    if dataset.source:
+        yield f"`{name}`: {_source(dataset.source)}"
+    for view, source in dataset.references.items():
+        yield f"`{name}`, as `{view}`: {_source(source)}"
+    if dataset.inputs:
+        read = (f"`{other}`{_back(given.lookback)}" for other, given in dataset.inputs.items())
+        yield f"`{name}`: {listed(read, 'and')}"
+
+
+def _back(lookback: int) -> str:
+    return f" ({lookback} partitions)" if lookback > 1 else ""
+
+
+def _source(source: Source) -> str:
+    if isinstance(source, Files):
+        where = f"files `{source.files}` ({source.format})"
+        where += f" through connection `{source.connection}`" if source.connection else ""
+    elif isinstance(source, Query):
+        where = f"query `{source.query}` to database `{source.connection}`"
+    else:
+        assert isinstance(source, Http)
+        where = f"web service `{source.connection}` at `{source.http}` ({source.format})"
+    return f"{where}. {_meaning(source)}{_tolerated(source)}"
+
+
+def _meaning(source: Source) -> str:
+    waits = f"is waited for, up to {spell(source.wait_for)}; then it {_MEANS[source.late]}"
+    missing, empty = (_MEANS.get(value, waits) for value in (source.missing, source.empty))
+    if missing == empty:
+        return f"If missing or empty it {missing}."
+    return f"If missing it {missing}; if empty it {empty}."
+
+
+def _tolerated(source: Source) -> str:
+    if not source.max_bad_rows:
+        return ""
+    return f" Up to {source.max_bad_rows} malformed rows go to quarantine."
+
+
+def _writes(spec: Pipeline, stage: str) -> Iterator[str]:
+    tables = {"etl": list(spec.datasets), "score": ["predictions"], "monitor": ["profiles", "drift", "performance"]}
+    if names := tables.get(stage):
+        yield f"dataset{'s' * (len(names) > 1)} {listed((f'`{name}`' for name in names), 'and')}"
+    if stage == "features":
+        yield "the online store"
+    if stage == "train":
+        yield f"versions of the model `{spec.model_name}`; every decision, also no, in the ledger"
+    if stage == "rollback":
+        yield "the champion, in the ledger, with your name and reason"
+    yield f"event `{spec.pipeline}/{_EVENTS.get(stage, stage)}` when all of it is complete"
+
+
+def _policy(spec: Pipeline, stage: str) -> Iterator[str]:
+    if stage != "train" or not spec.train:
+        return
+    yield f"**Trains** {_reasons(spec.retrain)}"
+    yield f"**Gates**, all of which a candidate must pass:\n\n{_list([describe(gate) for gate in spec.gates])}"
+    how = "at once, without asking anybody"
+    if spec.promotion.mode == "approval":
+        who, time = listed(spec.promotion.approvers), spell(spec.promotion.timeout)
+        how = f"after {who} agreed, within {time}; silence rejects"
+    yield f"**Promotion:** {how}"
+
+
+def _reasons(retrain: Retrain) -> str:
+    when = retrain.when
+    reasons = [
+        *([f"{when.decay} populations have decayed"] if when.decay else []),
+        *([f"{when.drift} partitions have drifted"] if when.drift else []),
+        *([f"{_count(when.every, 'partition')} have passed"] if when.every else []),
+        "somebody asks for it",
     ]
-    if stage in ("train", "rollback") and spec.train:
-        window = f"{spec.train.window} partitions, the last {spec.train.test} judge"
-        lines += [f"- **Window:** {window}", f"- **Promotion:** {spec.promotion.mode}", "- **Gates:**"]
-        lines += [f"    - {describe(gate)}" for gate in spec.gates]
-    lines += [
-        "",
-        f"**When it fails:** {spec.runbook or 'open the failed task: its log names the object and what to do.'}",
-    ]
-    lines += [
-        "",
-        "A run needs a partition key: *Trigger*, *Advanced Options*, *Partition Key*; or the API.",
-        "`airflow dags trigger` cannot give one.",
-    ]
-    return "\n".join(lines)
+    cooldown = f"; never within {_count(retrain.cooldown, 'partition')} of a training" if retrain.cooldown else ""
+    budget = f"; at most {retrain.budget.max} times in {retrain.budget.per} partitions" if retrain.budget else ""
+    return f"when there is no champion yet, or {listed(reasons)}{cooldown}{budget}."
+
+
+def _failure(spec: Pipeline, stage: str) -> str:
+    runbook = f"[runbook]({spec.runbook}). " if spec.runbook else ""
+    if stage == "rollback":
+        return f"{runbook}Open the failed task: its log names the object and what to do. The champion is what it was."
+    again = f"`airflow dags clear {spec.pipeline}__{stage} --partition-key KEY -y`"
+    audit = (
+        "After a failed audit its *Report* shows what is wrong; the rows are in quarantine. " if stage == "etl" else ""
+    )
+    return (
+        f"{runbook}Open the failed task: its log names the object and what to do. {audit}"
+        f"Remove the cause, then run the partition again: {again}. What had been published stays as it was."
+    )
+
+
+def _configuration(spec: Pipeline, stage: str, configuration: str | None) -> str:
+    if stage != "etl":
+        return (
+            f"[Its whole configuration](/dags/{spec.pipeline}__etl) is in the documentation of `{spec.pipeline}__etl`."
+        )
+    if configuration is None:
+        return ""
+    return f"**Configuration**, each value with the file and line that it comes from:\n\n```yaml\n{configuration}```"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pydantic import BaseModel
+
 from tradewind.spec.models import Dataset, Pipeline
 from tradewind.spec.problems import Finding, Path, listed, nearest
 from tradewind.spec.sources import Files, Http, Paging, Query, Source
@@ -31,7 +33,7 @@ def check_sources(spec: Pipeline) -> Iterator[Finding]:
     """What is wrong with each source by itself."""
     for path, source in sources(spec):
         yield from _waiting(source, path)
-        if "new_columns" in source.model_fields_set and not source.columns:
+        if _says(source, "new_columns") and not source.columns:
             yield Finding((*path, "new_columns"), "every column is new: there are no `columns`", on_key=True)
         if isinstance(source, Files):
             yield from _files(source, path)
@@ -54,9 +56,13 @@ def check_rows(spec: Pipeline) -> Iterator[Finding]:
             yield Finding((*path, "rows_at_least"), message)
 
 
+def _says(part: BaseModel, field: str) -> bool:
+    """Whether a field says something; a default that is spelled out says nothing."""
+    return bool(getattr(part, field) != type(part).model_fields[field].default)
+
+
 def _given(dataset: Dataset, path: Path) -> Path:
-    fields = dataset.audit.model_fields_set
-    return (*path, "min_partitions" if "min_partitions" in fields else "window")
+    return (*path, "min_partitions" if _says(dataset.audit, "min_partitions") else "window")
 
 
 def _duplicates(dataset: Dataset, path: Path) -> Iterator[Finding]:
@@ -71,7 +77,7 @@ def _waiting(source: Source, path: Path) -> Iterator[Finding]:
     if "wait" in (source.missing, source.empty):
         return
     for field in ("wait_for", "late"):
-        if field in source.model_fields_set:
+        if _says(source, field):
             message = "nothing is waited for"
             yield Finding((*path, field), message, expected="`missing: wait` or `empty: wait` beside it", on_key=True)
 
@@ -106,7 +112,7 @@ def _http(source: Http, path: Path) -> Iterator[Finding]:
 def _paging(paging: Paging, form: str, path: Path) -> Iterator[Finding]:
     homes = {"cursor": ("cursor",), "first": ("page",), "parameter": ("page", "offset", "cursor")}
     for field, kinds in homes.items():
-        if field in paging.model_fields_set and paging.by not in kinds:
+        if _says(paging, field) and paging.by not in kinds:
             expected = f"`by: {listed(kinds)}`, or no `{field}`"
             yield Finding((*path, field), f"means nothing with `by: {paging.by}`", expected=expected, on_key=True)
     if paging.by == "cursor" and form != "json":
@@ -119,7 +125,7 @@ def _paging(paging: Paging, form: str, path: Path) -> Iterator[Finding]:
 
 def _of_other_format(source: Files, form: str, path: Path) -> Iterator[Finding]:
     for field, formats in _FORMATS.items():
-        if field in source.model_fields_set and form not in formats:
+        if _says(source, field) and form not in formats:
             expected = f"`format: {listed(formats)}`, or no `{field}`"
             yield Finding((*path, field), f"means nothing with `format: {form}`", expected=expected, on_key=True)
 

@@ -18,7 +18,6 @@ from tradewind.spec.variables import names
 DEFAULT = "default"
 # What YAML takes for something else than text.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_COMMENTS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,13 @@ def effective(spec: Pipeline, document: Document) -> Effective:
     return Effective(tree, {path: _origin(path, document, root) for path, _ in _leaves(tree, ())})
 
 
-def as_yaml(found: Effective) -> str:
-    """The configuration as YAML, with the origin of each value behind it."""
+def as_yaml(found: Effective, *, width: int = 60) -> str:
+    """The configuration as YAML, with the origin of each value behind it.
+
+    :param width: where the origins stand, if no longer line is in the way
+    """
     lines = _lines(found.tree, (), found.origins)
-    width = min(_COMMENTS, max(len(text) for text, _ in lines))
+    width = min(width, max(len(text) for text, _ in lines))
     return "".join(f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines)
 
 

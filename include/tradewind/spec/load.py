@@ -50,6 +50,15 @@ class Examined:
     document: Document | None
     files: tuple[FilePath, ...]
 
+    def checked(self) -> Pipeline:
+        """The pipeline.
+
+        :raises SpecError: something is wrong; the message lists every problem with file, line and column
+        """
+        if self.problems or self.spec is None:
+            raise SpecError("\n".join(problem.text() for problem in self.problems))
+        return self.spec
+
 
 def examine(path: FilePath, *, environment: str | None = None) -> Examined:
     """Read one pipeline and say what is wrong with it, without raising.
@@ -91,10 +100,7 @@ def load(path: FilePath) -> Pipeline:
     :param path: its YAML, in the ``dags`` folder of a project
     :raises SpecError: the YAML is wrong; the message lists every problem with file, line and column
     """
-    found = examine(path)
-    if found.problems or found.spec is None:
-        raise SpecError("\n".join(problem.text() for problem in found.problems))
-    return found.spec
+    return examine(path).checked()
 
 
 def problems(path: FilePath) -> list[Problem]:

@@ -57,7 +57,8 @@ def _pipeline(ledger: Ledger, name: str) -> str:
         )
     rows = "".join(f"<tr><th>{label}<td>{told}" for label, told in facts)
     decided = f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions))}</table>" if decisions else ""
-    return f"<h2>{escape(name)}</h2>{_incidents(open_incidents(ledger, name))}<table>{rows}</table>{decided}"
+    heading = f"<h2 id='{escape(name, quote=True)}'>{escape(name)}</h2>"
+    return f"{heading}{_incidents(open_incidents(ledger, name))}<table>{rows}</table>{decided}"
 
 
 def _incidents(incidents: list[Incident]) -> str:

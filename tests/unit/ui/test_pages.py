@@ -54,7 +54,7 @@ def test_the_overview_shows_decisions_and_escapes_them(tmp_path):
     entry = Entry("trips", "decision", "train", "2024-01-01", "k", outcome="skip", reason="<b>not yet</b>")
     Ledger(url).append(entry)
     page = overview_page(url)
-    assert "trips" in page
+    assert "<h2 id='trips'>trips</h2>" in page  # the documentation of its DAGs links there
     assert "&lt;b&gt;not yet&lt;/b&gt;" in page
     assert "No open incident" in page
 
