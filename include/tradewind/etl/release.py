@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradewind.checks.bad_rows import bad_rows
 from tradewind.core.runtime import Runtime
 from tradewind.errors import UsageError
-from tradewind.lake import parquet, storage
+from tradewind.lake import storage
 from tradewind.lake.cause import Cause
+from tradewind.lake.database import connect
 from tradewind.lake.dataset import Dataset
 from tradewind.lake.staging import Staged
 from tradewind.ledger import releases
@@ -48,12 +50,14 @@ class Release:
     """A person's word that quarantined rows may be published.
 
     :param entry: who, why, and which rows
-    :param bad: SQL condition of the rows that are dropped; None to take all
+    :param suite: expectations whose bad rows are dropped
+    :param keys: columns that name a row; where one is NULL the row is bad
     """
 
     entry: Entry
     folder: Path
-    bad: str | None
+    suite: Path | None
+    keys: tuple[str, ...]
 
     @property
     def drops(self) -> bool:
@@ -73,15 +77,29 @@ class Release:
 
         :raises UsageError: the rows in quarantine are not those that were released
         """
-        with _read(self.folder, without=self.bad) as rows:
+        with self._rows() as rows:
             staged = dataset.stage(str(self.entry.partition), rows, base=base)
-        if self.bad is None and staged.digest != self.entry.evidence["digest"]:
+        if not self.drops and staged.digest != self.entry.evidence["digest"]:
             dataset.discard(staged)
             raise UsageError(
                 f"dataset {dataset.name}, partition {staged.key}: the rows in {self.folder} are not those that "
                 f"{self.entry.actor} released; run the partition again, then release what is in quarantine"
             )
         return staged
+
+    @contextmanager
+    def _rows(self) -> Iterator[pa.RecordBatchReader]:
+        import pyarrow.dataset as pads
+
+        rows = pads.dataset([str(path) for path in sorted(self.folder.glob("part-*.parquet"))], format="parquet")
+        bad = bad_rows(self.suite, self.keys, rows.schema) if self.drops else None
+        if bad is None:
+            yield rows.scanner(batch_readahead=2, fragment_readahead=1).to_reader()
+            return
+        with connect() as connection:
+            connection.register("staged", rows)
+            kept = connection.sql(f"SELECT * FROM staged WHERE NOT coalesce({bad}, false)")
+            yield kept.to_arrow_reader(65_536)
 
 
 def quarantined(dataset: Dataset, partition: str | None = None) -> list[Quarantined]:
@@ -109,8 +127,8 @@ def released(spec: Pipeline, dataset: Dataset, partition: str, runtime: Runtime,
             f"dataset {dataset.name}, partition {partition}: {entry.actor} released rows that are not in quarantine "
             "any more; run the partition again after its input is repaired"
         )
-    drops = entry.outcome == releases.WITHOUT_BAD_ROWS
-    return Release(entry, folder, _bad(spec, dataset.name, runtime) if drops else None)
+    part = spec.datasets[dataset.name]
+    return Release(entry, folder, runtime.project / part.expectations if part.expectations else None, part.keys)
 
 
 def _quarantined(folder: Path) -> Quarantined:
@@ -118,22 +136,3 @@ def _quarantined(folder: Path) -> Quarantined:
     cause = folder / CAUSE
     made_from = Cause.from_json(cause.read_text(encoding="utf-8")).hash if cause.exists() else ""
     return Quarantined(folder, about["partition"], about["digest"], about["rows"], made_from, tuple(about["reasons"]))
-
-
-def _bad(spec: Pipeline, name: str, runtime: Runtime) -> str | None:
-    """SQL condition of rows that fail what is expected of every single row."""
-    raise NotImplementedError
-
-
-@contextmanager
-def _read(folder: Path, *, without: str | None) -> Iterator[pa.RecordBatchReader]:
-    import pyarrow.dataset as pads
-
-    rows = pads.dataset([str(path) for path in sorted(folder.glob("part-*.parquet"))], format="parquet")
-    if without is None:
-        yield rows.scanner(batch_readahead=2, fragment_readahead=1).to_reader()
-        return
-    with parquet.database() as connection:
-        connection.register("staged", rows)
-        kept = connection.sql(f"SELECT * FROM staged WHERE NOT coalesce({without}, false)")
-        yield kept.to_arrow_reader(65_536)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,18 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
 
 
-@pytest.fixture
-def built(shop: Shop) -> Shop:
-    """Four days delivered and built."""
+@pytest.fixture(scope="session")
+def _built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four days delivered and built, once."""
+    shop = Shop(tmp_path_factory.mktemp("built"))
     for number, day in enumerate(DAYS):
         shop.deliver(day, number, 10)
     shop.run(*DAYS)
-    return shop
+    return shop.folder
+
+
+@pytest.fixture
+def built(_built: Path, tmp_path: Path) -> Shop:
+    """Four days delivered and built, a copy of each test's own."""
+    shutil.copytree(_built, tmp_path, dirs_exist_ok=True)
+    return Shop(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -204,11 +203,11 @@ def test_a_file_that_did_not_change_is_read_once(built: Shop, monkeypatch: pytes
     assert built.states("orders", deliveries=Deliveries(memory))[2] == "stale"
 
 
-def test_a_file_that_is_too_young_to_tell_is_not_remembered(built: Shop) -> None:
+def test_a_file_that_is_too_young_to_tell_is_not_remembered(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.planning.deliveries._YOUNG_SECONDS", 1e12)
     memory = built.folder / "memory.json"
-    built.deliver(DAYS[0], 1, 2)
-    built.states("orders", deliveries=Deliveries(memory))
-    assert not memory.exists() or len(memory.read_text()) == len("{}")
+    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
+    assert not memory.exists()
 
 
 def test_a_broken_memory_costs_time_and_nothing_else(built: Shop) -> None:
@@ -217,13 +216,13 @@ def test_a_broken_memory_costs_time_and_nothing_else(built: Shop) -> None:
     assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
 
 
-def test_the_past_of_a_partition_costs_nothing(built: Shop) -> None:
-    """What was published again and again is compared with its newest commit."""
-    for amount in range(20):
-        built.deliver(DAYS[0], amount, 10)
-        built.run(DAYS[0])
-    built.run(DAYS[1])
+def test_commits_are_read_backwards_until_every_partition_is_found(
+    built: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.planning.recorded._MARGIN", -3)
+    for amount in (50, 60, 70):
+        built.deliver(DAYS[0], amount)
+        build_dataset(built.spec, "orders", DAYS[0], built.runtime)
     change_sql(built)
-    begun = time.perf_counter()
-    assert whys(built, "orders", DAYS[0]) == [("configuration", "changed: orders.sql", ())]
-    print(f"{time.perf_counter() - begun:.3f} s")
+    for day in (DAYS[0], DAYS[3]):
+        assert whys(built, "orders", day) == [("configuration", "changed: orders.sql", ())]
