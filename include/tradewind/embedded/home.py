@@ -37,6 +37,12 @@ class Home:
         project = project.resolve()
         if not (project / "dags").is_dir():
             raise UsageError(f"{project} has no dags/ folder; run this in the root of a Tradewind project")
+        return cls.at(project)
+
+    @classmethod
+    def at(cls, project: Path) -> Home:
+        """As :meth:`of`, also for a folder that is no project yet."""
+        project = project.resolve()
         moved = os.environ.get("TRADEWIND_HOME")
         return cls(root=Path(moved).resolve() if moved else project / ".tradewind", project=project)
 

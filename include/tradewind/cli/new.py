@@ -1,0 +1,46 @@
+"""``tradewind new``: a pipeline that runs as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Write a new pipeline that runs as it is.")
+@click.argument("name")
+@click.option(
+    "--from",
+    "own",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Your own CSV file; may be given several times. With a day like 2024-01-31 in its name, the files beside it "
+    "that differ in the day belong to it.",
+)
+@click.option("--timezone", default="UTC", show_default=True, help="Time zone of the pipeline.")
+def new(name: str, own: tuple[Path, ...], timezone: str) -> None:
+    """Write a new pipeline called NAME into this folder: YAML, SQL, expectations and a test.
+
+    Without your own files it comes with features, a model, and made-up data to run on. The folder becomes a project if
+    it is none yet. Nothing that is there is written over, and nothing is asked.
+    """
+    from tradewind.embedded.home import Home
+    from tradewind.scaffold.project import create
+
+    root = Path.cwd()
+    created = create(root, name, landing=Home.at(root).landing, own=own, timezone=timezone)
+    click.echo("\n".join(f"wrote {file}" for file in created.files))
+    if created.sampled:
+        click.echo(f"wrote made-up data to {created.sampled}")
+    dates = f"--from-date {created.start} --to-date {created.last or created.start}"
+    steps = [
+        ("tradewind validate", "is everything right?"),
+        (f"python -m pytest tests/test_{name}.py", "run it here, without Airflow"),
+        ("tradewind up", "start a local Airflow with this project"),
+        (f"tradewind airflow dags unpause --treat-dag-id-as-regex '{name}__.*' --yes", "let its DAGs run"),
+        (f"tradewind airflow backfill create --dag-id {name}__etl {dates}", "run the days that there are"),
+    ]
+    click.echo("\nNext:")
+    for command, why in steps:
+        click.echo(f"  {command}\n      {why}")

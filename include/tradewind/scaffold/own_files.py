@@ -1,0 +1,215 @@
+"""A person's own CSV files: what can be read off them, and the datasets that this makes.
+
+Nothing is guessed that the files do not say: types are those that fit every row, time slices come from the days in the
+names of the files, or from the first column of dates or times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradewind.errors import UsageError
+from tradewind.lake.database import connect, literal, literals, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+# Spellings of a missing value that turn a column of text into one of numbers or times.
+_NULLS = ("NA", "N/A", "NULL", "null", "NaN", "None", "-")
+# What YAML reads as something else than text.
+_NO_TEXT = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+_TIMES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP", "DATE")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """One kind of CSV file.
+
+    :param name: of the dataset
+    :param pattern: as the YAML names the files
+    :param columns: DuckDB type of each column, in the order of the file
+    :param delimiter: between two values
+    :param nulls: spellings of a missing value that occur
+    :param time: column that cuts one file into partitions; None if the files are cut already, or nothing tells
+    :param first: first day that is there
+    :param last: last day that is there
+    """
+
+    name: str
+    pattern: str
+    columns: dict[str, str]
+    delimiter: str
+    nulls: tuple[str, ...]
+    time: str | None
+    first: date | None
+    last: date | None
+
+
+def look_at(path: Path) -> OwnFile:
+    """Read a CSV file once, and the names of those beside it that differ in the day only.
+
+    :raises UsageError: it is no CSV file with a header
+    """
+    path = path.absolute()
+    found = _sniff(path)
+    day = _DAY.search(path.name)
+    if day:
+        pattern = path.name[: day.start()] + "{day}" + path.name[day.end() :]
+        days = sorted(_days(path.parent, pattern))
+        return replace(found, pattern=str(path.parent / pattern), time=None, first=days[0], last=days[-1])
+    return found if found.time is None else _with_range(found, path)
+
+
+def _days(folder: Path, pattern: str) -> list[date]:
+    before, after = (re.escape(part) for part in pattern.split("{day}"))
+    names = (re.fullmatch(f"{before}({_DAY.pattern}){after}", each.name) for each in folder.iterdir())
+    return [date.fromisoformat(name[1]) for name in names if name]
+
+
+def _sniff(path: Path) -> OwnFile:
+    import duckdb
+
+    connection = connect()
+    try:
+        best = _described(connection, path, ())
+        nulls: tuple[str, ...] = ()
+        for spelling in _NULLS:
+            tried = _described(connection, path, (*nulls, spelling))
+            if any(kind != "VARCHAR" and best[name] == "VARCHAR" for name, kind in tried.items() if name in best):
+                best, nulls = tried, (*nulls, spelling)
+        delimiter, header = connection.sql(
+            f"SELECT Delimiter, HasHeader FROM sniff_csv({literal(str(path))}, sample_size = -1)"
+        ).fetchall()[0]
+    except duckdb.Error as exc:
+        raise UsageError(f"{path} cannot be read as CSV: {str(exc).splitlines()[0]}") from exc
+    finally:
+        connection.close()
+    if not header:
+        raise UsageError(f"{path}: the first line does not look like a header; give every column a name there")
+    time = next((name for kind in _TIMES for name, found in best.items() if found == kind), None)
+    return OwnFile(_name(path), str(path), best, delimiter, nulls, time, None, None)
+
+
+def _described(connection: duckdb.DuckDBPyConnection, path: Path, nulls: Sequence[str]) -> dict[str, str]:
+    rows = connection.sql(f"DESCRIBE SELECT * FROM {_read(path, nulls)}").fetchall()
+    return {str(name): str(kind) for name, kind, *_ in rows}
+
+
+def _read(path: Path, nulls: Sequence[str]) -> str:
+    return f"read_csv({literal(str(path))}, sample_size = -1, nullstr = {literals(['', *nulls])})"
+
+
+def _with_range(found: OwnFile, path: Path) -> OwnFile:
+    assert found.time is not None
+    connection = connect()
+    try:
+        time = quoted(found.time)
+        rows = connection.sql(f"SELECT min({time})::DATE, max({time})::DATE FROM {_read(path, found.nulls)}").fetchall()
+    finally:
+        connection.close()
+    first, last = rows[0]
+    return replace(found, first=first, last=last)
+
+
+def _name(path: Path) -> str:
+    """The file's name as the name of a dataset."""
+    words = re.findall(r"[a-z0-9]+", _DAY.sub("", path.name.split(".")[0]).lower())
+    name = "_".join(words) or path.parent.name.lower()
+    name = re.sub(r"[^a-z0-9]+", "_", name).strip("_") or "rows"
+    return name if name[0].isalpha() else f"data_{name}"
+
+
+def as_yaml(own: OwnFile, pipeline: str) -> str:
+    """The dataset as lines of the YAML, two spaces in."""
+    columns = ",\n         ".join(_wrapped([f"{_key(name)}: {_typed(kind)}" for name, kind in own.columns.items()]))
+    lines = [f"  {own.name}:", "    source:", f"      files: {_text(own.pattern)}"]
+    if own.time:
+        lines.append(
+            "      # One file for all partitions: each reads it whole, and its SQL takes the rows of its own day."
+        )
+    if own.delimiter != ",":
+        lines.append(f"      delimiter: {_text(own.delimiter)}")
+    if own.nulls:
+        lines.append(f"      nulls: [{', '.join(_text(null) for null in own.nulls)}]")
+    lines += ["      # As read off the file. NOT NULL behind a type makes rows without a value malformed."]
+    lines += ["      columns:", f"        {{{columns}}}"]
+    lines += [f"    sql: include/{pipeline}/sql/{own.name}.sql"]
+    lines += ["    # Columns that together name a row; a duplicate is an error.", "    # keys: [id]"]
+    lines += [f"    expectations: include/{pipeline}/expectations/{own.name}.json"]
+    return "\n".join(lines)
+
+
+def as_sql(own: OwnFile, timezone: str) -> str:
+    """One SELECT of all columns, each as the lake can hold it."""
+    lines = [_selected(name, kind, timezone) for name, kind in own.columns.items()]
+    zone = f" Times that do not say their zone are taken for {timezone}." if "TIMESTAMP" in own.columns.values() else ""
+    text = f"-- One row a line of the file.{zone}\nSELECT\n    " + ",\n    ".join(lines) + "\nFROM source\n"
+    if own.time:
+        moment = _instant(own.time, own.columns[own.time], timezone)
+        text += f"WHERE {moment} >= $partition_start AND {moment} < $partition_end\n"
+    return text
+
+
+def days_of(files: Sequence[OwnFile]) -> tuple[date, date] | None:
+    """First and last day that any of the files has; None if none tells."""
+    firsts, lasts = [f.first for f in files if f.first], [f.last for f in files if f.last]
+    return (min(firsts), max(lasts) + timedelta(days=1)) if firsts and lasts else None
+
+
+def _selected(name: str, kind: str, timezone: str) -> str:
+    column = _written(name)
+    if kind == "TIMESTAMP":
+        return f"{column} AT TIME ZONE {literal(timezone)} AS {column}"
+    if kind == "TIME":
+        return f"{column}::VARCHAR AS {column}"
+    return column
+
+
+def _instant(name: str, kind: str, timezone: str) -> str:
+    column = _written(name)
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"source.{column}"
+    return f"source.{column}::TIMESTAMP AT TIME ZONE {literal(timezone)}"
+
+
+def _written(name: str) -> str:
+    """A column as SQL wants it written: in quotes only where it must be."""
+    connection = connect()
+    try:
+        words = connection.sql("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'")
+        taken = {row[0] for row in words.fetchall()}
+    finally:
+        connection.close()
+    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in taken
+    return name if plain else quoted(name)
+
+
+def _typed(kind: str) -> str:
+    return kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
+
+
+def _key(name: str) -> str:
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _NO_TEXT
+    return name if plain else _text(name)
+
+
+def _text(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _wrapped(parts: Sequence[str]) -> list[str]:
+    """Joined by commas, so that a line stays readable."""
+    lines, line = [], ""
+    for part in parts:
+        if line and len(line) + len(part) > 95:
+            lines.append(line)
+            line = part
+        else:
+            line = f"{line}, {part}" if line else part
+    return [*lines, line]

@@ -1,0 +1,175 @@
+"""`tradewind new`: what it writes runs as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tradewind.cli.main import cli
+from tradewind.errors import UsageError
+from tradewind.scaffold import sample
+from tradewind.scaffold.project import create
+from tradewind.validation.alone import Here
+from tradewind.validation.pipeline import validate
+
+SHOP = [
+    "dags/shop.py",
+    "dags/shop.yaml",
+    "include/shop/expectations/deliveries.json",
+    "include/shop/features.py",
+    "include/shop/model.py",
+    "include/shop/sql/deliveries.sql",
+    "include/shop/sql/depot_day.sql",
+    "include/shop/sql/planned.sql",
+    "tests/test_shop.py",
+]
+PROJECT = [".gitignore", "dags/tradewind_upkeep.py", "docs/pipeline.schema.json"]
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def new(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["new", *arguments])
+
+
+def files(root: Path) -> Mapping[str, str]:
+    found = (path for path in root.rglob("*") if path.is_file() and ".tradewind" not in path.parts)
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in found}
+
+
+def test_a_new_pipeline_in_an_empty_folder_is_a_project_in_which_nothing_is_wrong(in_folder: Path) -> None:
+    result = new("shop")
+    assert result.exit_code == 0, result.output
+    assert sorted(files(in_folder)) == sorted([*SHOP, *PROJECT])
+    assert not [name for name, text in files(in_folder).items() if "my_pipeline" in text]
+    assert validate([Path("dags/shop.yaml")], look=Here) == []
+    assert "tradewind airflow backfill create --dag-id shop__etl" in result.output
+
+
+def test_the_sample_is_the_same_every_time(in_folder: Path) -> None:
+    new("shop")
+    first = {path.name: path.read_bytes() for path in (in_folder / ".tradewind/landing/shop/deliveries").iterdir()}
+    sample.deliver(in_folder / "again")
+    assert {path.name: path.read_bytes() for path in (in_folder / "again/deliveries").iterdir()} == first
+    assert len(first) == 10
+
+
+def test_nothing_is_written_over(in_folder: Path) -> None:
+    assert new("shop").exit_code == 0
+    (in_folder / "dags/shop.py").unlink()
+    before = files(in_folder)
+    result = new("shop")
+    assert isinstance(result.exception, UsageError)
+    assert "dags/shop.yaml, include/shop/expectations/deliveries.json" in str(result.exception)
+    assert files(in_folder) == before
+
+
+def test_a_second_pipeline_leaves_the_project_as_it_is(in_folder: Path) -> None:
+    new("shop")
+    (in_folder / ".gitignore").write_text("mine\n")
+    before = files(in_folder)
+    assert new("garden").exit_code == 0
+    after = files(in_folder)
+    assert {name: after[name] for name in before} == before
+    assert validate([Path("dags/garden.yaml"), Path("dags/shop.yaml")], look=Here) == []
+
+
+@pytest.mark.parametrize("name", ["Shop", "my-shop", "2shop", "shop__a", "airflow", "a" * 65])
+def test_a_name_that_cannot_be_one_is_refused(name: str, in_folder: Path) -> None:
+    assert isinstance(new(name).exception, UsageError)
+    assert files(in_folder) == {}
+
+
+ORDERS = """\
+Order Id;placed;at;amount;note
+1;2024-03-01 10:00:00;10:00:00;1.5;a
+2;2024-03-01 23:30:00;11:00:00;NA;b
+3;2024-03-03 00:30:00;12:00:00;2;c
+"""
+
+
+def test_one_file_is_cut_into_days_by_its_first_time(in_folder: Path) -> None:
+    (in_folder / "orders.csv").write_text(ORDERS)
+    result = new("shop", "--from", "orders.csv", "--timezone", "Europe/Lisbon")
+    assert result.exit_code == 0, result.output
+    written = files(in_folder)
+    assert f"""\
+start: 2024-03-01
+end: 2024-03-04 # the first day without data; leave it out when data goes on
+schedule: "0 6 * * *" # loads the day that ended
+
+datasets:
+  orders:
+    source:
+      files: "{in_folder}/orders.csv"
+      # One file for all partitions: each reads it whole, and its SQL takes the rows of its own day.
+      delimiter: ";"
+      nulls: ["NA"]
+      # As read off the file. NOT NULL behind a type makes rows without a value malformed.
+      columns:
+        {{"Order Id": BIGINT, placed: TIMESTAMP, at: TIME, amount: DOUBLE, note: VARCHAR}}
+    sql: include/shop/sql/orders.sql
+""" in written["dags/shop.yaml"]
+    assert (
+        written["include/shop/sql/orders.sql"]
+        == """\
+-- One row a line of the file. Times that do not say their zone are taken for Europe/Lisbon.
+SELECT
+    "Order Id",
+    placed AT TIME ZONE 'Europe/Lisbon' AS placed,
+    "at"::VARCHAR AS "at",
+    amount,
+    note
+FROM source
+WHERE source.placed::TIMESTAMP AT TIME ZONE 'Europe/Lisbon' >= $partition_start AND \
+source.placed::TIMESTAMP AT TIME ZONE 'Europe/Lisbon' < $partition_end
+"""
+    )
+    assert validate([Path("dags/shop.yaml")], look=Here) == []
+
+
+def test_files_of_days_are_found_beside_the_one_that_is_named(in_folder: Path) -> None:
+    for day in ("2024-03-01", "2024-03-02", "2024-03-05"):
+        (in_folder / f"sales-{day}.csv").write_text(f"id,day\n1,{day}\n")
+    (in_folder / "shops.csv").write_text("shop,town\na,b\n")
+    assert new("shop", "--from", "sales-2024-03-02.csv", "--from", "shops.csv").exit_code == 0
+    text = files(in_folder)["dags/shop.yaml"]
+    assert f'files: "{in_folder}/sales-{{day}}.csv"' in text
+    assert "start: 2024-03-01\nend: 2024-03-06" in text
+    assert "  shops:\n" in text
+    assert validate([Path("dags/shop.yaml")], look=Here) == []
+
+
+def test_files_that_tell_no_day_start_yesterday(in_folder: Path) -> None:
+    (in_folder / "shops.csv").write_text("shop,town\na,b\n")
+    made = create(in_folder, "shop", landing=in_folder, own=[in_folder / "shops.csv"], today=date(2024, 5, 2))
+    assert (made.start, made.last) == ("2024-05-01", None)
+    assert validate([Path("dags/shop.yaml")], look=Here) == []
+
+
+@pytest.mark.parametrize("text", ["", "1,2\n3,4\n"])
+def test_a_file_without_a_header_is_refused(text: str, in_folder: Path) -> None:
+    (in_folder / "rows.csv").write_text(text)
+    result = new("shop", "--from", "rows.csv")
+    assert isinstance(result.exception, UsageError)
+    assert sorted(files(in_folder)) == ["rows.csv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [False, True], ids=["sample", "own"])
+def test_the_test_that_is_written_passes(own: bool, in_folder: Path) -> None:
+    (in_folder / "orders.csv").write_text(ORDERS)
+    assert new("shop", *(["--from", "orders.csv"] if own else [])).exit_code == 0
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_shop.py"]
+    done = subprocess.run(command, cwd=in_folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
