@@ -2,69 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.checks import expectations
 from tradewind.checks.report import write
 from tradewind.checks.result import Audit, CheckResult, Outcome
+from tradewind.checks.trailing import compare
+from tradewind.lake.database import connect, quoted
+from tradewind.lake.history import Earlier
+from tradewind.lake.parquet import files
 from tradewind.lake.staging import Staged
+from tradewind.spec.models import Audit as Rules
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import duckdb
+
+_RULES = Rules()
 
 
-def audit(staged: Staged, *, suite: Path | None, keys: Sequence[str], title: str, report: Path) -> Audit:
-    """Check staged rows and write the report.
+def audit(
+    staged: Staged,
+    *,
+    suite: Path | None,
+    keys: Sequence[str],
+    title: str,
+    report: Path,
+    rules: Rules = _RULES,
+    history: Sequence[Earlier] = (),
+    facts: Mapping[str, str] | None = None,
+) -> Audit:
+    """Check staged rows and write the report, in bounded memory.
 
-    There must be a row, and keys must be whole and unique, whatever the suite says: Great Expectations passes an
-    empty frame. The whole partition is read into memory.
+    Whatever the suite says, there must be a row (Great Expectations passes an empty frame), keys must be whole and
+    unique, and rows and NULLs must be as many as in earlier partitions.
 
     :param suite: Great Expectations suite as JSON; None for no more checks than these
     :param keys: columns that together name a row; empty for no such check
     :param title: what the report calls the partition
     :param report: where the report is written
+    :param rules: the YAML's `audit`
+    :param history: earlier partitions that rows and NULLs are compared with, in order
+    :param facts: more lines for the top of the report, by what they are called
     :raises SpecError: the suite cannot be used
     """
-    rows = _rows(staged)
-    results = [_not_empty(rows), *_keys(rows, keys)]
+    results = [_not_empty(staged), *_keys(staged, keys), *compare(staged, history, rules=rules)]
     if suite is not None:
-        # Dates stay Python dates: only these compare with the dates of a JSON suite.
-        results += expectations.run(suite, rows.to_pandas())
+        results += expectations.run(suite, staged, frame_rows=rules.frame_rows)
     done = Audit(all(result.outcome == "passed" for result in results), tuple(results), report)
-    write(done, title=title, dataset=staged.dataset, partition=staged.key, rows=staged.rows, digest=staged.digest)
+    about = {"dataset": staged.dataset, "partition": staged.key, "rows": f"{staged.rows:,}", "digest": staged.digest}
+    if staged.dropped:
+        about["duplicates"] = f"{staged.dropped:,} rows left out by the rule for `duplicates`"
+    write(done, title=title, about={**about, **(facts or {})})
     return done
 
 
-def _rows(staged: Staged) -> pa.Table:
-    import pyarrow.dataset as pads
-
-    return pads.dataset([str(path) for path in staged.paths], schema=staged.schema, format="parquet").to_table()
-
-
-def _not_empty(rows: pa.Table) -> CheckResult:
-    outcome: Outcome = "passed" if rows.num_rows else "failed"
-    return CheckResult("rows", "There is at least one row.", outcome, f"{rows.num_rows:,} rows")
+def _not_empty(staged: Staged) -> CheckResult:
+    outcome: Outcome = "passed" if staged.rows else "failed"
+    return CheckResult("rows", "There is at least one row.", outcome, f"{staged.rows:,} rows")
 
 
-def _keys(rows: pa.Table, keys: Sequence[str]) -> list[CheckResult]:
+def _keys(staged: Staged, keys: Sequence[str]) -> list[CheckResult]:
     if not keys:
         return []
     text = f"Together, {', '.join(f'`{key}`' for key in keys)} name a row: no NULL, no duplicate."
-    missing = [key for key in keys if key not in rows.schema.names]
+    missing = [key for key in keys if key not in staged.schema.names]
     if missing:
         return [CheckResult("keys", text, "error", f"there is no column {', '.join(missing)}")]
-    nulls = {key: count for key in keys if (count := rows[key].null_count)}
-    duplicates = rows.num_rows - rows.group_by(list(keys)).aggregate([]).num_rows
-    found = [f"{count:,} rows have NULL in `{key}`" for key, count in nulls.items()]
-    found += [f"{duplicates:,} rows more than keys, for example {_example(rows, keys)}"] if duplicates else []
+    rows, named = files(staged.paths), ", ".join(map(quoted, keys))
+    with connect(staged.folder) as connection:
+        counts = ", ".join(f"count(*) - count({quoted(key)})" for key in keys)
+        nulls = zip(keys, connection.execute(f"SELECT {counts} FROM {rows}").fetchall()[0], strict=True)
+        [(groups,)] = connection.execute(f"SELECT count(*) FROM (SELECT {named} FROM {rows} GROUP BY ALL)").fetchall()
+        found = [f"{count:,} rows have NULL in `{key}`" for key, count in nulls if count]
+        if groups < staged.rows:
+            example = _example(connection, rows, keys)
+            found.append(f"{staged.rows - groups:,} rows more than keys, for example {example}")
     return [CheckResult("keys", text, "failed" if found else "passed", "; ".join(found) or "all different")]
 
 
-def _example(rows: pa.Table, keys: Sequence[str]) -> str:
-    import pyarrow.compute as pc
-
-    counted = rows.group_by(list(keys)).aggregate([([], "count_all")])
-    twice = counted.filter(pc.greater(counted["count_all"], 1)).slice(0, 1).to_pylist()[0]
-    return ", ".join(f"{key} {twice[key]}" for key in keys) + f" ({twice['count_all']} times)"
+def _example(connection: duckdb.DuckDBPyConnection, rows: str, keys: Sequence[str]) -> str:
+    named = ", ".join(map(quoted, keys))
+    twice = f"SELECT {named}, count(*) AS n FROM {rows} GROUP BY ALL HAVING n > 1 ORDER BY ALL LIMIT 1"
+    [(*values, count)] = connection.execute(twice).fetchall()
+    return ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True)) + f" ({count} times)"

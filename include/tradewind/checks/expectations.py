@@ -1,4 +1,4 @@
-"""Great Expectations suites: read from JSON, run on a frame in memory."""
+"""Great Expectations suites: read from JSON, run in DuckDB and, where that is not the same, on a frame in memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.checks import database_pass
 from tradewind.checks.result import CheckResult, Outcome
 from tradewind.errors import SpecError
+from tradewind.lake.staging import Staged
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
     from great_expectations.expectations.expectation import Expectation
 
 _NUMBER = "tradewind_check"
@@ -32,27 +34,84 @@ def load_great_expectations() -> None:
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 
-def run(suite: Path, frame: pd.DataFrame) -> list[CheckResult]:
-    """Evaluate every expectation of a suite on ``frame``, in the order of the file.
+def run(suite: Path, rows: Staged, *, frame_rows: int) -> list[CheckResult]:
+    """Evaluate every expectation of a suite, in the order of the file.
+
+    DuckDB computes what it can, all of it in one pass; Great Expectations judges the numbers as it judges its own. What
+    DuckDB cannot compute runs on a frame in memory of the columns that it names.
 
     :param suite: JSON as Great Expectations writes it: ``{"name": …, "expectations": [{"type": …, "kwargs": {…}}]}``
+    :param frame_rows: with more rows than this no frame is made, and what needs one is an error
     :raises SpecError: the file is no such suite, or names an expectation or argument that does not exist
     """
-    load_great_expectations()
+    import pyarrow.dataset as pads
+
+    expectations = read(suite)
+    done = database_pass.run(expectations, rows, examples=_EXAMPLES)
+    rest = [expectation for number, expectation in enumerate(expectations) if number not in done]
+    if lost := [expectation for expectation in rest if _unknown(expectation, rows)]:
+        done |= _on_frame(lost, rows.schema.empty_table())  # it says which column, whatever the rows are
+    rest = [expectation for expectation in rest if not _unknown(expectation, rows)]
+    if rest and rows.rows > frame_rows:
+        done |= {_place(expectation): _too_many(expectation, rows.rows, frame_rows) for expectation in rest}
+    elif rest:
+        # Dates stay Python dates: only these compare with the dates of a JSON suite.
+        files = pads.dataset([str(path) for path in rows.paths], schema=rows.schema, format="parquet")
+        done |= _on_frame(rest, files.to_table(columns=_columns(rest, rows.schema.names)))
+    return [
+        found if isinstance(found, CheckResult) else _result(found) for found in (done[n] for n in range(len(done)))
+    ]
+
+
+def _unknown(expectation: Expectation, rows: Staged) -> bool:
+    about_columns = expectation.configuration.type.startswith("expect_table_") or (
+        expectation.configuration.type == "expect_column_to_exist"
+    )
+    return not about_columns and bool(database_pass.unknown_columns(expectation.configuration.kwargs, rows.schema))
+
+
+def _on_frame(expectations: list[Expectation], table: pa.Table) -> dict[int, Any]:
     import great_expectations as gx
     from great_expectations.core.expectation_suite import ExpectationSuite
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    expectations = read(suite)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     asset = context.data_sources.add_pandas("staged").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table.to_pandas()})
     validation = batch.validate(
-        ExpectationSuite(name=suite.stem, expectations=expectations),
+        ExpectationSuite(name="rest", expectations=expectations),
         result_format={"result_format": "SUMMARY", "partial_unexpected_count": _EXAMPLES},
     )
-    return [_result(found) for found in sorted(validation.results, key=lambda found: _number(found))]
+    return {_number(found): found for found in validation.results}
+
+
+def _columns(expectations: list[Expectation], names: list[str]) -> list[str]:
+    """The columns that expectations name; all where one looks at the table or at rows of a condition."""
+    needed: set[str] = set()
+    for expectation in expectations:
+        kwargs = expectation.configuration.kwargs
+        named = {kwargs[name] for name in ("column", "column_A", "column_B") if kwargs.get(name)}
+        named |= set(kwargs.get("column_list") or ())
+        if not named or kwargs.get("row_condition"):
+            return names
+        needed |= named
+    return [name for name in names if name in needed]
+
+
+def _too_many(expectation: Expectation, rows: int, limit: int) -> CheckResult:
+    config = expectation.configuration
+    return CheckResult(
+        name=config.type,
+        text=config.description or _words(config.type, config.kwargs),
+        outcome="error",
+        observed=f"this expectation needs all rows in memory: there are {rows:,}, and `audit.frame_rows` allows "
+        f"{limit:,}; allow more, or use an expectation that the database can compute",
+    )
+
+
+def _place(expectation: Expectation) -> int:
+    return int(expectation.configuration.meta[_NUMBER])
 
 
 def read(suite: Path) -> list[Expectation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 
@@ -31,17 +32,19 @@ code{font-size:.9em}
 """
 
 
-def write(audit: Audit, *, title: str, dataset: str, partition: str, rows: int, digest: str) -> None:
-    """Write ``audit.report``; a reader never sees half of it."""
-    about = {"dataset": dataset, "partition": partition, "rows": f"{rows:,}", "digest": digest}
-    about["checked"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def write(audit: Audit, *, title: str, about: Mapping[str, str]) -> None:
+    """Write ``audit.report``; a reader never sees half of it.
+
+    :param about: lines for its top, by what they are called
+    """
+    about = {**about, "checked": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
     audit.report.parent.mkdir(parents=True, exist_ok=True)
     unfinished = audit.report.with_suffix(".html.part")
     unfinished.write_text(page(audit, title=title, about=about), encoding="utf-8")
     unfinished.replace(audit.report)
 
 
-def page(audit: Audit, *, title: str, about: dict[str, str]) -> str:
+def page(audit: Audit, *, title: str, about: Mapping[str, str]) -> str:
     """The report as HTML: the verdict first, then what to do, then every check; those that did not pass come first."""
     ordered = sorted(audit.results, key=lambda result: result.outcome == "passed")
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in about.items())

@@ -84,16 +84,26 @@ def write(
 
 
 def statistics(path: Path, schema: pa.Schema) -> str:
-    """Row count of a Parquet file and NULLs of its plain columns, as Delta's log wants them; from its footer."""
+    """Row count of a Parquet file and NULLs of its columns, as Delta's log wants them."""
+    import pyarrow.parquet as pq
+
+    return json.dumps({"numRecords": pq.read_metadata(path).num_rows, "nullCount": null_counts(path, schema)})
+
+
+def null_counts(path: Path, schema: pa.Schema) -> dict[str, int]:
+    """NULLs of each column that is not nested, from the file's footer."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     footer = pq.read_metadata(path)
-    plain = {f.name for f in schema if not pa.types.is_nested(f.type)}
-    nulls: dict[str, int] = {}
-    for group in range(footer.num_row_groups):
-        for number in range(footer.num_columns):
-            column = footer.row_group(group).column(number)
-            if column.path_in_schema in plain and column.statistics and column.statistics.has_null_count:
-                nulls[column.path_in_schema] = nulls.get(column.path_in_schema, 0) + column.statistics.null_count
-    return json.dumps({"numRecords": footer.num_rows, "nullCount": nulls})
+    found = {f.name: 0 for f in schema if not pa.types.is_nested(f.type)}
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        for column in (group.column(place) for place in range(group.num_columns)):
+            if column.path_in_schema not in found:
+                continue
+            if column.statistics is None or not column.statistics.has_null_count:
+                del found[column.path_in_schema]
+            else:
+                found[column.path_in_schema] += column.statistics.null_count
+    return found

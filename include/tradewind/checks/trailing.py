@@ -1,0 +1,60 @@
+"""A partition held against those before it: how many rows, and which share of each column is NULL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from tradewind.checks.result import CheckResult
+from tradewind.lake.history import Earlier
+from tradewind.lake.staging import Staged, null_counts
+from tradewind.spec.models import Audit as Rules
+
+_ROWS, _NULLS = "rows as before", "NULLs as before"
+_SHOWN = 5
+
+
+def compare(staged: Staged, history: Sequence[Earlier], *, rules: Rules) -> list[CheckResult]:
+    """Row count and NULL shares beside the earlier partitions.
+
+    :param history: the last partitions before this one, in order
+    """
+    texts = {
+        _ROWS: f"There are between {rules.rows_at_least:g} and {rules.rows_at_most:g} times as many rows as in the "
+        f"median of the last {rules.window} partitions.",
+        _NULLS: f"No column has a share of NULLs more than {rules.nulls_at_most:.0%} above the largest of the last "
+        f"{rules.window} partitions.",
+    }
+    if len(history) < rules.min_partitions:
+        few = f"not compared: only {len(history)} earlier partitions, and it takes {rules.min_partitions}"
+        return [CheckResult(name, text, "passed", few) for name, text in texts.items()]
+    counted = [null_counts(path, staged.schema) for path in staged.paths]
+    nulls = {name: sum(file[name] for file in counted) for name in set.intersection(*map(set, counted))}
+    return [
+        _rows(texts[_ROWS], staged.rows, history, rules),
+        _nulls(texts[_NULLS], nulls, staged.rows, history, rules),
+    ]
+
+
+def _rows(text: str, rows: int, history: Sequence[Earlier], rules: Rules) -> CheckResult:
+    usual = median(earlier.rows for earlier in history)
+    fine = rules.rows_at_least * usual <= rows <= rules.rows_at_most * usual
+    times = f", {rows / usual:.2f} times as many" if usual else ""
+    observed = f"{rows:,} rows{times}; the median of {history[0].key} to {history[-1].key} is {usual:,.0f}"
+    return CheckResult(_ROWS, text, "passed" if fine else "failed", observed)
+
+
+def _nulls(text: str, nulls: Mapping[str, int], rows: int, history: Sequence[Earlier], rules: Rules) -> CheckResult:
+    rises = []
+    for name, count in nulls.items():
+        before = [earlier.nulls[name] / earlier.rows for earlier in history if earlier.rows and name in earlier.nulls]
+        if rows and len(before) >= rules.min_partitions:
+            rises.append((count / rows - max(before), name, count / rows, max(before)))
+    if not rises:
+        return CheckResult(_NULLS, text, "passed", "not compared: nothing is known of the earlier partitions")
+    rises.sort(key=lambda rise: (-rise[0], rise[1]))
+    over = [rise for rise in rises if rise[0] > rules.nulls_at_most]
+    told = [f"`{name}` {now:.1%}, at most {then:.1%} before" for _, name, now, then in (over or rises[:1])[:_SHOWN]]
+    more = f"; and {len(over) - _SHOWN} more columns" if len(over) > _SHOWN else ""
+    observed = ("" if over else "largest change: ") + "; ".join(told) + more
+    return CheckResult(_NULLS, text, "failed" if over else "passed", observed)
