@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from tradewind.core.runtime import Runtime
 from tradewind.features.importing import import_feast
@@ -152,3 +155,64 @@ def etl(runtime: Runtime, spec: Pipeline, publish: Publish) -> Callable[[str, fl
 
 def instant(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("redis", marks=pytest.mark.services),
+        pytest.param("postgres", marks=pytest.mark.services),
+    ]
+)
+def placed(request: pytest.FixtureRequest, runtime: Runtime) -> Iterator[Runtime]:
+    """The runtime with each online store; the others are real services."""
+    if request.param == "redis":
+        yield from _on_redis(runtime)
+    elif request.param == "postgres":
+        url = make_url(request.getfixturevalue("postgres_url"))
+        place = {"host": url.host, "port": url.port or 5432, "database": url.database, "user": url.username}
+        yield replace(
+            runtime,
+            feast_online={"type": "postgres", "password": url.password or "none", "sslmode": "disable", **place},
+        )
+    else:
+        yield runtime
+
+
+def _on_redis(runtime: Runtime) -> Iterator[Runtime]:
+    import redis
+
+    with redis.Redis(host="127.0.0.1", port=6379, db=0) as client:
+        try:
+            client.ping()
+        except redis.ConnectionError as error:
+            pytest.skip(f"no Redis at 127.0.0.1:6379: {error}")
+    yield replace(runtime, feast_online={"type": "redis", "connection_string": "127.0.0.1:6379"})
+
+
+@pytest.fixture
+def own(spec: Pipeline, placed: Runtime) -> Iterator[Callable[[str], Pipeline]]:
+    """Pipelines of this test's own: their names are what tells their keys from others' in a shared Redis."""
+    made: list[str] = []
+
+    def make(name: str) -> Pipeline:
+        made.append(f"{name}_{uuid.uuid4().hex[:12]}")
+        return spec.model_copy(update={"pipeline": made[-1]})
+
+    yield make
+    if placed.feast_online["type"] == "redis":
+        import redis
+
+        with redis.Redis() as client:
+            for name in made:
+                for key in client.scan_iter(match=f"*{name}", count=10_000):
+                    client.delete(key)
+
+
+def online(runtime: Runtime, spec: Pipeline, *features: str, **key: object) -> list[Any]:
+    """What Feast reads of one entity."""
+    from tradewind.features.store import opened
+
+    with opened(runtime, spec, versions={}) as store:
+        found = store.get_online_features(features=list(features), entity_rows=[key]).to_dict()
+    return [found[feature.split(":")[1]][0] for feature in features]

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.unit.features.conftest import online
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import MalformedInput, NotReady, SpecError, UsageError
 from tradewind.features.stage import Materialised, materialise
-from tradewind.features.store import opened
 from tradewind.features.versions import current
 from tradewind.features.window import window
 from tradewind.ledger import progress
@@ -17,12 +17,6 @@ from tradewind.ledger.journal import Ledger
 from tradewind.spec.models import Pipeline
 
 W1, W2, W3 = "2013-01-07", "2013-01-14", "2013-01-21"
-
-
-def online(runtime: Runtime, spec: Pipeline, *features: str, **key: str) -> list[Any]:
-    with opened(runtime, spec, versions={}) as store:
-        found = store.get_online_features(features=list(features), entity_rows=[key]).to_dict()
-    return [found[feature.split(":")[1]][0] for feature in features]
 
 
 def journal(runtime: Runtime) -> int:

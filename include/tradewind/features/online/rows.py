@@ -155,7 +155,7 @@ def _order(key: Column, name: str) -> list[str]:
         unsigned = f"({name}::HUGEINT + CASE WHEN {name} < 0 THEN {1 << 8 * width} ELSE 0 END)::UBIGINT"
         swapped = " | ".join(f"((({unsigned} >> {8 * b}) & 255) << {8 * (width - 1 - b)})" for b in range(width))
         return [f"({swapped})"]
-    length = f"octet_length({name}::BLOB)" if key.kind == "STRING" else f"octet_length({name})"
+    length = f"strlen({name})" if key.kind == "STRING" else f"octet_length({name})"
     return [f"{length} & 255", f"({length} >> 8) & 255", f"{length} >> 16", name]
 
 
