@@ -53,7 +53,9 @@ def doc_md(spec: Pipeline, stage: str, *, configuration: str | None = None) -> s
 
 def _state(pipeline: str) -> str:
     """Where the present state is: what a DAG's text says was true when its file was read."""
-    return f"[How it stands now](/tradewind/#{pipeline}): progress, champion, decisions, what is wrong or held."
+    picture = f"![How {pipeline} stands now](/tradewind/state/{pipeline}.svg)"
+    page = f"[How it stands now](/tradewind/#{pipeline}): progress, champion, decisions, what is wrong or held."
+    return f"{picture}\n\n{page}"
 
 
 def _list(items: Iterator[str] | list[str]) -> str:

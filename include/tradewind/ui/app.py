@@ -6,10 +6,11 @@ from pathlib import Path
 
 from airflow.api_fastapi.core_api.security import requires_authenticated
 from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from tradewind.hooks.tradewind import TradewindHook
 from tradewind.ui.overview import overview_page
+from tradewind.ui.state import state_svg
 
 app = FastAPI(title="Tradewind", dependencies=[Depends(requires_authenticated())], docs_url=None, openapi_url=None)
 
@@ -18,6 +19,13 @@ app = FastAPI(title="Tradewind", dependencies=[Depends(requires_authenticated())
 def overview() -> str:
     """Champion, last decisions and open incidents of every pipeline."""
     return overview_page(TradewindHook().ledger_url())
+
+
+@app.get("/state/{pipeline}.svg")
+def state(pipeline: str) -> Response:
+    """How a pipeline stands now, as the picture that the documentation of its DAGs shows."""
+    picture = state_svg(TradewindHook().ledger_url(), pipeline)
+    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 
 @app.get("/reports/{path:path}", response_class=FileResponse)

@@ -44,7 +44,7 @@ def _pipeline(ledger: Ledger, name: str) -> str:
 
     champions = ledger.champions(name)
     decisions = ledger.find(name, "decision")[-8:][::-1]
-    facts = [("Newest complete", _progress(ledger, name))]
+    facts = [*_stopped(ledger, name), ("Newest complete", _progress(ledger, name))]
     if champions:
         newest = champions[-1]
         facts.insert(
@@ -59,6 +59,16 @@ def _pipeline(ledger: Ledger, name: str) -> str:
     decided = f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions))}</table>" if decisions else ""
     heading = f"<h2 id='{escape(name, quote=True)}'>{escape(name)}</h2>"
     return f"{heading}{_incidents(open_incidents(ledger, name))}<table>{rows}</table>{decided}"
+
+
+def _stopped(ledger: Ledger, name: str) -> list[tuple[str, str]]:
+    """What a person has stopped."""
+    from tradewind.ledger import absences, holds
+
+    reason = holds.told(ledger, name)
+    skipped = [f"{key} ({entry.actor}: {entry.reason})" for key, entry in absences.skipped(ledger, name).items()]
+    told = [("Stopped", f"<b>{escape(reason)}</b>")] if reason else []
+    return told + ([("Skipped", escape(", ".join(skipped)))] if skipped else [])
 
 
 def _incidents(incidents: list[Incident]) -> str:

@@ -82,6 +82,7 @@ def test_every_dag_says_purpose_owner_schedule_event_runbook_and_where_the_rest_
     assert "- **Partitions:** one a day in Europe/Lisbon, from 2024-01-01" in text
     assert "**When it fails:** [runbook](https://example.com/runbook). Open the failed task" in text
     assert "[How it stands now](/tradewind/#parcels)" in text
+    assert "![How parcels stands now](/tradewind/state/parcels.svg)" in text
     assert re.search(r"- event `parcels/\w+` when all of it is complete", text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import HTTPException
 
 from tradewind.alerting import incidents
+from tradewind.ledger import absences, holds
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.ui.app import app, report
+from tradewind.ui.app import app, report, state
 from tradewind.ui.overview import overview_page
 
 
@@ -82,3 +84,27 @@ def test_an_open_incident_says_what_to_do(tmp_path):
 
 def test_the_overview_of_an_empty_ledger_says_what_to_do(tmp_path):
     assert "Start" in overview_page(f"sqlite:///{tmp_path}/empty.db")
+
+
+def test_the_state_is_a_picture_of_what_the_ledger_says_now(tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    before = state("trips")
+    assert (before.media_type, before.headers["cache-control"]) == ("image/svg+xml", "no-store")
+    assert b"nobody holds it" in before.body
+    holds.hold(ledger, "trips", reason="the source <lies>", actor="ann")
+    absences.skip(ledger, "trips", "2024-01-02", reason="strike", actor="bob")
+    picture = xml.etree.ElementTree.fromstring(state("trips").body)
+    text = " ".join(picture.itertext())
+    assert "held by ann" in text
+    assert "<lies>" in text
+    assert "Partition 2024-01-02 is skipped by bob: strike" in text
+
+
+def test_the_overview_says_what_a_person_has_stopped(tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    holds.hold(ledger, "trips", reason="the source <lies>", actor="ann")
+    absences.skip(ledger, "trips", "2024-01-02", reason="strike", actor="bob")
+    page = overview_page(f"sqlite:///{tmp_path}/ledger.db")
+    assert "held by ann" in page
+    assert "the source &lt;lies&gt;" in page
+    assert "2024-01-02 (bob: strike)" in page
