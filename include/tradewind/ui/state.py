@@ -1,0 +1,46 @@
+"""The state of a pipeline as a picture: the text of a DAG's documentation is made once, a picture is asked for anew."""
+
+from __future__ import annotations
+
+import textwrap
+from html import escape
+
+from tradewind.ledger.journal import Ledger
+from tradewind.planning.standing import State, state
+
+_COLUMNS = 96
+_LINE = 20
+_STYLE = (
+    "text{font:13px system-ui,sans-serif;fill:#333}.dim{fill:#777}.good{fill:#1b7f4b}.bad{fill:#b3261e}"
+    ".held{fill:#9a6700}"
+    "@media(prefers-color-scheme:dark){text{fill:#ddd}.dim{fill:#999}.good{fill:#7bd8a4}.bad{fill:#ff8a80}"
+    ".held{fill:#e3b341}}"
+)
+
+
+def state_svg(ledger_url: str, pipeline: str) -> str:
+    """One SVG: whether the pipeline runs, what is kept out, what is wrong, how far each stage is."""
+    told = _lines(state(Ledger(ledger_url), pipeline))
+    lines = [(kind, line) for kind, text in told for line in textwrap.wrap(text, _COLUMNS) or [""]]
+    height = _LINE * len(lines) + 8
+    rows = "".join(
+        f'<text x="4" y="{_LINE * (number + 1) - 4}" class="{kind}">{escape(line)}</text>'
+        for number, (kind, line) in enumerate(lines)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{height}" viewBox="0 0 680 {height}" role="img">'
+        f"<title>{escape(lines[0][1])}</title><style>{_STYLE}</style>{rows}</svg>"
+    )
+
+
+def _lines(found: State) -> list[tuple[str, str]]:
+    lines = [("held", f"■ {found.stopped}") if found.stopped else ("good", "● It runs: nobody holds it.")]
+    lines += [("held", f"■ Partition {key} is skipped {told}") for key, told in found.skipped.items()]
+    if found.left_out:
+        keys = list(found.left_out)
+        more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+        lines.append(("dim", f"Left out: {', '.join(keys[-5:])}{more}"))
+    for incident in found.incidents:
+        lines.append(("bad", f"▲ {incident.fingerprint} ({', '.join(incident.partitions[-3:])})"))
+    done = ", ".join(f"{stage} {key}" for stage, key in found.complete.items())
+    return [*lines, ("dim", f"Newest complete: {done or 'nothing yet'}")]
