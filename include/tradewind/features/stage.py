@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError, UsageError
+from tradewind.features import skew
 from tradewind.features.apply import apply_loaded
 from tradewind.features.definitions import Definitions, load
 from tradewind.features.lock import exclusive
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
     from tradewind.core.runtime import Runtime
+    from tradewind.core.skew import FeatureSkew
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
@@ -77,8 +79,9 @@ def materialise(spec: Pipeline, partition: str, runtime: Runtime) -> Materialise
         earlier = ledger.find(spec.pipeline, "materialised", subject=_STAGE)
         done = _written(earlier, partition, cause)
         if done is None:
-            done = _materialise(spec, partition, runtime, definitions, cause=cause, earlier=earlier)
+            done, skewed = _materialise(spec, partition, runtime, definitions, cause=cause, earlier=earlier)
             ledger.append(done)
+            skew.tell(spec, ledger, skewed, partition=partition, run_id=runtime.run_id)
             changed = True
         else:
             changed = False
@@ -119,8 +122,8 @@ def _written(earlier: list[Entry], partition: str, cause: str) -> Entry | None:
 
 def _materialise(
     spec: Pipeline, partition: str, runtime: Runtime, definitions: Definitions, *, cause: str, earlier: list[Entry]
-) -> Entry:
-    """Check and write every view; what to journal about it."""
+) -> tuple[Entry, dict[str, dict[str, FeatureSkew]]]:
+    """Check and write every view, and look at what can be read then; what to journal about it."""
     versions = current(spec, runtime, definitions.datasets())
     place = digest(runtime.feast_online)
     later = _later(partition, earlier, definitions=definitions.digest, place=place)
@@ -130,11 +133,19 @@ def _materialise(
         with opened(runtime, spec, versions=versions) as store:
             for name in [str(view.name) for view in definitions.views if view.online]:
                 done[name] = _view(spec, partition, store, store.get_feature_view(name), later=later)
+            at, settled = spec.partitioning.bounds(later.newest).end, _settled(spec, runtime, definitions, earlier)
+            skewed = {
+                name: skew.skew_of(
+                    spec, store, store.get_feature_view(name), at=at, settled={*settled, partition}, seed=partition
+                )
+                for name in done
+            }
     evidence: dict[str, Any] = {
         "rows": {name: written.entities for name, (_, written) in done.items()},
         "kept": {name: written.kept for name, (_, written) in done.items() if written.kept is not None},
         "by": {name: written.by for name, (_, written) in done.items()},
         "windows": {name: [span.start.isoformat(), span.end.isoformat()] for name, (span, _) in done.items()},
+        "skew": skew.evidence(skewed),
         "versions": versions,
         "definitions": definitions.digest,
         "place": place,
@@ -143,7 +154,7 @@ def _materialise(
     again = sum(entry.partition == partition for entry in earlier)
     key = f"{partition}/{again}/{cause}"
     reason = "again: its datasets, the definitions or the configuration changed" if again else "first time"
-    return Entry(
+    entry = Entry(
         spec.pipeline,
         "materialised",
         _STAGE,
@@ -155,6 +166,14 @@ def _materialise(
         actor=runtime.actor,
         run_id=runtime.run_id,
     )
+    return entry, skewed
+
+
+def _settled(spec: Pipeline, runtime: Runtime, definitions: Definitions, earlier: list[Entry]) -> set[str]:
+    """Partitions that are in the online store as they are in the lake."""
+    upstream = skew.newest_by_partition(Ledger(runtime.ledger).find(spec.pipeline, "complete", subject="etl"))
+    causes = {key: cause_of(spec, definitions, cause) for key, cause in upstream.items()}
+    return skew.settled_partitions(causes, skew.newest_by_partition(earlier))
 
 
 @dataclass(frozen=True, slots=True)

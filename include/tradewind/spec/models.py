@@ -94,6 +94,19 @@ class Dataset(Model):
 Lookback = Annotated[Integer, Field(ge=1)]
 
 
+class Skew(Model):
+    """How closely the online store is watched."""
+
+    sample: Integer = Field(
+        default=200,
+        ge=1,
+        description="Entities of each view whose online values are compared with what training would get.",
+    )
+    at_most: Number = Field(
+        default=0.01, ge=0, le=1, description="Share of them that may differ in a feature before it is an incident."
+    )
+
+
 class Features(Model):
     """Feature definitions for Feast."""
 
@@ -110,6 +123,9 @@ class Features(Model):
         default="as_known",
         description="What a training row sees of a partition that was corrected later: what was known at the row's "
         "time, or the newest content.",
+    )
+    skew: Skew = Field(
+        default=Skew(), description="How the online store is compared with the rows that training would get."
     )
 
     def lookback_of(self, view: str) -> int:

@@ -1,0 +1,182 @@
+"""Ask the online store and the offline join for the same entities at the same moment, and report what differs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tradewind.alerting import incidents
+from tradewind.core.skew import FeatureSkew, compare
+from tradewind.features.point_in_time import View, point_in_time, view_of
+from tradewind.lake.database import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from feast import FeatureStore, FeatureView
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    from tradewind.ledger.journal import Ledger
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+STAGE = "skew"
+_PART = "tradewind_partition"
+# What Feast's online stores keep for a moment that is NULL.
+_NO_MOMENT = -(2**63)
+
+
+def skew_of(
+    spec: Pipeline, store: FeatureStore, view: FeatureView, *, at: datetime, settled: Collection[str], seed: str
+) -> dict[str, FeatureSkew]:
+    """Compare a sample of a view's online values with what a training row of the moment ``at`` would get.
+
+    Entities whose newest row is of a partition that waits to be materialised are left out: the online store cannot know
+    it yet. So are rows that the ttl has taken out of force, on both sides.
+
+    :param store: opened at the versions that were materialised
+    :param at: end of the newest partition that is materialised
+    :param settled: partitions whose rows are in the online store as they are in the lake
+    :param seed: another one draws another sample
+    :return: by feature; empty if the view has nothing to compare
+    """
+    from tradewind.features.offline_store import reader
+
+    assert spec.features is not None
+    asked = view_of(view, {feature.name: feature.name for feature in view.features})
+    read = reader(store.config)
+    slices = read(asked.source, at - asked.ttl if asked.ttl else None, at)
+    entities = _sample(asked, slices[-1].rows, at=at, size=spec.features.skew.sample, seed=seed)
+    if not entities.num_rows or not asked.keys:
+        return {}
+    placed = View(asked.name, asked.source, asked.keys, {**asked.features, _PART: "partition"}, asked.ttl)
+    given = entities.append_column("at", _moments(at, entities.num_rows))
+    offline = point_in_time(given, [placed], time="at", read=read)
+    keep = [n for n, key in enumerate(offline[_PART].to_pylist()) if key is None or key in settled]
+    if not keep:
+        return {}
+    online = _online(store, view, entities.take(keep), at=at)
+    return {name: compare(online[name], offline[name].take(keep).to_pylist()) for name in asked.features}
+
+
+def evidence(found: Mapping[str, Mapping[str, FeatureSkew]]) -> dict[str, dict[str, int]]:
+    """What the journal keeps, by ``view:feature``: counts, no values."""
+    return {
+        f"{view}:{name}": {
+            "compared": one.compared,
+            "differing": one.differing,
+            "only_offline": one.only_offline,
+            "only_online": one.only_online,
+        }
+        for view, features in found.items()
+        for name, one in features.items()
+    }
+
+
+def tell(
+    spec: Pipeline, ledger: Ledger, found: Mapping[str, Mapping[str, FeatureSkew]], *, partition: str, run_id: str
+) -> list[str]:
+    """Log the numbers; open an incident for features that differ too often, or close it.
+
+    :return: the features that do, as ``view:feature``
+    """
+    assert spec.features is not None
+    limit = spec.features.skew.at_most
+    bad = {}
+    for view, features in found.items():
+        for name, one in features.items():
+            log.log(
+                logging.WARNING if one.share > limit else logging.INFO,
+                "%s at %s: skew of %s:%s: %s of %s entities differ, %s are missing online, %s offline",
+                spec.pipeline, partition, view, name, one.differing, one.compared, one.only_offline, one.only_online,
+            )  # fmt: skip
+            if one.share > limit:
+                bad[f"{view}:{name}"] = one
+    if not bad:
+        if any(found.values()):
+            incidents.close(
+                ledger, spec.pipeline, STAGE, None,
+                because=f"online and offline values agree at {partition}", run_id=run_id,
+            )  # fmt: skip
+        return []
+    words = ", ".join(f"{name} ({one.share:.1%} of {one.compared})" for name, one in bad.items())
+    incidents.report(
+        ledger, pipeline=spec.pipeline, owner=spec.owner, runbook=spec.runbook, stage=STAGE, task=None, partition=None,
+        run_id=run_id, error_type="Skew",
+        message=f"after partition {partition}, the online store does not answer what training would get: {words}, more "
+        f"than {limit:.1%}; see who else writes to the online store, then materialise the partition again",
+    )  # fmt: skip
+    return list(bad)
+
+
+def _moments(at: datetime, rows: int) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.repeat(pa.scalar(at, pa.timestamp("us", "UTC")), rows)
+
+
+def _sample(asked: View, rows: Any, *, at: datetime, size: int, seed: str) -> pa.Table:
+    """Entities that have a row by then, each with the same chance, the same ones whenever it is asked."""
+    import duckdb
+
+    names = ", ".join(f"{quoted(column)} AS {quoted(key)}" for key, column in asked.keys.items())
+    if not asked.keys:
+        names = "1 AS nobody"
+    keys = ", ".join(quoted(key) for key in asked.keys) or "nobody"
+    missing = " OR ".join(f"{quoted(key)} IS NULL" for key in asked.keys) or "false"
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("rows", rows)
+        query = (
+            f"SELECT * FROM (SELECT DISTINCT {names} FROM rows WHERE {quoted(asked.source.timestamp_field)} <= $at) "
+            f"WHERE NOT ({missing}) ORDER BY hash({keys}, $seed), {keys} LIMIT {int(size)}"
+        )
+        return connection.sql(query, params={"at": at, "seed": seed}).to_arrow_table()
+
+
+def _online(store: FeatureStore, view: FeatureView, entities: pa.Table, *, at: datetime) -> dict[str, list[Any]]:
+    """Values by feature, as the online store has them; None where it has none or the ttl has passed.
+
+    Not by ``get_online_features``, which looks at the clock on the wall.
+    """
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.type_map import python_values_to_proto_values
+    from feast.utils import make_tzaware
+
+    columns = [column.name for column in view.entity_columns if column.name in entities.column_names]
+    kinds = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+    values = [python_values_to_proto_values(entities[name].to_pylist(), kinds[name]) for name in columns]
+    keys = [EntityKey(join_keys=columns, entity_values=list(row)) for row in zip(*values, strict=True)]
+    names = [feature.name for feature in view.features]
+    answers = store._get_provider().online_read(store.config, view, keys, names) if keys else []
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for moment, row in answers:
+        fresh = moment is not None and (not view.ttl or at - make_tzaware(moment) <= view.ttl)
+        for name in names:
+            value = row.get(name) if row and fresh else None
+            found[name].append(None if value is None else _value(value))
+    return found
+
+
+def _value(value: Value) -> Any:
+    from feast.type_map import feast_value_type_to_python_type
+
+    if value.WhichOneof("val") == "unix_timestamp_val" and value.unix_timestamp_val == _NO_MOMENT:
+        return None
+    return feast_value_type_to_python_type(value)
+
+
+def settled_partitions(causes: Mapping[str, str], materialised: Mapping[str, str]) -> set[str]:
+    """Partitions whose newest materialisation is of what their etl completed last.
+
+    :param causes: what a materialisation of each complete partition would be caused by now
+    :param materialised: cause of the newest materialisation of each partition
+    """
+    return {key for key, cause in materialised.items() if causes.get(key) == cause}
+
+
+def newest_by_partition(entries: Sequence[Any]) -> dict[str, str]:
+    """Cause of the newest of the journal's entries of each partition."""
+    return {entry.partition: str(entry.evidence["cause"]) for entry in entries if entry.partition is not None}
