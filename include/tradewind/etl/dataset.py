@@ -34,11 +34,13 @@ class DatasetResult:
 
     :param report: report of the audit of these rows; None if the partition was there already and its report is not
     :param bad_rows: malformed rows that this build put aside
+    :param dropped: rows that the rule for duplicates left out
     """
 
     published: Published
     report: Path | None
     bad_rows: int = 0
+    dropped: int = 0
 
 
 def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> DatasetResult:
@@ -102,7 +104,9 @@ def _build(
         dataset.discard(staged)
     log.info("%s %s %s publish: version %s, digest %s", spec.pipeline, dataset.name, partition, published.version,
              published.digest)  # fmt: skip
-    return DatasetResult(published, report, bad_rows=sum(bad.count for bad in inputs.bad.values()))
+    return DatasetResult(
+        published, report, bad_rows=sum(bad.count for bad in inputs.bad.values()), dropped=staged.dropped
+    )
 
 
 def _bad_rows(inputs: Inputs) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from tradewind.errors import AuditFailed
 from tradewind.etl.release import CAUSE, Release
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset
+from tradewind.lake.history import before
 from tradewind.lake.staging import Staged
 from tradewind.spec.models import Pipeline
 
@@ -31,20 +32,41 @@ def examine(
     if release is not None and not release.drops:
         log.warning("%s %s %s: published %s", spec.pipeline, dataset.name, staged.key, release)
         return
-    audited = _audit(spec, staged, report, runtime)
+    if staged.dropped:
+        log.warning("%s %s %s: %s rows left out by the rule for duplicates", spec.pipeline, dataset.name, staged.key,
+                    staged.dropped)  # fmt: skip
+    audited = _audit(spec, dataset, staged, report, runtime, cause=cause)
     if not audited.success:
         _quarantine(spec, dataset, staged, audited, cause=cause)
 
 
-def _audit(spec: Pipeline, staged: Staged, report: Path, runtime: Runtime) -> Audit:
+def _audit(spec: Pipeline, dataset: Dataset, staged: Staged, report: Path, runtime: Runtime, *, cause: Cause) -> Audit:
     part = spec.datasets[staged.dataset]
     suite = runtime.project / part.expectations if part.expectations else None
     title = f"{spec.pipeline} · {staged.dataset} · {staged.key}"
-    audited = audit(staged, suite=suite, keys=part.keys, title=title, report=report)
+    audited = audit(
+        staged,
+        suite=suite,
+        keys=part.keys,
+        title=title,
+        report=report,
+        rules=part.audit,
+        history=before(dataset.snapshot(), staged.key, window=part.audit.window),
+        facts=_malformed(cause),
+    )
     bad = len(audited.problems)
     log.info("%s %s %s audit: %s of %s checks passed, report %s", spec.pipeline, staged.dataset, staged.key,
              len(audited.results) - bad, len(audited.results), report)  # fmt: skip
     return audited
+
+
+def _malformed(cause: Cause) -> dict[str, str]:
+    """What the report says of malformed rows that were put aside."""
+    told = cause.notes.get("bad_rows", {})
+    return {
+        f"malformed in {view}": f"{bad['count']:,} of {bad['of']:,} rows, put aside in {bad['path']}"
+        for view, bad in told.items()
+    }
 
 
 def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit, *, cause: Cause) -> NoReturn:
