@@ -18,7 +18,7 @@ start: 2024-01-01
 schedule: "@daily"
 datasets:
   copy:
-    source: {{files: "{{landing}}/{{day}}.csv"}}
+    source: {{files: "{{landing}}/{{day}}.csv", columns: {{id: BIGINT, made_at: TIMESTAMPTZ}}}}
     sql: include/copy.sql
 """
 
@@ -27,7 +27,7 @@ datasets:
 def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dags").mkdir()
     (tmp_path / "include").mkdir()
-    (tmp_path / "include" / "copy.sql").touch()
+    (tmp_path / "include" / "copy.sql").write_text("SELECT id,\n  made_at FROM source\n")
     (tmp_path / "dags" / "one.yaml").write_text(PIPELINE.format(name="one"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -43,28 +43,27 @@ def break_pipeline(name: str) -> None:
 
 def test_a_correct_file_is_fine_and_exits_with_0() -> None:
     result = run("dags/one.yaml")
-    assert (result.exit_code, result.output) == (0, "dags/one.yaml: fine\n")
+    assert (result.exit_code, result.output) == (0, "1 pipeline: fine\n")
 
 
 def test_a_wrong_file_is_told_with_its_place_and_exits_with_1() -> None:
     break_pipeline("two")
     result = run("dags/one.yaml", "dags/two.yaml")
     assert result.exit_code == 1
-    assert "dags/one.yaml: fine" in result.output
     assert "dags/two.yaml:2:1: ownr: unknown field; did you mean `owner`?" in result.output
-    assert result.output.endswith("1 problem in 1 of 2 files\n")
+    assert result.output.endswith("1 problem in 2 pipelines\n")
 
 
 def test_without_a_path_every_pipeline_below_dags_is_checked() -> None:
     Path("dags", "team").mkdir()
     Path("dags", "team", "two.yml").write_text(PIPELINE.format(name="two"))
-    assert run().output.split() == ["dags/one.yaml:", "fine", "dags/team/two.yml:", "fine"]
+    assert json.loads(run("--json").output)["checked"] == ["dags/one.yaml", "dags/team/two.yml"]
 
 
 def test_defaults_and_overlays_in_a_folder_are_no_pipelines() -> None:
     Path("dags", "_defaults.yaml").write_text("owner: x\n")
     Path("dags", "one.prod.yaml").write_text("owner: x\n")
-    assert run("dags").output == "dags/one.yaml: fine\n"
+    assert json.loads(run("dags", "--json").output)["checked"] == ["dags/one.yaml"]
 
 
 def test_two_files_with_the_same_pipeline_are_told() -> None:
@@ -84,6 +83,38 @@ def test_json_is_for_editors() -> None:
     assert (problem["file"], problem["line"], problem["column"]) == ("dags/two.yaml", 2, 1)
     assert (problem["field"], problem["suggestion"]) == ("ownr", "owner")
     assert problem["source_line"] == "ownr: data@example.com"
+
+
+def test_a_mistake_in_sql_is_told_at_its_place_in_the_sql() -> None:
+    Path("include/copy.sql").write_text("SELECT id,\n  mode_at FROM source\n")
+    result = run()
+    assert result.exit_code == 1
+    assert (
+        result.output
+        == """\
+include/copy.sql:2:3: datasets.copy.sql: there is no column `mode_at`; did you mean `made_at`?
+    2 |   mode_at FROM source
+      |   ^^^^^^^
+1 problem in 1 pipeline
+"""
+    )
+    (problem,) = json.loads(run("--json").output)["problems"]
+    assert (problem["file"], problem["line"], problem["column"], problem["end_column"]) == (
+        "include/copy.sql",
+        2,
+        3,
+        10,
+    )
+    assert (problem["severity"], problem["suggestion"]) == ("error", "made_at")
+
+
+def test_a_note_is_nothing_wrong() -> None:
+    text = PIPELINE.format(name="one").replace(", columns: {id: BIGINT, made_at: TIMESTAMPTZ}", "")
+    Path("dags", "one.yaml").write_text(text)
+    result = run()
+    assert result.exit_code == 0
+    assert "note: datasets.copy.sql: its columns cannot be checked: `source` declares no `columns`" in result.output
+    assert result.output.endswith("1 pipeline: fine\n")
 
 
 def test_json_of_what_is_fine_has_no_problems() -> None:
