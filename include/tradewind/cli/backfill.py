@@ -66,11 +66,13 @@ def _lines(plan: Plan, wanted: Sequence[Order], started: Sequence[Started], dry_
         new = [one for one in started if one.outcome == "started"]
         yield f"{plan.pipeline}: started {count(len(new), 'run')}; they go on by themselves"
         yield rows([(one.dag_id, one.order.partition, _outcome(one)) for one in started])
+    told = {order.partition for order in wanted}
     for state, text in (
-        ("waiting", "not started, because what they are made from is not there"),
-        ("quarantined", "not started, because their rows failed their audit and would again"),
+        ("quarantined", "not started, because rows failed their audit and would again"),
+        ("waiting", "not started, because what it is made from is not there"),
     ):
-        kept = {item.partition for item in plan.items if item.state == state} - {order.partition for order in wanted}
+        kept = {item.partition for item in plan.items if item.state == state} - told
+        told |= kept
         if kept:
             yield paragraph(f"{text}: {spans(kept, plan.partitions)}")
 

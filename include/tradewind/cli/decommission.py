@@ -56,13 +56,13 @@ def decommission(name: str, reason: str, by: str, dry_run: bool, as_json: bool) 
 
     spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
     found = standing(spec, runtime)
-    dags, models = _dags(spec), versions(spec.model_name, runtime)
+    dags, models = _dags(spec), versions(spec.model_name, runtime) if spec.train else []
     if not dry_run:
         ledger = Ledger(runtime.ledger)
         entry = holds.decommission(ledger, name, reason=reason, actor=by)
-        models = archive(spec.model_name, runtime, reason=entry.reason)
+        models = archive(spec.model_name, runtime, reason=entry.reason) if spec.train else []
         dags = _paused(name, dags)
-    ended = Ended(name, dry_run, tuple(dags), tuple(models), _stays(found, runtime, models))
+    ended = Ended(name, dry_run, tuple(dags), tuple(models), _stays(spec, found, runtime, models))
     click.echo(json.dumps(asdict(ended), indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(ended)))
 
 
@@ -87,17 +87,20 @@ def _paused(name: str, dags: Sequence[str]) -> list[str]:
         ) from exc
 
 
-def _stays(found: Standing, runtime: Runtime, models: Sequence[str]) -> dict[str, str]:
+def _stays(spec: Pipeline, found: Standing, runtime: Runtime, models: Sequence[str]) -> dict[str, str]:
     tables = [table for table in found.tables if table.version is not None]
     rows = sum(table.rows for table in tables)
     root = found.tables[0].uri.rsplit("/", 1)[0]
-    return {
+    stays = {
         "tables": f"{count(len(tables), 'dataset')} with {count(rows, 'row')} and all their versions, at {root}",
-        "models": f"{count(len(models), 'version')} in MLflow with runs and evidence, tagged as archived",
-        "ledger": "every decision, champion, incident and hold; the journal is append-only and stays for ever",
         "reports": f"at {runtime.reports / found.state.pipeline}",
-        "features": "what is in the online store; nothing refreshes it any more, so remove it when nobody asks for it",
+        "ledger": "every decision, champion, incident and hold; the journal is append-only and stays for ever",
     }
+    if models:
+        stays["models"] = f"{count(len(models), 'version')} in MLflow with runs and evidence, tagged as archived"
+    if spec.features:
+        stays["features"] = "rows in the online store, which nothing refreshes; remove them when nobody reads them"
+    return stays
 
 
 def _lines(ended: Ended) -> Iterator[str]:
@@ -105,8 +108,8 @@ def _lines(ended: Ended) -> Iterator[str]:
     done = "would be decommissioned" if ended.dry_run else "is decommissioned: no stage runs any more"
     yield f"{ended.pipeline} {done}"
     yield _about("paused", f"{would}paused: {', '.join(ended.dags) or 'no DAG is there'}")
-    archived = f"version {', '.join(ended.versions)}" if ended.versions else "there is no model"
-    yield _about("archived", f"{would}archived: {archived}; the alias champion is taken away")
+    archived = f"version {', '.join(ended.versions)}; the alias champion is taken away"
+    yield _about("archived", f"{would}archived: {archived if ended.versions else 'there is no model'}")
     yield ""
     yield "What stays, for as long as nobody removes it by hand (upkeep leaves the pipeline alone from now on):"
     for name, text in ended.stays.items():

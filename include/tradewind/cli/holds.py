@@ -75,7 +75,8 @@ def skip(name: str, partition: str, reason: str, take_back: bool, by: str) -> No
     ledger = Ledger(deployment.runtime(actor=by).ledger)
     if take_back:
         absences.take_back(ledger, name, key, reason=reason, actor=by)
-        click.echo(f"{key} of {name} runs again; start it with: tradewind backfill {name} --from {key} --to {key}")
+        click.echo(f"{key} of {name} may run again; start it with:")
+        click.echo(f"  tradewind backfill {name} --from {key} --to {key}")
         return
     entry = absences.skip(ledger, name, key, reason=reason, actor=by)
     for stage in spec.stages:

@@ -99,11 +99,11 @@ def _next(found: Plan) -> Iterator[str]:
     if not states & (RUN_AGAIN | {"missing"}):
         yield "Nothing is to be run."
         return
-    yield "What comes after a stage follows by its event, and is computed again only if its input really changes."
+    yield "What comes after a stage follows by its event, and is computed only if its input really changes."
     if states & RUN_AGAIN:
-        yield f"To run what is stale, or perhaps is:  tradewind backfill {found.pipeline} --stale"
+        yield f"To run what is stale, or perhaps is: tradewind backfill {found.pipeline} --stale"
     if "missing" in states:
-        yield f"To run what is missing:               tradewind backfill {found.pipeline} --missing"
+        yield f"To run what is missing: tradewind backfill {found.pipeline} --missing"
 
 
 def _as_json(found: Plan) -> str:

@@ -15,7 +15,9 @@ from tradewind.core.runtime import Runtime
 from tradewind.errors import Conflict, UsageError
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
+from tradewind.ledger import holds
 from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models.archive import ARCHIVED, archive, versions
 from tradewind.models.promote import promote, reconcile, rollback
 from tradewind.models.registry import ALIAS, Registry
 from tradewind.spec.models import Pipeline
@@ -231,3 +233,27 @@ def test_only_a_version_that_was_champion_can_be_rolled_back_to(spec: Pipeline, 
 def test_a_rollback_needs_a_reason(spec: Pipeline, runtime: Runtime) -> None:
     with pytest.raises(UsageError, match="needs a reason"):
         rollback(spec, to_version="1", reason=" ", actor="ada", runtime=runtime)
+
+
+def test_archived_models_stay_and_serve_nobody(spec: Pipeline, runtime: Runtime) -> None:
+    judge(runtime, WEEKS[1], "2")
+    promote(spec, WEEKS[1], runtime, actor="airflow")
+    client = Registry(runtime, "flights").client
+    assert archive("flights", runtime, reason="replaced") == ["1", "2", "3"] == versions("flights", runtime)
+    assert alias(runtime) is None
+    told = client.get_model_version("flights", "2").tags[ARCHIVED]
+    assert told.endswith(": replaced")
+    archive("flights", runtime, reason="again")
+    assert client.get_model_version("flights", "2").tags[ARCHIVED] == told
+    assert archive("nobody", runtime, reason="x") == []
+
+
+def test_what_is_decommissioned_gets_no_champion_again(spec: Pipeline, runtime: Runtime) -> None:
+    judge(runtime, WEEKS[1], "2")
+    promote(spec, WEEKS[1], runtime, actor="airflow")
+    holds.decommission(Ledger(runtime.ledger), "flights", reason="replaced", actor="ann")
+    Registry(runtime, "flights").client.delete_registered_model_alias("flights", ALIAS)
+    assert reconcile(spec, runtime) is None
+    assert alias(runtime) is None
+    with pytest.raises(UsageError, match="decommissioned by ann"):
+        rollback(spec, to_version="2", reason="x", actor="ann", runtime=runtime)
