@@ -108,11 +108,6 @@ class Document:
         """Whether the text holds something at ``path``."""
         return self._walk(path)[2] == len(path)
 
-    def place(self, path: Path) -> tuple[str, int] | None:
-        """File and line of the value at ``path``; None if no file says anything there."""
-        _, value, depth = self._walk(path)
-        return (value.start_mark.name, value.start_mark.line + 1) if depth == len(path) else None
-
     def raw(self, path: Path, *, quoted: bool = False) -> str | None:
         """A plain scalar as it is written; None for everything else.
 
@@ -161,7 +156,7 @@ def parse(text: str, *, file: str, layer: bool = False) -> Document:
         loader = _Loader(_stream(text, file))
         try:
             root = loader.get_single_node()
-            findings = tuple(_flaws(root, (), [], set())) if root is not None else ()
+            findings = tuple(_flaws(root, (), frozenset(), set())) if root is not None else ()
             data = loader.construct_document(root) if root is not None else None
         finally:
             loader.dispose()
@@ -226,28 +221,38 @@ class _Recursion(Exception):
         self.node = node
 
 
-def _flaws(node: Node, path: Path, above: list[Node], seen: set[int]) -> Iterator[Finding]:
+def _flaws(node: Node, path: Path, above: frozenset[int], seen: set[int]) -> Iterator[Finding]:
     """Keys that occur twice and values left out, each node looked at once however many aliases lead to it."""
-    if any(node is parent for parent in above):
+    if id(node) in above:
         raise _Recursion(node)
-    if id(node) in seen:
+    if id(node) in seen or isinstance(node, ScalarNode):
         return
     seen.add(id(node))
+    above |= {id(node)}
     if isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
-            yield from _flaws(item, (*path, index), [*above, node], seen)
-    elif isinstance(node, MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            name = key.value if isinstance(key, ScalarNode) else ""
-            place = (*path, name)
-            if name in first:
-                yield Finding(place, f"is there twice; the first is in line {first[name]}", on_key=True)
-            elif name:
-                first[name] = key.start_mark.line + 1
-            if isinstance(value, ScalarNode) and not value.value and not value.style:
-                yield Finding(place, "has no value; give it one or remove the line", on_key=True)
-            yield from _flaws(value, place, [*above, node], seen)
+            if not isinstance(item, ScalarNode):
+                yield from _flaws(item, (*path, index), above, seen)
+        return
+    first: dict[str, int] = {}
+    for key, value in node.value:
+        name = key.value if isinstance(key, ScalarNode) else ""
+        if name in first:
+            yield Finding((*path, name), f"is there twice; the first is in line {first[name]}", on_key=True)
+        elif name:
+            first[name] = key.start_mark.line + 1
+        if not isinstance(value, ScalarNode):
+            yield from _flaws(value, (*path, name), above, seen)
+        elif not value.value and not value.style:
+            yield Finding((*path, name), "has no value; give it one or remove the line", on_key=True)
+
+
+def children(node: Node | None) -> dict[str | int, Node]:
+    """The values in a list or mapping, by index or name; of a name that stands twice, the last one counts."""
+    if isinstance(node, SequenceNode):
+        return dict(enumerate(node.value))
+    pairs = node.value if isinstance(node, MappingNode) else ()
+    return {key.value: value for key, value in pairs if isinstance(key, ScalarNode)}
 
 
 def _child(node: Node, part: str | int) -> tuple[Node | None, Node] | None:

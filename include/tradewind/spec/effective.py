@@ -6,10 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
-from tradewind.spec.document import Document
+from yaml import Node, ScalarNode
+
+from tradewind.spec.document import Document, children
 from tradewind.spec.models import Pipeline
 from tradewind.spec.problems import Path, spelled
 from tradewind.spec.project import project_root
@@ -18,6 +21,8 @@ from tradewind.spec.variables import names
 DEFAULT = "default"
 # What YAML takes for something else than text.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+
+_PLAIN = re.compile(r"[A-Za-z_](?:[\w./@ -]*[\w./@-])?|\d+[mhdw]", flags=re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ def effective(spec: Pipeline, document: Document) -> Effective:
     """
     tree = _given(spec.model_dump(mode="json"), ())
     root = project_root(FilePath(document.file))
-    return Effective(tree, {path: _origin(path, document, root) for path, _ in _leaves(tree, ())})
+    shown = {file: _shown(FilePath(file), root) for file in document.lines}
+    return Effective(tree, dict(_origins(tree, document.root, (), shown)))
 
 
 def as_yaml(found: Effective, *, width: int = 60) -> str:
@@ -49,9 +55,9 @@ def as_yaml(found: Effective, *, width: int = 60) -> str:
 
     :param width: where the origins stand, if no longer line is in the way
     """
-    lines = _lines(found.tree, (), found.origins)
+    lines = list(_lines(found.tree, (), "", found.origins))
     width = min(width, max(len(text) for text, _ in lines))
-    return "".join(f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines)
+    return "".join([f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines])
 
 
 def as_json(found: Effective) -> dict[str, dict[str, Any]]:
@@ -85,39 +91,63 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, dict | list)
 
 
-def _origin(path: Path, document: Document, root: FilePath) -> str:
-    place = document.place(path)
-    if place is None:
-        return DEFAULT
-    file = FilePath(place[0]).absolute()
-    shown = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
-    variables = [f", ${{{name}}}" for name in names(document.raw(path, quoted=True) or "")]
-    return f"{shown}:{place[1]}{''.join(variables)}"
+def _shown(file: FilePath, root: FilePath) -> str:
+    path = file.absolute()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _lines(value: Any, path: Path, origins: Mapping[Path, str]) -> list[tuple[str, str]]:
-    """Lines of YAML, each with the origin of its value."""
-    lines: list[tuple[str, str]] = []
+def _origins(value: Any, node: Node | None, path: Path, shown: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+    """Where each leaf comes from, walking the values and the text side by side."""
+    if _is_leaf(value):
+        yield path, _origin(node, shown)
+        return
+    inside = children(node)
     for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-        here = (*path, name)
-        head = "-" if isinstance(value, list) else f"{_inline(name)}:"
+        yield from _origins(item, inside.get(name), (*path, name), shown)
+
+
+def _origin(node: Node | None, shown: Mapping[str, str]) -> str:
+    if node is None:
+        return DEFAULT
+    variables = names(node.value) if isinstance(node, ScalarNode) and "${" in node.value else []
+    return f"{shown[node.start_mark.name]}:{node.start_mark.line + 1}" + "".join(f", ${{{one}}}" for one in variables)
+
+
+def _lines(value: Any, path: Path, indent: str, origins: Mapping[Path, str]) -> Iterator[tuple[str, str]]:
+    """Lines of YAML, each with the origin of its value."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _item(item, (*path, index), indent, origins)
+        return
+    for name, item in value.items():
         if _is_leaf(item):
-            lines.append((f"{head} {_inline(item)}", origins[here]))
-            continue
-        inside = [(f"  {text}", origin) for text, origin in _lines(item, here, origins)]
-        if isinstance(value, list):
-            lines += [(f"- {inside[0][0][2:]}", inside[0][1]), *inside[1:]]
+            yield f"{indent}{_scalar(name)}: {_inline(item)}", origins[(*path, name)]
         else:
-            lines += [(head, ""), *inside]
-    return lines
+            yield f"{indent}{_scalar(name)}:", ""
+            yield from _lines(item, (*path, name), f"{indent}  ", origins)
+
+
+def _item(item: Any, path: Path, indent: str, origins: Mapping[Path, str]) -> Iterator[tuple[str, str]]:
+    if _is_leaf(item):
+        yield f"{indent}- {_inline(item)}", origins[path]
+        return
+    inside = _lines(item, path, f"{indent}  ", origins)
+    text, origin = next(inside)
+    yield f"{indent}- {text[len(indent) + 2 :]}", origin
+    yield from inside
 
 
 def _inline(value: Any) -> str:
     """A value in one line: JSON, which YAML understands, without quotes where they are not needed."""
     if isinstance(value, list):
         return f"[{', '.join(map(_inline, value))}]"
-    if isinstance(value, float):
-        return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value))
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_](?:[\w./@ -]*[\w./@-])?|\d+[mhdw]", value, flags=re.ASCII):
-        return value if value.lower() not in _WORDS else f'"{value}"'
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return _scalar(value)
+    return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value)) if isinstance(value, float) else json.dumps(value)
+
+
+@lru_cache(maxsize=10_000)
+def _scalar(text: str) -> str:
+    """A text; the same few stand in every configuration."""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -13,8 +13,9 @@ def project_root(path: Path) -> Path:
 
     :param path: a pipeline's YAML
     """
-    dags = _dags(path)
-    return dags.parent if dags else _folder(path)
+    own = _folder(path)
+    depth = _depth(own)
+    return own if depth is None else own.parents[depth]
 
 
 def folders(path: Path) -> list[Path]:
@@ -23,20 +24,21 @@ def folders(path: Path) -> list[Path]:
     :param path: a pipeline's YAML
     """
     own = _folder(path)
-    dags = _dags(path) or own
-    found = [folder for folder in (own, *own.parents) if folder.is_relative_to(dags)]
+    depth = _depth(own)
+    if not depth:
+        return [path.parent]
     # Spelled as the caller spells it, where that is possible.
-    spelled = [] if ".." in path.parts else [path.parent, *path.parent.parents]
-    return [*spelled[: len(found)], *found[len(spelled) :]][::-1]
-
-
-def _dags(path: Path) -> Path | None:
-    own = _folder(path)
-    return next((folder for folder in (own, *own.parents) if folder.name == "dags"), None)
+    spelled = path.parent if len(path.parent.parts) > depth and ".." not in path.parts else own
+    return [spelled, *spelled.parents][depth::-1]
 
 
 def _folder(path: Path) -> Path:
     return Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link to a project stays where it is
+
+
+def _depth(folder: Path) -> int | None:
+    """How many folders a folder is below the nearest ``dags``, itself included; None without one."""
+    return folder.parts[::-1].index("dags") if "dags" in folder.parts else None
 
 
 def flaw(root: Path, name: str) -> tuple[str, str | None] | None:
@@ -46,14 +48,15 @@ def flaw(root: Path, name: str) -> tuple[str, str | None] | None:
     :param name: path as it is written, from the project root
     """
     parts = PurePosixPath(name).parts
-    if PurePosixPath(name).is_absolute() or ".." in parts:
+    if name.startswith("/") or ".." in parts:
         return "must be a path inside the project, from its root, without `..`", None
     path = root.joinpath(*parts)
-    if not path.exists():
-        return f"there is no file {name} in the project {root}", _neighbour(root, PurePosixPath(name))
     if not path.is_file():
-        return f"{name} is no file", None
-    if not path.resolve().is_relative_to(root.resolve()):
+        if path.exists():
+            return f"{name} is no file", None
+        return f"there is no file {name} in the project {root}", _neighbour(root, PurePosixPath(name))
+    links = any(part.is_symlink() for part in (path, *path.parents[: len(parts) - 1]))
+    if links and not path.resolve().is_relative_to(root.resolve()):
         return f"{name} is a link that leaves the project", None
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 
 from tradewind.spec import cron
@@ -18,6 +19,7 @@ EVERY: Mapping[Kind, str] = MappingProxyType(
 _YEARS, _WEEKS = timedelta(days=731), timedelta(days=70)
 
 
+@lru_cache
 def never_run(partitioning: Partitioning, schedule: str) -> str | None:
     """The first partition for which the schedule has no tick between its end and the end of the next one.
 
