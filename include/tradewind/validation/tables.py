@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import UsageError
 from tradewind.lake.schema import PARTITION, lake_schema
+from tradewind.spec.columns import declared
 from tradewind.spec.models import Dataset, Population
 from tradewind.spec.problems import Path, Problem, listed
 from tradewind.spec.sources import Files, Http, Query
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 _NOW = datetime(2024, 1, 1, tzinfo=UTC)
 _PARAMETERS = {"partition": "2024-01-01", "partition_start": _NOW, "partition_end": _NOW}
-# A view without `columns` is known when somebody delivers it, and not before.
-_Columns = "Mapping[str, str] | pa.Schema"
 
 
 @dataclass(slots=True)
@@ -41,22 +40,21 @@ class Tables:
 def bind_all(subject: Subject) -> Tables:
     """Bind the SQL of every dataset, each after those that it reads, and of the population."""
     tables = Tables()
-    declared = _declared(subject, tables)
+    views = _declared(subject, tables)
     for name in _in_order(subject.spec.datasets):
-        _bind_dataset(subject, name, tables, declared)
+        _bind_dataset(subject, name, tables, views)
     if subject.spec.score:
         place: Path = ("score", "population")
         part = subject.spec.score.population
-        views = _views(part, place, (*place, "references"), declared)
-        bound = _bind(subject, tables, place, part, views)
+        bound = _bind(subject, tables, place, part, _views(part, place, (*place, "references"), views))
         tables.population = bound[1] if bound else None
     return tables
 
 
-def _bind_dataset(subject: Subject, name: str, tables: Tables, declared: dict[Path, _View]) -> None:
+def _bind_dataset(subject: Subject, name: str, tables: Tables, known: dict[Path, _View]) -> None:
     place: Path = ("datasets", name)
     part = subject.spec.datasets[name]
-    views = _views(part, (*place, "source"), (*place, "references"), declared)
+    views = _views(part, (*place, "source"), (*place, "references"), known)
     for read in part.inputs:
         views[read] = _View(tables.datasets.get(read), why=f"those of `{read}` are not known")
     bound = _bind(subject, tables, place, part, views)
@@ -90,17 +88,21 @@ class _View:
 def _declared(subject: Subject, tables: Tables) -> dict[Path, _View]:
     """The view of each source; types that do not exist are problems."""
     found: dict[Path, _View] = {}
-    wrong = flaws_of_types({kind for source in subject.sources.values() for kind in source.columns.values()})
+    kinds = {
+        place: {name: column.kind for name, column in declared(source.columns).items()}
+        for place, source in subject.sources.items()
+    }
+    wrong = flaws_of_types({kind for columns in kinds.values() for kind in columns.values()})
     for place, source in subject.sources.items():
-        for column, kind in source.columns.items():
+        for column, kind in kinds[place].items():
             if flaw := wrong.get(kind):
                 path = (*place, "columns", column)
                 tables.problems.append(subject.at(path, flaw[0], suggestion=flaw[1]))
         if not source.columns:
             found[place] = _View(None, why=f"{_called(place, source)} declares no `columns`")
         else:
-            unsure = any(kind in wrong for kind in source.columns.values())
-            found[place] = _View(None if unsure else source.columns, more=source.new_columns == "take")
+            unsure = any(kind in wrong for kind in kinds[place].values())
+            found[place] = _View(None if unsure else kinds[place], more=source.new_columns == "take")
     return found
 
 
@@ -108,11 +110,9 @@ def _called(place: Path, source: Files | Query | Http) -> str:
     return "the population" if isinstance(source, Population) else f"`{place[-1]}`"
 
 
-def _views(
-    part: Dataset | Population, source: Path, references: Path, declared: Mapping[Path, _View]
-) -> dict[str, _View]:
-    views = {"source": declared[source]} if source in declared else {}
-    return views | {name: declared[(*references, name)] for name in part.references}
+def _views(part: Dataset | Population, source: Path, references: Path, known: Mapping[Path, _View]) -> dict[str, _View]:
+    views = {"source": known[source]} if source in known else {}
+    return views | {name: known[(*references, name)] for name in part.references}
 
 
 def _bind(
