@@ -23,6 +23,7 @@ TradewindError
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 
 class TradewindError(Exception):
@@ -58,7 +59,15 @@ class EmptyInput(InputError):
 
 
 class MalformedInput(InputError):
-    """A file cannot be read as declared; the message names the file."""
+    """A file cannot be read as declared; the message names the file.
+
+    :param message: what is wrong, and where
+    :param kept: file in quarantine with the malformed rows, where only these are wrong
+    """
+
+    def __init__(self, message: str, *, kept: Path | None = None) -> None:
+        super().__init__(message)
+        self.kept = kept
 
 
 class TransformError(TradewindError):

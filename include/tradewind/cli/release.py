@@ -31,6 +31,7 @@ def release(name: str, dataset: str, partition: str, reason: str, drop_bad_rows:
     It holds for exactly these rows: if input, SQL or YAML change, the partition is audited anew. With --drop-bad-rows
     what remains is audited again. A run of etl then publishes it, and what comes after follows.
     """
+    from tradewind.etl.release import MALFORMED
     from tradewind.ledger import releases
     from tradewind.ledger.journal import Ledger
 
@@ -39,6 +40,11 @@ def release(name: str, dataset: str, partition: str, reason: str, drop_bad_rows:
         raise UsageError(f"{name}: there is no dataset {dataset}; there are {', '.join(spec.datasets)}")
     key = spec.partitioning.check(partition)
     held = _held(name, dataset, key, _quarantine(name, dataset, runtime))
+    if held.digest == MALFORMED and not drop_bad_rows:
+        raise UsageError(
+            f"{name}: {count(held.rows, 'row')} of {dataset}, partition {key}, could not be read, so they cannot be "
+            "published as they are; repair the delivery, or say --drop-bad-rows"
+        )
     click.echo(f"{dataset} {key}: {count(held.rows, 'row')} in quarantine at {held.folder}")
     for why in held.reasons:
         click.echo(paragraph(why, first="  -", indent=4))

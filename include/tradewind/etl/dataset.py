@@ -12,7 +12,7 @@ from tradewind.errors import LeftOut, UsageError
 from tradewind.etl.configuration import configuration
 from tradewind.etl.examination import examine
 from tradewind.etl.inputs import Inputs, gather
-from tradewind.etl.release import released
+from tradewind.etl.release import released, remembered, without_limit
 from tradewind.etl.transforming import transform
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
@@ -91,10 +91,13 @@ def _build(
         return DatasetResult(published, report if report.exists() else None)
     release = released(spec, dataset, partition, runtime, cause=cause.hash)
     if release is not None:
-        staged = release.stage(dataset, base=base)
         cause = replace(cause, notes={**cause.notes, "release": release.note()})
+    if release is not None and not release.of_malformed:
+        staged = release.stage(dataset, base=base)
     else:
-        staged, inputs = transform(spec, dataset, partition, inputs, runtime, base=base, scratch=scratch)
+        inputs = without_limit(inputs) if release is not None else inputs
+        with remembered(dataset, partition, cause):
+            staged, inputs = transform(spec, dataset, partition, inputs, runtime, base=base, scratch=scratch)
         cause = replace(cause, notes={**cause.notes, **_bad_rows(inputs)})
     try:
         examine(spec, dataset, staged, report, runtime, cause=cause, release=release)

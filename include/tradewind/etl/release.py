@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.checks.bad_rows import bad_rows
 from tradewind.core.runtime import Runtime
-from tradewind.errors import UsageError
+from tradewind.errors import MalformedInput, UsageError
+from tradewind.etl.inputs import Inputs
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
 from tradewind.lake.database import connect
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CAUSE = "cause.json"
 """File beside quarantined rows: what they were made from."""
+MALFORMED = "malformed"
+"""What stands for a digest where rows could not be read: there is nothing to hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Release:
     folder: Path
     suite: Path | None
     keys: tuple[str, ...]
+
+    @property
+    def of_malformed(self) -> bool:
+        """Whether it is about rows that could not be read: then the delivery is read again without a limit."""
+        return bool(self.entry.evidence["digest"] == MALFORMED)
 
     @property
     def drops(self) -> bool:
@@ -129,6 +137,37 @@ def released(spec: Pipeline, dataset: Dataset, partition: str, runtime: Runtime,
         )
     part = spec.datasets[dataset.name]
     return Release(entry, folder, runtime.project / part.expectations if part.expectations else None, part.keys)
+
+
+@contextmanager
+def remembered(dataset: Dataset, partition: str, cause: Cause) -> Iterator[None]:
+    """Write down, beside malformed rows that were more than may be, what they came from: then they can be released.
+
+    :raises MalformedInput: as it was raised inside
+    """
+    try:
+        yield
+    except MalformedInput as exc:
+        if exc.kept is None:
+            raise
+        import pyarrow.parquet as pq
+
+        rows = pq.read_metadata(exc.kept).num_rows
+        about = {"dataset": dataset.name, "partition": partition, "digest": MALFORMED, "rows": rows}
+        about["reasons"] = [str(exc)]
+        (exc.kept.parent / CAUSE).write_text(cause.as_json(), encoding="utf-8")
+        (exc.kept.parent / "reasons.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+        raise
+
+
+def without_limit(inputs: Inputs) -> Inputs:
+    """The same inputs; of their deliveries any number of malformed rows may be put aside."""
+    free = {"max_bad_rows": "100%"}
+    deliveries = {
+        view: replace(delivery, source=delivery.source.model_copy(update=free))
+        for view, delivery in inputs.deliveries.items()
+    }
+    return replace(inputs, deliveries=deliveries)
 
 
 def _quarantined(folder: Path) -> Quarantined:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tradewind.alerting import incidents
-from tradewind.errors import AuditFailed, UsageError
+from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset import build_dataset
 from tradewind.ledger import absences, holds
 from tradewind.ledger.champions import Champion
@@ -92,6 +92,16 @@ def test_a_release_without_an_airflow_is_written_all_the_same_and_says_what_is_l
     error = shop.error("release", "shop", "orders", DAYS[3], "--reason", "x")
     assert "it is released, and the next run" in error
     assert len(shop.ledger.find("shop", "release")) == 1
+
+
+def test_rows_that_could_not_be_read_can_only_be_dropped(shop: Project) -> None:
+    (shop.home.landing / f"{DAYS[3]}.csv").write_text("id,amount\n1,10\nx,20\n")
+    with pytest.raises(MalformedInput):
+        build_dataset(shop.spec, "orders", DAYS[3], shop.runtime)
+    wanted = ("release", "shop", "orders", DAYS[3], "--reason", "x", "--no-start")
+    assert "say --drop-bad-rows" in shop.error(*wanted)
+    shop.told(*wanted, "--drop-bad-rows")
+    assert build_dataset(shop.spec, "orders", DAYS[3], shop.runtime).published.rows == 1
 
 
 def test_releasing_what_is_not_in_quarantine_says_what_is(shop: Project) -> None:

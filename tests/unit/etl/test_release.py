@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import AuditFailed, UsageError
+from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset import DatasetResult, build_dataset
-from tradewind.etl.release import Quarantined, quarantined
+from tradewind.etl.release import MALFORMED, Quarantined, quarantined
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset, Lake
 from tradewind.ledger import releases
@@ -149,3 +149,30 @@ def test_of_two_people_who_release_the_same_rows_the_first_is_written(shop: Shop
     for actor in ("ann", "bob"):
         shop.release(held, actor=actor)
     assert [entry.actor for entry in shop.ledger.find("shop", "release")] == ["ann"]
+
+
+def test_malformed_rows_that_are_more_than_may_be_are_dropped_by_a_persons_word(shop: Shop) -> None:
+    shop.deliver((1, 10), ("x", 20), (3, 30))
+    with pytest.raises(MalformedInput):
+        shop.build()
+    (held,) = quarantined(shop.dataset, DAY)
+    assert (held.digest, held.rows) == (MALFORMED, 1)
+    shop.release(held, drop=True)
+    done = shop.build()
+    assert (shop.amounts(), done.bad_rows) == ([10, 30], 1)
+    snapshot = shop.dataset.snapshot()
+    assert snapshot is not None
+    notes = Cause.from_json(snapshot.table.history(1)[0]["cause"]).notes
+    assert (notes["release"]["by"], notes["bad_rows"]["source"]["count"]) == ("ann", 1)
+    shop.deliver((1, 10), ("y", 20))
+    with pytest.raises(MalformedInput):
+        shop.build()
+
+
+def test_what_remains_of_a_malformed_delivery_is_audited(shop: Shop) -> None:
+    shop.deliver((1, 500), ("x", 20))
+    with pytest.raises(MalformedInput):
+        shop.build()
+    (held,) = quarantined(shop.dataset, DAY)
+    shop.release(held, drop=True)
+    shop.fail()
