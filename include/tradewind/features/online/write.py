@@ -51,6 +51,8 @@ def write(store: FeatureStore, view: FeatureView, rows: pads.Dataset, *, window:
     :param found: what :func:`tradewind.features.window.look` found in it
     """
     plan = layout(store, view, rows.schema)
+    # The registry may know these definitions from another online store, or this one was emptied.
+    store._get_provider().online_store.update(store.config, [], [view], [], [], True)
     kept: int | None = None
     if isinstance(plan, Layout):
         kept, by = _write(store, view, plan, rows, window=window, unique=found.rows == found.entities), "tradewind"
