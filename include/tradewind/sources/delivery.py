@@ -32,6 +32,7 @@ class Delivery:
     :param young: a file was written so shortly before it was hashed that its mark may not tell another change
     :param bad: malformed rows that :meth:`sift` took out; None while nobody had reason to look for them
     :param good: files of the rows that are left then
+    :param large: its whole numbers have more digits than the fast way of reading them takes
     """
 
     source: Source
@@ -41,6 +42,7 @@ class Delivery:
     young: bool
     bad: BadRows | None = None
     good: tuple[Path, ...] = ()
+    large: bool = False
 
     def view(self) -> FileView:
         """What :func:`tradewind.transform.sql.select` reads.
@@ -49,7 +51,7 @@ class Delivery:
         """
         if self.good:
             return FileView(f"SELECT * FROM read_parquet({literals(self.good)})", self.good)
-        query = reading.strict(self.source, self.fetched, self._shape())
+        query = reading.strict(self.source, self.fetched, self._shape(), large=self.large)
         return FileView(query, [path.absolute() for path in self.fetched.paths])
 
     def confirm(self) -> None:
@@ -68,8 +70,8 @@ class Delivery:
         """Put malformed rows aside, after reading :meth:`view` failed: with a `MalformedInput`, or with a
         `TransformError` while rows were computed.
 
-        Good rows are copied into ``scratch``; what comes back reads them and has :attr:`bad`. A delivery without a
-        malformed row comes back as it is: then it is not the delivery's fault.
+        Good rows are copied into ``scratch``; what comes back reads them and has :attr:`bad`. It is the same delivery
+        if that can be read as it is: then the failure is not its fault.
 
         :param view: what the SQL calls it
         :param scratch: a folder that lives until the returned delivery has been read
@@ -78,8 +80,10 @@ class Delivery:
         :raises Unavailable: a file changed while it was read
         """
         shape = self._shape()
-        if self.good or self._reads(shape):
+        if self.good or self._reads(shape, large=self.large):
             return self
+        if self._reads(shape, large=True):
+            return replace(self, large=True)
         try:
             sifted = sifting.sift(self.source, self.fetched, shape, view=view, scratch=scratch, quarantine=quarantine)
         except InputError:
@@ -91,12 +95,14 @@ class Delivery:
         found = looking.found(self.source, self.fetched)
         return Shape(agree(self.source, found), found)
 
-    def _reads(self, shape: Shape) -> bool:
+    def _reads(self, shape: Shape, *, large: bool) -> bool:
         import duckdb
 
         with connect() as connection:
             try:
-                connection.execute(f"SELECT count(*) FROM ({reading.strict(self.source, self.fetched, shape)})")
+                connection.execute(
+                    f"SELECT count(*) FROM ({reading.strict(self.source, self.fetched, shape, large=large)})"
+                )
             except duckdb.Error:
                 return False
         return True

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from tradewind.errors import MalformedInput, MissingInput, SpecError
+from tradewind.errors import MissingInput, SpecError
 from tradewind.sources import looking
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import explained
@@ -72,8 +72,6 @@ def _local(pattern: str, landing: str) -> list[str]:
     with explained(pattern):
         fixed, parts = _fixed(pattern, landing)
         if not parts:
-            if Path(pattern).is_dir():
-                raise MalformedInput(f"{pattern} is a folder; a file must stand there")
             return [pattern] if Path(pattern).exists() else []
         places = [Path(fixed)]
         for part in parts:

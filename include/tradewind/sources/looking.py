@@ -6,8 +6,8 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from tradewind.errors import EmptyInput, MalformedInput
 from tradewind.lake.database import connect, literal, literals
@@ -49,8 +49,8 @@ def header(path: Path, called: str, delimiter: str) -> list[str]:
 
     :raises MalformedInput: it is empty, is not UTF-8, or names a column twice
     """
-    with opened(path, called=called) as file:
-        names = next(_rows(file, called, delimiter), None)
+    with _csv(path, called, delimiter) as rows:
+        names = next(rows, None)
     if names is None:
         raise MalformedInput(f"{called}: the file is empty; not even a header is there")
     if any(not is_utf8(name) for name in names):
@@ -79,23 +79,25 @@ def has_rows(fetched: Fetched) -> None:
 def _has_row(path: Path, called: str, fetched: Fetched) -> bool:
     if fetched.format == "parquet":
         return _parquet_rows(path, called) > 0
-    with opened(path, called=called) as file:
-        if fetched.format == "jsonl":
+    if fetched.format == "jsonl":
+        with opened(path, called=called) as file:
             return any(chunk.strip() for chunk in chunks(file))
-        rows = _rows(file, called, fetched.delimiter)
+    with _csv(path, called, fetched.delimiter) as rows:
         if next(rows, None) is None:
             raise MalformedInput(f"{called}: the file is empty; not even a header is there")
         return any(rows)
 
 
-def _rows(file: IO[bytes], called: str, delimiter: str) -> Iterator[list[str]]:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    try:
-        yield from csv.reader(iter(lambda: text.readline(_LARGEST_HEADER), ""), delimiter=delimiter)
-    except csv.Error as exc:
-        raise MalformedInput(f"{called}: this is not CSV text: {exc}") from exc
-    finally:
-        text.detach()
+@contextmanager
+def _csv(path: Path, called: str, delimiter: str) -> Iterator[Iterator[list[str]]]:
+    with opened(path, called=called) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        try:
+            yield csv.reader(iter(lambda: text.readline(_LARGEST_HEADER), ""), delimiter=delimiter)
+        except csv.Error as exc:
+            raise MalformedInput(f"{called}: this is not CSV text: {exc}") from exc
+        finally:
+            text.detach()
 
 
 def _whole(path: Path, called: str, *, ends_in_line_break: bool) -> None:

@@ -29,8 +29,9 @@ def opened(path: Path, *, called: str) -> Iterator[IO[bytes]]:
     :raises Unavailable: it disappeared
     :raises MalformedInput: it is a folder, must not be read, or its compressed content is cut off or damaged
     """
+    with explained(called):
+        _regular(path, called)
     with explained(called), path.open("rb") as file:
-        _regular(file, called)
         kind = compression(path)
         if kind == "none":
             yield file
@@ -73,8 +74,12 @@ def explained(called: str) -> Iterator[None]:
         raise MalformedInput(f"{called} cannot be read: {exc.strerror}") from exc
 
 
-def _regular(file: IO[bytes], called: str) -> None:
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+def _regular(path: Path, called: str) -> None:
+    """Opening a pipe would wait for whoever writes into it."""
+    kind = path.stat().st_mode
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError
+    if not stat.S_ISREG(kind):
         raise MalformedInput(f"{called} is no regular file; a file must stand there")
 
 

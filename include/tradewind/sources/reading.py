@@ -16,6 +16,13 @@ from tradewind.spec.sources import Source
 
 MALFORMED = "a row is not as declared"
 _JSON_LINE = 16 * 2**20
+_RANGES = {
+    f"{sign}{name}": (0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for name, bits in (("TINYINT", 8), ("SMALLINT", 16), ("INTEGER", 32))
+    for sign in ("", "U")
+}
+"""Whole numbers that a DOUBLE holds exactly."""
+_THIRTEEN_DIGITS = "DECIMAL(18,5)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +37,21 @@ class Shape:
     found: Sequence[Found]
 
 
-def strict(source: Source, fetched: Fetched, shape: Shape) -> str:
-    """A SELECT that fails on the first malformed row, also where nobody reads the column that is malformed."""
+def strict(source: Source, fetched: Fetched, shape: Shape, *, large: bool = False) -> str:
+    """A SELECT that fails on the first malformed row, also where nobody reads the column that is malformed.
+
+    :param large: whole numbers in CSV may have more than 13 digits, which takes longer to read
+    """
     if fetched.format == "jsonl":
         return _json(source, fetched, shape)
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path, found in zip(fetched.paths, shape.found, strict=True):
         groups.setdefault((compression(path), *found.kinds), []).append(path)
-    read = _csv if fetched.format == "csv" else _parquet
-    return " UNION ALL ".join(read(paths, list(key[1:]), fetched, shape.columns) for key, paths in groups.items())
+    if fetched.format == "parquet":
+        return " UNION ALL ".join(_parquet(paths, key[1:], shape.columns) for key, paths in groups.items())
+    return " UNION ALL ".join(
+        _csv(paths, key[1:], fetched, shape.columns, large=large) for key, paths in groups.items()
+    )
 
 
 def reasons(columns: Sequence[Column]) -> str:
@@ -73,9 +86,11 @@ def nested(column: Column) -> bool:
     return column.kind.endswith("]") or column.kind.startswith(("STRUCT(", "MAP(", "UNION(", "JSON"))
 
 
-def _csv(paths: Sequence[Path], names: Sequence[str], fetched: Fetched, columns: Sequence[Column]) -> str:
-    kinds = {column.name: column.kind for column in columns}
-    types = ", ".join(f"{literal(name)}: {literal(kinds[name])}" for name in names)
+def _csv(
+    paths: Sequence[Path], names: Sequence[str], fetched: Fetched, columns: Sequence[Column], *, large: bool
+) -> str:
+    read_as = {column.name: _read_as(column, large=large) for column in columns}
+    types = ", ".join(f"{literal(name)}: {literal(read_as[name])}" for name in names)
     read = (
         f"read_csv({literals(path.absolute() for path in paths)}, columns = {{{types}}}, auto_detect = false, "
         f"header = true, strict_mode = true, nullstr = {literals(['', *fetched.nulls])}, "
@@ -83,14 +98,41 @@ def _csv(paths: Sequence[Path], names: Sequence[str], fetched: Fetched, columns:
     )
     # The reader converts the columns that are named: a malformed value counts also where the user's SQL leaves it out.
     unread = " AND ".join(f"{quoted(name)} IS NULL" for name in names)
-    there = [f"{quoted(column.name)} IS NOT NULL" for column in columns if column.required]
-    return f"SELECT {_chosen(columns, names)} FROM {read} WHERE {_must(there)} AND (NOT ({unread}) OR random() >= 0)"
+    right = [*_there(columns), *(_whole(column, read_as[column.name]) for column in columns if column.name in names)]
+    return (
+        f"SELECT {_chosen(columns, names)} FROM {read} "
+        f"WHERE {_must([each for each in right if each])} AND (NOT ({unread}) OR random() >= 0)"
+    )
 
 
-def _parquet(paths: Sequence[Path], names: Sequence[str], fetched: Fetched, columns: Sequence[Column]) -> str:
-    there = [f"{quoted(column.name)} IS NOT NULL" for column in columns if column.required]
+def _read_as(column: Column, *, large: bool) -> str:
+    """The type that a CSV column is read as: one that keeps a fraction where a whole number is declared.
+
+    Read as what it is declared to be, 1.5 would silently become 2.
+    """
+    if column.kind not in WHOLE_NUMBERS:
+        return column.kind
+    return "DOUBLE" if column.kind in _RANGES else TEXT if large else _THIRTEEN_DIGITS
+
+
+def _whole(column: Column, read_as: str) -> str:
+    """A condition that a number is whole and in its type's range; nothing if there is none to check."""
+    name = quoted(column.name)
+    if read_as == column.kind:
+        return ""
+    if read_as == TEXT:
+        return f"{_reason(column)} IS NULL"
+    low, high = _RANGES.get(column.kind, (0 if column.kind.startswith("U") else -(10**18), 10**18))
+    return f"({name} IS NULL OR ({name} = trunc({name}) AND {name} BETWEEN {low} AND {high}))"
+
+
+def _parquet(paths: Sequence[Path], names: Sequence[str], columns: Sequence[Column]) -> str:
     read = f"read_parquet({literals(path.absolute() for path in paths)})"
-    return f"SELECT {_chosen(columns, names)} FROM {read} WHERE {_must(there)}"
+    return f"SELECT {_chosen(columns, names)} FROM {read} WHERE {_must(_there(columns))}"
+
+
+def _there(columns: Sequence[Column]) -> list[str]:
+    return [f"{quoted(column.name)} IS NOT NULL" for column in columns if column.required]
 
 
 def _json(source: Source, fetched: Fetched, shape: Shape) -> str:

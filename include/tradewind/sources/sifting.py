@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from tradewind.spec.sources import Source
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-log = logging.getLogger(__name__)
 
 _BATCH = 20_000
 _TOLD = 3
@@ -87,13 +84,15 @@ def sift(source: Source, fetched: Fetched, shape: Shape, *, view: str, scratch: 
         bad.unlink()
         return Sifted(good, None)
     kept = _keep(bad, quarantine)
-    told = "; ".join(f"{file}, line {line}: {reason}" for file, line, reason in first)
-    more = f"; and {count - len(first)} more" if count > len(first) else ""
-    what = "row is" if count == 1 else "rows are"
-    message = f"{count} {what} malformed, of {rows} (`max_bad_rows: {source.max_bad_rows}`): {told}{more}. All: {kept}"
     if too_many(count, rows, source.max_bad_rows):
-        raise MalformedInput(f"`{view}`: {message}")
-    log.warning("%s: %s", view, message)
+        told = "; ".join(f"{file}, line {line}: {reason}" for file, line, reason in first)
+        more = f"; and {count - len(first)} more" if count > len(first) else ""
+        what = "row is" if count == 1 else "rows are"
+        raise MalformedInput(
+            f"`{view}`: {count} {what} malformed, of {rows} (`max_bad_rows: {source.max_bad_rows}`): {told}{more}. "
+            f"All of them: {kept}",
+            kept=kept,
+        )
     return Sifted(good, BadRows(count, rows, kept))
 
 

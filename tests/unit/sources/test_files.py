@@ -1,114 +1,314 @@
+"""Which files a partition needs, and what is said when they are not there or cannot be read."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tradewind.errors import MalformedInput, MissingInput, SpecError
+from tradewind.core.connections import S3, Given
+from tradewind.core.runtime import Runtime
+from tradewind.errors import EmptyInput, MalformedInput, MissingInput, SpecError, Unavailable, UsageError
 from tradewind.sources import files
-from tradewind.sources.delivery import digest
+from tradewind.sources.delivery import deliver
+from tradewind.sources.fetched import Fetched
+from tradewind.spec.models import Pipeline
 from tradewind.spec.sources import Files
-from tradewind.spec.partitions import Partitioning
+from tradewind.transform.sql import select
 
-WEEKS = Partitioning("week", "America/New_York", "2013-01-28")
-DECLARED = Files(files="{landing}/{day}.csv", columns={"carrier": "VARCHAR", "flight": "BIGINT"})
-
-
-def deliver(folder: Path, days: Sequence[str]) -> None:
-    for day in days:
-        (folder / f"{day}.csv").write_text("carrier,flight\nAA,1\n")
-
-
-def resolve(landing: Path, pattern: str = "{landing}/{day}.csv") -> tuple[Path, ...]:
-    return files.resolve(Files(files=pattern), "2013-01-28", partitioning=WEEKS, landing=str(landing))
-
-
-def refused(tmp_path: Path, content: bytes, part: Files = DECLARED) -> str:
-    path = tmp_path / "2013-01-30.csv"
-    path.write_bytes(content)
-    with pytest.raises(MalformedInput) as caught:
-        files.check(part, [path])
-    assert str(path) in str(caught.value)
-    return str(caught.value)
+SPEC = Pipeline.model_validate(
+    {
+        "pipeline": "shop", "owner": "x", "description": "x", "partition": "week", "timezone": "America/New_York",
+        "start": "2013-01-28", "schedule": "@weekly",
+        "datasets": {"orders": {"source": {"files": "x"}, "sql": "o.sql"}},
+    }
+)  # fmt: skip
+WEEK = "2013-01-28"
+DAYS = SPEC.partitioning.days(WEEK)
+CSV = b"carrier,flight\nAA,1\n"
 
 
-def test_a_week_needs_one_file_for_each_of_its_days(tmp_path: Path) -> None:
-    deliver(tmp_path, WEEKS.days("2013-01-28"))
-    found = resolve(tmp_path)
-    assert [path.stem for path in found] == WEEKS.days("2013-01-28")
-    files.check(DECLARED, found)
+class Landing:
+    """A landing zone, on a disk or in an object store."""
+
+    def __init__(self, folder: Path, uri: str, connections: Given) -> None:
+        self.uri = uri
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir(exist_ok=True)
+        self.runtime = Runtime(
+            project=folder, lake="", landing=uri, ledger="", mlflow="", feast_registry="", feast_online={},
+            reports=folder, connections=connections,
+        )  # fmt: skip
+
+    def fetch(self, pattern: str, **fields: Any) -> Fetched:
+        source = Files(files=pattern, **fields)
+        return files.fetch(source, WEEK, spec=SPEC, runtime=self.runtime, scratch=self.scratch)
+
+    def names(self, pattern: str, **fields: Any) -> list[str]:
+        return [name.removeprefix(f"{self.uri}/") for name in self.fetch(pattern, **fields).names]
+
+    def deliver(self, *names: str, content: bytes = CSV) -> None:
+        for name in names:
+            path = Path(self.uri) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
-def test_every_missing_day_is_named(tmp_path: Path) -> None:
-    deliver(tmp_path, ["2013-01-28", "2013-01-29", "2013-01-31", "2013-02-01", "2013-02-03"])
+class Bucket(Landing):
+    """A landing zone in the bucket of a small object store on this machine."""
+
+    def __init__(self, folder: Path, client: Any, endpoint: str) -> None:
+        self.client = client
+        options = {
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true",
+        }  # fmt: skip
+        super().__init__(folder, "s3://landing/zone", Given(stores={"store": S3(options), "aws_default": S3(options)}))
+
+    def deliver(self, *names: str, content: bytes = CSV) -> None:
+        for name in names:
+            self.client.put_object(Bucket="landing", Key=f"zone/{name}", Body=content)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Landing:
+    (tmp_path / "landing").mkdir()
+    return Landing(tmp_path, str(tmp_path / "landing"), Given())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, server: str) -> Iterator[Bucket]:
+    import boto3
+
+    client = boto3.client(
+        "s3", aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1", endpoint_url=server
+    )
+    client.create_bucket(Bucket="landing")
+    yield Bucket(tmp_path, client, server)
+    for entry in client.list_objects_v2(Bucket="landing").get("Contents", ()):
+        client.delete_object(Bucket="landing", Key=entry["Key"])
+    client.delete_bucket(Bucket="landing")
+    client.close()
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def landing(request: pytest.FixtureRequest) -> Landing:
+    found: Landing = request.getfixturevalue(request.param)
+    return found
+
+
+def daily(days: Sequence[str], ending: str = ".csv") -> list[str]:
+    return [f"{day}{ending}" for day in days]
+
+
+def test_a_week_needs_one_file_for_each_of_its_days(landing: Landing) -> None:
+    landing.deliver(*reversed(daily(DAYS)))
+    assert landing.names("{landing}/{day}.csv") == daily(DAYS)
+
+
+def test_every_missing_day_is_named(landing: Landing) -> None:
+    landing.deliver(*daily(DAYS[:2]), *daily(DAYS[3:5]), *daily(DAYS[6:]))
     with pytest.raises(
-        MissingInput, match=r"2013-01-28: 2 of 7 files are missing: \S*2013-01-30.csv, \S*2013-02-02.csv"
+        MissingInput, match=r"2013-01-28: 2 of 7 files are missing: \S*/2013-01-30.csv, \S*/2013-02-02.csv"
     ):
-        resolve(tmp_path)
+        landing.fetch("{landing}/{day}.csv")
 
 
-def test_a_file_of_the_partition_is_found_by_its_key(tmp_path: Path) -> None:
-    deliver(tmp_path, ["2013-01-28"])
-    assert resolve(tmp_path, "{landing}/{partition}.csv") == (tmp_path / "2013-01-28.csv",)
+def test_a_file_of_the_partition_is_found_by_its_key(landing: Landing) -> None:
+    landing.deliver("2013-01-28.csv", "2013-02-04.csv")
+    assert landing.names("{landing}/{partition}.csv") == ["2013-01-28.csv"]
 
 
-def test_a_reference_file_has_no_day(tmp_path: Path) -> None:
+def test_a_file_without_a_placeholder_is_required_too(landing: Landing) -> None:
     with pytest.raises(MissingInput, match=r"the file is missing: \S*planes.csv"):
-        resolve(tmp_path, "{landing}/planes.csv")
+        landing.fetch("{landing}/planes.csv")
 
 
-def test_an_unknown_placeholder_is_named(tmp_path: Path) -> None:
+def test_an_unknown_placeholder_is_named(disk: Landing) -> None:
     with pytest.raises(SpecError, match=r"no placeholder \{dya\}"):
-        resolve(tmp_path, "{landing}/{dya}.csv")
+        disk.fetch("{landing}/{dya}.csv")
 
 
-def test_a_file_of_no_bytes_is_refused(tmp_path: Path) -> None:
-    assert "the file is empty" in refused(tmp_path, b"")
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("{landing}/b/*.csv", ["b/1.csv", "b/10.csv", "b/2.csv"]),
+        ("{landing}/b/?.csv", ["b/1.csv", "b/2.csv"]),
+        ("{landing}/*/1.csv", ["a/1.csv", "b/1.csv"]),
+        ("{landing}/?/*.csv", ["a/1.csv", "b/1.csv", "b/10.csv", "b/2.csv"]),
+    ],
+)
+def test_patterns_name_files_in_the_order_of_their_names(landing: Landing, pattern: str, found: list[str]) -> None:
+    landing.deliver("a/1.csv", "b/10.csv", "b/1.csv", "b/2.csv", "b/2.csv.part", "b/.3.csv", "b/c/4.csv", "5.csv")
+    assert landing.names(pattern) == found
 
 
-def test_a_header_without_rows_is_refused(tmp_path: Path) -> None:
-    assert "a header but no row" in refused(tmp_path, b"carrier,flight\n")
+def test_a_pattern_needs_a_file_for_every_day(landing: Landing) -> None:
+    landing.deliver(*(f"{day}/{number}.csv" for day in DAYS[:-1] for number in (1, 2)))
+    with pytest.raises(MissingInput, match=r"1 of 7 files are missing: \S*/2013-02-03/\*.csv"):
+        landing.fetch("{landing}/{day}/*.csv")
+    landing.deliver(f"{DAYS[-1]}/1.csv")
+    assert landing.names("{landing}/{day}/*.csv") == [f"{day}/{n}.csv" for day in DAYS[:-1] for n in (1, 2)] + [
+        f"{DAYS[-1]}/1.csv"
+    ]
 
 
-def test_a_column_that_is_missing_and_one_too_many_are_named(tmp_path: Path) -> None:
-    message = refused(tmp_path, b"carrier,fligth\nAA,1\n")
-    assert "the header has no 'flight'; the header has 'fligth', which nobody declared" in message
+@pytest.mark.parametrize("name", ["with space.csv", "it's.csv", "Ümläut ✓.csv", "a[1].csv", "{}%20&+.csv", 'q"q.csv'])
+def test_any_name_is_a_name(landing: Landing, name: str, tmp_path: Path) -> None:
+    landing.deliver(name)
+    landing.deliver("a1.csv", content=b"carrier,flight\nwrong,9\n")
+    pattern = name.replace("{}", "??")
+    fetched = landing.fetch(f"{{landing}}/{pattern}")
+    assert fetched.names == (f"{landing.uri}/{name}",)
+    (tmp_path / "q.sql").write_text("SELECT carrier FROM source")
+    delivery = deliver(Files(files="-"), fetched)
+    with select(tmp_path / "q.sql", {"source": delivery.view()}, parameters={}) as rows:
+        assert rows.read_all().to_pylist() == [{"carrier": "AA"}]
 
 
-def test_columns_in_another_order_are_refused(tmp_path: Path) -> None:
-    assert "another order: flight, carrier" in refused(tmp_path, b"flight,carrier\n1,AA\n")
+def test_wildcards_in_the_landing_zone_stand_for_themselves(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "*").mkdir()
+    zone = Landing(tmp_path, str(tmp_path / "*"), Given())
+    Path(tmp_path / "x" / "a.csv").write_bytes(CSV)
+    with pytest.raises(MissingInput):
+        zone.fetch("{landing}/*.csv")
+    zone.deliver("b.csv")
+    assert zone.names("{landing}/*.csv") == ["b.csv"]
 
 
-def test_a_column_named_twice_is_refused(tmp_path: Path) -> None:
-    assert "names 'flight' more than once" in refused(tmp_path, b"flight,flight\n1,1\n")
+EMPTY = pa.BufferOutputStream()
+pq.write_table(pa.table({"x": pa.array([], pa.int64())}), EMPTY)
 
 
-def test_a_file_cut_off_in_its_last_value_is_refused(tmp_path: Path) -> None:
-    assert "may be cut off" in refused(tmp_path, b"carrier,flight\nAA,1\nAA,12")
+@pytest.mark.parametrize(
+    ("kind", "ending", "content"),
+    [
+        ("csv", ".csv", b"carrier,flight\n"),
+        ("csv", ".csv", b"carrier,flight\n\n\n"),
+        ("csv", ".csv.gz", gzip.compress(b"carrier,flight\n")),
+        ("csv", ".csv.zst", pa.compress(b"carrier,flight\n", "zstd", asbytes=True)),
+        ("jsonl", ".jsonl", b""),
+        ("jsonl", ".jsonl", b"\n \n"),
+        ("jsonl", ".jsonl.gz", gzip.compress(b"")),
+        ("parquet", ".parquet", EMPTY.getvalue().to_pybytes()),
+    ],
+)
+def test_every_file_without_a_row_is_named(landing: Landing, kind: str, ending: str, content: bytes) -> None:
+    landing.deliver(*daily(DAYS[1:], ending), content=full(kind, ending))
+    landing.deliver(*daily(DAYS[:1], ending), content=content)
+    with pytest.raises(EmptyInput, match=rf"1 of 7 files have no row: \S*/2013-01-28{ending}\."):
+        landing.fetch(f"{{landing}}/{{day}}{ending}", format=kind)
 
 
-def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
-    assert "not CSV text in UTF-8" in refused(tmp_path, b"PK\x03\x04\xff\xfe\x00")
+def full(kind: str, ending: str) -> bytes:
+    if kind == "parquet":
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"x": [1]}), sink)
+        return bytes(sink.getvalue().to_pybytes())
+    text = CSV if kind == "csv" else b'{"x": 1}\n'
+    packed = {".gz": gzip.compress, ".zst": lambda data: pa.compress(data, "zstd", asbytes=True)}
+    return bytes(packed.get(ending[-4:].lstrip("lv"), bytes)(text))
 
 
-def test_without_declared_columns_every_file_has_those_of_the_first(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("x\n1\n")
-    (tmp_path / "b.csv").write_text("y\n1\n")
-    with pytest.raises(MalformedInput, match=r"b.csv: the header has no 'x'"):
-        files.check(Files(files="-"), [tmp_path / "a.csv", tmp_path / "b.csv"])
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.csv.zst"])
+def test_a_csv_file_of_no_bytes_is_malformed(disk: Landing, name: str) -> None:
+    disk.deliver(name, content=b"")
+    with pytest.raises(MalformedInput, match=name):
+        disk.fetch(f"{{landing}}/{name}")
 
 
-def test_undeclared_columns_are_text(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
-    assert files.columns(Files(files="-"), [tmp_path / "a.csv"]) == {"x": "VARCHAR", "y": "VARCHAR"}
+def test_a_folder_in_the_place_of_a_file_is_told(disk: Landing) -> None:
+    (Path(disk.uri) / "x.csv").mkdir()
+    with pytest.raises(MalformedInput, match=r"x.csv is a folder; a file must stand there"):
+        disk.fetch("{landing}/x.csv")
 
 
-def test_the_digest_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None:
-    one, other, changed = (tmp_path / name for name in ("1.csv", "2.csv", "3.csv"))
-    one.write_text("x\n1\n")
-    other.write_text("x\n1\n")
-    changed.write_text("x\n2\n")
-    assert digest([one]) == digest([other])
-    assert digest([one]) != digest([changed])
-    assert digest([one, changed]) != digest([changed, one])
+def test_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(disk: Landing) -> None:
+    os.mkfifo(Path(disk.uri) / "x.csv")
+    with pytest.raises(MalformedInput, match=r"x.csv is no regular file"):
+        disk.fetch("{landing}/x.csv")
+
+
+NOBODY = """
+import os, sys
+sys.path.insert(0, "include")
+from pathlib import Path
+from tradewind.errors import MalformedInput
+from tradewind.sources.fetched import Fetched
+from tradewind.sources.looking import has_rows
+path = Path(sys.argv[1])
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    has_rows(Fetched((path,), (str(path),), "csv"))
+except MalformedInput as exc:
+    print(exc)
+"""
+
+
+def test_a_file_that_must_not_be_read_is_told(disk: Landing) -> None:
+    disk.deliver("x.csv")
+    (Path(disk.uri) / "x.csv").chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-c", NOBODY, f"{disk.uri}/x.csv"], capture_output=True, text=True, check=True
+    )
+    assert "x.csv cannot be read: Permission denied; let the user who runs the tasks read it" in done.stdout
+
+
+def test_without_a_connection_the_object_store_is_the_default_one(bucket: Bucket) -> None:
+    bucket.deliver("x.csv")
+    assert bucket.names("{landing}/x.csv") == bucket.names("{landing}/x.csv", connection="store") == ["x.csv"]
+
+
+def test_what_comes_from_an_object_store_is_the_same_as_from_a_disk(bucket: Bucket, disk: Landing) -> None:
+    for place in (bucket, disk):
+        place.deliver(*daily(DAYS, ".csv.gz"), content=gzip.compress(CSV))
+    source = Files(files="-")
+    digests = {deliver(source, place.fetch("{landing}/{day}.csv.gz")).digest for place in (bucket, disk)}
+    assert len(digests) == 1
+
+
+def test_an_unknown_connection_and_bucket_are_named(bucket: Bucket) -> None:
+    with pytest.raises(UsageError, match="there is no connection other; there are: store"):
+        bucket.fetch("{landing}/x.csv", connection="other")
+    with pytest.raises(MissingInput, match=r"s3://elsewhere/x.csv is not there \(NoSuchBucket\).* connection store"):
+        bucket.fetch("s3://elsewhere/x.csv", connection="store")
+
+
+def test_a_store_that_is_away_is_tried_again(tmp_path: Path, free_port: int) -> None:
+    options = {
+        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port}",
+    }  # fmt: skip
+    away = Landing(tmp_path, "s3://landing", Given(stores={"store": S3(options)}))
+    with pytest.raises(Unavailable, match="the store behind store cannot be reached"):
+        away.fetch("{landing}/x.csv", connection="store")
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as open_:
+        open_.bind(("127.0.0.1", 0))
+        return int(open_.getsockname()[1])
