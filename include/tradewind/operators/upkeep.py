@@ -91,9 +91,8 @@ class ResendOperator(UpkeepOperator):
         grace = timedelta(minutes=int(self.grace_minutes))
         found = progress.lost(ledger, spec.pipeline, {self.stage: self.followers}, older_than=grace)
         waited = incidents.waited_in_vain(ledger, spec.pipeline, self.followers)
-        lost = sorted(
-            {partition for _, partition in found} | set(waited) - set(absences.skipped(ledger, spec.pipeline))
-        )
+        skipped = absences.skipped(ledger, spec.pipeline)
+        lost = sorted({key for key in (*(partition for _, partition in found), *waited) if key not in skipped})
         if not lost:
             raise AirflowSkipException(f"every complete partition of {self.stage} has gone on")
         self.log.warning("%s: sending %s again for %s", spec.pipeline, self.asset.name, ", ".join(lost))
