@@ -39,6 +39,7 @@ COMMANDS = {
     "resume": Lazy("tradewind.cli.holds:resume", "Let a held pipeline run again."),
     "skip": Lazy("tradewind.cli.holds:skip", "Keep one partition out, or take that back."),
     "release": Lazy("tradewind.cli.release:release", "Publish a partition that failed its audit, by a person's word."),
+    "erase": Lazy("tradewind.cli.erase:erase", "Remove one entity's rows everywhere, for good."),
     "decommission": Lazy("tradewind.cli.decommission:decommission", "End a pipeline for good."),
     "schema": Lazy("tradewind.cli.schema:schema", "Print the JSON Schema of the pipeline YAML."),
 }

@@ -69,7 +69,7 @@ def publish(
             raise refusal
         if not attempt:
             storage.move([(path, storage.local(dataset.uri) / target) for target, path in ours.items()])
-        if not _commit(dataset, staged, snapshot, ours, cause=cause, run_id=run_id):
+        if not commit(dataset, staged, snapshot, ours, cause=cause, run_id=run_id):
             time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))
     storage.remove(staged.folder)
     raise Unavailable(
@@ -123,7 +123,7 @@ def _refusal(
     return None
 
 
-def _commit(
+def commit(
     dataset: Dataset, staged: Staged, snapshot: Snapshot, ours: Mapping[str, Path], *, cause: Cause, run_id: str
 ) -> bool:
     """Commit on top of exactly ``snapshot``; False if any other commit came first.

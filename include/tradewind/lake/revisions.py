@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tradewind.lake.snapshot import Snapshot
 
 ERASED = "erased"
-"""Key of a commit's metadata: it removed rows of a person, and nothing before it can be read."""
+"""Note of a commit's cause: it removed the rows of one entity, and what the partition was before is gone."""
 
 Program = frozenset[tuple[str, str, str]]
 """``(dataset, configuration, code)`` of everything that a partition was computed by."""
@@ -143,5 +143,7 @@ def _commits(dataset: Dataset) -> dict[str, list[_Commit]]:
             continue
         reached = max(reached, key)
         cause = json.loads(info.get("cause") or "{}")
-        found.setdefault(key, []).append(_Commit(version, reached, str(info["digest"]), cause, ERASED in info))
+        found.setdefault(key, []).append(
+            _Commit(version, reached, str(info["digest"]), cause, ERASED in cause.get("notes", {}))
+        )
     return found
