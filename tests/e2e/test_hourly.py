@@ -49,7 +49,7 @@ FILES = {
               connection: rides_db
               columns: {id: BIGINT NOT NULL, zone: VARCHAR, fare: "DECIMAL(8,2)", at: TIMESTAMPTZ}
               empty: wait
-              wait_for: 2m
+              wait_for: 3m
             sql: include/rides/sql/rides.sql
             keys: [id]
           weather:
