@@ -102,27 +102,28 @@ class _Looking:
     def _monitor(self, key: str) -> list[Why]:
         from tradewind.monitoring import drifts, performance, profile
 
-        due = performance.due(self.spec, key)
-        now = {
-            "profiles": (self._profiles, profile.CODE),
-            "drift": (drifts.configuration(self.spec), drifts.CODE),
-            **({"performance": (performance.configuration(self.spec, due), performance.CODE)} if due else {}),
-        }
-        return [why for name, (config, code) in now.items() for why in self._compared(name, key, config, code)]
+        def realised() -> str:
+            return performance.configuration(self.spec, performance.due(self.spec, key))
+
+        return [
+            *self._compared("profiles", key, lambda: self._profiles, profile.CODE),
+            *self._compared("drift", key, lambda: drifts.configuration(self.spec), drifts.CODE),
+            *self._compared("performance", key, realised, performance.CODE),
+        ]
 
     def _score(self, key: str) -> list[Why]:
         from tradewind.models import score
 
         ahead = self.spec.score.ahead if self.spec.score else 0
         population = self.spec.partitioning.shift(key, ahead)
-        return self._compared(score.DATASET, population, self._scoring, score.CODE)
+        return self._compared(score.DATASET, population, lambda: self._scoring, score.CODE)
 
-    def _compared(self, name: str, key: str, config: str, code: str) -> list[Why]:
+    def _compared(self, name: str, key: str, config: Callable[[], str], code: str) -> list[Why]:
         found = self._recorded(name).get(key)
         if found is None:
             return []
         why = []
-        if found.config != config:
+        if found.config != config():
             why.append(Why("configuration", f"what the YAML says of {name}, or a file that it names, has changed"))
         if found.code != code:
             text = f"Tradewind was upgraded and makes {name} in another way ({found.code}, now {code})"

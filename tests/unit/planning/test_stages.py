@@ -1,0 +1,196 @@
+"""The stages after etl: what did not start, what looks again, and what a change of theirs makes stale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tradewind.core.runtime import Runtime
+from tradewind.features.definitions import load
+from tradewind.features.importing import import_feast
+from tradewind.features.stage import cause_of
+from tradewind.lake.cause import Cause
+from tradewind.lake.dataset import Lake
+from tradewind.ledger import progress
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models import score
+from tradewind.monitoring import drifts, profile
+from tradewind.planning.item import Item
+from tradewind.planning.stages import examine
+from tradewind.spec.models import Pipeline
+
+import_feast()
+
+DAY, NEXT = "2024-01-02", "2024-01-03"
+DEFINITIONS = """
+from feast import Entity, FeatureService, FeatureView, Field, ValueType
+from feast.types import Float64, String
+
+from tradewind.features.source import LakeSource
+
+shop = Entity(name="shop", value_type=ValueType.STRING)
+sales = FeatureView(
+    name="sales",
+    entities=[shop],
+    schema=[Field(name="shop", dtype=String), Field(name="mean", dtype=Float64)],
+    source=LakeSource("sales", timestamp_field="known_at"),
+)
+v1 = FeatureService(name="v1", features=[sales])
+"""
+
+
+class World:
+    """A pipeline with every stage, whose first partitions have been through all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runtime = Runtime(
+            project=folder, lake=str(folder / "lake"), landing=str(folder), ledger=f"sqlite:///{folder}/ledger.db",
+            mlflow="", feast_registry="", feast_online={}, reports=folder / "reports",
+        )  # fmt: skip
+        self.ledger = Ledger(self.runtime.ledger)
+        (folder / "features.py").write_text(DEFINITIONS)
+        (folder / "p.sql").write_text("SELECT 1")
+        files = {"files": "{landing}/{day}.csv"}
+        self.fields: dict[str, Any] = {
+            "pipeline": "shops", "owner": "o", "description": "x", "partition": "day", "timezone": "UTC",
+            "start": "2024-01-01", "schedule": "0 6 * * *",
+            "datasets": {"sales": {"source": files, "sql": "sales.sql"}},
+            "features": {"definitions": "features.py"},
+            "score": {"population": {**files, "sql": "p.sql", "key": "id", "timestamp": "at"}, "ahead": 1},
+            "train": {
+                "window": 3, "test": 1, "service": "v1", "label": {"dataset": "sales", "column": "late"},
+                "model": "model.py:build",
+            },
+            "monitor": {"performance": {"metric": "roc_auc", "at_least": 0.66}},
+        }  # fmt: skip
+
+    @property
+    def spec(self) -> Pipeline:
+        return Pipeline.model_validate(self.fields)
+
+    def publish(self, name: str, key: str, config: str, code: str) -> str:
+        dataset = Lake(self.runtime.lake).dataset("shops", name)
+        staged = dataset.stage(key, pa.table({"x": [1]}).to_reader())
+        return dataset.publish(staged, cause=Cause({"in": "1"}, config, code), run_id="r").digest
+
+    def etl(self, key: str, *, cause: str = "e1") -> None:
+        digest = self.publish("sales", key, "", "")
+        progress.complete(self.ledger, "shops", "etl", key, cause=cause, evidence={"sales": {"digest": digest}})
+
+    def done(self, stage: str, key: str) -> None:
+        """The stage has begun with what the stage before gave, and is complete."""
+        before = progress.before(stage, self.spec.stages)
+        assert before is not None
+        upstream = progress.latest_cause(self.ledger, "shops", before, key) or ""
+        progress.start(self.ledger, "shops", stage, key, cause=upstream)
+        progress.complete(self.ledger, "shops", stage, key, cause=f"{stage} {upstream}")
+
+    def life(self, key: str) -> None:
+        """Everything of one partition."""
+        self.etl(key)
+        definitions = load(self.spec, self.runtime)
+        cause = cause_of(self.spec, definitions, "e1")
+        evidence = {"cause": cause, "definitions": definitions.digest}
+        self.ledger.append(Entry("shops", "materialised", "features", key, key, evidence=evidence))
+        self.publish("profiles", key, profile.configuration(self.spec, self.runtime), profile.CODE)
+        self.publish("drift", key, drifts.configuration(self.spec), drifts.CODE)
+        population = self.spec.partitioning.shift(key, 1)
+        self.publish("predictions", population, score.configuration(self.spec, self.runtime), score.CODE)
+        for stage in ("features", "monitor", "train", "score"):
+            self.done(stage, key)
+
+    def items(self, *keys: str) -> dict[str, Item]:
+        """What is not current, by stage."""
+        found = examine(self.spec, self.runtime, keys or (DAY,), ledger=self.ledger)
+        return {item.name: item for item in found if item.state != "current"}
+
+    def whys(self, *keys: str) -> dict[str, list[str]]:
+        return {name: [why.text for why in item.why] for name, item in self.items(*keys).items()}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def lived(world: World) -> World:
+    world.life(DAY)
+    return world
+
+
+def test_nothing_is_said_of_a_partition_that_went_through_all_stages(lived: World) -> None:
+    assert lived.items() == {}
+
+
+def test_the_stage_whose_event_reached_nobody_is_missing_and_those_after_it_follow(world: World) -> None:
+    world.etl(DAY)
+    assert {name: item.state for name, item in world.items().items()} == {"features": "missing"}
+    world.done("features", DAY)
+    assert set(world.items()) == {"monitor", "score"}
+
+
+def test_datasets_without_the_end_of_their_stage_are_not_passed_on(world: World) -> None:
+    world.publish("sales", DAY, "", "")
+    assert world.whys() == {"complete": ["its datasets are published, but the stage did not end"]}
+
+
+def test_datasets_that_were_published_again_are_not_passed_on(lived: World) -> None:
+    dataset = Lake(lived.runtime.lake).dataset("shops", "sales")
+    staged = dataset.stage(DAY, pa.table({"x": [2]}).to_reader())
+    dataset.publish(staged, cause=Cause({"in": "2"}, "", ""), run_id="r")
+    assert lived.whys() == {"complete": ["datasets were published again, and the stages after it do not know"]}
+
+
+def test_a_stage_looks_again_when_the_one_before_it_has_other_results(lived: World) -> None:
+    lived.etl(DAY, cause="e2")
+    assert lived.whys() == {"features": ["etl has other results since; it looks again"]}
+
+
+def change_definitions(world: World) -> None:
+    (world.folder / "features.py").write_text(DEFINITIONS.replace("Float64)]", 'Float64, description="d")]'))
+
+
+def change_lookback(world: World) -> None:
+    world.fields["features"] = {"definitions": "features.py", "lookback": 2}
+
+
+def change_drift(world: World) -> None:
+    world.fields["monitor"] = {**world.fields["monitor"], "horizons": [1, 2]}
+
+
+def change_population(world: World) -> None:
+    (world.folder / "p.sql").write_text("SELECT 2")
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        (change_lookback, {"features": ["`features` in the YAML, or Tradewind, has changed"]}),
+        (change_drift, {"monitor": ["what the YAML says of drift, or a file that it names, has changed"]}),
+        (change_population, {"score": ["what the YAML says of predictions, or a file that it names, has changed"]}),
+    ],
+)
+def test_a_change_makes_only_the_stages_stale_that_it_touches(
+    lived: World, change: Callable[[World], None], stale: dict[str, list[str]]
+) -> None:
+    change(lived)
+    assert lived.whys() == stale
+
+
+def test_other_feature_definitions_touch_every_stage_that_reads_features(lived: World) -> None:
+    change_definitions(lived)
+    assert set(lived.items()) == {"features", "monitor", "score"}
+    assert lived.whys()["features"] == ["the feature definitions have changed"]
+
+
+def test_an_upgrade_is_told_apart(lived: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "CODE", "score/9")
+    assert lived.whys() == {
+        "score": ["Tradewind was upgraded and makes predictions in another way (score/1, now score/9)"]
+    }
