@@ -51,15 +51,30 @@ class Dataset:
         self.uri = uri
         self.name = name
         self.storage_options = storage_options
+        self._newest: Snapshot | None = None
 
     def snapshot(self, version: int | None = None) -> Snapshot | None:
         """The dataset as it is now, or at a version; None if nothing has been published yet."""
         from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
 
-        options = dict(self.storage_options)
-        if not DeltaTable.is_deltatable(self.uri, storage_options=options):
+        if version is None and self._newest is not None and self._is_newest(self._newest.version):
+            return self._newest
+        try:
+            table = DeltaTable(self.uri, version=version, storage_options=dict(self.storage_options))
+        except TableNotFoundError:
             return None
-        return Snapshot(DeltaTable(self.uri, version=version, storage_options=options), name=self.name, uri=self.uri)
+        found = Snapshot(table, name=self.name, uri=self.uri)
+        if version is None:
+            self._newest = found
+        return found
+
+    def _is_newest(self, version: int) -> bool:
+        """Whether no commit came after ``version``; reading the log again takes longer the more of it there is."""
+        if "://" in self.uri:
+            return False
+        log = storage.local(self.uri) / "_delta_log"
+        return (log / f"{version:020}.json").exists() and not (log / f"{version + 1:020}.json").exists()
 
     def base(self, key: str) -> frozenset[str]:
         """The partition's published files: what it is, for :meth:`stage` to compare with later."""

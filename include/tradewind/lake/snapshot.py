@@ -58,12 +58,9 @@ class Snapshot:
 
         found: dict[str, list[tuple[str, int]]] = {}
         actions = pa.table(self.table.get_add_actions(flatten=True))
-        columns = (
-            (actions["partition.partition"], actions["path"], actions["num_records"])
-            if actions.num_rows
-            else ((), (), ())
-        )
-        for key, path, rows in zip(*(list(map(_value, column)) for column in columns), strict=True):
+        wanted = ("partition.partition", "path", "num_records")
+        columns = [actions[name].to_pylist() for name in wanted] if actions.num_rows else [[], [], []]
+        for key, path, rows in zip(*columns, strict=True):
             found.setdefault(key, []).append((path, rows))
         return {key: _state(key, found[key]) for key in sorted(found)}
 
@@ -105,10 +102,6 @@ class Snapshot:
                     f"dataset {self.name}, version {self.version}: files of partition {key} are gone, vacuumed or "
                     "erased; what was made from this version cannot be made again. `tradewind history` tells when"
                 )
-
-
-def _value(scalar: pa.Scalar) -> object:
-    return scalar.as_py()
 
 
 def _state(key: str, files: list[tuple[str, int]]) -> PartitionState:
