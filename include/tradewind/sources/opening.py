@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import stat
 import zlib
@@ -44,8 +45,8 @@ def opened(path: Path, *, called: str) -> Iterator[IO[bytes]]:
             # pyarrow's own file objects read nothing of an empty file and call that an end.
             if os.fstat(file.fileno()).st_size == 0:
                 raise EOFError("no byte is there")
-            with pa.CompressedInputStream(file, "zstd") as unpacked:
-                yield cast(IO[bytes], unpacked)
+            with io.BufferedReader(pa.CompressedInputStream(file, "zstd")) as unpacked:  # for its lines
+                yield unpacked
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:
