@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import Unavailable
+from tradewind.errors import LeftOut, Unavailable
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import absences, progress
@@ -90,6 +90,7 @@ def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
 
     :raises NotReady: training of the partition before is not complete, so its champion may still come
     :raises MissingInput: the population has not been delivered
+    :raises NotDelivered: it has not, and the YAML says to wait
     :raises MalformedInput: an entity has no key, no time, or is there twice
     :raises ModelError: neither the champion nor a fallback can serve
     :raises Conflict: another run published the same population in the meantime
@@ -102,18 +103,22 @@ def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
     population = spec.partitioning.shift(partition, scoring(spec).ahead)
     champion = ledger.champion_for(spec.pipeline, population)
     if champion is None:
-        return _skip(spec, partition, runtime, ledger, population)
-    with open_service(spec, champion, population, runtime, ledger) as service:
-        return _score(spec, partition, runtime, ledger, champion=champion, service=service, population=population)
+        none = f"no champion holds for population {population}"
+        return _skip(spec, partition, runtime, ledger, population, reason=none, cause="no champion")
+    try:
+        with open_service(spec, champion, population, runtime, ledger) as service:
+            return _score(spec, partition, runtime, ledger, champion=champion, service=service, population=population)
+    except LeftOut as exc:
+        # Settled, or monitoring of the population's partition would wait for predictions that nobody makes.
+        return _skip(spec, partition, runtime, ledger, population, reason=str(exc), cause="left out")
 
 
-def _skip(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, population: str) -> Skipped:
-    reason = f"no champion holds for population {population}"
+def _skip(
+    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, population: str, *, reason: str, cause: str
+) -> Skipped:
     log.info("%s at %s: nothing is scored: %s", spec.pipeline, partition, reason)
     evidence = {"population": population, "skipped": reason}
-    progress.complete(
-        ledger, spec.pipeline, STAGE, partition, cause="no champion", evidence=evidence, run_id=runtime.run_id
-    )
+    progress.complete(ledger, spec.pipeline, STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id)
     return Skipped(population, reason)
 
 

@@ -162,6 +162,16 @@ def test_without_a_champion_it_is_skipped_and_complete(house) -> None:
     assert progress.is_complete(house.ledger, "delays", "score", house.week(5))
 
 
+def test_a_population_that_the_yaml_leaves_out_is_skipped_and_complete(served) -> None:
+    asked = served.spec.score.population.model_copy(update={"missing": "skip"})
+    spec = served.spec.model_copy(update={"score": served.spec.score.model_copy(update={"population": asked})})
+    shutil.rmtree(served.runtime.landing)
+    skipped = score(spec, served.week(5), served.runtime)
+    assert isinstance(skipped, Skipped)
+    assert skipped.reason.endswith("left out by `missing: skip`")
+    assert progress.is_complete(served.ledger, "delays", "score", served.week(5))
+
+
 def test_it_waits_for_the_training_before(served) -> None:
     with pytest.raises(NotReady, match="train of partition 2013-04-01"):
         score(served.spec, served.week(10), served.runtime)
