@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,11 @@ import tradewind
 from tradewind.validation.user_code import Answer, look
 
 _TIMEOUT = 300.0
+# This very package, also where another one is installed.
+_MAIN = (
+    "import sys; sys.path.insert(0, sys.argv.pop()); "
+    "from tradewind.validation.alone import main; del sys.path[0]; main()"
+)
 
 
 class Alone:
@@ -57,17 +63,11 @@ _Process = tuple[subprocess.Popen[bytes], IO[bytes]]
 
 def _start(requests: Sequence[Mapping[str, Any]]) -> _Process:
     said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the process has ended
-    package = str(Path(tradewind.__file__).parents[1])
-    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "tradewind.validation.alone"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=said,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    command = [sys.executable, "-W", "ignore", "-c", _MAIN, str(Path(tradewind.__file__).parents[1])]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
     assert process.stdin is not None
-    process.stdin.write(json.dumps(list(requests), default=str).encode())
+    # Parameters of a model are what YAML makes of them: dates too, which JSON does not know.
+    process.stdin.write(pickle.dumps(list(requests)))
     process.stdin.close()
     process.stdin = None
     return process, said
@@ -91,13 +91,9 @@ def _finish(started: _Process) -> tuple[list[Answer], str]:
 
 def main() -> None:
     """Read the requests from standard input and write an answer a line to standard output."""
-    requests = json.loads(sys.stdin.buffer.read())
+    requests = pickle.loads(sys.stdin.buffer.read())
     # What the code prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for request in requests:
         print(json.dumps(look(request)), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main()
