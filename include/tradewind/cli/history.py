@@ -33,7 +33,7 @@ _WORDS = {
     "hold": "held by {actor}: {reason}",
     "resume": "resumed by {actor}: {reason}",
     "release": "{subject} released {outcome} by {actor}: {reason}",
-    "erased": "erased by {actor}, {subject}: {reason}",
+    "erased": "erasure by {actor}, {subject} {outcome}: {reason}",
     "decommissioned": "decommissioned by {actor}: {reason}",
 }
 
