@@ -11,7 +11,8 @@ from tradewind.spec.base import Model
 from tradewind.spec.values import BadRows, Duration, Integer, Text
 
 COLUMNS = (
-    "DuckDB type of each column, NOT NULL behind it where NULL is malformed: `{id: BIGINT NOT NULL, price: DOUBLE}`."
+    "DuckDB type of each column, NOT NULL behind it where NULL is malformed: `{id: BIGINT NOT NULL, price: DOUBLE}`. "
+    "Columns are found by their names, in any order."
 )
 
 
@@ -53,7 +54,9 @@ class Files(Source):
         "number of files."
     )
     connection: Text | None = Field(
-        default=None, description="Airflow connection of the amazon provider, for files on s3://."
+        default=None,
+        description="Airflow connection of the amazon provider, for files on s3://; where {landing} is on S3, aws_default "
+        "unless this names another.",
     )
     format: Literal["csv", "jsonl", "parquet"] = Field(
         default="csv", description="How the files are written; .gz and .zst are unpacked."

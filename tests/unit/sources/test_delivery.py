@@ -302,8 +302,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("packed", list(PACKED))
-@pytest.mark.parametrize("defect", list(BAD))
+@pytest.mark.parametrize(
+    ("defect", "packed"), [*((defect, "") for defect in BAD), ("a fraction", ".gz"), ("an open quote", ".zst")]
+)
 def test_a_malformed_row_of_csv_goes_aside_with_file_line_and_reason(shelf: Shelf, defect: str, packed: str) -> None:
     line, reason = BAD[defect]
     second = f'{HEADER}1,"x\ny",2013-01-28\n{line}\n{GOOD}'
@@ -393,13 +394,13 @@ def test_a_limit_is_a_number_or_a_share(count: int, rows: int, most: int | str, 
 
 
 def test_an_open_quote_takes_no_other_row_with_it(shelf: Shelf) -> None:
-    """DuckDB's own reject tables lose some 280,000 rows here, and blame another line."""
-    lines = [f"{number},name {number},2013-01-28\n" for number in range(300_000)]
+    """DuckDB's own reject tables lose nearly all of them, and count one."""
+    lines = [f"{number},name {number},2013-01-28\n" for number in range(50_000)]
     lines[100] = '100,"name,2013-01-28\n'
     delivery = shelf.put(HEADER + "".join(lines), max_bad_rows=1)
     assert shelf.bad(delivery) == [("a.csv", 102, BAD["an open quote"][1], lines[100].rstrip())]
     assert shelf.read(delivery, "SELECT count(*)::INT AS n, count(DISTINCT id)::INT AS ids FROM source") == [
-        {"n": 299_999, "ids": 299_999}
+        {"n": 49_999, "ids": 49_999}
     ]
 
 
@@ -481,7 +482,7 @@ ANY = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerows([list(KINDS), *(["" if v is None else v for v in row.values()] for row in rows)])
+    writer.writerows([list(KINDS), *(["" if row[k] is None else row[k] for k in KINDS] for row in rows)])
     return file.getvalue()
 
 
@@ -491,7 +492,7 @@ def as_lines(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def ordered(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return sorted(map(repr, rows))
+    return sorted(repr([row[name] for name in KINDS]) for row in rows)
 
 
 @ANY
