@@ -53,7 +53,7 @@ def audit(
     done = Audit(all(result.outcome == "passed" for result in results), tuple(results), report)
     about = {"dataset": staged.dataset, "partition": staged.key, "rows": f"{staged.rows:,}", "digest": staged.digest}
     if staged.dropped:
-        about["duplicates"] = f"{staged.dropped:,} rows left out by the rule for `duplicates`"
+        about["duplicates"] = f"{staged.dropped:,} rows left out by the rule for duplicates"
     write(done, title=title, about={**about, **(facts or {})})
     return done
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
@@ -10,7 +11,7 @@ from tradewind.checks.result import Audit, CheckResult
 
 _SIGNS = {"passed": "✓ passed", "failed": "✗ failed", "error": "? could not be evaluated"}
 _NEXT_FAILED = """
-<li>Look at the checks below that did not pass, and at the rows in quarantine.</li>
+<li>Look at the checks above, and at the rows in quarantine.</li>
 <li>If the delivery is wrong, have it corrected and run the partition again: a changed file is a new cause.</li>
 <li>If the SQL is wrong, change it; if the data are right and the check is not, change the expectations file.
 Then run the partition again.</li>
@@ -28,7 +29,7 @@ h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}
 .passed{color:var(--ok)}.failed{color:var(--bad)}.error{color:var(--odd)}
 dl{display:grid;grid-template-columns:auto 1fr;gap:.1rem 1rem;margin:0}dt,.soft{color:var(--soft)}dd{margin:0}
 article{border-top:1px solid var(--line);padding:.6rem 0}article p{margin:.1rem 0}.sign{font-weight:600}
-code{font-size:.9em}
+code{font-size:.9em;background:color-mix(in srgb,var(--line) 40%,transparent);padding:0 .25em;border-radius:.25em}
 """
 
 
@@ -45,20 +46,28 @@ def write(audit: Audit, *, title: str, about: Mapping[str, str]) -> None:
 
 
 def page(audit: Audit, *, title: str, about: Mapping[str, str]) -> str:
-    """The report as HTML: the verdict first, then what to do, then every check; those that did not pass come first."""
-    ordered = sorted(audit.results, key=lambda result: result.outcome == "passed")
+    """The report as HTML: the verdict first, what did not pass, what to do; then the comparison with earlier
+    partitions, and everything that passed.
+    """
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in about.items())
     worst = "passed" if audit.success else "failed" if _count(audit, "failed") else "error"
+    passed = [result for result in audit.results if result.outcome == "passed"]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{escape(title)}: {escape(_verdict(audit))}</title><style>{_STYLE}</style></head><body>
 <p class="soft">Audit</p><h1>{escape(title)}</h1>
 <p class="verdict {worst}">{escape(_verdict(audit))}</p>
-<dl>{facts}</dl>
+{_section("What did not pass", audit.problems)}
 <h2>What to do next</h2><ul>{_next(audit)}</ul>
-<h2>Checks</h2>{"".join(map(_check, ordered))}
+<h2>About these rows</h2><dl>{facts}</dl>
+{_section("Beside earlier partitions", [result for result in passed if result.trailing])}
+{_section("What passed", [result for result in passed if not result.trailing])}
 </body></html>
 """
+
+
+def _section(title: str, results: Sequence[CheckResult]) -> str:
+    return f"<h2>{title}</h2>{''.join(map(_check, results))}" if results else ""
 
 
 def _verdict(audit: Audit) -> str:
@@ -78,10 +87,15 @@ def _next(audit: Audit) -> str:
 
 def _check(result: CheckResult) -> str:
     return (
-        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{escape(result.text)}</p>'
-        f'<p class="soft">Found: {escape(result.observed or "as expected")}</p>'
+        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{_marked(result.text)}</p>'
+        f'<p class="soft">Found: {_marked(result.observed or "as expected")}</p>'
         f'<p class="soft"><code>{escape(result.name)}</code></p></article>'
     )
+
+
+def _marked(text: str) -> str:
+    """Escaped, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _count(audit: Audit, outcome: str) -> int:

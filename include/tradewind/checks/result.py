@@ -17,12 +17,14 @@ class CheckResult:
     :param text: what was expected, in words
     :param outcome: ``error``: it could not be evaluated, so nothing is known; that is not ``failed``
     :param observed: what was found, or why it could not be evaluated
+    :param trailing: it compares with earlier partitions
     """
 
     name: str
     text: str
     outcome: Outcome
     observed: str
+    trailing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

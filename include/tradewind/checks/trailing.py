@@ -27,7 +27,7 @@ def compare(staged: Staged, history: Sequence[Earlier], *, rules: Rules) -> list
     }
     if len(history) < rules.min_partitions:
         few = f"not compared: only {len(history)} earlier partitions, and it takes {rules.min_partitions}"
-        return [CheckResult(name, text, "passed", few) for name, text in texts.items()]
+        return [CheckResult(name, text, "passed", few, trailing=True) for name, text in texts.items()]
     counted = [null_counts(path, staged.schema) for path in staged.paths]
     nulls = {name: sum(file[name] for file in counted) for name in set.intersection(*map(set, counted))}
     return [
@@ -41,7 +41,7 @@ def _rows(text: str, rows: int, history: Sequence[Earlier], rules: Rules) -> Che
     fine = rules.rows_at_least * usual <= rows <= rules.rows_at_most * usual
     times = f", {rows / usual:.2f} times as many" if usual else ""
     observed = f"{rows:,} rows{times}; the median of {history[0].key} to {history[-1].key} is {usual:,.0f}"
-    return CheckResult(_ROWS, text, "passed" if fine else "failed", observed)
+    return CheckResult(_ROWS, text, "passed" if fine else "failed", observed, trailing=True)
 
 
 def _nulls(text: str, nulls: Mapping[str, int], rows: int, history: Sequence[Earlier], rules: Rules) -> CheckResult:
@@ -51,7 +51,9 @@ def _nulls(text: str, nulls: Mapping[str, int], rows: int, history: Sequence[Ear
         if rows and len(before) >= rules.min_partitions:
             rises.append((count / rows - max(before), name, count / rows, max(before)))
     if not rises:
-        return CheckResult(_NULLS, text, "passed", "not compared: nothing is known of the earlier partitions")
+        return CheckResult(
+            _NULLS, text, "passed", "not compared: nothing is known of the earlier partitions", trailing=True
+        )
     rises.sort(key=lambda rise: (-rise[0], rise[1]))
     over = [rise for rise in rises if rise[0] > rules.nulls_at_most]
     told = [f"`{name}` {now:.1%}, at most {then:.1%} before" for _, name, now, then in (over or rises[:1])[:_SHOWN]]

@@ -9,12 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tradewind.checks import result
 from tradewind.checks.audit import audit
-from tradewind.checks.result import Audit
 from tradewind.errors import SpecError
 from tradewind.lake.dataset import Lake
+from tradewind.lake.duplicates import Duplicates
+from tradewind.lake.history import Earlier
+from tradewind.spec.models import Audit
 
-Check = Callable[..., Audit]
+Check = Callable[..., result.Audit]
 
 
 def expect(kind: str, **kwargs: Any) -> dict[str, Any]:
@@ -25,20 +28,28 @@ def expect(kind: str, **kwargs: Any) -> dict[str, Any]:
 def check(tmp_path: Path) -> Check:
     """Audit ``rows`` against a suite of ``expectations``."""
 
-    def run(rows: pa.Table, *expectations: dict[str, Any], keys: Sequence[str] = (), text: str | None = None) -> Audit:
-        staged = Lake(str(tmp_path / "lake")).dataset("shop", "orders").stage("2013-01-28", rows.to_reader())
+    def run(
+        rows: pa.Table,
+        *expectations: dict[str, Any],
+        keys: Sequence[str] = (),
+        text: str | None = None,
+        duplicates: Duplicates | None = None,
+        **kwargs: Any,
+    ) -> result.Audit:
+        dataset = Lake(str(tmp_path / "lake")).dataset("shop", "orders")
+        staged = dataset.stage("2013-01-28", rows.to_reader(), duplicates=duplicates)
         suite = tmp_path / "orders.json"
         suite.write_text(text if text is not None else json.dumps({"name": "orders", "expectations": expectations}))
         report = tmp_path / "reports" / "orders.html"
         given = suite if expectations or text is not None else None
-        return audit(staged, suite=given, keys=keys, title="shop · orders · 2013-01-28", report=report)
+        return audit(staged, suite=given, keys=keys, title="shop · orders · 2013-01-28", report=report, **kwargs)
 
     return run
 
 
-def outcomes(done: Audit) -> list[str]:
+def outcomes(done: result.Audit) -> list[str]:
     """Of all checks but those beside earlier partitions, of which there are none here."""
-    return [result.outcome for result in done.results if "before" not in result.name]
+    return [one.outcome for one in done.results if "before" not in one.name]
 
 
 def test_rows_that_are_as_expected_pass(check: Check) -> None:
@@ -160,3 +171,49 @@ def test_the_report_of_what_could_not_be_evaluated_says_so(check: Check) -> None
     page = check(pa.table({"value": [1]}), keys=["nothing"]).report.read_text()
     assert "1 could not be evaluated" in page
     assert "correct the check first" in page
+
+
+def test_what_needs_a_frame_is_an_error_beyond_the_limit_of_the_yaml(check: Check) -> None:
+    stated = expect("column_values_to_be_increasing", column="value")
+    in_database = expect("column_values_to_be_unique", column="value")
+    rows = pa.table({"value": [1, 2, 3]})
+    assert check(rows, stated, in_database, rules=Audit(frame_rows=3)).success
+    done = check(rows, stated, in_database, rules=Audit(frame_rows=2))
+    assert outcomes(done) == ["passed", "error", "passed"]
+    assert "there are 3, and `audit.frame_rows` allows 2; allow more" in done.problems[0].observed
+
+
+def test_a_missing_column_is_named_also_beyond_the_limit(check: Check) -> None:
+    done = check(
+        pa.table({"value": [1, 2]}), expect("column_values_to_be_increasing", column="valeu"), rules=Audit(frame_rows=1)
+    )
+    assert 'The column "valeu" in BatchData does not exist' in done.problems[0].observed
+
+
+def test_a_missing_column_among_the_tables_columns_is_a_failure_and_no_error(check: Check) -> None:
+    done = check(pa.table({"value": [1]}), expect("column_to_exist", column="valeu"))
+    assert outcomes(done) == ["passed", "failed"]
+
+
+def test_rows_beside_earlier_partitions_are_in_the_report_with_their_numbers(check: Check) -> None:
+    history = [Earlier(f"2013-01-0{day}", 100, {"value": 0}) for day in range(1, 5)]
+    done = check(pa.table({"value": [1, None]}), history=history)
+    assert [result.name for result in done.problems] == ["rows as before", "NULLs as before"]
+    page = done.report.read_text()
+    assert "2 rows, 0.02 times as many; the median of 2013-01-01 to 2013-01-04 is 100" in page
+    assert "<code>value</code> 50.0%, at most 0.0% before" in page
+    assert "`" not in page.split("<body>")[1]
+
+
+def test_malformed_rows_and_dropped_duplicates_are_in_the_report(check: Check) -> None:
+    rule = Duplicates(["value"], "largest", "at")
+    rows = pa.table({"value": [1, 1, 2], "at": [1, 2, 1]})
+    page = check(rows, duplicates=rule, facts={"malformed in source": "3 of 9 rows"}).report.read_text()
+    assert "<dt>duplicates</dt><dd>1 rows left out by the rule for duplicates</dd>" in page
+    assert "<dt>malformed in source</dt><dd>3 of 9 rows</dd>" in page
+
+
+def test_what_did_not_pass_comes_first(check: Check) -> None:
+    failing = expect("column_max_to_be_between", column="value", max_value=0)
+    page = check(pa.table({"value": [1]}), failing, keys=["value"]).report.read_text()
+    assert page.index("What did not pass") < page.index("expect_column_max") < page.index("What passed")

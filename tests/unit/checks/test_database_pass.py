@@ -216,3 +216,45 @@ def test_results_are_those_of_great_expectations(
         if expectations._trouble(other.exception_info or {}):
             continue  # pandas could not: for example `~` on an empty column of another type
         assert (mine.success, plain(mine.result)) == (other.success, plain(other.result)), suite[number]
+
+
+@pytest.mark.parametrize("kind", sorted(EXPECTATIONS))
+def test_the_database_computes(tmp_path: Path, kind: str) -> None:
+    given = {
+        "column": "s" if "length" in kind or "regex" in kind else "i", "column_A": "i", "column_B": "j", "sum_total": 1,
+        "column_list": ["i", "j"], "column_set": ["i"], "min_value": 0, "max_value": 1, "value": 1, "value_set": [1],
+        "regex": "^a$", "regex_list": ["a"],
+    }  # fmt: skip
+    accepted = {
+        "between": ["min_value", "max_value"], "match_regex_list": ["regex_list"], "match_regex": ["regex"],
+        "in_set": ["value_set"], "sum_to_equal": ["sum_total"], "to_equal": ["value"], "match_set": ["column_set"],
+    }  # fmt: skip
+    more = next((names for word, names in accepted.items() if word in kind), [])
+    domain = (
+        [] if "table" in kind and "list" not in kind
+        else ["column_A", "column_B"] if "pair" in kind
+        else ["column_list"] if "compound" in kind or "multi" in kind or "ordered" in kind
+        else ["column"]
+    )  # fmt: skip
+    names = [*domain, *([] if "pair" in kind else more)]
+    asked = load(tmp_path, [{"type": f"expect_{kind}", "kwargs": {name: given[name] for name in names}}])
+    empty = pa.schema(TYPES.items()).empty_table()
+    assert list(database_pass.run(asked, staged(tmp_path, empty), examples=1)) == [0]
+
+
+@pytest.mark.parametrize("suite", ["flights", "weather"])
+def test_the_examples_suites_need_no_frame(tmp_path: Path, project: Path, suite: str) -> None:
+    asked = expectations.read(project / "include" / "flight_delay" / "expectations" / f"{suite}.json")
+    texts = ("origin", "carrier", "dest")
+    named = {str(one.configuration.kwargs["column"]) for one in asked if "column" in one.configuration.kwargs}
+    table = pa.table({name: pa.array([], pa.string() if name in texts else pa.int64()) for name in sorted(named)})
+    assert len(database_pass.run(asked, staged(tmp_path, table), examples=1)) == len(asked)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*condition_parser parameter is deprecated", "ignore:.*row_condition parameter is depr"
+)
+def test_a_condition_on_rows_is_left_to_great_expectations(tmp_path: Path) -> None:
+    kwargs = {"column": "i", "row_condition": "i > 1", "condition_parser": "pandas"}
+    asked = load(tmp_path, [{"type": "expect_column_values_to_be_unique", "kwargs": kwargs}])
+    assert database_pass.run(asked, staged(tmp_path, pa.table({"i": [1]})), examples=1) == {}
