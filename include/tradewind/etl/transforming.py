@@ -52,7 +52,7 @@ def transform(
             raise
         quarantine = storage.local(dataset.uri) / storage.QUARANTINE / partition / MALFORMED
         read = inputs.sift(scratch=scratch, quarantine=quarantine)
-        if not read.bad:
+        if read == inputs:
             raise
         staged = _select(spec, dataset, partition, read.views(), runtime, base=base, spill=scratch / "again")
     try:

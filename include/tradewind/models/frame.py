@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import weakref
@@ -11,10 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import MalformedInput, MissingInput, ModelError, UsageError
+from tradewind.errors import MalformedInput, MissingInput, ModelError, TransformError, UsageError
 from tradewind.etl.inputs import SOURCE, Inputs, deliveries
+from tradewind.etl.transforming import MALFORMED
 from tradewind.features.definitions import service_features
 from tradewind.features.join import TIME, join
+from tradewind.lake import storage
 from tradewind.lake.dataset import Lake
 from tradewind.models.inputs import feature_time, horizon, scoring, training
 
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.spec.models import Pipeline
 
+log = logging.getLogger(__name__)
+
 PARTITION = "partition"
+_PREDICTIONS = "predictions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +217,26 @@ def _entities(spec: Pipeline, population: str, runtime: Runtime, delivered: Inpu
     bounds = spec.partitioning.bounds(population)
     parameters = {"partition": population, "partition_start": bounds.start, "partition_end": bounds.end}
     declared = scoring(spec).population
-    with select(runtime.project / declared.sql, delivered.views(), parameters=parameters) as reader:
-        entities = reader.read_all()
+
+    def read(inputs: Inputs) -> pa.Table:
+        with select(runtime.project / declared.sql, inputs.views(), parameters=parameters) as rows:
+            return rows.read_all()
+
+    try:
+        entities = read(delivered)
+    except (MalformedInput, TransformError) as exc:
+        if isinstance(exc, TransformError) and not exc.running:
+            raise
+        predictions = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, _PREDICTIONS)
+        quarantine = storage.local(predictions.uri) / storage.QUARANTINE / population / MALFORMED
+        with tempfile.TemporaryDirectory(prefix="tradewind-population-") as scratch:
+            sifted = delivered.sift(scratch=Path(scratch), quarantine=quarantine)
+            if sifted == delivered:
+                raise
+            entities = read(sifted)
+        for view, bad in sifted.bad.items():
+            log.warning("%s of population %s: %s of %s rows of `%s` are malformed: %s", spec.pipeline, population,
+                        bad.count, bad.rows, view, bad.path)  # fmt: skip
     delivered.confirm()
     _check_entities(spec, population, entities)
     return entities.sort_by([(declared.timestamp, "ascending"), (declared.key, "ascending")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -111,8 +112,18 @@ def test_a_population_that_is_not_what_was_hashed_is_tried_again(house, deliver)
     hashed = population_inputs(house.spec, house.week(3), house.runtime)
     deliver(house, 3, lambda rows: rows.slice(1))
     versions = current(house.spec, house.runtime, ["carrier_week"])
-    with pytest.raises(Unavailable, match=r"files of `source` changed while they were read: .*2013-02-18\.csv"):
+    with pytest.raises(Unavailable, match=r"2013-02-18\.csv changed while it was read"):
         population_frame(house.spec, house.week(3), house.runtime, versions=versions, delivered=hashed)
+
+
+def test_malformed_entities_are_put_aside_as_far_as_the_yaml_allows(house) -> None:
+    path = Path(house.runtime.landing) / "schedule" / f"{house.week(3)}.csv"
+    whole = population(house, 3).table.num_rows
+    path.write_text(path.read_text() + "x,2013-02-18T12:00:00Z,AA,noon,7\n")
+    with pytest.raises(MalformedInput, match=r"1 row is malformed, of \d+ .*column 'hour' is \"noon\""):
+        population(house, 3)
+    declared = house.spec.score.population.model_copy(update={"max_bad_rows": 1})
+    assert population(scoring(house, population=declared), 3).table.num_rows == whole
 
 
 def test_a_population_that_was_not_delivered_is_named(house) -> None:
