@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from tradewind.spec.load import examine
 if TYPE_CHECKING:
     from tradewind.spec.document import Document
     from tradewind.spec.models import Pipeline
+    from tradewind.spec.partitions import Bounds
 
 CONNECTION = "tradewind_default"
 
@@ -45,19 +45,17 @@ def dags_from(spec: Pipeline, document: Document | None = None) -> dict[str, DAG
     wanted = get_parsing_context().dag_id
     # Nobody reads the documentation on a worker.
     told = as_yaml(effective(spec, document), width=48) if document and wanted is None else None
+    first = spec.partitioning.bounds(spec.start)
     dags = {}
     for stage in stages.of(spec):
         dag_id = f"{spec.pipeline}__{stage}"
         if wanted in (None, dag_id):
-            dags[dag_id] = _dag(spec, stage, told)
+            dags[dag_id] = _dag(spec, stage, first=first, told=told)
     return dags
 
 
-def _dag(spec: Pipeline, stage: str, told: str | None) -> DAG:
-    slicing = spec.partitioning
-    first = slicing.bounds(spec.start)
-    last: datetime | None = slicing.bounds(spec.end).end - timedelta(microseconds=1) if spec.end else None
-    etl = stage == "etl"
+def _dag(spec: Pipeline, stage: str, *, first: Bounds, told: str | None) -> DAG:
+    etl, notifier = stage == "etl", _notifier(spec)
     dag = DAG(
         dag_id=f"{spec.pipeline}__{stage}",
         description=spec.description,
@@ -65,14 +63,14 @@ def _dag(spec: Pipeline, stage: str, told: str | None) -> DAG:
         schedule=stages.schedule(spec, stage),
         # The first run is keyed with the partition that ended last, so it is not due before the first one has ended.
         start_date=first.end if etl else first.start,
-        end_date=last if etl else None,
+        end_date=_last(spec) if etl else None,
         catchup=False,
         # Order comes from the ledger, not from this number: see docs/adr/0005.
         max_active_runs=1 if etl else 16,
         tags=[spec.pipeline, stage, "tradewind"],
         owner_links={spec.owner: _owner_link(spec.owner)},
-        default_args=_default_args(spec),
-        on_failure_callback=_notifier(spec),
+        default_args=_default_args(spec, notifier),
+        on_failure_callback=notifier,
         deadline=_deadline(spec) if stage not in ("rollback",) else None,
         params=stages.params(spec, stage),
         rerun_with_latest_version=True,
@@ -84,7 +82,12 @@ def _dag(spec: Pipeline, stage: str, told: str | None) -> DAG:
     return dag
 
 
-def _default_args(spec: Pipeline) -> dict[str, Any]:
+def _last(spec: Pipeline) -> datetime | None:
+    """The last moment at which a run of ``etl`` may be due."""
+    return spec.partitioning.bounds(spec.end).end - timedelta(microseconds=1) if spec.end else None
+
+
+def _default_args(spec: Pipeline, notifier: IncidentNotifier) -> dict[str, Any]:
     return {
         "owner": spec.owner,
         "retries": 3,
@@ -92,7 +95,7 @@ def _default_args(spec: Pipeline) -> dict[str, Any]:
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=10),
         "execution_timeout": timedelta(hours=1),
-        "on_failure_callback": _notifier(spec),
+        "on_failure_callback": notifier,
     }
 
 
@@ -112,7 +115,7 @@ def _deadline(spec: Pipeline) -> DeadlineAlert | None:
     }
     return DeadlineAlert(
         name=f"{spec.pipeline} deadline",
-        reference=NewPartitionQueued(**asdict(spec.partitioning)),
+        reference=NewPartitionQueued(spec.partition, spec.timezone, spec.start, spec.end),
         interval=spec.alerts.deadline,
         callback=AsyncCallback(deadline_missed, kwargs=kwargs),
     )

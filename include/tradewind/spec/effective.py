@@ -44,7 +44,9 @@ def effective(spec: Pipeline, document: Document) -> Effective:
     :param spec: the pipeline
     :param document: the text that it comes from
     """
-    tree = _given(spec.model_dump(mode="json"), ())
+    tree = spec.model_dump(mode="json", exclude_none=True)
+    if spec.train and "params" in tree["train"]:
+        tree["train"]["params"] = spec.train.model_dump(mode="json")["params"]  # a `null` is a value there
     root = project_root(FilePath(document.file))
     shown = {file: _shown(FilePath(file), root) for file in document.lines}
     return Effective(tree, dict(_origins(tree, document.root, (), shown)))
@@ -66,14 +68,6 @@ def as_json(found: Effective) -> dict[str, dict[str, Any]]:
     return {spelled(path): {"value": value, "from": found.origins[path]} for path, value in leaves}
 
 
-def _given(value: Any, path: Path) -> Any:
-    if isinstance(value, list):
-        return [_given(item, (*path, index)) for index, item in enumerate(value)]
-    if not isinstance(value, dict) or path == ("train", "params"):
-        return value
-    return {name: _given(item, (*path, name)) for name, item in value.items() if item is not None}
-
-
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     if _is_leaf(value):
         yield path, value
@@ -84,11 +78,9 @@ def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 def _is_leaf(value: Any) -> bool:
     """Plain values, lists of them, and what is empty."""
-    return not value or not (isinstance(value, dict) or (isinstance(value, list) and not all(map(_is_plain, value))))
-
-
-def _is_plain(value: Any) -> bool:
-    return not isinstance(value, dict | list)
+    if isinstance(value, list):
+        return not any(isinstance(item, dict | list) for item in value)
+    return not isinstance(value, dict) or not value
 
 
 def _shown(file: FilePath, root: FilePath) -> str:
@@ -103,14 +95,21 @@ def _origins(value: Any, node: Node | None, path: Path, shown: Mapping[str, str]
         return
     inside = children(node)
     for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from _origins(item, inside.get(name), (*path, name), shown)
+        here = (*path, name)
+        if isinstance(item, dict | list):
+            yield from _origins(item, inside.get(name), here, shown)
+        else:
+            yield here, _origin(inside.get(name), shown)
 
 
 def _origin(node: Node | None, shown: Mapping[str, str]) -> str:
     if node is None:
         return DEFAULT
-    variables = names(node.value) if isinstance(node, ScalarNode) and "${" in node.value else []
-    return f"{shown[node.start_mark.name]}:{node.start_mark.line + 1}" + "".join(f", ${{{one}}}" for one in variables)
+    mark = node.start_mark
+    place = f"{shown[mark.name]}:{mark.line + 1}"
+    if not isinstance(node, ScalarNode) or "${" not in node.value:
+        return place
+    return place + "".join(f", ${{{one}}}" for one in names(node.value))
 
 
 def _lines(value: Any, path: Path, indent: str, origins: Mapping[Path, str]) -> Iterator[tuple[str, str]]:
