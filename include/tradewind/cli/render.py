@@ -10,7 +10,7 @@ import click
 
 from tradewind.cli.runtime import file_of
 from tradewind.errors import UsageError
-from tradewind.spec.effective import as_json, as_yaml, effective
+from tradewind.spec.effective import as_json, as_yaml
 from tradewind.spec.layers import ENVIRONMENT
 from tradewind.spec.load import examine
 
@@ -34,9 +34,8 @@ def render(name: str, *, env: str, as_json_: bool) -> None:
     found = examine(path, environment=env)
     spec = found.checked()
     assert found.document is not None
-    values = effective(spec, found.document)
     if as_json_:
-        click.echo(json.dumps(as_json(values), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_json(spec, found.document), indent=2, ensure_ascii=False))
         return
     chosen = f"{ENVIRONMENT}={env}" if env else f"without {ENVIRONMENT}"
-    click.echo(f"# {chosen}: {' < '.join(map(str, found.files))}\n{as_yaml(values)}", nl=False)
+    click.echo(f"# {chosen}: {' < '.join(map(str, found.files))}\n{as_yaml(spec, found.document)}", nl=False)

@@ -15,7 +15,7 @@ from tradewind.factory.deadline import NewPartitionQueued
 from tradewind.factory.docs import doc_md
 from tradewind.notifiers.deadline import deadline_missed
 from tradewind.notifiers.incident import IncidentNotifier
-from tradewind.spec.effective import as_yaml, effective
+from tradewind.spec.effective import as_yaml
 from tradewind.spec.load import examine
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def dags_from(spec: Pipeline, document: Document | None = None) -> dict[str, DAG
     """
     wanted = get_parsing_context().dag_id
     # Nobody reads the documentation on a worker.
-    told = as_yaml(effective(spec, document), width=48) if document and wanted is None else None
+    told = as_yaml(spec, document, width=48) if document and wanted is None else None
     first = spec.partitioning.bounds(spec.start)
     dags = {}
     for stage in stages.of(spec):

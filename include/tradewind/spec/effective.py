@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
@@ -21,59 +20,45 @@ from tradewind.spec.variables import names
 DEFAULT = "default"
 # What YAML takes for something else than text.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./@ -]*[\w./@-])?|\d+[mhdw]", flags=re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
-    """A pipeline's configuration.
+def as_yaml(spec: Pipeline, document: Document, *, width: int = 60) -> str:
+    """The configuration that holds, as YAML, with the origin of each value behind it.
 
-    :param tree: what holds, as JSON has it; optional parts that are not there are left out
-    :param origins: where each value comes from: ``file:line`` from the project root, with ``${VAR}`` behind it where it
-        comes from one, or ``default``; a list of plain values is one value
-    """
+    An origin is ``file:line`` from the project root, with ``${VAR}`` behind it where the value comes from one, or
+    ``default``. Optional parts that are not there are left out.
 
-    tree: Mapping[str, Any]
-    origins: Mapping[Path, str]
-
-
-def effective(spec: Pipeline, document: Document) -> Effective:
-    """What holds for a pipeline.
-
-    :param spec: the pipeline
-    :param document: the text that it comes from
-    """
-    tree = spec.model_dump(mode="json", exclude_none=True)
-    if spec.train and "params" in tree["train"]:
-        tree["train"]["params"] = spec.train.model_dump(mode="json")["params"]  # a `null` is a value there
-    root = project_root(FilePath(document.file))
-    shown = {file: _shown(FilePath(file), root) for file in document.lines}
-    return Effective(tree, dict(_origins(tree, document.root, (), shown)))
-
-
-def as_yaml(found: Effective, *, width: int = 60) -> str:
-    """The configuration as YAML, with the origin of each value behind it.
-
+    :param document: the text that the pipeline comes from
     :param width: where the origins stand, if no longer line is in the way
     """
-    lines = list(_lines(found.tree, (), "", found.origins))
+    lines = list(_lines(_tree(spec), document.root, "", _shown(document)))
     width = min(width, max(len(text) for text, _ in lines))
     return "".join([f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines])
 
 
-def as_json(found: Effective) -> dict[str, dict[str, Any]]:
-    """The configuration by the places of its values: ``{"train.window": {"value": 8, "from": "dags/x.yaml:61"}}``."""
-    leaves = _leaves(found.tree, ())
-    return {spelled(path): {"value": value, "from": found.origins[path]} for path, value in leaves}
+def as_json(spec: Pipeline, document: Document) -> dict[str, dict[str, Any]]:
+    """The same by the places of its values: ``{"train.window": {"value": 8, "from": "dags/x.yaml:61"}}``."""
+    leaves = _leaves(_tree(spec), document.root, ())
+    shown = _shown(document)
+    return {spelled(path): {"value": value, "from": _origin(node, shown)} for path, value, node in leaves}
 
 
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _tree(spec: Pipeline) -> dict[str, Any]:
+    tree = spec.model_dump(mode="json", exclude_none=True)
+    if spec.train:
+        tree["train"]["params"] = spec.train.model_dump(mode="json")["params"]  # a `null` is a value there
+    return tree
+
+
+def _leaves(value: Any, node: Node | None, path: Path) -> Iterator[tuple[Path, Any, Node | None]]:
+    """Every value and its text; a list of plain values is one value."""
     if _is_leaf(value):
-        yield path, value
+        yield path, value, node
         return
+    inside = children(node)
     for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from _leaves(item, (*path, name))
+        yield from _leaves(item, inside.get(name), (*path, name))
 
 
 def _is_leaf(value: Any) -> bool:
@@ -83,23 +68,11 @@ def _is_leaf(value: Any) -> bool:
     return not isinstance(value, dict) or not value
 
 
-def _shown(file: FilePath, root: FilePath) -> str:
-    path = file.absolute()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _origins(value: Any, node: Node | None, path: Path, shown: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
-    """Where each leaf comes from, walking the values and the text side by side."""
-    if _is_leaf(value):
-        yield path, _origin(node, shown)
-        return
-    inside = children(node)
-    for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-        here = (*path, name)
-        if isinstance(item, dict | list):
-            yield from _origins(item, inside.get(name), here, shown)
-        else:
-            yield here, _origin(inside.get(name), shown)
+def _shown(document: Document) -> dict[str, str]:
+    """What each file is called: its path from the project root."""
+    root = project_root(FilePath(document.file))
+    paths = {file: FilePath(file).absolute() for file in document.lines}
+    return {name: str(path.relative_to(root) if path.is_relative_to(root) else path) for name, path in paths.items()}
 
 
 def _origin(node: Node | None, shown: Mapping[str, str]) -> str:
@@ -112,25 +85,26 @@ def _origin(node: Node | None, shown: Mapping[str, str]) -> str:
     return place + "".join(f", ${{{one}}}" for one in names(node.value))
 
 
-def _lines(value: Any, path: Path, indent: str, origins: Mapping[Path, str]) -> Iterator[tuple[str, str]]:
-    """Lines of YAML, each with the origin of its value."""
+def _lines(value: Any, node: Node | None, indent: str, shown: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Lines of YAML, each with the origin of its value, walking the values and their text side by side."""
+    inside = children(node)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _item(item, (*path, index), indent, origins)
+            yield from _item(item, inside.get(index), indent, shown)
         return
     for name, item in value.items():
         if _is_leaf(item):
-            yield f"{indent}{_scalar(name)}: {_inline(item)}", origins[(*path, name)]
+            yield f"{indent}{_scalar(name)}: {_inline(item)}", _origin(inside.get(name), shown)
         else:
             yield f"{indent}{_scalar(name)}:", ""
-            yield from _lines(item, (*path, name), f"{indent}  ", origins)
+            yield from _lines(item, inside.get(name), f"{indent}  ", shown)
 
 
-def _item(item: Any, path: Path, indent: str, origins: Mapping[Path, str]) -> Iterator[tuple[str, str]]:
+def _item(item: Any, node: Node | None, indent: str, shown: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if _is_leaf(item):
-        yield f"{indent}- {_inline(item)}", origins[path]
+        yield f"{indent}- {_inline(item)}", _origin(node, shown)
         return
-    inside = _lines(item, path, f"{indent}  ", origins)
+    inside = _lines(item, node, f"{indent}  ", shown)
     text, origin = next(inside)
     yield f"{indent}- {text[len(indent) + 2 :]}", origin
     yield from inside
