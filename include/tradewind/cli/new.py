@@ -33,13 +33,13 @@ def new(name: str, own: tuple[Path, ...], timezone: str) -> None:
     click.echo("\n".join(f"wrote {file}" for file in created.files))
     if created.sampled:
         click.echo(f"wrote made-up data to {created.sampled}")
-    dates = f"--from-date {created.start} --to-date {created.last or created.start}"
+    click.echo(f"its partitions start with {created.start}" + (f" and end with {created.last}" if created.last else ""))
     steps = [
         ("tradewind validate", "is everything right?"),
         (f"python -m pytest tests/test_{name}.py", "run it here, without Airflow"),
         ("tradewind up", "start a local Airflow with this project"),
         (f"tradewind airflow dags unpause --treat-dag-id-as-regex '{name}__.*' --yes", "let its DAGs run"),
-        (f"tradewind airflow backfill create --dag-id {name}__etl {dates}", "run the days that there are"),
+        (f"tradewind backfill {name} --missing", "run what there is data for, oldest first"),
     ]
     click.echo("\nNext:")
     for command, why in steps:

@@ -53,7 +53,8 @@ def test_a_new_pipeline_in_an_empty_folder_is_a_project_in_which_nothing_is_wron
     assert sorted(files(in_folder)) == sorted([*SHOP, *PROJECT])
     assert not [name for name, text in files(in_folder).items() if "my_pipeline" in text]
     assert validate([Path("dags/shop.yaml")], look=Here) == []
-    assert "tradewind airflow backfill create --dag-id shop__etl" in result.output
+    assert "its partitions start with 2024-01-01 and end with 2024-01-10" in result.output
+    assert "tradewind backfill shop --missing" in result.output
 
 
 def test_the_sample_is_the_same_every_time(in_folder: Path) -> None:
