@@ -51,6 +51,12 @@ _OPENS = ("[", "{", "-", "?")
 class _Loader(CSafeLoader):
     """PyYAML's safe loader on libyaml, except that an impossible date like 2013-02-30 stays text."""
 
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        """Text, which is most of a file, needs none of the bookkeeping for values that may contain themselves."""
+        if node.tag == "tag:yaml.org,2002:str" and isinstance(node, ScalarNode):
+            return node.value
+        return super().construct_object(node, deep)
+
     def timestamp(self, node: ScalarNode) -> object:
         try:
             return self.construct_yaml_timestamp(node)
