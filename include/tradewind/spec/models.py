@@ -44,7 +44,8 @@ class Audit(Model):
         default=0.1,
         ge=0,
         le=1,
-        description="How much the share of NULLs in any column may exceed the largest of the earlier partitions.",
+        description="How much the share of NULLs in any column may exceed the largest of the earlier partitions; "
+        "where these differ by more among themselves, as much as that.",
     )
     frame_rows: Integer = Field(
         default=1_000_000,
