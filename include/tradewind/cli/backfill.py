@@ -64,15 +64,16 @@ def _lines(plan: Plan, wanted: Sequence[Order], started: Sequence[Started], dry_
         yield rows([(f"{plan.pipeline}__{order.stage}", order.partition, order.why) for order in wanted])
     else:
         new = [one for one in started if one.outcome == "started"]
-        yield f"{plan.pipeline}: started {count(len(new), 'run')}; they go on by themselves"
+        told = f"started {count(len(new), 'run')}; they go on by themselves" if new else "nothing new to start"
+        yield f"{plan.pipeline}: {told}"
         yield rows([(one.dag_id, one.order.partition, _outcome(one)) for one in started])
-    told = {order.partition for order in wanted}
+    named = {order.partition for order in wanted}
     for state, text in (
         ("quarantined", "not started, because rows failed their audit and would again"),
         ("waiting", "not started, because what it is made from is not there"),
     ):
-        kept = {item.partition for item in plan.items if item.state == state} - told
-        told |= kept
+        kept = {item.partition for item in plan.items if item.state == state} - named
+        named |= kept
         if kept:
             yield paragraph(f"{text}: {spans(kept, plan.partitions)}")
 

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from tradewind.errors import Conflict
 
 if TYPE_CHECKING:
-    from tradewind.embedded.api import AirflowApi, Run
+    from tradewind.embedded.api import AirflowApi
     from tradewind.planning.orders import Order
-
-_RUNNING = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +35,14 @@ def start(api: AirflowApi, pipeline: str, orders: Sequence[Order]) -> list[Start
     :raises UsageError: Airflow does not know a DAG that is asked for
     :raises Unavailable: Airflow does not answer; what has been started is not started again by the next attempt
     """
-    underway = {(run.dag_id, run.partition): run for run in api.runs(states=_RUNNING)}
-    return [_start(api, f"{pipeline}__{order.stage}", order, underway) for order in orders]
+    return [_start(api, f"{pipeline}__{order.stage}", order) for order in orders]
 
 
-def _start(api: AirflowApi, dag_id: str, order: Order, underway: dict[tuple[str, str | None], Run]) -> Started:
-    if (run := underway.get((dag_id, order.partition))) is not None:
-        return Started(order, dag_id, "running", run.run_id)
+def _start(api: AirflowApi, dag_id: str, order: Order) -> Started:
+    # One look says both what is on its way and which name is next: between two looks somebody could start one.
     before = [run for run in api.runs(partition=order.partition) if run.dag_id == dag_id]
+    if underway := [run for run in before if not run.over]:
+        return Started(order, dag_id, "running", underway[-1].run_id)
     run_id = f"tradewind__{order.partition}__{len(before) + 1}"
     try:
         api.start(dag_id, order.partition, run_id=run_id)

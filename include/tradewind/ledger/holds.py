@@ -22,11 +22,11 @@ def hold(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
     :raises UsageError: the pipeline is decommissioned
     """
     _refuse_decommissioned(ledger, pipeline)
-    found = stopped(ledger, pipeline)
-    if found is not None:
-        return found
-    # Holds and resumes alternate, and the ordinal is the key: of two people at once, one is written.
-    key = str(len(ledger.find(pipeline, "hold")))
+    held = ledger.find(pipeline, "hold")
+    if held and ledger.get(pipeline, "resume", key=held[-1].key) is None:
+        return held[-1]
+    # Holds and resumes alternate, and the ordinal, of the same look, is the key: of two people at once, one is written.
+    key = str(len(held))
     ledger.append(Entry(pipeline, "hold", SUBJECT, None, key, outcome="held", reason=reason, actor=actor))
     written = ledger.get(pipeline, "hold", key=key)
     assert written is not None  # by us, or by whoever came first
