@@ -117,7 +117,7 @@ def _lines(ended: Ended) -> Iterator[str]:
     if not ended.dry_run:
         yield ""
         yield paragraph(
-            f"The YAML and its stub may be deleted when the history is told by: tradewind history {ended.pipeline}"
+            f"Its YAML and stub may be deleted; the story is told without them by: tradewind history {ended.pipeline}"
         )
 
 
