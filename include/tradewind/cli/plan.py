@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tradewind.planning.plan import Plan
 
 _INDENT = 16
+_ABOUT = 110  # characters; the whole text is in the JSON
 _ORDER: tuple[State, ...] = (
     "stale",
     "perhaps",
@@ -84,7 +86,7 @@ def _named(name: str, items: Sequence[Item], order: Sequence[str]) -> Iterator[s
 def _group(group: Sequence[Item], order: Sequence[str]) -> Iterator[str]:
     yield paragraph(spans((item.partition for item in group), order), first=f"  {group[0].state}", indent=_INDENT)
     for number, why in enumerate(group[0].why):
-        about = list(dict.fromkeys(_abouts(group, number)))
+        about = list(dict.fromkeys(shorten(about, _ABOUT, placeholder=" …") for about in _abouts(group, number)))
         named = f" ({some(about)})" if about else ""
         yield paragraph(f"{why.text}{named}", first="", indent=_INDENT + 2)
 
