@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from tradewind.cli import runtime as deployment
+from tradewind.cli.starting import Started, waiting
 from tradewind.cli.tables import count, paragraph, rows, spans
 from tradewind.errors import Held
 
 if TYPE_CHECKING:
-    from tradewind.cli.starting import Started
     from tradewind.planning.orders import Order
     from tradewind.planning.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a backfill did.
+
+    :param wanted: what is to run
+    :param started: what became of each
+    :param paused: DAGs that are paused, so that what is to run waits for a person
+    """
+
+    wanted: tuple[Order, ...]
+    started: tuple[Started, ...] = ()
+    paused: tuple[str, ...] = ()
+    dry_run: bool = False
 
 
 @click.command(short_help="Start runs for what is stale, missing, or named by key.")
@@ -24,18 +40,28 @@ if TYPE_CHECKING:
 @click.option("--missing", is_flag=True, help="What is not there and could be made.")
 @click.option("--from", "first", metavar="KEY", help="No earlier partition; alone or with --to: every one, as it is.")
 @click.option("--to", "last", metavar="KEY", help="No later partition.")
+@click.option("--unpause", is_flag=True, help="Unpause first the DAGs that are to run.")
 @click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def backfill(
-    name: str, stale: bool, missing: bool, first: str | None, last: str | None, dry_run: bool, as_json: bool
+    name: str,
+    *,
+    stale: bool,
+    missing: bool,
+    first: str | None,
+    last: str | None,
+    unpause: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Start runs of the pipeline NAME by partition key, oldest first, and wait for none.
 
     Of each partition the first stage that needs it is started; the stages after it follow by their events. A run that
-    is queued or running already is not started again. Needs --stale, --missing, or a range of keys.
+    is queued or running already is not started again. What a paused DAG is to run stays queued, and is said. Needs
+    --stale, --missing, or a range of keys.
     """
     from tradewind.cli.api import api
-    from tradewind.cli.starting import start
+    from tradewind.cli.starting import asleep, start
     from tradewind.planning import orders
     from tradewind.planning.deliveries import Deliveries
     from tradewind.planning.plan import make
@@ -49,24 +75,30 @@ def backfill(
     wanted = orders.orders(plan, states) if states else orders.every(plan)
     if plan.held and wanted and not dry_run:
         raise Held(f"nothing is started: {plan.held}")
-    started: list[Started] = []
+    done = Done(tuple(wanted), dry_run=dry_run)
     if wanted and not dry_run:
         with api() as airflow:
-            started = start(airflow, name, wanted)
-    click.echo(_as_json(wanted, started, dry_run) if as_json else "\n".join(_lines(plan, wanted, started, dry_run)))
+            paused = asleep(airflow, name, wanted)
+            for dag_id in paused if unpause else ():
+                airflow.unpause(dag_id)
+            done = Done(tuple(wanted), tuple(start(airflow, name, wanted)), () if unpause else tuple(paused))
+    click.echo(_as_json(done) if as_json else "\n".join(_lines(plan, done)))
 
 
-def _lines(plan: Plan, wanted: Sequence[Order], started: Sequence[Started], dry_run: bool) -> Iterator[str]:
+def _lines(plan: Plan, done: Done) -> Iterator[str]:
+    wanted = done.wanted
     if not wanted:
         yield f"{plan.pipeline}: nothing to start"
-    elif dry_run:
+    elif done.dry_run:
         yield f"{plan.pipeline}: would start {count(len(wanted), 'run')}"
         yield rows([(f"{plan.pipeline}__{order.stage}", order.partition, order.why) for order in wanted])
     else:
-        new = [one for one in started if one.outcome == "started"]
-        told = f"started {count(len(new), 'run')}; they go on by themselves" if new else "nothing new to start"
-        yield f"{plan.pipeline}: {told}"
-        yield rows([(one.dag_id, one.order.partition, _outcome(one)) for one in started])
+        new = [one for one in done.started if one.outcome == "started"]
+        told = f"started {count(len(new), 'run')}" if new else "nothing new to start"
+        yield f"{plan.pipeline}: {told}" + ("" if done.paused or not new else "; they go on by themselves")
+        yield rows([(one.dag_id, one.order.partition, _outcome(one)) for one in done.started])
+    if done.paused:
+        yield paragraph(waiting(done.paused, "the same with --unpause"))
     named = {order.partition for order in wanted}
     for state, text in (
         ("quarantined", "not started, because rows failed their audit and would again"),
@@ -82,11 +114,11 @@ def _outcome(one: Started) -> str:
     return one.order.why if one.outcome == "started" else f"is on its way already ({one.run_id})"
 
 
-def _as_json(wanted: Sequence[Order], started: Sequence[Started], dry_run: bool) -> str:
-    outcomes = {(one.order.stage, one.order.partition): one for one in started}
+def _as_json(done: Done) -> str:
+    outcomes = {(one.order.stage, one.order.partition): one for one in done.started}
     runs = []
-    for order in wanted:
+    for order in done.wanted:
         one = outcomes.get((order.stage, order.partition))
         outcome = {"outcome": one.outcome, "run_id": one.run_id} if one else {"outcome": "would start"}
         runs.append({"stage": order.stage, "partition": order.partition, "why": order.why, **outcome})
-    return json.dumps({"dry_run": dry_run, "runs": runs}, indent=2, ensure_ascii=False)
+    return json.dumps({"dry_run": done.dry_run, "paused": done.paused, "runs": runs}, indent=2, ensure_ascii=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import count, paragraph
+from tradewind.cli.tables import count, paragraph, some
 from tradewind.errors import TradewindError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradewind.planning.standing import Standing
     from tradewind.spec.models import Pipeline
 
-_INDENT = 11
+_INDENT = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Ended:
     """What a decommissioning does and leaves.
 
     :param dags: DAGs that are paused
+    :param runs: runs that were on their way: a task at work ends what it does, no other begins
     :param versions: model versions that are archived
     :param stays: what stays, by its name
     """
@@ -33,6 +34,7 @@ class Ended:
     pipeline: str
     dry_run: bool
     dags: tuple[str, ...]
+    runs: tuple[str, ...]
     versions: tuple[str, ...]
     stays: dict[str, str]
 
@@ -56,13 +58,14 @@ def decommission(name: str, reason: str, by: str, dry_run: bool, as_json: bool) 
 
     spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
     found = standing(spec, runtime)
-    dags, models = _dags(spec), versions(spec.model_name, runtime) if spec.train else []
+    dags, runs = _dags(spec), list[str]()
+    models = versions(spec.model_name, runtime) if spec.train else []
     if not dry_run:
         ledger = Ledger(runtime.ledger)
         entry = holds.decommission(ledger, name, reason=reason, actor=by)
         models = archive(spec.model_name, runtime, reason=entry.reason) if spec.train else []
-        dags = _paused(name, dags)
-    ended = Ended(name, dry_run, tuple(dags), tuple(models), _stays(spec, found, runtime, models))
+        dags, runs = _paused(name, dags)
+    ended = Ended(name, dry_run, tuple(dags), tuple(runs), tuple(models), _stays(spec, found, runtime, models))
     click.echo(json.dumps(asdict(ended), indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(ended)))
 
 
@@ -70,16 +73,18 @@ def _dags(spec: Pipeline) -> list[str]:
     return [f"{spec.pipeline}__{stage}" for stage in (*spec.stages, *(["rollback"] if spec.train else []))]
 
 
-def _paused(name: str, dags: Sequence[str]) -> list[str]:
+def _paused(name: str, dags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The DAGs that are there, now paused, and their runs that are not over."""
     from tradewind.cli.api import api
 
     try:
         with api() as airflow:
-            there = airflow.dags()
-            for dag_id in dags:
-                if dag_id in there:
-                    airflow.pause(dag_id)
-            return [dag_id for dag_id in dags if dag_id in there]
+            known = airflow.dags()
+            there = [dag_id for dag_id in dags if dag_id in known]
+            for dag_id in there:
+                airflow.pause(dag_id)
+            going = [run for run in airflow.runs(states=("queued", "running")) if run.dag_id in there]
+            return there, [f"{run.dag_id} {run.partition or run.run_id}" for run in going]
     except TradewindError as exc:
         raise TradewindError(
             f"{name} is decommissioned in the ledger and refuses every run, its models are archived; but its DAGs "
@@ -108,6 +113,9 @@ def _lines(ended: Ended) -> Iterator[str]:
     done = "would be decommissioned" if ended.dry_run else "is decommissioned: no stage runs any more"
     yield f"{ended.pipeline} {done}"
     yield _about("paused", f"{would}paused: {', '.join(ended.dags) or 'no DAG is there'}")
+    if ended.runs:
+        text = f"{some(ended.runs)}: a task at work ends what it does, no other one begins"
+        yield _about("on the way", text)
     archived = f"version {', '.join(ended.versions)}; the alias champion is taken away"
     yield _about("archived", f"{would}archived: {archived if ended.versions else 'there is no model'}")
     yield ""

@@ -70,12 +70,14 @@ def history(name: str, until: str | None, everything: bool, as_json: bool) -> No
     champions = [one for one in ledger.champions(name) if at is None or one.at <= at]
     if not entries and not champions:
         if name not in ledger.pipelines():
-            deployment.pipeline(name)  # says the nearest, if it is nobody's name
-        click.echo(f"{name}: nothing had happened" if at else f"{name}: nothing has happened yet")
-        return
+            deployment.file_of(name)  # says the nearest, if it is nobody's name
+        if not as_json:
+            click.echo(f"{name}: nothing had happened" if at else f"{name}: nothing has happened yet")
+            return
     told = happenings(entries, champions, everything=everything)
     if as_json:
-        click.echo(json.dumps({"pipeline": name, "history": [_plain(one) for one in told]}, indent=2))
+        answer = {"pipeline": name, "history": [_plain(one) for one in told]}
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
     click.echo("\n".join([*(_line(one) for one in told), *(_then(entries, champions, at) if at else ())]))
 
@@ -130,9 +132,9 @@ def _instant(text: str | None) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as exc:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
         raise click.UsageError(f"--at {text}: expected a date or time like 2013-03-04 or 2013-03-04T05:00Z") from exc
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _plain(one: Happened) -> dict[str, object]:

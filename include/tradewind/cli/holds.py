@@ -28,8 +28,8 @@ def hold(name: str, reason: str, by: str) -> None:
     from tradewind.ledger import holds
     from tradewind.ledger.journal import Ledger
 
-    spec = deployment.pipeline(name)
-    entry = holds.hold(Ledger(deployment.runtime(actor=by).ledger), spec.pipeline, reason=reason, actor=by)
+    deployment.file_of(name)  # which need not be right: what is wrong can be stopped too
+    entry = holds.hold(Ledger(deployment.runtime(actor=by).ledger), name, reason=reason, actor=by)
     if (entry.actor, entry.reason) == (by, reason):
         click.echo(f"{name} is held; it goes on with: tradewind resume {name}")
     else:
@@ -49,8 +49,8 @@ def resume(name: str, reason: str, by: str) -> None:
     from tradewind.ledger import holds
     from tradewind.ledger.journal import Ledger
 
-    spec = deployment.pipeline(name)
-    over = holds.resume(Ledger(deployment.runtime(actor=by).ledger), spec.pipeline, reason=reason, actor=by)
+    deployment.file_of(name)
+    over = holds.resume(Ledger(deployment.runtime(actor=by).ledger), name, reason=reason, actor=by)
     click.echo(paragraph(f"{name} runs again; {over.actor} held it since {_when(over)}: {over.reason}"))
     click.echo(f"To run what came due meanwhile: tradewind backfill {name} --missing")
 

@@ -32,7 +32,7 @@ def release(name: str, dataset: str, partition: str, reason: str, drop_bad_rows:
     what remains is audited again. A run of etl then publishes it, and what comes after follows.
     """
     from tradewind.etl.release import MALFORMED
-    from tradewind.ledger import releases
+    from tradewind.ledger import holds, releases
     from tradewind.ledger.journal import Ledger
 
     spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
@@ -53,7 +53,10 @@ def release(name: str, dataset: str, partition: str, reason: str, drop_bad_rows:
         digest=held.digest, cause=held.cause, drop_bad_rows=drop_bad_rows, reason=reason, actor=by,
     )  # fmt: skip
     click.echo(f"released {entry.outcome} by {entry.actor}: {entry.reason}")
-    if no_start:
+    stopped = holds.told(Ledger(runtime.ledger), name, key)
+    if stopped is not None:
+        click.echo(paragraph(f"No run is started, since it would do nothing: {stopped}"))
+    if stopped is not None or no_start:
         click.echo(f"The next run of {name}__etl with the key {key} publishes it.")
     else:
         _start(name, key, entry)
@@ -83,12 +86,13 @@ def _held(name: str, dataset: str, key: str, found: Sequence[Quarantined]) -> Qu
 
 def _start(name: str, key: str, entry: Entry) -> None:
     from tradewind.cli.api import api
-    from tradewind.cli.starting import start
+    from tradewind.cli.starting import asleep, start, waiting
     from tradewind.planning.orders import Order
 
     try:
         with api() as airflow:
-            (started,) = start(airflow, name, [Order("etl", key, f"released by {entry.actor}")])
+            order = Order("etl", key, f"released by {entry.actor}")
+            (started,), paused = start(airflow, name, [order]), asleep(airflow, name, [order])
     except TradewindError as exc:
         raise TradewindError(
             f"it is released, and the next run of {name}__etl with the key {key} publishes it; but none could be "
@@ -96,3 +100,5 @@ def _start(name: str, key: str, entry: Entry) -> None:
         ) from exc
     told = "started" if started.outcome == "started" else "is on its way already:"
     click.echo(f"{told} {started.dag_id} {key} ({started.run_id})")
+    if paused:
+        click.echo(paragraph(waiting(paused, f"tradewind backfill {name} --from {key} --to {key} --unpause")))

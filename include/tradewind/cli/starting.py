@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from tradewind.errors import Conflict
 
 if TYPE_CHECKING:
-    from tradewind.embedded.api import AirflowApi
+    from tradewind.embedded.api import AirflowApi, Run
     from tradewind.planning.orders import Order
 
 
@@ -38,14 +39,44 @@ def start(api: AirflowApi, pipeline: str, orders: Sequence[Order]) -> list[Start
     return [_start(api, f"{pipeline}__{order.stage}", order) for order in orders]
 
 
+def asleep(api: AirflowApi, pipeline: str, orders: Sequence[Order]) -> list[str]:
+    """The paused DAGs among those that the orders start and those that follow by their events.
+
+    A run of a paused DAG stays queued, and an event that comes meanwhile is lost for it.
+    """
+    from tradewind.planning.orders import following
+
+    stages = {stage for order in orders for stage in (order.stage, *following(order.stage))}
+    return sorted(api.paused() & {f"{pipeline}__{stage}" for stage in stages})
+
+
+def waiting(paused: Sequence[str], way_out: str) -> str:
+    """What it means that DAGs are paused, in words.
+
+    :param paused: their ids
+    :param way_out: a command that unpauses them
+    """
+    verb, they = ("is", "it is") if len(paused) == 1 else ("are", "they are")
+    return (
+        f"{', '.join(paused)} {verb} paused: runs stay queued, and events that come meanwhile are lost, until {they} "
+        f"unpaused: in Airflow, or by {way_out}"
+    )
+
+
 def _start(api: AirflowApi, dag_id: str, order: Order) -> Started:
     # One look says both what is on its way and which name is next: between two looks somebody could start one.
     before = [run for run in api.runs(partition=order.partition) if run.dag_id == dag_id]
     if underway := [run for run in before if not run.over]:
         return Started(order, dag_id, "running", underway[-1].run_id)
-    run_id = f"tradewind__{order.partition}__{len(before) + 1}"
+    run_id = f"tradewind__{order.partition}__{_last_number(before) + 1}"
     try:
         api.start(dag_id, order.partition, run_id=run_id)
     except Conflict:
         return Started(order, dag_id, "running", run_id)
     return Started(order, dag_id, "started", run_id)
+
+
+def _last_number(runs: Sequence[Run]) -> int:
+    """Number of the last run; some of those before it may have been deleted, and others have other names."""
+    named = (re.fullmatch(r"tradewind__.+__(\d+)", run.run_id) for run in runs)
+    return max([len(runs), *(int(match[1]) for match in named if match)])

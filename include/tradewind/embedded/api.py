@@ -87,6 +87,10 @@ class AirflowApi:
         """Ids of the DAGs that are parsed and have no import error."""
         return {dag["dag_id"] for dag in self._all("/api/v2/dags", "dags", {})}
 
+    def paused(self) -> set[str]:
+        """Ids of those of :meth:`dags` that are paused."""
+        return {dag["dag_id"] for dag in self._all("/api/v2/dags", "dags", {"paused": True})}
+
     def import_errors(self) -> dict[str, str]:
         """Import errors by file name."""
         errors = self._all("/api/v2/importErrors", "import_errors", {})

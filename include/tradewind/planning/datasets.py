@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tradewind.errors import InputError
+from tradewind.errors import InputError, MissingInput
 from tradewind.etl.configuration import Configuration, configuration
 from tradewind.etl.dataset import CODE
 from tradewind.etl.inputs import SOURCE
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.lake.snapshot import PartitionState, Snapshot
     from tradewind.ledger.journal import Entry
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.models import Dataset, Pipeline
     from tradewind.spec.sources import AnySource
 
 
@@ -122,13 +122,20 @@ class _Looking:
         return "current", notes
 
     def _absent(self, table: _Table, key: str, inputs: _Inputs) -> tuple[State, list[Why]]:
-        if key in self.left_out:
+        if key in self.left_out and not self._came(key):
             return "left out", [Why("left out", self.left_out[key])]
         held = table.quarantine.get(key)
         same = held is not None and (bool(inputs.unseen) or held.cause == self._cause(table, key, inputs).hash)
         if held is not None and same and not inputs.waits:
             return "quarantined", [Why("audit", reason) for reason in held.reasons]
         return ("waiting", inputs.waits) if inputs.waits else ("missing", [])
+
+    def _came(self, key: str) -> bool:
+        """Whether everything has been delivered since that is read for a partition that was left out."""
+        found = _Inputs()
+        for name, part in self.spec.datasets.items():
+            self._delivered(found, name, part, key)
+        return not found.waits and not found.unseen
 
     def _cause(self, table: _Table, key: str, inputs: _Inputs) -> Cause:
         """The cause that the partition would have now; what cannot be seen is taken to be what it was."""
@@ -140,13 +147,16 @@ class _Looking:
 
     def _inputs(self, name: str, key: str) -> _Inputs:
         part, found = self.spec.datasets[name], _Inputs()
-        for view, source in {**({SOURCE: part.source} if part.source else {}), **part.references}.items():
-            self._deliver(found, view, source, name=name, key=key)
+        self._delivered(found, name, part, key)
         for other, read in part.inputs.items():
             for earlier in self.spec.partitioning.window(key, read.lookback):
                 if earlier >= self.spec.start:
                     self._read(found, other, earlier)
         return found
+
+    def _delivered(self, found: _Inputs, name: str, part: Dataset, key: str) -> None:
+        for view, source in {**({SOURCE: part.source} if part.source else {}), **part.references}.items():
+            self._deliver(found, view, source, name=name, key=key)
 
     def _deliver(self, found: _Inputs, view: str, source: AnySource, *, name: str, key: str) -> None:
         if not comparable(source, self.runtime):
@@ -155,10 +165,14 @@ class _Looking:
         try:
             found.digests[view] = self.deliveries.digest(source, key, spec=self.spec, runtime=self.runtime)  # type: ignore[arg-type]  # comparable says that these are Files
         except InputError as exc:
-            if key in self.tables[name].partitions:
+            published, missing = key in self.tables[name].partitions, isinstance(exc, MissingInput)
+            if published and missing:
                 found.unseen[view] = "its files are not there any more, so they are not compared"
+            elif published:
+                found.digests[view] = f"unusable: {exc}"  # so that it differs from what it was
             else:
-                found.waits.append(Why("input", "its input has not been delivered", (f"{view}: {exc}",)))
+                text = "its input has not been delivered" if missing else "its input cannot be used as it is"
+                found.waits.append(Why("input", text, (f"{view}: {exc}",)))
 
     def _read(self, found: _Inputs, other: str, key: str) -> None:
         published = self.tables[other].partitions.get(key)

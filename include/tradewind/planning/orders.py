@@ -54,14 +54,15 @@ def every(plan: Plan) -> list[Order]:
 
 def _first(stages: Mapping[str, Sequence[Item]]) -> list[str]:
     """The stages that no other one of them starts, in the order of the chain."""
-    after = {stage: _after(stage) for stage in stages}
+    after = {stage: following(stage) for stage in stages}
     return [stage for stage in stages if not any(stage in follow for follow in after.values())]
 
 
-def _after(stage: str) -> set[str]:
+def following(stage: str) -> set[str]:
+    """The stages that start, one after another, by the event of ``stage``."""
     found: set[str] = set()
-    for following in CHAIN.get(stage, ()):
-        found |= {following, *_after(following)}
+    for next_one in CHAIN.get(stage, ()):
+        found |= {next_one, *following(next_one)}
     return found
 
 

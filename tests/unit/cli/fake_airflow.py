@@ -14,7 +14,7 @@ class FakeAirflow:
 
     :ivar runs: DAG runs, as the API gives them
     :ivar started: ``(DAG, partition key)`` of the runs that were started, in order
-    :ivar paused: DAGs that were paused
+    :ivar paused: DAGs that are paused
     """
 
     def __init__(self, dags: list[str]) -> None:
@@ -40,7 +40,8 @@ class FakeAirflow:
 
     def get(self, path: str, asked: dict[str, list[str]]) -> tuple[int, Any]:
         if path == "/api/v2/dags":
-            return 200, {"dags": [{"dag_id": dag} for dag in self.dags], "total_entries": len(self.dags)}
+            found = [dag for dag in self.dags if asked.get("paused") != ["true"] or dag in self.paused]
+            return 200, {"dags": [{"dag_id": dag} for dag in found], "total_entries": len(found)}
         if path == "/api/v2/dags/~/dagRuns":
             found = [run for run in self.runs if not asked.get("state") or run["state"] in asked["state"]]
             if prefix := asked.get("partition_key_prefix_pattern"):
@@ -65,8 +66,8 @@ class FakeAirflow:
             return 200, run
 
     def patch(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        assert body == {"is_paused": True}
-        self.paused.append(path.split("/")[4])
+        dag, pause = path.split("/")[4], body["is_paused"]
+        self.paused = [*(one for one in self.paused if one != dag), *([dag] if pause else [])]
         return 200, {}
 
     def _handler(fake) -> type[BaseHTTPRequestHandler]:

@@ -37,6 +37,13 @@ def test_holding_and_resuming_are_journalled_with_who_and_why(shop: Project) -> 
     assert (resumed.actor, resumed.reason) == ("bob", "mended")
 
 
+def test_a_pipeline_whose_yaml_is_wrong_can_be_held(shop: Project) -> None:
+    path = shop.folder / "dags" / "shop.yaml"
+    path.write_text(path.read_text().replace("owner:", "ovner:"))
+    assert "shop is held" in shop.told("hold", "shop", "--reason", "it is wrong")
+    assert "shop runs again" in shop.told("resume", "shop")
+
+
 def test_resuming_what_nobody_holds_says_so(shop: Project) -> None:
     assert "nobody holds shop" in shop.error("resume", "shop")
 
@@ -78,6 +85,22 @@ def test_a_release_names_the_rows_and_starts_the_run_that_publishes_them(shop: P
     assert airflow.started == [("shop__etl", DAYS[3])]
     shop.run_etl(DAYS[3])
     assert f"released    orders {DAYS[3]} is published as it is, by ann: a big order" in shop.told("show", "shop")
+
+
+def test_a_release_of_what_is_held_starts_no_run_and_says_why(shop: Project, airflow: FakeAirflow) -> None:
+    fail_audit(shop)
+    holds.hold(shop.ledger, "shop", reason="the source lies", actor="ann")
+    told = shop.told("release", "shop", "orders", DAYS[3], "--reason", "x")
+    assert "No run is started" in told
+    assert "held by ann" in " ".join(told.split())
+    assert airflow.started == []
+
+
+def test_a_release_says_that_the_dag_is_paused(shop: Project, airflow: FakeAirflow) -> None:
+    fail_audit(shop)
+    airflow.paused = ["shop__etl"]
+    told = shop.told("release", "shop", "orders", DAYS[3], "--reason", "x")
+    assert f"tradewind backfill shop --from {DAYS[3]} --to {DAYS[3]} --unpause" in " ".join(told.split())
 
 
 def test_a_release_without_bad_rows_leaves_the_rest(shop: Project, airflow: FakeAirflow) -> None:
@@ -144,6 +167,7 @@ def test_show_before_anything_ran_says_so(shop: Project) -> None:
     (shop.home.root / "ledger.db").unlink()
     assert "nothing has been published yet" in shop.told("show", "shop")
     assert "nothing has happened yet" in shop.told("history", "shop")
+    assert shop.answer("history", "shop") == {"pipeline": "shop", "history": []}
 
 
 def test_history_tells_in_words_what_people_and_policies_decided_newest_last(shop: Project) -> None:
@@ -185,6 +209,12 @@ def test_decommissioning_pauses_archives_and_says_what_stays(shop: Project, airf
     assert "was decommissioned by ann" in (holds.told(shop.ledger, "shop") or "")
     assert shop.told("show", "shop").startswith("shop: decommissioned\n")
     assert "a pipeline that comes back gets a new name" in shop.error("resume", "shop")
+
+
+def test_decommissioning_says_which_runs_are_on_their_way(shop: Project, airflow: FakeAirflow) -> None:
+    shop.told("backfill", "shop", "--from", DAYS[0], "--to", DAYS[0])
+    told = shop.told("decommission", "shop", "--reason", "replaced")
+    assert f"on the way  shop__etl {DAYS[0]}: a task at work ends" in told
 
 
 def test_a_dry_run_of_decommissioning_changes_nothing(shop: Project, airflow: FakeAirflow) -> None:

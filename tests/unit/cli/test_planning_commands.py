@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tradewind.cli.starting import start
+from tradewind.cli.starting import asleep, start
 from tradewind.embedded.api import AirflowApi
 from tradewind.errors import Held, Unavailable, UsageError
 from tradewind.ledger import absences, holds
@@ -195,3 +195,30 @@ def test_who_is_not_known_is_told_so_at_once(
 def test_a_dag_that_airflow_does_not_know_is_named(shop: Project, airflow: FakeAirflow) -> None:
     airflow.dags.clear()
     assert "no DAG shop__etl" in shop.error("backfill", "shop", "--from", DAYS[0])
+
+
+def test_that_the_dags_are_paused_is_said_and_mended(shop: Project, airflow: FakeAirflow) -> None:
+    shop.deliver(DAYS[3], 7)
+    airflow.paused = ["shop__etl", "other__etl"]
+    told = shop.told("backfill", "shop", "--missing")
+    assert "shop__etl is paused: runs stay queued" in told
+    assert "go on by themselves" not in told
+    assert shop.answer("backfill", "shop", "--missing")["paused"] == ["shop__etl"]
+    assert "paused" not in shop.told("backfill", "shop", "--missing", "--unpause")
+    assert (airflow.paused, len(airflow.started)) == (["other__etl"], 1)
+
+
+def test_paused_dags_that_follow_by_events_are_said_too(airflow: FakeAirflow) -> None:
+    airflow.dags += ["shop__train", "shop__score"]
+    airflow.paused = ["shop__etl", "shop__score", "shop__train"]
+    with AirflowApi(airflow.url, token="t", patience=5) as api:
+        assert asleep(api, "shop", [Order("features", DAYS[0], "x")]) == ["shop__score", "shop__train"]
+        assert asleep(api, "shop", [Order("train", DAYS[0], "x")]) == ["shop__train"]
+
+
+def test_a_run_is_started_although_earlier_ones_of_its_key_were_deleted(shop: Project, airflow: FakeAirflow) -> None:
+    for _ in range(2):
+        shop.told("backfill", "shop", "--from", DAYS[0], "--to", DAYS[0])
+        airflow.end()
+    del airflow.runs[0]
+    assert shop.answer("backfill", "shop", "--from", DAYS[0], "--to", DAYS[0])["runs"][0]["outcome"] == "started"

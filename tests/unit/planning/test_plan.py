@@ -164,6 +164,26 @@ def test_an_input_that_was_removed_after_publishing_makes_nothing_stale(built: S
     ]
 
 
+def test_a_file_that_was_emptied_after_publishing_makes_its_partition_stale(built: Shop) -> None:
+    built.deliver(DAYS[0])
+    assert built.states("orders")[0] == "stale"
+    assert whys(built, "orders", DAYS[0]) == [("input", "its input has changed since", ("source",))]
+
+
+def test_a_file_that_was_delivered_empty_is_not_called_missing(shop: Shop) -> None:
+    shop.deliver(DAYS[0])
+    assert shop.states("orders")[0] == "waiting"
+    assert whys(shop, "orders", DAYS[0])[0][1] == "its input cannot be used as it is"
+
+
+def test_what_was_left_out_and_delivered_since_is_missing(shop: Shop) -> None:
+    shop.deliver(DAYS[0], 1)
+    absences.leave_out(shop.ledger, "shop", DAYS[1], dataset="orders", reason="no file came")
+    assert shop.states("totals")[1] == "left out"
+    shop.deliver(DAYS[1], 1)
+    assert shop.states("orders")[:2] == shop.states("totals")[:2] == ["missing", "missing"]
+
+
 def test_what_cannot_be_seen_without_fetching_is_said(built: Shop) -> None:
     built.write("orders.dbsql", "SELECT 1")
     source = {"query": "orders.dbsql", "connection": "shop_db", "columns": built.orders["source"]["columns"]}
