@@ -72,7 +72,7 @@ def write(rows: Rows, schema: pa.Schema, folder: Path) -> tuple[Path, ...]:
 
 def files(paths: Sequence[Path]) -> str:
     """SQL that reads published or staged files by the names of their columns."""
-    return f"read_parquet({literals(paths)}, union_by_name = true)"
+    return f"read_parquet({literals(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
 def _remembering(reader: pa.RecordBatchReader, raised: list[BaseException]) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tradewind.errors import InputError, Unavailable
-from tradewind.lake.database import connect, literals
+from tradewind.lake.database import connect
+from tradewind.lake.parquet import files
 from tradewind.sources import looking, reading, sifting
 from tradewind.sources.columns import agree
 from tradewind.sources.fetched import Fetched
@@ -50,7 +51,7 @@ class Delivery:
         :raises MalformedInput: a file is not whole, or its columns are not those declared
         """
         if self.good:
-            return FileView(f"SELECT * FROM read_parquet({literals(self.good)})", self.good)
+            return FileView(f"SELECT * FROM {files(self.good)}", self.good)
         query = reading.strict(self.source, self.fetched, self._shape(), large=self.large)
         return FileView(query, [path.absolute() for path in self.fetched.paths])
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tradewind.errors import EmptyInput, MalformedInput
-from tradewind.lake.database import connect, literal, literals
+from tradewind.lake import parquet
+from tradewind.lake.database import connect, literals
 from tradewind.sources.columns import TEXT, Found
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import chunks, compression, opened
@@ -144,7 +145,7 @@ def _inferred(fetched: Fetched) -> dict[str, str]:
         try:
             rows = connection.execute(
                 f"DESCRIBE SELECT * FROM read_json({files}, format = 'newline_delimited', records = true, "
-                f"union_by_name = true, sample_size = -1, ignore_errors = true)"
+                f"union_by_name = true, sample_size = -1, ignore_errors = true, hive_partitioning = false)"
             ).fetchall()
         except duckdb.Error as exc:
             raise MalformedInput(f"{', '.join(fetched.names)}: these are no JSON lines: {exc}") from exc
@@ -157,9 +158,7 @@ def _parquet(path: Path, called: str) -> dict[str, str | None]:
     _parquet_rows(path, called)
     with connect() as connection:
         try:
-            rows = connection.execute(
-                f"DESCRIBE SELECT * FROM read_parquet({literal(str(path.absolute()))})"
-            ).fetchall()
+            rows = connection.execute(f"DESCRIBE SELECT * FROM {parquet.files([path.absolute()])}").fetchall()
         except duckdb.Error as exc:
             raise MalformedInput(f"{called} cannot be read as Parquet: {exc}") from exc
     return {row[0]: row[1] for row in rows}

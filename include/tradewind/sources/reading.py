@@ -15,14 +15,11 @@ from tradewind.spec.columns import Column
 from tradewind.spec.sources import Source
 
 MALFORMED = "a row is not as declared"
+# A folder like `region=eu` says nothing of the rows: DuckDB would take it for a column, or put it in one's place.
+_AS_IN_THE_FILE = "hive_partitioning = false"
 _JSON_LINE = 16 * 2**20
-_RANGES = {
-    f"{sign}{name}": (0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    for name, bits in (("TINYINT", 8), ("SMALLINT", 16), ("INTEGER", 32))
-    for sign in ("", "U")
-}
-"""Whole numbers that a DOUBLE holds exactly."""
-_THIRTEEN_DIGITS = "DECIMAL(18,5)"
+_EXACT = 2**53 - 1  # up to here a DOUBLE holds every whole number
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Shape:
 def strict(source: Source, fetched: Fetched, shape: Shape, *, large: bool = False) -> str:
     """A SELECT that fails on the first malformed row, also where nobody reads the column that is malformed.
 
-    :param large: whole numbers in CSV may have more than 13 digits, which takes longer to read
+    :param large: whole numbers in CSV may have more than 15 digits, which takes longer to read
     """
     if fetched.format == "jsonl":
         return _json(source, fetched, shape)
@@ -94,7 +91,8 @@ def _csv(
     read = (
         f"read_csv({literals(path.absolute() for path in paths)}, columns = {{{types}}}, auto_detect = false, "
         f"header = true, strict_mode = true, nullstr = {literals(['', *fetched.nulls])}, "
-        f"delim = {literal(fetched.delimiter)}, quote = '\"', escape = '\"', compression = '{compression(paths[0])}')"
+        f"delim = {literal(fetched.delimiter)}, quote = '\"', escape = '\"', {_AS_IN_THE_FILE}, "
+        f"compression = '{compression(paths[0])}')"
     )
     # The reader converts the columns that are named: a malformed value counts also where the user's SQL leaves it out.
     unread = " AND ".join(f"{quoted(name)} IS NULL" for name in names)
@@ -112,7 +110,7 @@ def _read_as(column: Column, *, large: bool) -> str:
     """
     if column.kind not in WHOLE_NUMBERS:
         return column.kind
-    return "DOUBLE" if column.kind in _RANGES else TEXT if large else _THIRTEEN_DIGITS
+    return TEXT if large else "DOUBLE"
 
 
 def _whole(column: Column, read_as: str) -> str:
@@ -122,12 +120,15 @@ def _whole(column: Column, read_as: str) -> str:
         return ""
     if read_as == TEXT:
         return f"{_reason(column)} IS NULL"
-    low, high = _RANGES.get(column.kind, (0 if column.kind.startswith("U") else -(10**18), 10**18))
-    return f"({name} IS NULL OR ({name} = trunc({name}) AND {name} BETWEEN {low} AND {high}))"
+    bits, unsigned = _BITS[column.kind.removeprefix("U")], column.kind.startswith("U")
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return (
+        f"({name} IS NULL OR ({name} = trunc({name}) AND {name} BETWEEN {max(low, -_EXACT)} AND {min(high, _EXACT)}))"
+    )
 
 
 def _parquet(paths: Sequence[Path], names: Sequence[str], columns: Sequence[Column]) -> str:
-    read = f"read_parquet({literals(path.absolute() for path in paths)})"
+    read = f"read_parquet({literals(path.absolute() for path in paths)}, {_AS_IN_THE_FILE})"
     return f"SELECT {_chosen(columns, names)} FROM {read} WHERE {_must(_there(columns))}"
 
 
@@ -138,7 +139,8 @@ def _there(columns: Sequence[Column]) -> list[str]:
 def _json(source: Source, fetched: Fetched, shape: Shape) -> str:
     lines = " UNION ALL ".join(
         f"SELECT json FROM read_json({literals([path.absolute()])}, format = 'newline_delimited', records = false, "
-        f"columns = {{'json': 'JSON'}}, maximum_object_size = {_JSON_LINE}, compression = '{compression(path)}')"
+        f"columns = {{'json': 'JSON'}}, maximum_object_size = {_JSON_LINE}, {_AS_IN_THE_FILE}, "
+        f"compression = '{compression(path)}')"
         for path in fetched.paths
     )
     right = ["coalesce(json_type(json), '') = 'OBJECT'"]
@@ -169,8 +171,8 @@ def _reason(column: Column) -> str:
     converted = f"TRY(CAST({name} AS {kind}))" if nested(column) else f"TRY_CAST({name} AS {kind})"
     cases = f"WHEN {name} IS NULL THEN {missing} WHEN {converted} IS NULL THEN {wrong}"
     if kind in WHOLE_NUMBERS:
-        # DuckDB would round.
-        cases += f" WHEN contains({name}, '.') AND TRY_CAST({name} AS DOUBLE) <> {converted} THEN {wrong}"
+        # DuckDB would round, also 1e-05, as it spells 0.00001 in JSON.
+        cases += f" WHEN regexp_matches({name}, '[.eE]') AND TRY_CAST({name} AS DOUBLE) <> {converted} THEN {wrong}"
     return f"CASE {cases} END"
 
 

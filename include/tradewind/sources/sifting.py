@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import MalformedInput
 from tradewind.lake.database import connect, literal, literals, quoted
+from tradewind.lake.parquet import files
 from tradewind.sources import reading
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import opened
@@ -76,7 +77,7 @@ def sift(source: Source, fetched: Fetched, shape: Shape, *, view: str, scratch: 
             good = tuple(_write_good(connection, name, shape, scratch) for name in numbered)
             count = _write_bad(connection, numbered, bad, view)
             first = connection.execute(
-                f"SELECT file, line, reason FROM read_parquet({literal(str(bad))}) LIMIT {_TOLD}"
+                f"SELECT file, line, reason FROM {files([bad])} ORDER BY ALL LIMIT {_TOLD}"
             ).fetchall()
         except duckdb.Error as exc:
             raise MalformedInput(f"{', '.join(fetched.names)} cannot be read: {exc}") from exc
@@ -120,7 +121,7 @@ def _numbered(
     else:
         lines = scratch / f"{view}-{number}-lines.parquet"
         _write_lines(path, called, names, fetched, lines)
-        read = f"read_parquet({literal(str(lines))})"
+        read = files([lines])
         query = (
             _of_json(connection, source, shape, read, called)
             if fetched.format == "jsonl"
@@ -205,7 +206,7 @@ def _parquet(path: Path, names: list[str], shape: Shape) -> str:
         f"CAST({quoted(column.name) if column.name in names else 'NULL'} AS {column.kind}) AS {quoted(column.name)}"
         for column in shape.columns
     )
-    read = f"read_parquet({literal(str(path.absolute()))}, file_row_number = true)"
+    read = f"read_parquet({literal(str(path.absolute()))}, file_row_number = true, hive_partitioning = false)"
     text = f"CAST(to_json(struct_pack({', '.join(f'{quoted(n)} := {quoted(n)}' for n in names)})) AS VARCHAR)"
     inner = f"SELECT file_row_number + 1 AS line, {text} AS text, {typed} FROM {read}"
     return f"SELECT line, text, {reading.nulls(shape.columns)} AS reason, {_all(shape)} FROM ({inner})"

@@ -155,7 +155,22 @@ def test_lists_and_structs_of_json_are_values(shelf: Shelf) -> None:
     ]
 
 
-@pytest.mark.parametrize("number", [10**13 + 1, 2**63 - 1, -(2**63)])
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        (HEADER + GOOD, {}),
+        (HEADER + GOOD + "q,,\n", {"max_bad_rows": 1}),
+        (JSON_ROW, {"format": "jsonl", "new_columns": "take"}),
+        (pa.table({name: [value] for name, value in ROW.items()}), {"format": "parquet"}),
+    ],
+)
+def test_folders_that_look_like_columns_say_nothing_of_the_rows(tmp_path: Path, content: Any, fields: Any) -> None:
+    shelf = Shelf(tmp_path / "name=y" / "month=1")
+    shelf.folder.mkdir(parents=True)
+    assert shelf.read(shelf.put(content, **fields)) == [ROW]
+
+
+@pytest.mark.parametrize("number", [10**13 + 1, 2**53 + 1, 2**63 - 1, -(2**63)])
 def test_whole_numbers_of_any_length_are_exact(shelf: Shelf, number: int) -> None:
     delivery = shelf.put(f"{HEADER}{number},x,\n")
     assert shelf.read(delivery) == [{"id": number, "name": "x", "day": None}]
@@ -290,6 +305,8 @@ def test_bytes_that_are_not_text_are_refused(shelf: Shelf) -> None:
 BAD = {
     "a value of another type": ("q,x,2013-01-28", "column 'id' is \"q\", which is no BIGINT"),
     "a fraction": ("1.5,x,2013-01-28", "column 'id' is \"1.5\", which is no BIGINT"),
+    "a small fraction": ("1.000001,x,2013-01-28", "column 'id' is \"1.000001\", which is no BIGINT"),
+    "a fraction with an exponent": ("5e-1,x,2013-01-28", "column 'id' is \"5e-1\", which is no BIGINT"),
     "a number that is too large": (f"{2**63},x,", f"column 'id' is \"{2**63}\", which is no BIGINT"),
     "no date": ("1,x,28/01/2013", "column 'day' is \"28/01/2013\", which is no DATE"),
     "two flaws": ("q,x,y", "column 'id' is \"q\", which is no BIGINT; column 'day' is \"y\", which is no DATE"),
@@ -319,6 +336,7 @@ def test_a_malformed_row_of_csv_goes_aside_with_file_line_and_reason(shelf: Shel
     [
         ('{"id": "q"}', "column 'id' is \"q\", which is no BIGINT"),
         ('{"id": 1.5}', "column 'id' is \"1.5\", which is no BIGINT"),
+        ('{"id": 0.00001}', "column 'id' is \"1e-05\", which is no BIGINT"),
         ('{"id": true}', "column 'id' is \"true\", which is no BIGINT"),
         ('{"id": 1, "tags": 7}', "column 'tags' is \"7\", which is no VARCHAR[]"),
         ('{"name": "x"}', "column 'id' is NULL, but declared NOT NULL"),
