@@ -102,7 +102,8 @@ def _described(connection: duckdb.DuckDBPyConnection, path: Path, nulls: Sequenc
 
 
 def _read(path: Path, nulls: Sequence[str]) -> str:
-    return f"read_csv({literal(str(path))}, sample_size = -1, hive_partitioning = false, nullstr = {literals(['', *nulls])})"
+    options = f"sample_size = -1, hive_partitioning = false, nullstr = {literals(['', *nulls])}"
+    return f"read_csv({literal(str(path))}, {options})"
 
 
 def _with_range(found: OwnFile, path: Path) -> OwnFile:

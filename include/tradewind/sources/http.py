@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import EmptyInput, MalformedInput, SpecError
+from tradewind.errors import EmptyInput, MalformedInput, MissingInput, SpecError
 from tradewind.sources.asking import Service
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.paging import Page, Pages, Request, records
@@ -55,10 +55,18 @@ def fetch(
     with Service(endpoint, path, parameters, wait=wait) as service:
         pages = Pages(source.paging, what=service.name)
         request: Request | None = pages.first()
+        page: Page | None = None
         files, rows, number = list[Path](), 0, 0
         while request is not None:
             number += 1
-            page, file = _page(service, request, source, scratch, number)
+            try:
+                page, file = _page(service, request, source, scratch, number)
+            except MissingInput as exc:
+                if page is None:
+                    raise
+                if pages.none_after(page):
+                    break
+                raise MalformedInput(f"page {number} is not there, and the one before does not end it: {exc}") from exc
             rows += page.rows
             files += [file] if page.rows and file not in files else []
             request = pages.after(page)

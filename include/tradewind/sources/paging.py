@@ -55,6 +55,7 @@ class Pages:
         self._last: Page | None = None
         self._rows = 0
         self._number = 0
+        self._full = False
         self._seen = set[str]()
 
     def first(self) -> Request:
@@ -66,8 +67,9 @@ class Pages:
     def after(self, page: Page) -> Request | None:
         """The next request; None where there is nothing more.
 
-        Page numbers and offsets end with an empty page, or with one shorter than ``size``; cursors and links end when
-        the answer gives none.
+        Page numbers and offsets end with an empty page, or with one shorter than ``size`` after one that was not: where
+        none was, the service may give fewer rows than it is asked for. Cursors and links end when the answer gives
+        none.
 
         :raises MalformedInput: the service goes round in a circle
         """
@@ -85,13 +87,22 @@ class Pages:
         if paging.by == "cursor":
             cursor = self._cursor(page)
             return Request(parameters={**self._size(), self._parameter: self._new(cursor)}) if cursor else None
-        if page.rows == 0 or (paging.size is not None and page.rows < paging.size):
+        if page.rows == 0 or (self._full and self._short(page)):
             return None
+        self._full = paging.size is not None and not self._short(page)
         if last is not None and last.digest == page.digest:
             raise MalformedInput(
                 f"{self._what}: two pages in a row are the same; does the service know the parameter {self._parameter}?"
             )
         return Request(parameters={**self._size(), **self._position()})
+
+    def none_after(self, page: Page) -> bool:
+        """Whether ``page`` may be the last one: a service may say of the next that there is none."""
+        return self._paging is not None and self._paging.by in ("page", "offset") and self._short(page)
+
+    def _short(self, page: Page) -> bool:
+        assert self._paging is not None
+        return self._paging.size is not None and page.rows < self._paging.size
 
     @property
     def _parameter(self) -> str:

@@ -143,10 +143,22 @@ def test_pages_end_with_an_empty_one(web: Web) -> None:
     assert [query for _, query in web.asked] == [{"page": "0"}, {"page": "1"}, {"page": "2"}]
 
 
-def test_pages_end_with_a_short_one_where_the_size_is_known(web: Web) -> None:
+def test_pages_end_with_a_short_one_after_a_full_one(web: Web) -> None:
     web.one_after_another(page(1, 2), page(3))
     web.rows(paging={"by": "page", "parameter": "p", "size": 2, "size_parameter": "limit"})
     assert [query for _, query in web.asked] == [{"p": "1", "limit": "2"}, {"p": "2", "limit": "2"}]
+
+
+@pytest.mark.parametrize("last", [page(), answer(b"no such page", 404)])
+def test_a_service_that_gives_fewer_rows_than_asked_for_is_read_to_its_end(web: Web, last: Answer) -> None:
+    web.one_after_another(page(1, 2), page(3, 4), page(5), last)
+    assert [row["id"] for row in web.rows(paging={"by": "page", "size": 1000})] == [1, 2, 3, 4, 5]
+
+
+def test_a_page_that_is_not_there_in_the_middle_is_neither_the_end_nor_a_missing_input(web: Web) -> None:
+    web.one_after_another(page(1, 2), answer(b"gone", 404))
+    with pytest.raises(MalformedInput, match=r"page 2 is not there, .*/orders: it answered 404 Not Found: gone"):
+        web.fetch(paging={"by": "offset", "size": 2})
 
 
 def test_an_offset_counts_the_rows_that_came(web: Web) -> None:
