@@ -43,6 +43,9 @@ _IN_OTHER_WORDS = {
 }
 
 
+NO_VALUE = "has no value; give it one or remove the line"
+"""What is said of a name with nothing behind it."""
+
 # libyaml builds nested lists and mappings by recursion in C, which ends the process when it goes too deep.
 _DEEPEST = 100
 _OPENS = ("[", "{", "-", "?")
@@ -250,7 +253,7 @@ def _flaws(node: Node, path: Path, above: frozenset[int], seen: set[int]) -> Ite
         if not isinstance(value, ScalarNode):
             yield from _flaws(value, (*path, name), above, seen)
         elif not value.value and not value.style:
-            yield Finding((*path, name), "has no value; give it one or remove the line", on_key=True)
+            yield Finding((*path, name), NO_VALUE, on_key=True)
 
 
 def children(node: Node | None) -> dict[str | int, Node]:

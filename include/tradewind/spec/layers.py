@@ -14,11 +14,12 @@ from typing import Any
 from yaml import MappingNode, Node, ScalarNode
 
 from tradewind.spec import secrets
-from tradewind.spec.document import Document, Unreadable, read
+from tradewind.spec.document import NO_VALUE, Document, Unreadable, read
 from tradewind.spec.problems import Finding, Path, Problem, listed, nearest
 from tradewind.spec.project import folders
 
 DEFAULTS = "_defaults"
+_NAME = re.compile(r"[\w-]+")
 ENVIRONMENT = "TRADEWIND_ENV"
 """Environment variable that names the overlay."""
 # What defaults say of these holds for the pipelines that have, by themselves, the field named here: a default
@@ -75,12 +76,13 @@ def read_layers(path: FilePath, *, environment: str | None) -> Layers:
     higher = _with_overlay(path, environment)[1:]
     defaults, overlays = [read(file, layer=True) for file in lower], [read(file, layer=True) for file in higher]
     flaws = [((), main.problem(missing)) for missing in _missing_overlays([path, *lower], environment)]
+    flaws += [((), main.problem(other)) for other in _of_other_ending(path, environment)]
     words: set[str] = set()
     for document in (main, *overlays, *defaults):
         leaks, found = secrets.find(document)
         words |= found
         own = [*document.findings, *leaks, *(_misplaced(document) if document is not main else ())]
-        flaws += [(one.path, document.problem(one)) for one in own if one in leaks or one.path[:2] not in _FREE]
+        flaws += [(one.path, document.problem(one)) for one in own if not _may_be(one)]
     laid = _laid(_fitting(defaults, main, overlays), main)
     return Layers((*lower, path, *higher), laid, tuple(flaws), frozenset(words))
 
@@ -107,7 +109,7 @@ def _pipeline(path: FilePath, environment: str | None) -> tuple[FilePath, str | 
 
 
 def _with_overlay(file: FilePath, environment: str | None) -> list[FilePath]:
-    if not environment or not re.fullmatch(r"[\w-]+", environment):
+    if not environment or not _NAME.fullmatch(environment):
         return [file]
     overlay = file.with_name(f"{file.stem}.{environment}{file.suffix}")
     return [file, overlay] if overlay.exists() else [file]
@@ -124,6 +126,20 @@ def _missing_overlays(files: list[FilePath], environment: str | None) -> Iterato
             )
             expected = "the name of one of them, or an overlay of that name, which may be empty"
             yield Finding((), message, expected=expected, suggestion=nearest(environment, known))
+
+
+def _of_other_ending(path: FilePath, environment: str | None) -> Iterator[Finding]:
+    """Who writes `.yml` for `.yaml`, or the other way round, means a file that is read."""
+    chosen = [f".{environment}"] if environment and _NAME.fullmatch(environment) else []
+    read = [f"{DEFAULTS}{env}.yaml" for env in ("", *chosen)] + [f"{path.stem}{env}{path.suffix}" for env in chosen]
+    for name in read:
+        other = path.with_name(name).with_suffix(".yml" if name.endswith(".yaml") else ".yaml")
+        if other.exists():
+            yield Finding((), f"{other.name} beside it is not read; it must be called {name}")
+
+
+def _may_be(finding: Finding) -> bool:
+    return finding.message == NO_VALUE and finding.path[:2] in _FREE
 
 
 def _misplaced(document: Document) -> Iterator[Finding]:

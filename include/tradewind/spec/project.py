@@ -8,6 +8,9 @@ from pathlib import Path, PurePosixPath
 from tradewind.spec.problems import nearest
 
 
+_LONGEST = 255  # characters of a name; more than this no file system takes
+
+
 def project_root(path: Path) -> Path:
     """The folder above the ``dags`` folder that holds ``path``; without one, the folder of ``path``.
 
@@ -51,6 +54,8 @@ def flaw(root: Path, name: str) -> tuple[str, str | None] | None:
     if name.startswith("/") or ".." in parts:
         return "must be a path inside the project, from its root, without `..`", None
     path = root.joinpath(*parts)
+    if max(map(len, parts), default=0) > _LONGEST:
+        return "has a name that is too long for a file", None
     if not path.is_file():
         if path.exists():
             return f"{name} is no file", None

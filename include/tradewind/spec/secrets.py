@@ -23,8 +23,10 @@ _NAMES = re.compile(
 _SUSPECT = (
     *("passw", "passphrase", "pwd", "secret", "token", "credential", "authorization", "bearer", "slack", "://"),
     *("akia", "asia", "-----begin", "eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat", "glpat-", "xox"),
-    *("aiza", "sk_live", "dapi", "\\", "${", "key=", "auth=", "sig=", "signature="),
+    *("aiza", "sk_live", "dapi", "\\", "${", "key=", "auth=", "sig=", "signature=", "parameters"),
 )
+# A shorter number is no secret, and to hide it would hide others too.
+_LONG = 1000
 _SUSPECT_KEY = re.compile(r"[a-z_.-] ?key(?!s\b)")
 _VALUES = re.compile(
     r"""
@@ -51,7 +53,9 @@ def find(document: Document) -> tuple[list[Finding], set[str]]:
     if not any(part in text for part in _SUSPECT) and not _SUSPECT_KEY.search(text):
         return findings, words
     for place, value in _texts(document.data, (), set()):
-        if _VALUES.search(value) or _is_secret_name(place):
+        # A parameter is part of an address, where some names tell more than elsewhere.
+        spelled = f"?{place[-1]}={value}" if place[-2:-1] == ("parameters",) else value
+        if _VALUES.search(spelled) or _is_secret_name(place):
             findings.append(Finding(place, _MESSAGE, expected=_HINT))
             words |= {value, document.raw(place, quoted=True) or value}
     return findings, words
@@ -75,18 +79,21 @@ def hide(problems: list[Problem], words: set[str]) -> list[Problem]:
 
 
 def _is_secret_name(place: Path) -> bool:
+    names = [part for part in place if isinstance(part, str)]
     # Under `columns` stand names of columns, with their types.
-    if len(place) < 1 or not isinstance(place[-1], str) or (len(place) > 1 and place[-2] == "columns"):
+    if not names or names[-2:-1] == ["columns"]:
         return False
-    spelled = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]", "_", place[-1]).lower()
+    spelled = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]", "_", names[-1]).lower()
     return _NAMES.fullmatch(spelled) is not None
 
 
 def _texts(value: Any, place: Path, seen: set[int]) -> Iterator[tuple[Path, str]]:
-    """Every text of the data with its place, what an alias leads to once."""
+    """Every text of the data, and every long number, with its place; what an alias leads to once."""
     if isinstance(value, str):
         if value:
             yield place, value
+    elif isinstance(value, int) and value >= _LONG:
+        yield place, str(value)
     elif isinstance(value, dict | list) and id(value) not in seen:
         seen.add(id(value))
         items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -246,3 +246,27 @@ def test_the_hash_is_of_effective_values(beside: Callable[..., Path], flights: s
 
     assert hashed(moved) == seeded != plain
     assert hashed(moved, "prod") not in (seeded, plain)
+
+
+@pytest.mark.parametrize("name", ["_defaults.yml", "_defaults.prod.yml", "flights.prod.yml"])
+def test_a_layer_that_would_not_be_read_is_told(name: str, beside: Callable[..., Path]) -> None:
+    path = beside()
+    path.with_name(name).write_text("owner: x@example.com\n")
+
+    (problem,) = examine(path, environment="prod").problems
+
+    assert f"{name} beside it is not read; it must be called {name.replace('.yml', '.yaml')}" in problem.message
+
+
+def test_a_parameter_of_the_model_may_be_null_and_cannot_stand_twice(beside: Callable[..., Path], flights: str) -> None:
+    params = "  test: 2\n  params:\n    depth:\n    rate: 1\n    rate: 2\n"
+
+    (problem,) = problems(beside(flights.replace("  test: 2\n", params)))
+
+    assert (problem.field, "is there twice" in problem.message) == ("train.params.rate", True)
+
+
+def test_a_name_that_no_file_can_have_is_told(beside: Callable[..., Path], flights: str) -> None:
+    (problem,) = problems(beside(flights.replace("include/carriers.sql", f"include/{'a' * 300}.sql")))
+
+    assert "too long" in problem.message

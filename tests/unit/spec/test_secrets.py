@@ -30,12 +30,17 @@ SECRETS = {
     "a webhook of Slack": "x: https://hooks.slack.com/" + "services/T0/B0/x",
     "a key in a query": "x: https://api.example.com/v1?api_key=" + "0123456789abcdef",
     "a DSN": "x: host=db password=hunter2",
+    "a number": "access_token: 123456789",
+    "one of a list": "passwd: [hunter2]",
+    "a parameter of a web service": "parameters: {key: 0123456789abcdef}",
     "a bearer": "x: Bearer " + "abcdefghijklmnopqrstuvwxyz",
 }
 HARMLESS = {
     "numbers of tokens": "max_tokens: 512",
     "special tokens of a language model": "pad_token: <pad>",
     "a switch": "token: true",
+    "a small number": "secret: 7",
+    "a parameter that sorts": "parameters: {sort_key: at, key: '{partition}'}",
     "nothing": "password: null",
     "keys of rows": "sort_key: updated_at, primary_key: id, key: token",
     "a tokenizer": "tokenizer: bert",
