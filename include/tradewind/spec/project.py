@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 
 from tradewind.spec.problems import nearest
 
-
 _LONGEST = 255  # characters of a name; more than this no file system takes
 
 

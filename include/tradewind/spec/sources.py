@@ -55,8 +55,8 @@ class Files(Source):
     )
     connection: Text | None = Field(
         default=None,
-        description="Airflow connection of the amazon provider, for files on s3://; where {landing} is on S3, aws_default "
-        "unless this names another.",
+        description="Airflow connection of the amazon provider, for files on s3://; where {landing} is on S3, "
+        "aws_default unless this names another.",
     )
     format: Literal["csv", "jsonl", "parquet"] = Field(
         default="csv", description="How the files are written; .gz and .zst are unpacked."
@@ -73,8 +73,8 @@ class Query(Source):
     """A query against a database."""
 
     query: Text = Field(
-        description="SQL file, from the project root, that the database runs: one SELECT in its own dialect. It may use "
-        "$partition, $partition_start and $partition_end."
+        description="SQL file, from the project root, that the database runs: one SELECT in its own dialect. It may "
+        "use $partition, $partition_start and $partition_end."
     )
     connection: Text = Field(description="Airflow connection of the database.")
 
