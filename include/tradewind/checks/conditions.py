@@ -123,7 +123,7 @@ def _between(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
 
 def _bound(value: Any, kind: str) -> str | None:
     if kind in ("int", "float", "single", "bool") and _is_number(value):
-        return _number(value)
+        return _number(value) if kind != "int" or abs(value) < _EXACT or abs(value) == float("inf") else None
     if kind == "date" and isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return f"DATE {literal(value.isoformat())}"
     if kind == "time" and isinstance(value, dt.datetime) and value.tzinfo is not None:

@@ -60,4 +60,4 @@ def _nulls(text: str, nulls: Mapping[str, int], rows: int, history: Sequence[Ear
     told = [f"`{name}` {now:.1%}, at most {then:.1%} before" for _, name, now, then, _ in (over or rises[:1])[:_SHOWN]]
     more = f"; and {len(over) - _SHOWN} more columns" if len(over) > _SHOWN else ""
     observed = ("" if over else "largest change: ") + "; ".join(told) + more
-    return CheckResult(_NULLS, text, "failed" if over else "passed", observed)
+    return CheckResult(_NULLS, text, "failed" if over else "passed", observed, trailing=True)

@@ -116,8 +116,8 @@ def quarantined(dataset: Dataset, partition: str | None = None) -> list[Quaranti
     :param partition: only of this partition
     """
     root = storage.local(dataset.uri) / storage.QUARANTINE
-    folders = [path.parent for path in root.glob(f"{partition or '*'}/*/reasons.json")]
-    return [_quarantined(folder) for folder in sorted(folders, key=lambda path: path.stat().st_mtime)]
+    found = sorted(root.glob(f"{partition or '*'}/*/reasons.json"), key=lambda path: path.stat().st_mtime)
+    return [_quarantined(path.parent) for path in found]
 
 
 def released(spec: Pipeline, dataset: Dataset, partition: str, runtime: Runtime, *, cause: str) -> Release | None:

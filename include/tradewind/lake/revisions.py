@@ -76,6 +76,8 @@ def earlier_versions(lake: Lake, pipeline: str, name: str, versions: Collection[
     logs = _Logs(lake, pipeline)
     found: set[int] = set()
     for commits in logs.of(name).values():
+        if len(commits) == 1:
+            continue
         # what a version knows of a partition changes with the partition's publications only
         counts = {sum(commit.version <= version for commit in commits) for version in versions}
         for count in counts:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.lake import log as logs
 from tradewind.lake import storage
+from tradewind.lake.log import FileSpan
 
 if TYPE_CHECKING:
     from tradewind.lake.dataset import Dataset
@@ -69,13 +72,8 @@ def vacuum(
     newest = len(log.committed) - 1
     kept = {version for version in pinned if version <= newest} | set(range(log.version_at(now - history), newest + 1))
     earlier = set(before_corrections(kept))
-    needed = {
-        span.path
-        for span in log.files
-        if span.removed is None or span.added in earlier or any(span.within(version) for version in kept)
-    }
     known = {span.path for span in log.files}
-    stale = tuple(sorted(path for path in found if path in known - needed))
+    stale = tuple(sorted(set(found) & (known - _needed(log.files, sorted(kept), earlier))))
     young = now - _UNCOMMITTED
     lost = tuple(sorted(path for path in found if path not in known and _changed(root / path) < young))
     old = tuple(sorted(_old(root / storage.QUARANTINE, now - quarantine)))
@@ -83,9 +81,28 @@ def vacuum(
     if not dry_run:
         for path in (*stale, *lost, *old):
             storage.remove(root / path)
-    whole = {path for path in found if path not in stale}
-    versions = sum(all(span.path in whole for span in log.files if span.within(v)) for v in range(newest + 1))
+    versions = _whole_versions(log.files, set(found) - set(stale), newest)
     return Vacuumed(dataset.name, stale, lost, old, size, versions)
+
+
+def _needed(spans: Sequence[FileSpan], kept: Sequence[int], earlier: Collection[int]) -> set[str]:
+    """Files of the newest version, of those that are ``kept`` (in order), and those that ``earlier`` ones published."""
+    needed = set()
+    for span in spans:
+        first = bisect_left(kept, span.added)
+        if span.removed is None or span.added in earlier or (first < len(kept) and kept[first] < span.removed):
+            needed.add(span.path)
+    return needed
+
+
+def _whole_versions(spans: Sequence[FileSpan], there: Collection[str], newest: int) -> int:
+    """How many versions have all their files; in one walk, for after years there are many of both."""
+    begins_or_ends = [0] * (newest + 2)
+    for span in spans:
+        if span.path not in there:
+            begins_or_ends[span.added] += 1
+            begins_or_ends[newest + 1 if span.removed is None else span.removed] -= 1
+    return sum(not gone for gone in accumulate(begins_or_ends[: newest + 1]))
 
 
 def _published(root: Path) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from tradewind.errors import MissingInput, SpecError
+from tradewind.errors import MissingInput, SpecError, Unavailable
 from tradewind.sources import looking
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import explained
@@ -35,7 +35,7 @@ def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     :raises MissingInput: files are not there; every one is named
     :raises EmptyInput: files have no row; every one is named
     :raises MalformedInput: a file cannot be read
-    :raises Unavailable: the object store is away
+    :raises Unavailable: the object store, or the landing zone, is away
     """
     wanted = patterns(source, partition, partitioning=spec.partitioning, landing=runtime.landing)
     if wanted[0].startswith(_S3):
@@ -68,7 +68,12 @@ def _fetched(source: Files, paths: Iterable[Path], names: Iterable[str]) -> Fetc
 
 
 def _local(pattern: str, landing: str) -> list[str]:
-    """Files that the pattern names, sorted; a folder is an error where a pattern names nothing else."""
+    """Files that the pattern names, sorted; a folder is an error where a pattern names nothing else.
+
+    :raises Unavailable: there is no landing zone: what `missing` says of a file does not hold for all of them at once
+    """
+    if pattern.startswith(landing) and not Path(landing).is_dir():
+        raise Unavailable(f"{pattern}: the landing zone {landing} is not there; mount it, or make the folder")
     with explained(pattern):
         fixed, parts = _fixed(pattern, landing)
         if not parts:

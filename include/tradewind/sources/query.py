@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable, UsageError
+from tradewind.lake.database import connect, quoted
 from tradewind.sources import rows as typed
 from tradewind.sources.binding import bind
 from tradewind.sources.fetched import Fetched
+from tradewind.spec.columns import declared
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,12 +166,12 @@ def _schema(
 ) -> pa.Schema:
     if database.kind != "postgres":
         return typed.from_values(names, first)
-    import duckdb
-
-    with duckdb.connect() as connection:
-        casts = [f"CAST(NULL AS {kind.upper().removesuffix('NOT NULL')})" for kind in columns.values()]
-        declared = connection.sql(f"SELECT {', '.join(casts)}").to_arrow_table().schema.types if casts else []
-    return typed.from_postgres(description, declared=dict(zip(columns, declared, strict=True)))
+    casts = [f"CAST(NULL AS {column.kind}) AS {quoted(name)}" for name, column in declared(columns).items()]
+    if not casts:
+        return typed.from_postgres(description, declared={})
+    with connect() as connection:
+        schema = connection.sql(f"SELECT {', '.join(casts)}").to_arrow_table().schema
+    return typed.from_postgres(description, declared=dict(zip(schema.names, schema.types, strict=True)))
 
 
 def _write_parquet(slices: Iterator[Sequence[Any]], schema: pa.Schema, path: Path, *, what: str) -> int:

@@ -126,8 +126,12 @@ def _fitting(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
     if pa.types.is_floating(kind):
         return [float(value) if isinstance(value, Decimal) else value for value in values]
     if pa.types.is_integer(kind):
-        return [int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
-                for value in values]  # fmt: skip
+        return [
+            int(value)
+            if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()
+            else value
+            for value in values
+        ]
     return values
 
 

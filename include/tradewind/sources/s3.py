@@ -14,7 +14,7 @@ from tradewind.errors import MalformedInput, MissingInput, Unavailable
 _CHUNK = 8 * 2**20
 _SECONDS = 60
 _FORBIDDEN = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
-_ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
+_ABSENT = frozenset({"NoSuchKey", "404"})
 
 
 class Store:
@@ -46,7 +46,7 @@ class Store:
         """URIs of the objects whose key matches, sorted.
 
         :param prefix: what their keys begin with
-        :raises MalformedInput: the store refuses to list them
+        :raises MalformedInput: the store refuses to list them, or there is no such bucket
         :raises Unavailable: it is away
         """
         with self._explained(f"s3://{bucket}/{prefix}"):
@@ -82,6 +82,8 @@ class Store:
                 raise MissingInput(
                     f"{what} is not there ({code}); look at its name and the connection {self._called}"
                 ) from exc
+            if code == "NoSuchBucket":  # no delivery that is late: `missing` must not wait for it, or leave it out
+                raise MalformedInput(f"{what}: there is no such bucket; look at the connection {self._called}") from exc
             if code in _FORBIDDEN:
                 raise MalformedInput(f"{what} must not be read with the connection {self._called} ({code})") from exc
             raise Unavailable(f"{what}: the store behind {self._called} answers {code}; try again") from exc

@@ -203,6 +203,9 @@ def test_rows_beside_earlier_partitions_are_in_the_report_with_their_numbers(che
     assert "2 rows, 0.02 times as many; the median of 2013-01-01 to 2013-01-04 is 100" in page
     assert "<code>value</code> 50.0%, at most 0.0% before" in page
     assert "`" not in page.split("<body>")[1]
+    usual = [Earlier(one.key, 2, {"value": 1}) for one in history]
+    page = check(pa.table({"value": [1, None]}), history=usual).report.read_text()
+    assert page.index("Beside earlier partitions") < page.index("NULLs as before") < page.index("What passed")
 
 
 def test_malformed_rows_and_dropped_duplicates_are_in_the_report(check: Check) -> None:

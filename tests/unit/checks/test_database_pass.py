@@ -242,6 +242,12 @@ def test_the_database_computes(tmp_path: Path, kind: str) -> None:
     assert list(database_pass.run(asked, staged(tmp_path, empty), examples=1)) == [0]
 
 
+def test_a_bound_that_no_float_is_equal_to_is_left_to_great_expectations(tmp_path: Path) -> None:
+    kwargs = {"column": "i", "min_value": 2**53 + 1}
+    asked = load(tmp_path, [{"type": "expect_column_values_to_be_between", "kwargs": kwargs}])
+    assert database_pass.run(asked, staged(tmp_path, pa.table({"i": [2**53]})), examples=1) == {}
+
+
 @pytest.mark.parametrize("suite", ["flights", "weather"])
 def test_the_examples_suites_need_no_frame(tmp_path: Path, project: Path, suite: str) -> None:
     asked = expectations.read(project / "include" / "flight_delay" / "expectations" / f"{suite}.json")

@@ -169,6 +169,14 @@ def test_malformed_rows_that_are_more_than_may_be_are_dropped_by_a_persons_word(
         shop.build()
 
 
+def test_the_newest_in_quarantine_is_what_failed_last(shop: Shop) -> None:
+    for rows, error in (((1, "x"), MalformedInput), ((1, 500), AuditFailed), ((1, "x"), MalformedInput)):
+        shop.deliver(rows)
+        with pytest.raises(error):
+            shop.build()
+    assert [held.digest == MALFORMED for held in quarantined(shop.dataset, DAY)] == [False, True]
+
+
 def test_what_remains_of_a_malformed_delivery_is_audited(shop: Shop) -> None:
     shop.deliver((1, 500), ("x", 20))
     with pytest.raises(MalformedInput):

@@ -133,6 +133,12 @@ def test_every_missing_day_is_named(landing: Landing) -> None:
         landing.fetch("{landing}/{day}.csv")
 
 
+def test_a_landing_zone_that_is_away_is_no_missing_file(disk: Landing) -> None:
+    Path(disk.uri).rmdir()
+    with pytest.raises(Unavailable, match=r"/2013-01-28.csv: the landing zone .*/landing is not there; mount it"):
+        disk.fetch("{landing}/{day}.csv")
+
+
 def test_a_file_of_the_partition_is_found_by_its_key(landing: Landing) -> None:
     landing.deliver("2013-01-28.csv", "2013-02-04.csv")
     assert landing.names("{landing}/{partition}.csv") == ["2013-01-28.csv"]
@@ -291,7 +297,7 @@ def test_what_comes_from_an_object_store_is_the_same_as_from_a_disk(bucket: Buck
 def test_an_unknown_connection_and_bucket_are_named(bucket: Bucket) -> None:
     with pytest.raises(UsageError, match="there is no connection other; there are: store"):
         bucket.fetch("{landing}/x.csv", connection="other")
-    with pytest.raises(MissingInput, match=r"s3://elsewhere/x.csv is not there \(NoSuchBucket\).* connection store"):
+    with pytest.raises(MalformedInput, match=r"s3://elsewhere/x.csv: there is no such bucket; .* connection store"):
         bucket.fetch("s3://elsewhere/x.csv", connection="store")
 
 

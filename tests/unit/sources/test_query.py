@@ -152,6 +152,12 @@ def test_a_value_that_its_type_cannot_hold_names_column_and_row(shop: Shop) -> N
 
 
 @pytest.mark.services
+def test_infinity_is_no_whole_number(shop: Shop) -> None:
+    with pytest.raises(MalformedInput, match=r"row 1: column x is int64, and this does not fit: 'Infinity'"):
+        shop.fetch("SELECT 'Infinity'::numeric AS x", x="BIGINT")
+
+
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
