@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
     from feast.protos.feast.types.Value_pb2 import Value
 
+    from tradewind.features.known import Known
+    from tradewind.features.source import LakeSource
     from tradewind.ledger.journal import Ledger
     from tradewind.spec.models import Pipeline
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 STAGE = "skew"
 _PART = "tradewind_partition"
+_REACH = 16  # partitions: looking at all that ever were would cost more with each of them
 # What Feast's online stores keep for a moment that is NULL.
 _NO_MOMENT = -(2**63)
 
@@ -33,8 +36,9 @@ def skew_of(
 ) -> dict[str, FeatureSkew]:
     """Compare a sample of a view's online values with what a training row of the moment ``at`` would get.
 
-    Entities whose newest row is of a partition that waits to be materialised are left out: the online store cannot know
-    it yet. So are rows that the ttl has taken out of force, on both sides.
+    It is drawn from the entities with a row in the last partitions, which is all that is read. Entities whose newest
+    row is of a partition that waits to be materialised are left out: the online store cannot know it yet. So are rows
+    that the ttl has taken out of force, on both sides.
 
     :param store: opened at the versions that were materialised
     :param at: end of the newest partition that is materialised
@@ -46,9 +50,14 @@ def skew_of(
 
     assert spec.features is not None
     asked = view_of(view, {feature.name: feature.name for feature in view.features})
-    read = reader(store.config)
-    slices = read(asked.source, at - asked.ttl if asked.ttl else None, at)
-    entities = _sample(asked, slices[-1].rows, at=at, size=spec.features.skew.sample, seed=seed)
+    first = spec.partitioning.shift(spec.partitioning.key_at(at), -_REACH)
+    since = spec.partitioning.bounds(first).start
+
+    def read(source: LakeSource, asked_since: datetime | None, until: datetime | None) -> Sequence[Known]:
+        return reader(store.config)(source, max(since, asked_since or since), until)
+
+    rows = read(asked.source, at - asked.ttl if asked.ttl else None, at)[-1].rows
+    entities = _sample(asked, rows, (since, at), size=spec.features.skew.sample, seed=seed)
     if not entities.num_rows or not asked.keys:
         return {}
     placed = View(asked.name, asked.source, asked.keys, {**asked.features, _PART: "partition"}, asked.ttl)
@@ -117,8 +126,8 @@ def _moments(at: datetime, rows: int) -> pa.Array:
     return pa.repeat(pa.scalar(at, pa.timestamp("us", "UTC")), rows)
 
 
-def _sample(asked: View, rows: Any, *, at: datetime, size: int, seed: str) -> pa.Table:
-    """Entities that have a row by then, each with the same chance, the same ones whenever it is asked."""
+def _sample(asked: View, rows: Any, within: tuple[datetime, datetime], *, size: int, seed: str) -> pa.Table:
+    """Entities that have a row of then, each with the same chance, the same ones whenever it is asked."""
     import duckdb
 
     names = ", ".join(f"{quoted(column)} AS {quoted(key)}" for key, column in asked.keys.items())
@@ -126,14 +135,16 @@ def _sample(asked: View, rows: Any, *, at: datetime, size: int, seed: str) -> pa
         names = "1 AS nobody"
     keys = ", ".join(quoted(key) for key in asked.keys) or "nobody"
     missing = " OR ".join(f"{quoted(key)} IS NULL" for key in asked.keys) or "false"
+    time = quoted(asked.source.timestamp_field)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("rows", rows)
         query = (
-            f"SELECT * FROM (SELECT DISTINCT {names} FROM rows WHERE {quoted(asked.source.timestamp_field)} <= $at) "
+            f"SELECT * FROM (SELECT DISTINCT {names} FROM rows "
+            f"WHERE {time} > $since AND {time} <= $until) "
             f"WHERE NOT ({missing}) ORDER BY hash({keys}, $seed), {keys} LIMIT {int(size)}"
         )
-        return connection.sql(query, params={"at": at, "seed": seed}).to_arrow_table()
+        return connection.sql(query, params={"since": within[0], "until": within[1], "seed": seed}).to_arrow_table()
 
 
 def _online(store: FeatureStore, view: FeatureView, entities: pa.Table, *, at: datetime) -> dict[str, list[Any]]:

@@ -113,6 +113,16 @@ def test_what_the_ttl_took_out_of_force_is_missing_on_both_sides(
     assert skew(runtime, W2)["carrier_week:carrier_late"] == {"compared": 2, **AGREED}
 
 
+def test_what_is_long_past_is_not_read_again(runtime: Runtime, spec: Pipeline, etl, publish, monkeypatch) -> None:
+    monkeypatch.setattr("tradewind.features.skew._REACH", 1)
+    etl(W1, 10.0)
+    materialise(spec, W1, runtime)
+    etl(W2, 20.0)
+    publish("origin_week", W2, [{"origin": "ZZ", "origin_late": 1.0}])
+    materialise(spec, W2, runtime)
+    assert skew(runtime, W2)["origin_week:origin_late"] == {"compared": 1, **AGREED}
+
+
 def test_the_sample_is_no_larger_than_the_yaml_says(runtime: Runtime, spec: Pipeline, etl) -> None:
     assert spec.features is not None
     small = spec.features.model_copy(update={"skew": spec.features.skew.model_copy(update={"sample": 1})})
