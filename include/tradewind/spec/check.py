@@ -34,8 +34,9 @@ def check(spec: Pipeline, *, root: FilePath, unsure: Collection[str] = ()) -> li
         out
     """
     findings = [f for reads, run in _CHECKS if not set(reads) & set(unsure) for f in run(spec)]
+    plain = set[str]()
     for path, name in _named_files(spec):
-        flaw = project.flaw(root, name)
+        flaw = project.flaw(root, name, plain=plain)
         if flaw:
             findings.append(Finding(path, flaw[0], suggestion=flaw[1]))
     return findings

@@ -18,8 +18,10 @@ from tradewind.spec.project import project_root
 from tradewind.spec.variables import names
 
 DEFAULT = "default"
+_NESTED = (dict, list)
 # What YAML takes for something else than text.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_EXPONENT = re.compile(r"^(-?\d+)e")
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./@ -]*[\w./@-])?|\d+[mhdw]", flags=re.ASCII)
 
 
@@ -32,7 +34,8 @@ def as_yaml(spec: Pipeline, document: Document, *, width: int = 60) -> str:
     :param document: the text that the pipeline comes from
     :param width: where the origins stand, if no longer line is in the way
     """
-    lines = list(_lines(_tree(spec), document.root, "", _shown(document)))
+    lines = list[tuple[str, str]]()
+    _write(lines, _tree(spec), document.root, "", _shown(document))
     width = min(width, max(len(text) for text, _ in lines))
     return "".join([f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines])
 
@@ -64,7 +67,7 @@ def _leaves(value: Any, node: Node | None, path: Path) -> Iterator[tuple[Path, A
 def _is_leaf(value: Any) -> bool:
     """Plain values, lists of them, and what is empty."""
     if isinstance(value, list):
-        return not any(isinstance(item, dict | list) for item in value)
+        return not any(isinstance(item, _NESTED) for item in value)
     return not isinstance(value, dict) or not value
 
 
@@ -85,38 +88,42 @@ def _origin(node: Node | None, shown: Mapping[str, str]) -> str:
     return place + "".join(f", ${{{one}}}" for one in names(node.value))
 
 
-def _lines(value: Any, node: Node | None, indent: str, shown: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Lines of YAML, each with the origin of its value, walking the values and their text side by side."""
+def _write(lines: list[tuple[str, str]], value: Any, node: Node | None, indent: str, shown: Mapping[str, str]) -> None:
+    """Add lines of YAML, each with the origin of its value, walking the values and their text side by side."""
     inside = children(node)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _item(item, inside.get(index), indent, shown)
+            _write_item(lines, item, inside.get(index), indent, shown)
         return
     for name, item in value.items():
         if _is_leaf(item):
-            yield f"{indent}{_scalar(name)}: {_inline(item)}", _origin(inside.get(name), shown)
+            lines.append((f"{indent}{_scalar(name)}: {_inline(item)}", _origin(inside.get(name), shown)))
         else:
-            yield f"{indent}{_scalar(name)}:", ""
-            yield from _lines(item, inside.get(name), f"{indent}  ", shown)
+            lines.append((f"{indent}{_scalar(name)}:", ""))
+            _write(lines, item, inside.get(name), f"{indent}  ", shown)
 
 
-def _item(item: Any, node: Node | None, indent: str, shown: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _write_item(
+    lines: list[tuple[str, str]], item: Any, node: Node | None, indent: str, shown: Mapping[str, str]
+) -> None:
     if _is_leaf(item):
-        yield f"{indent}- {_inline(item)}", _origin(node, shown)
+        lines.append((f"{indent}- {_inline(item)}", _origin(node, shown)))
         return
-    inside = _lines(item, node, f"{indent}  ", shown)
-    text, origin = next(inside)
-    yield f"{indent}- {text[len(indent) + 2 :]}", origin
-    yield from inside
+    first = len(lines)
+    _write(lines, item, node, f"{indent}  ", shown)
+    text, origin = lines[first]
+    lines[first] = f"{indent}- {text[len(indent) + 2 :]}", origin
 
 
 def _inline(value: Any) -> str:
     """A value in one line: JSON, which YAML understands, without quotes where they are not needed."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_inline, value))}]"
     if isinstance(value, str):
         return _scalar(value)
-    return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value)) if isinstance(value, float) else json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, float):
+        return _EXPONENT.sub(r"\1.0e", repr(value))
+    return repr(value) if type(value) is int else json.dumps(value)
 
 
 @lru_cache(maxsize=10_000)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from tradewind.spec.problems import nearest
@@ -43,26 +45,50 @@ def _depth(folder: Path) -> int | None:
     return folder.parts[::-1].index("dags") if "dags" in folder.parts else None
 
 
-def flaw(root: Path, name: str) -> tuple[str, str | None] | None:
+def flaw(root: Path, name: str, *, plain: set[str] | None = None) -> tuple[str, str | None] | None:
     """What is wrong with a file name of the YAML, and the nearest right one; None if it is a file of the project.
 
     :param root: the project root
     :param name: path as it is written, from the project root
+    :param plain: folders that are known to be no links, to which those are added that turn out to be none
     """
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts:
         return "must be a path inside the project, from its root, without `..`", None
-    path = root.joinpath(*parts)
     if max(map(len, parts), default=0) > _LONGEST:
         return "has a name that is too long for a file", None
+    path = root.joinpath(*parts)
+    if _is_plain(root, parts, set() if plain is None else plain):
+        return None
     if not path.is_file():
         if path.exists():
             return f"{name} is no file", None
         return f"there is no file {name} in the project {root}", _neighbour(root, PurePosixPath(name))
-    links = any(part.is_symlink() for part in (path, *path.parents[: len(parts) - 1]))
-    if links and not path.resolve().is_relative_to(root.resolve()):
+    if not path.resolve().is_relative_to(root.resolve()):
         return f"{name} is a link that leaves the project", None
     return None
+
+
+def _is_plain(root: Path, parts: Sequence[str], plain: set[str]) -> bool:
+    """Whether it is a file, and neither it nor a folder of the project above it is a link: asked with few calls.
+
+    DAG files are parsed every few seconds, on file systems that may be slow.
+    """
+    place = str(root)
+    for number, part in enumerate(parts, 1):
+        place = f"{place}/{part}"
+        if number < len(parts) and place in plain:
+            continue
+        try:
+            mode = os.lstat(place).st_mode
+        except (OSError, ValueError):
+            return False
+        if number == len(parts):
+            return stat.S_ISREG(mode)
+        if not stat.S_ISDIR(mode):
+            return False
+        plain.add(place)
+    return False
 
 
 def _neighbour(root: Path, name: PurePosixPath) -> str | None:
