@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import MalformedInput, TransformError, UsageError
+from tradewind.errors import TransformError, UsageError
 from tradewind.etl.inputs import Inputs
 from tradewind.lake import storage
 from tradewind.lake.dataset import Dataset
@@ -47,8 +47,8 @@ def transform(
     read, views = inputs, inputs.views()
     try:
         staged = _select(spec, dataset, partition, views, runtime, base=base, spill=scratch / "spill")
-    except (MalformedInput, TransformError) as exc:
-        if isinstance(exc, TransformError) and not exc.running:
+    except TransformError as exc:
+        if not exc.running:
             raise
         quarantine = storage.local(dataset.uri) / storage.QUARANTINE / partition / MALFORMED
         read = inputs.sift(scratch=scratch, quarantine=quarantine)

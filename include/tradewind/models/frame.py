@@ -224,8 +224,8 @@ def _entities(spec: Pipeline, population: str, runtime: Runtime, delivered: Inpu
 
     try:
         entities = read(delivered)
-    except (MalformedInput, TransformError) as exc:
-        if isinstance(exc, TransformError) and not exc.running:
+    except TransformError as exc:
+        if not exc.running:
             raise
         predictions = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, _PREDICTIONS)
         quarantine = storage.local(predictions.uri) / storage.QUARANTINE / population / MALFORMED

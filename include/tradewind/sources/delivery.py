@@ -68,8 +68,7 @@ class Delivery:
         raise Unavailable(f"{', '.join(changed)} changed while it was read; try again when the delivery is whole")
 
     def sift(self, view: str, *, scratch: Path, quarantine: Path) -> Delivery:
-        """Put malformed rows aside, after reading :meth:`view` failed: with a `MalformedInput`, or with a
-        `TransformError` while rows were computed.
+        """Put malformed rows aside, after reading :meth:`view` failed with a `TransformError` while rows were computed.
 
         Good rows are copied into ``scratch``; what comes back reads them and has :attr:`bad`. It is the same delivery
         if that can be read as it is: then the failure is not its fault.

@@ -63,8 +63,8 @@ class Shelf:
         (self.folder / "query.sql").write_text(sql)
         try:
             return self._select(delivery)
-        except (MalformedInput, TransformError) as exc:
-            if isinstance(exc, TransformError) and not exc.running:
+        except TransformError as exc:
+            if not exc.running:
                 raise
             sifted = self.sift(delivery)
             if sifted == delivery:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
-from tradewind.errors import MalformedInput, TransformError
+from tradewind.errors import TransformError
 from tradewind.sources.delivery import deliver
 from tradewind.sources.fetched import Fetched
 from tradewind.spec.sources import Files
@@ -93,24 +93,6 @@ def test_parameters_are_given_by_name_and_those_not_named_are_left_out(sql: Sql)
 def test_an_unknown_parameter_is_named_with_those_there_are(sql: Sql) -> None:
     with pytest.raises(TransformError, match=r"query.sql: there is no parameter \$partiton; there are: \$partition"):
         sql("SELECT $partiton", partition="2013-01-28")
-
-
-@pytest.mark.parametrize(
-    ("rows", "line", "why"),
-    [
-        (ROW + "AA,2\n", 3, "Expected Number of Columns: 3 Found: 2"),
-        (ROW + ROW + "AA,2,2013-01-28 06:00:00,9\n", 4, "Expected Number of Columns: 3 Found: 4"),
-        ("AA,one,2013-01-28 06:00:00\n", 2, "Could not convert string \"one\" to 'BIGINT'"),
-        ("AA,1,28/01/2013\n", 2, '"28/01/2013"'),
-        ('"AA,1,2013-01-28 06:00:00\n', 2, "unterminated quote"),
-    ],
-)
-def test_a_bad_row_is_named_by_file_and_line(sql: Sql, rows: str, line: int, why: str) -> None:
-    sql.csv[1].write_text("carrier,flight,seen\n" + rows)
-    with pytest.raises(MalformedInput) as caught:
-        sql("SELECT * FROM source")
-    assert f"{sql.csv[1]}, line {line}:" in str(caught.value)
-    assert why in str(caught.value)
 
 
 @pytest.mark.parametrize("mistake", ["SELECT *\nFROM sorce", "SELECT *\nFRM source"])
