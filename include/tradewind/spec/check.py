@@ -35,7 +35,7 @@ def check(spec: Pipeline, *, root: FilePath, unsure: Collection[str] = ()) -> li
     """
     findings = [f for reads, run in _CHECKS if not set(reads) & set(unsure) for f in run(spec)]
     plain = set[str]()
-    for path, name in _named_files(spec):
+    for path, name in named_files(spec):
         flaw = project.flaw(root, name, plain=plain)
         if flaw:
             findings.append(Finding(path, flaw[0], suggestion=flaw[1]))
@@ -206,7 +206,7 @@ def _alerts(spec: Pipeline) -> Iterator[Finding]:
             yield Finding(("alerts", "channels", index), message)
 
 
-def _named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
+def named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
     """Every file of the project that the YAML names."""
     for name, dataset in spec.datasets.items():
         yield ("datasets", name, "sql"), dataset.sql

@@ -63,7 +63,8 @@ _Process = tuple[subprocess.Popen[bytes], IO[bytes]]
 
 def _start(requests: Sequence[Mapping[str, Any]]) -> _Process:
     said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the process has ended
-    command = [sys.executable, "-W", "ignore", "-c", _MAIN, str(Path(tradewind.__file__).parents[1])]
+    # -P: as on a worker, what lies in the working directory is not found.
+    command = [sys.executable, "-P", "-W", "ignore", "-c", _MAIN, str(Path(tradewind.__file__).parents[1])]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
     assert process.stdin is not None
     # Parameters of a model are what YAML makes of them: dates too, which JSON does not know.

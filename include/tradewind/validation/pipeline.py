@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tradewind.spec import project
+from tradewind.spec.check import named_files
 from tradewind.spec.load import namesakes
 from tradewind.spec.problems import Problem
 from tradewind.validation.alone import Alone
@@ -54,11 +56,19 @@ def validate(paths: Sequence[Path], *, look: Callable[[Sequence[Mapping[str, Any
 
 def _without_code(subject: Subject, tables: Tables) -> list[Problem]:
     return [
+        *_unreadable(subject),
         *check_sense(subject),
         *tables.problems,
         *check_columns(subject, tables),
         *check_suites(subject, tables),
     ]
+
+
+def _unreadable(subject: Subject) -> Iterator[Problem]:
+    """Files that are there and are no text: whoever runs the pipeline cannot read them either."""
+    for place, name in named_files(subject.spec):
+        if not project.flaw(subject.root, name) and subject.file(name, place) is None:
+            yield subject.at(place, f"{name} cannot be read as text; save it as UTF-8")
 
 
 def _ordered(path: Path, problems: Sequence[Problem]) -> list[Problem]:

@@ -46,6 +46,13 @@ def test_code_that_ends_its_process_is_blamed_and_the_others_are_still_looked_at
     assert second == {"returns": "Classifier", "lacks": []}
 
 
+def test_what_lies_in_the_working_directory_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "beside.py").touch()
+    monkeypatch.chdir(tmp_path)
+    (answer,) = Alone([request(tmp_path, "near", "import beside")]).answers()
+    assert "No module named 'beside'" in answer["error"]["message"]
+
+
 def test_nothing_is_started_for_nothing() -> None:
     assert Alone([]).answers() == []
 

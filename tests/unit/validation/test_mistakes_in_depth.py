@@ -88,3 +88,10 @@ def test_a_column_that_nobody_declared_may_come_where_new_columns_are_taken(edit
     assert notes[-1].message == (
         "its columns cannot be checked: there is no column `tip`, unless it is a new one that `source` takes"
     )
+
+
+@pytest.mark.parametrize("name", ["orders.sql", "orders.json", "features.py"])
+def test_a_file_that_is_no_text_is_told(name: str, edit: Edit, found: Found, tmp_path: Path) -> None:
+    (path,) = tmp_path.rglob(name)
+    path.write_bytes(path.read_bytes() + "\n-- é".encode("latin-1"))
+    assert any(f"{name} cannot be read as text; save it as UTF-8" in line for line in first_lines(found()))
