@@ -373,6 +373,18 @@ def test_a_row_is_malformed_also_where_the_sql_leaves_the_column_out(shelf: Shel
             shelf.read(shelf.put(HEADER + GOOD + text), "SELECT count(*) FROM source")
 
 
+@pytest.mark.parametrize("sql", ["SELECT * FROM source WHERE name = 'x'", "SELECT name FROM source WHERE id > 0"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_row_is_malformed_also_where_the_sql_leaves_it_out(shelf: Shelf, kind: str, sql: str) -> None:
+    content: dict[str, Any] = {
+        "csv": HEADER + GOOD + ",y,\n",
+        "jsonl": JSON_ROW + b'{"name": "y"}\n',
+        "parquet": parquet(id=[1, None], name=["x", "y"], day=pa.array([None, None], pa.date32())),
+    }
+    with pytest.raises(MalformedInput, match="1 row is malformed, of 2"):
+        shelf.read(shelf.put(content[kind], format=kind), sql)
+
+
 def test_a_row_of_nulls_is_a_row(shelf: Shelf) -> None:
     assert shelf.read(shelf.put("x,y\n,\n1,2\n", columns={"x": "BIGINT", "y": "BIGINT"})) == [
         {"x": None, "y": None}, {"x": 1, "y": 2}
