@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,9 +108,11 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _of_airflow(actor: str, *, home: Path | None = None) -> Runtime:
-    from airflow.sdk.exceptions import AirflowNotFoundException
+    # Airflow logs to what is standard output when it is imported; there only the answer of the command belongs.
+    with redirect_stdout(sys.__stderr__):
+        from airflow.sdk.exceptions import AirflowNotFoundException
 
-    from tradewind.hooks.tradewind import TradewindHook
+        from tradewind.hooks.tradewind import TradewindHook
 
     try:
         return TradewindHook().runtime(run_id="local", actor=actor)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,17 @@ def test_a_broken_file_is_its_own_error_and_nobody_elses(in_project: Path) -> No
     assert runtime.pipeline("trips").pipeline == "trips"
     with pytest.raises(SpecError, match=r"broken\.yaml"):
         runtime.pipeline("broken")
+
+
+@pytest.mark.slow
+def test_what_airflow_logs_does_not_come_between_the_answer(in_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = ("project", "lake", "landing", "feast_registry", "reports")
+    extra = {name: str(in_project / name) for name in fields} | {"feast_online": {"type": "sqlite"}}
+    extra["ledger"] = f"sqlite:///{in_project}/ledger.db"  # making it is logged
+    monkeypatch.setenv("AIRFLOW_HOME", str(in_project / "airflow"))
+    monkeypatch.setenv(runtime.CONNECTION, json.dumps({"conn_type": "tradewind", "extra": extra}))
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"conn_type": "mlflow", "host": "http://m"}))
+    command = [sys.executable, "-m", "tradewind.cli.main", "history", "trips", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == {"pipeline": "trips", "history": []}
+    assert "alembic" in result.stderr
