@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import UsageError
+from tradewind.lake.database import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -160,11 +161,6 @@ def _steps(view: View, rows: str) -> str:
     )
     picked = [*(f"k{number}" for number in range(len(keys))), "known", "best.event AS event"]
     return f"SELECT {', '.join([*picked, *(f'best.{name} AS {name}' for name in features)])} FROM ({best})"
-
-
-def quoted(name: str) -> str:
-    """``name`` as SQL takes it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _micros(moment: datetime) -> int:

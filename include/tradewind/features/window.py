@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tradewind.errors import MalformedInput
 from tradewind.features.definitions import source_of
-from tradewind.lake.database import quoted
+from tradewind.lake.database import connect, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,8 +68,6 @@ def look(store: FeatureStore, view: FeatureView, window: Window, *, partition: s
     :raises MalformedInput: a row of the partition has a timestamp outside it, an entity column is NULL, or an entity
         has two rows of one time (which of them is joined would be chance)
     """
-    import duckdb
-
     from tradewind.features.offline_store import pinned
 
     source = source_of(view)
@@ -80,8 +80,7 @@ def look(store: FeatureStore, view: FeatureView, window: Window, *, partition: s
         "since": window.start,
         "until": window.end,
     }
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with TemporaryDirectory(prefix="tradewind-features-") as spill, connect(Path(spill)) as connection:
         connection.register("feature_rows", pinned(store.config, source, since=window.start, until=window.end))
         numbers = _numbers(connection, _queries(source, keys), given)
     _refuse(view, partition, bounds, numbers, keys=", ".join(keys))
