@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradewind.checks.metrics import Metric, compute, metric_of
+from tradewind.checks.metrics import Metric, Rows, compute, metric_of
 from tradewind.lake.database import connect
-from tradewind.lake.parquet import files
+from tradewind.lake.parquet import files, repeating
 from tradewind.lake.staging import Staged
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
     from great_expectations.expectations.expectation import Expectation
 
@@ -34,7 +33,7 @@ def run(expectations: Sequence[Expectation], rows: Staged, *, examples: int) -> 
     with connect(rows.folder) as connection:
         # So that examples are the first in the files, as they are in a frame.
         connection.execute("SET preserve_insertion_order = true")
-        values = _values(plans, connection, files(rows.paths), examples=examples)
+        values = _values(plans, Rows(connection, files(rows.paths), repeating(rows.paths)), examples=examples)
     return {
         number: _judge(expectations[number], {c.id: values[m] for c, m in plan}, engine, settings)
         for number, plan in plans.items()
@@ -67,19 +66,17 @@ def unknown_columns(kwargs: Mapping[str, Any], schema: pa.Schema) -> list[str]:
     return [name for name in named if name is not None and name not in schema.names]
 
 
-def _values(
-    plans: dict[int, _Plan], connection: duckdb.DuckDBPyConnection, rows: str, *, examples: int
-) -> dict[Metric, Any]:
+def _values(plans: dict[int, _Plan], rows: Rows, *, examples: int) -> dict[Metric, Any]:
     """All metrics in one pass; if that fails, the metrics of each expectation that does not."""
     import duckdb
 
     try:
-        return compute([metric for plan in plans.values() for _, metric in plan], connection, rows, examples=examples)
+        return compute([metric for plan in plans.values() for _, metric in plan], rows, examples=examples)
     except duckdb.Error:
         values: dict[Metric, Any] = {}
     for plan in plans.values():
         try:
-            values |= compute([metric for _, metric in plan], connection, rows, examples=examples)
+            values |= compute([metric for _, metric in plan], rows, examples=examples)
         except duckdb.Error:
             continue  # it is left to Great Expectations
     return values

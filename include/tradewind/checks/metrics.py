@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tradewind.checks.conditions import Condition, kind_of, missing, of_column, of_columns, of_pair
@@ -14,20 +15,45 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_TIMES = "__tradewind_times"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric.
 
     :param aggregate: SQL of one value over all rows
+    :param counted: SQL of the rows that are counted
+    :param text: the column of text that ``counted`` looks at, if it looks at nothing else
     :param examples: the rows of which some are shown
     :param duplicates: the rows of which those are counted that come more than once
     :param constant: what is known without a look at the rows
     """
 
     aggregate: str = ""
+    counted: str = ""
+    text: str = ""
     examples: Condition | None = None
     duplicates: Condition | None = None
     constant: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that metrics are computed of.
+
+    :param connection: where
+    :param sql: what stands behind FROM
+    :param repeating: columns of text that have far fewer values than rows
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    sql: str
+    repeating: frozenset[str]
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """The whole answer."""
+        return self.connection.execute(query).fetchall()
 
 
 def metric_of(configuration: Any, schema: pa.Schema) -> Metric | None:
@@ -47,37 +73,60 @@ def metric_of(configuration: Any, schema: pa.Schema) -> Metric | None:
         return None
     if wanted == "unexpected_values":
         return Metric(examples=condition)
+    text = domain["column"] if "column" in domain and kind_of(schema.field(domain["column"]).type) == "text" else ""
     if wanted == "filtered_row_count":
-        return Metric(aggregate=f"count(*) FILTER (WHERE {condition.considered})")
+        return Metric(counted=condition.considered, text=text)
     if not condition.unexpected:
         return Metric(duplicates=condition)
-    return Metric(aggregate=f"count(*) FILTER (WHERE {condition.unexpected})")
+    return Metric(counted=condition.unexpected, text=text)
 
 
-def compute(
-    metrics: Sequence[Metric], connection: duckdb.DuckDBPyConnection, rows: str, *, examples: int
-) -> dict[Metric, Any]:
-    """The value of each metric over the rows of the SQL ``rows``.
+def compute(metrics: Sequence[Metric], rows: Rows, *, examples: int) -> dict[Metric, Any]:
+    """The value of each metric.
 
     :param examples: how many rows are shown of what is unexpected
     """
-    aggregates = list(dict.fromkeys(metric.aggregate for metric in metrics if metric.aggregate))
-    one_pass = f"SELECT {', '.join(aggregates)} FROM {rows}"
-    values = dict(zip(aggregates, connection.execute(one_pass).fetchall()[0], strict=True)) if aggregates else {}
-    found: dict[Metric, Any] = {}
+    found = _one_pass([metric for metric in dict.fromkeys(metrics) if metric.aggregate or metric.counted], rows)
+    counts = {metric.counted: value for metric, value in found.items() if metric.counted}
     for metric in dict.fromkeys(metrics):
-        if metric.aggregate:
-            found[metric] = _python(values[metric.aggregate])
-        elif metric.duplicates:
-            found[metric] = _count_duplicates(connection, rows, metric.duplicates)
-        elif not metric.examples:
+        if metric.duplicates:
+            found[metric] = _count_duplicates(rows, metric.duplicates)
+        elif metric not in found and not metric.examples:
             found[metric] = list(metric.constant) if isinstance(metric.constant, tuple) else metric.constant
     for metric in dict.fromkeys(metrics):
         if metric.examples:
-            count = values.get(f"count(*) FILTER (WHERE {metric.examples.unexpected})")
+            count = counts.get(metric.examples.unexpected)
             count = found.get(Metric(duplicates=metric.examples)) if count is None else count
-            found[metric] = _examples(connection, rows, metric.examples, examples) if count else []
+            found[metric] = _examples(rows, metric.examples, examples) if count else []
     return found
+
+
+def _one_pass(metrics: Sequence[Metric], rows: Rows) -> dict[Metric, Any]:
+    """All aggregates in one statement.
+
+    Of text that repeats each value is looked at once, and counts as often as it is there: a regular expression on every
+    row takes longer than all other checks together.
+    """
+    parts: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        parts.setdefault(metric.text if metric.text in rows.repeating else "", []).append(metric)
+    if not parts:
+        return {}
+    answers = ", ".join(
+        f"({_of_values(column, some, rows) if column else _of_rows(some, rows)})" for column, some in parts.items()
+    )
+    values = rows.ask(f"SELECT * FROM {answers}")[0]
+    return dict(zip(chain.from_iterable(parts.values()), map(_python, values), strict=True))
+
+
+def _of_rows(metrics: Sequence[Metric], rows: Rows) -> str:
+    aggregates = (metric.aggregate or f"count(*) FILTER (WHERE {metric.counted})" for metric in metrics)
+    return f"SELECT {', '.join(aggregates)} FROM {rows.sql}"
+
+
+def _of_values(column: str, metrics: Sequence[Metric], rows: Rows) -> str:
+    sums = ", ".join(f"coalesce(sum({_TIMES}) FILTER (WHERE {metric.counted}), 0)::BIGINT" for metric in metrics)
+    return f"SELECT {sums} FROM (SELECT {quoted(column)}, count(*) AS {_TIMES} FROM {rows.sql} GROUP BY ALL)"
 
 
 def _condition(name: str, domain: Mapping[str, Any], given: Mapping[str, Any], schema: pa.Schema) -> Condition | None:
@@ -109,25 +158,27 @@ def _aggregate(name: str, domain: Mapping[str, Any], schema: pa.Schema) -> Metri
     return Metric(aggregate=sql.format(c=quoted(column), there=there))
 
 
-def _count_duplicates(connection: duckdb.DuckDBPyConnection, rows: str, condition: Condition) -> int:
-    groups = f"SELECT count(*) AS n FROM {rows} WHERE {condition.considered} GROUP BY {_group(condition)} HAVING n > 1"
-    return int(connection.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM ({groups})").fetchall()[0][0])
+def _count_duplicates(rows: Rows, condition: Condition) -> int:
+    groups = (
+        f"SELECT count(*) AS n FROM {rows.sql} WHERE {condition.considered} GROUP BY {_group(condition)} HAVING n > 1"
+    )
+    return int(rows.ask(f"SELECT coalesce(sum(n), 0)::BIGINT FROM ({groups})")[0][0])
 
 
 def _group(condition: Condition) -> str:
     return ", ".join(quoted(column) for column in condition.columns)
 
 
-def _examples(connection: duckdb.DuckDBPyConnection, rows: str, condition: Condition, limit: int) -> list[Any]:
+def _examples(rows: Rows, condition: Condition, limit: int) -> list[Any]:
     shown = _group(condition)
     if condition.unexpected:
-        query = f"SELECT {shown} FROM {rows} WHERE {condition.unexpected} LIMIT {limit}"
+        query = f"SELECT {shown} FROM {rows.sql} WHERE {condition.unexpected} LIMIT {limit}"
     else:
         equal = " AND ".join(f"a.{quoted(c)} IS NOT DISTINCT FROM b.{quoted(c)}" for c in condition.columns)
-        twice = f"SELECT {shown} FROM {rows} WHERE {condition.considered} GROUP BY ALL HAVING count(*) > 1"
-        query = f"SELECT a.* FROM (SELECT {shown} FROM {rows} WHERE {condition.considered}) a"
+        twice = f"SELECT {shown} FROM {rows.sql} WHERE {condition.considered} GROUP BY ALL HAVING count(*) > 1"
+        query = f"SELECT a.* FROM (SELECT {shown} FROM {rows.sql} WHERE {condition.considered}) a"
         query += f" SEMI JOIN ({twice}) b ON {equal} LIMIT {limit}"
-    found = connection.execute(query).fetchall()
+    found = rows.ask(query)
     if len(condition.columns) == 1:
         return [row[0] for row in found]
     if condition.pair:

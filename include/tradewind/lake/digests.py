@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradewind.lake.parquet import dictionaries
 from tradewind.lake.words import lanes
 
 if TYPE_CHECKING:
@@ -102,25 +103,13 @@ def _group(path: Path, footer: pq.FileMetaData, number: int, schema: pa.Schema) 
     import pyarrow.parquet as pq
 
     # Text that repeats is hashed once: it comes as numbers into a dictionary, as it is in the file.
-    texts = _dictionaries(footer.row_group(number))
+    texts = dictionaries(footer.row_group(number))
     with pq.ParquetFile(path, metadata=footer, read_dictionary=texts) as file:
         rows = file.read_row_group(number, columns=schema.names, use_threads=False)
     if not schema.names:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * rows.num_rows, pa.struct([])))
     columns = [_column(rows[f.name].combine_chunks(), f.type) for f in schema]
     return pa.RecordBatch.from_arrays(columns, names=schema.names)
-
-
-def _dictionaries(group: pq.RowGroupMetaData) -> list[str]:
-    """Text columns of which every page is numbers into a dictionary."""
-    columns = [group.column(number) for number in range(group.num_columns)]
-    return [
-        column.path_in_schema
-        for column in columns
-        if column.physical_type == "BYTE_ARRAY"
-        and "RLE_DICTIONARY" in column.encodings
-        and not {"PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"} & set(column.encodings)
-    ]
 
 
 def _column(column: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -11,6 +11,7 @@ from tradewind.lake.database import connect, literal, literals, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 # Of the codecs measured this one is smaller than snappy and, with the encodings of version 2, no slower.
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2"
@@ -73,6 +74,27 @@ def write(rows: Rows, schema: pa.Schema, folder: Path) -> tuple[Path, ...]:
 def files(paths: Sequence[Path]) -> str:
     """SQL that reads published or staged files by the names of their columns."""
     return f"read_parquet({literals(paths)}, union_by_name = true, hive_partitioning = false)"
+
+
+def dictionaries(group: pq.RowGroupMetaData) -> list[str]:
+    """Text columns of which every page is numbers into a dictionary."""
+    columns = [group.column(number) for number in range(group.num_columns)]
+    return [
+        column.path_in_schema
+        for column in columns
+        if column.physical_type == "BYTE_ARRAY"
+        and "RLE_DICTIONARY" in column.encodings
+        and not {"PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"} & set(column.encodings)
+    ]
+
+
+def repeating(paths: Sequence[Path]) -> frozenset[str]:
+    """Text columns whose values come often, because they are :func:`dictionaries` in all of the files."""
+    import pyarrow.parquet as pq
+
+    footers = [pq.read_metadata(path) for path in paths]
+    groups = [footer.row_group(number) for footer in footers for number in range(footer.num_row_groups)]
+    return frozenset.intersection(*(frozenset(dictionaries(group)) for group in groups)) if groups else frozenset()
 
 
 def _remembering(reader: pa.RecordBatchReader, raised: list[BaseException]) -> Iterator[pa.RecordBatch]:

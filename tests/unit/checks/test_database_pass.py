@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tradewind.checks import database_pass, expectations
 from tradewind.lake.dataset import Lake
+from tradewind.lake.parquet import repeating
 from tradewind.lake.staging import Staged
 
 TYPES = {
@@ -155,7 +156,7 @@ def frames(draw: st.DrawFn) -> pa.Table:
         value = {"mixed": st.none() | VALUES[name], "whole": VALUES[name], "absent": st.none()}
         values = value[draw(st.sampled_from(["mixed", "mixed", "whole", "whole", "absent"]))]
         made[name] = pa.array(draw(st.lists(values, min_size=rows, max_size=rows)), kind, from_pandas=False)
-    return pa.table(made)
+    return pa.concat_tables([pa.table(made)] * draw(st.sampled_from([1, 1, 12])))
 
 
 @st.composite
@@ -216,6 +217,21 @@ def test_results_are_those_of_great_expectations(
         if expectations._trouble(other.exception_info or {}):
             continue  # pandas could not: for example `~` on an empty column of another type
         assert (mine.success, plain(mine.result)) == (other.success, plain(other.result)), suite[number]
+
+
+def test_text_that_repeats_is_looked_at_once_and_counts_as_often_as_it_is_there(tmp_path: Path) -> None:
+    table = pa.table({"s": ["a", "zz9", None, "zz9", "\n", "🦆x"] * 50, "i": range(300)})
+    rows = staged(tmp_path, table)
+    assert repeating(rows.paths) == {"s"}
+    given: list[tuple[str, dict[str, Any]]] = [
+        ("match_regex", {"regex": "^[a-z]"}), ("not_match_regex", {"regex": "zz"}), ("not_be_null", {}),
+        ("be_in_set", {"value_set": ["a", "🦆x"]}), ("be_null", {}), ("be_unique", {}),
+    ]  # fmt: skip
+    asked = load(tmp_path, [{"type": f"expect_column_values_to_{kind}", "kwargs": {"column": "s", **more}}
+                            for kind, more in given])  # fmt: skip
+    ours, theirs = database_pass.run(asked, rows, examples=5), expectations._on_frame(asked, table)
+    assert all(plain(ours[number].result) == plain(theirs[number].result) for number in range(len(given)))
+    assert [ours[number].result["unexpected_count"] for number in range(len(given))] == [100, 100, 50, 150, 250, 250]
 
 
 @pytest.mark.parametrize("kind", sorted(EXPECTATIONS))
