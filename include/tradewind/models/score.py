@@ -19,6 +19,7 @@ from tradewind.models.frame import Frame, population_frame, population_inputs
 from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
 from tradewind.models.service import Service, open_service
 from tradewind.spec.digest import config_hash
+from tradewind.spec.sources import Query
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -174,12 +175,11 @@ def _cause(spec: Pipeline, runtime: Runtime, work: _Work) -> Cause:
 def configuration(spec: Pipeline, runtime: Runtime) -> str:
     """Hash of the configuration that determines predictions."""
     declared = scoring(spec)
-    return config_hash(
-        declared,
-        (runtime.project / declared.population.sql).read_text(encoding="utf-8"),
-        [training(spec).columns, training(spec).service, spec.timezone],
-        definitions_digest(spec, runtime),
-    )
+    references = declared.population.references.values()
+    files = [declared.population.sql, *(source.query for source in references if isinstance(source, Query))]
+    sql, *queries = [(runtime.project / name).read_text(encoding="utf-8") for name in files]
+    about = [training(spec).columns, training(spec).service, spec.timezone]
+    return config_hash(declared, sql, about, definitions_digest(spec, runtime), *queries)
 
 
 def _predict(

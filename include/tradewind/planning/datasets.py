@@ -163,7 +163,7 @@ class _Looking:
             found.unseen[view] = "what is not a local file is not compared: only fetching it would tell"
             return
         try:
-            found.digests[view] = self.deliveries.digest(source, key, spec=self.spec, runtime=self.runtime)  # type: ignore[arg-type]  # comparable says that these are Files
+            found.digests[view] = self.deliveries.digest(source, key, spec=self.spec, runtime=self.runtime)
         except InputError as exc:
             published, missing = key in self.tables[name].partitions, isinstance(exc, MissingInput)
             if published and missing:

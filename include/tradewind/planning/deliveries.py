@@ -10,9 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from tradewind import __version__
+from tradewind.errors import InputError, MissingInput
 from tradewind.sources import files
 from tradewind.sources.delivery import deliver
 from tradewind.spec.sources import Files, Source
@@ -27,7 +28,7 @@ _MOST = 100_000
 _YOUNG_SECONDS = 2.0
 
 
-def comparable(source: Source, runtime: Runtime) -> bool:
+def comparable(source: Source, runtime: Runtime) -> TypeGuard[Files]:
     """Whether it can be told without fetching if an input has changed: only for files on this machine."""
     return isinstance(source, Files) and "://" not in source.files.replace("{landing}", runtime.landing)
 
@@ -65,6 +66,17 @@ class Deliveries:
         if seen is not None and seen == _seen(fetched.paths):
             self._known[seen], self._new = digest, True
         return digest
+
+    def changed(self, source: Source, partition: str, before: str, *, spec: Pipeline, runtime: Runtime) -> bool:
+        """Whether what is delivered is not what had the digest ``before``; of what cannot be looked at: no."""
+        if not comparable(source, runtime):
+            return False
+        try:
+            return self.digest(source, partition, spec=spec, runtime=runtime) != before
+        except MissingInput:
+            return False
+        except InputError:
+            return True
 
     def remember(self) -> None:
         """Write down what was hashed; a memory that cannot be written costs time and nothing else."""

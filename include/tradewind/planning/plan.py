@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tradewind.errors import UsageError
 from tradewind.ledger import absences, holds
 from tradewind.ledger.journal import Ledger
 from tradewind.planning import datasets, stages
@@ -58,8 +59,9 @@ def make(
     left_out = absences.left_out(ledger, spec.pipeline)
     skipped = absences.skipped(ledger, spec.pipeline)
     found = datasets.examine(spec, runtime, keys, deliveries=deliveries, left_out=left_out, skipped=skipped)
+    run = [key for key in keys if key not in skipped]
+    later = stages.examine(spec, runtime, run, ledger=ledger, deliveries=deliveries)
     deliveries.remember()
-    later = stages.examine(spec, runtime, [key for key in keys if key not in skipped], ledger=ledger)
     return Plan(spec.pipeline, tuple(keys), (*found, *later), holds.told(ledger, spec.pipeline))
 
 
@@ -67,11 +69,14 @@ def over(spec: Pipeline, *, first: str | None, last: str | None, now: datetime) 
     """Keys of the partitions that are over at ``now``, in order; empty while the first is not.
 
     :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range
+    :raises UsageError: ``first`` is later than ``last``
     """
     slicing = spec.partitioning
     for key in (first, last):
         if key is not None:
             slicing.check(key)
+    if first is not None and last is not None and first > last:
+        raise UsageError(f"no partition is between {first} and {last}: the first one is the later")
     newest = slicing.shift(slicing.key_at(now), -1)
     if spec.end is not None:
         newest = min(newest, slicing.shift(spec.end, -1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tradewind.etl.inputs import SOURCE
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import progress
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.features.definitions import Definitions
     from tradewind.ledger.journal import Entry, Ledger
+    from tradewind.planning.deliveries import Deliveries
     from tradewind.spec.models import Pipeline
 
 Done = Mapping[tuple[str, str], "Entry"]
 
 
-def examine(spec: Pipeline, runtime: Runtime, keys: Sequence[str], *, ledger: Ledger) -> list[Item]:
+def examine(
+    spec: Pipeline, runtime: Runtime, keys: Sequence[str], *, ledger: Ledger, deliveries: Deliveries
+) -> list[Item]:
     """How each stage stands for each of ``keys`` for which the stage before it is complete.
 
     For ``etl`` only its end is looked at, where all datasets are published: whether what they hold was passed on.
@@ -31,7 +35,7 @@ def examine(spec: Pipeline, runtime: Runtime, keys: Sequence[str], *, ledger: Le
     """
     complete = _newest(ledger.find(spec.pipeline, "complete"))
     started = _newest(ledger.find(spec.pipeline, "started"))
-    looking = _Looking(spec, runtime, ledger, complete, started)
+    looking = _Looking(spec, runtime, ledger, deliveries, complete, started)
     etl = [item for key in keys if (item := looking.end_of_etl(key))]
     later = [
         item
@@ -48,6 +52,7 @@ class _Looking:
     spec: Pipeline
     runtime: Runtime
     ledger: Ledger
+    deliveries: Deliveries
     complete: Done
     started: Done
 
@@ -116,7 +121,24 @@ class _Looking:
 
         ahead = self.spec.score.ahead if self.spec.score else 0
         population = self.spec.partitioning.shift(key, ahead)
-        return self._compared(score.DATASET, population, lambda: self._scoring, score.CODE)
+        compared = self._compared(score.DATASET, population, lambda: self._scoring, score.CODE)
+        return [*self._delivered(population), *compared]
+
+    def _delivered(self, population: str) -> list[Why]:
+        """Whether what was delivered of a population that was scored has changed; what cannot be seen has not."""
+        from tradewind.models.score import DATASET
+
+        recorded_ = self._recorded(DATASET).get(population)
+        if recorded_ is None or self.spec.score is None:
+            return []
+        declared = self.spec.score.population
+        changed = [
+            view
+            for view, source in {SOURCE: declared, **declared.references}.items()
+            if (before := recorded_.inputs.get(f"population/{population}/{view}"))
+            and self.deliveries.changed(source, population, before, spec=self.spec, runtime=self.runtime)
+        ]
+        return [Why("input", "its population has changed since", tuple(changed))] if changed else []
 
     def _compared(self, name: str, key: str, config: Callable[[], str], code: str) -> list[Why]:
         found = self._recorded(name).get(key)

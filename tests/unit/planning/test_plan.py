@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tradewind.errors import AuditFailed, InvalidPartitionKey, SpecError
+from tradewind.errors import AuditFailed, InvalidPartitionKey, SpecError, UsageError
 from tradewind.etl import dataset as etl
 from tradewind.etl.dataset import build_dataset
 from tradewind.ledger import absences, holds
@@ -204,6 +204,8 @@ def test_only_partitions_that_are_over_and_asked_for_are_looked_at(built: Shop) 
     assert built.plan(last="2013-03-01").partitions == tuple(DAYS)
     with pytest.raises(InvalidPartitionKey):
         built.plan(first="2012-01-01")
+    with pytest.raises(UsageError, match="the first one is the later"):
+        built.plan(first=DAYS[2], last=DAYS[1])
 
 
 def test_a_file_that_the_yaml_names_and_that_is_gone_is_named(built: Shop) -> None:

@@ -19,6 +19,7 @@ from tradewind.ledger import progress
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import score
 from tradewind.monitoring import drifts, profile
+from tradewind.planning.deliveries import Deliveries
 from tradewind.planning.item import Item
 from tradewind.planning.stages import examine
 from tradewind.spec.models import Pipeline
@@ -73,10 +74,10 @@ class World:
     def spec(self) -> Pipeline:
         return Pipeline.model_validate(self.fields)
 
-    def publish(self, name: str, key: str, config: str, code: str) -> str:
+    def publish(self, name: str, key: str, config: str, code: str, *, inputs: dict[str, str] | None = None) -> str:
         dataset = Lake(self.runtime.lake).dataset("shops", name)
         staged = dataset.stage(key, pa.table({"x": [1]}).to_reader())
-        return dataset.publish(staged, cause=Cause({"in": "1"}, config, code), run_id="r").digest
+        return dataset.publish(staged, cause=Cause(inputs or {"in": "1"}, config, code), run_id="r").digest
 
     def etl(self, key: str, *, cause: str = "e1") -> None:
         digest = self.publish("sales", key, "", "")
@@ -106,7 +107,7 @@ class World:
 
     def items(self, *keys: str) -> dict[str, Item]:
         """What is not current, by stage."""
-        found = examine(self.spec, self.runtime, keys or (DAY,), ledger=self.ledger)
+        found = examine(self.spec, self.runtime, keys or (DAY,), ledger=self.ledger, deliveries=Deliveries())
         return {item.name: item for item in found if item.state != "current"}
 
     def whys(self, *keys: str) -> dict[str, list[str]]:
@@ -194,3 +195,28 @@ def test_an_upgrade_is_told_apart(lived: World, monkeypatch: pytest.MonkeyPatch)
     assert lived.whys() == {
         "score": ["Tradewind was upgraded and makes predictions in another way (score/1, now score/9)"]
     }
+
+
+def test_a_population_that_was_corrected_makes_its_predictions_stale(lived: World) -> None:
+    path = lived.folder / f"{NEXT}.csv"
+    path.write_text("id,at\n1,2024-01-03\n")
+    before = Deliveries().digest(lived.spec.score.population, NEXT, spec=lived.spec, runtime=lived.runtime)  # type: ignore[union-attr]
+    config = score.configuration(lived.spec, lived.runtime)
+    lived.publish("predictions", NEXT, config, score.CODE, inputs={f"population/{NEXT}/source": before})
+    assert lived.items() == {}
+    path.write_text("id,at\n2,2024-01-03\n")
+    assert lived.whys() == {"score": ["its population has changed since"]}
+    path.write_text("id,at\n")
+    assert lived.whys() == {"score": ["its population has changed since"]}
+    path.unlink()
+    assert lived.items() == {}
+
+
+def test_a_query_of_the_population_is_part_of_what_predictions_are_made_from(world: World) -> None:
+    (world.folder / "q.sql").write_text("SELECT 1")
+    query = {"query": "q.sql", "connection": "db"}
+    world.fields["score"]["population"]["references"] = {"shops": query}
+    world.life(DAY)
+    assert world.items() == {}
+    (world.folder / "q.sql").write_text("SELECT 2")
+    assert set(world.items()) == {"score"}
