@@ -60,7 +60,7 @@ class StageOperator(TradewindOperator):
         except NotReady as exc:
             if exc.stage is None or exc.partition is None:
                 raise
-            self._defer_until_ready(spec, exc, context)
+            self._defer_until_ready(spec, exc)
         except NotDelivered as exc:
             self._defer_until_next_look(exc, context)
         except LeftOut as exc:
@@ -121,7 +121,7 @@ class StageOperator(TradewindOperator):
         cause = progress.latest_cause(ledger, spec.pipeline, before, partition) if before else None
         progress.start(ledger, spec.pipeline, self.stage, partition, cause=cause or "", run_id=runtime.run_id)
 
-    def _defer_until_ready(self, spec: Pipeline, missing: NotReady, context: Context) -> None:
+    def _defer_until_ready(self, spec: Pipeline, missing: NotReady) -> None:
         assert missing.stage is not None
         assert missing.partition is not None
         if not self.wait:

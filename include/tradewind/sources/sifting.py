@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_BATCH = 20_000
+_BATCH, _CHARACTERS = 20_000, 32 * 2**20
 _TOLD = 3
 
 
@@ -60,7 +60,7 @@ def sift(source: Source, fetched: Fetched, shape: Shape, *, view: str, scratch: 
 
     :param view: what the SQL calls the delivery
     :param scratch: folder for the good rows
-    :param quarantine: folder for the malformed ones, which are named after ``digest``
+    :param quarantine: folder for the malformed ones
     :raises MalformedInput: a file cannot be read at all, a row has a column that nobody declared, or there are more
         malformed rows than `max_bad_rows`
     """
@@ -155,12 +155,23 @@ def _batches(records: Iterator[Record], schema: pa.Schema, *, nulls: frozenset[s
     import pyarrow as pa
 
     width = len(schema) - 3
-    while some := list(islice(records, _BATCH)):
+    while some := _some(records):
         rows = [record.values or ("",) * width for record in some]
         values = [[None if value in nulls else value for value in column] for column in zip(*rows, strict=True)]
         columns = [[each.line for each in some], [each.text for each in some], [each.reason for each in some], *values]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _some(records: Iterator[Record]) -> list[Record]:
+    """The next rows, not too many and not too long together."""
+    some, size = [], 0
+    for record in islice(records, _BATCH):
+        some.append(record)
+        size += len(record.text)
+        if size > _CHARACTERS:
+            break
+    return some
 
 
 def _of_csv(shape: Shape, names: list[str], read: str) -> str:

@@ -405,6 +405,13 @@ def test_more_malformed_rows_than_allowed_are_counted_and_the_first_are_told(she
     assert [row["text"] for row in pq.read_table(kept).to_pylist()] == ["a,,", "b,,", "c,,", "d,,"]
 
 
+def test_rows_that_are_long_are_taken_a_few_at_a_time(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.sources.sifting._CHARACTERS", len(GOOD))
+    delivery = shelf.put(HEADER + GOOD * 5 + "q,,\n" + GOOD * 2, max_bad_rows=1)
+    assert shelf.read(delivery) == [ROW] * 7
+    assert [line for _, line, _, _ in shelf.bad(delivery)] == [7]
+
+
 def test_the_same_malformed_rows_are_kept_once(shelf: Shelf) -> None:
     delivery = shelf.put(HEADER + GOOD + "a,,\n", max_bad_rows=1)
     shelf.sift(delivery)
