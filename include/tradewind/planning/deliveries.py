@@ -13,7 +13,7 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, TypeGuard
 
 from tradewind import __version__
-from tradewind.errors import InputError, MissingInput
+from tradewind.errors import InputError, MissingInput, Unavailable
 from tradewind.sources import files
 from tradewind.sources.delivery import deliver
 from tradewind.spec.sources import Files, Source
@@ -56,9 +56,12 @@ class Deliveries:
     def digest(self, source: Files, partition: str, *, spec: Pipeline, runtime: Runtime) -> str:
         """Digest of the files of one partition, as `etl` computes it.
 
-        :raises MissingInput: they are not there
+        :raises MissingInput: they are not there, or the landing zone is away
         """
-        fetched = files.fetch(source, partition, spec=spec, runtime=runtime, scratch=Path(gettempdir()))
+        try:
+            fetched = files.fetch(source, partition, spec=spec, runtime=runtime, scratch=Path(gettempdir()))
+        except Unavailable as exc:
+            raise MissingInput(str(exc)) from exc
         seen = _seen(fetched.paths)
         if seen is not None and seen in self._known:
             return self._known[seen]

@@ -248,3 +248,8 @@ def test_commits_are_read_backwards_until_every_partition_is_found(
     change_sql(built)
     for day in (DAYS[0], DAYS[3]):
         assert whys(built, "orders", day) == [("configuration", "changed: orders.sql", ())]
+
+
+def test_a_landing_zone_that_is_away_is_not_compared(built: Shop) -> None:
+    (built.folder / "landing").rename(built.folder / "elsewhere")
+    assert built.states("orders") == CURRENT
