@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.etl.release import Quarantined
     from tradewind.ledger.journal import Entry
+    from tradewind.spec.models import Pipeline
 
 
 @click.command(short_help="Publish a partition that failed its audit, by a person's word.")
@@ -40,6 +41,7 @@ def release(name: str, dataset: str, partition: str, reason: str, drop_bad_rows:
         raise UsageError(f"{name}: there is no dataset {dataset}; there are {', '.join(spec.datasets)}")
     key = spec.partitioning.check(partition)
     held = _held(name, dataset, key, _quarantine(name, dataset, runtime))
+    _refuse_current(spec, dataset, key, runtime)
     if held.digest == MALFORMED and not drop_bad_rows:
         raise UsageError(
             f"{name}: {count(held.rows, 'row')} of {dataset}, partition {key}, could not be read, so they cannot be "
@@ -82,6 +84,19 @@ def _held(name: str, dataset: str, key: str, found: Sequence[Quarantined]) -> Qu
             f"it was made from; run {name}__etl with this key once more, then release it"
         )
     return held[-1]
+
+
+def _refuse_current(spec: Pipeline, dataset: str, key: str, runtime: Runtime) -> None:
+    """What had failed and was repaired needs nobody's word: the rows in quarantine are not those that would be made."""
+    from tradewind.planning.datasets import examine
+    from tradewind.planning.deliveries import Deliveries
+
+    items = examine(spec, runtime, [key], deliveries=Deliveries.of_user(), left_out={}, skipped={})
+    if any(item.name == dataset and item.state == "current" and not item.why for item in items):
+        raise UsageError(
+            f"{spec.pipeline}: {dataset}, partition {key}, is published and is what would be made now; what is in "
+            "quarantine of it is older"
+        )
 
 
 def _start(name: str, key: str, entry: Entry) -> None:

@@ -133,6 +133,14 @@ def test_releasing_what_is_not_in_quarantine_says_what_is(shop: Project) -> None
     assert "there is no dataset orderz" in shop.error("release", "shop", "orderz", DAYS[0], "--reason", "x")
 
 
+def test_what_was_repaired_meanwhile_is_not_released(shop: Project) -> None:
+    fail_audit(shop)
+    shop.deliver(DAYS[3], 10)
+    shop.run_etl(DAYS[3])
+    assert "is what would be made now" in shop.error("release", "shop", "orders", DAYS[3], "--reason", "x")
+    assert shop.ledger.find("shop", "release") == []
+
+
 def test_show_tells_datasets_quarantine_incidents_and_holds(shop: Project) -> None:
     fail_audit(shop)
     holds.hold(shop.ledger, "shop", reason="the source lies", actor="ann")
