@@ -96,10 +96,13 @@ def _csv(
     )
     # The reader converts the columns that are named: a malformed value counts also where the user's SQL leaves it out.
     unread = " AND ".join(f"{quoted(name)} IS NULL" for name in names)
-    right = [*_there(columns), *(_whole(column, read_as[column.name]) for column in columns if column.name in names)]
+    wrong = [
+        *_missing(columns),
+        *(_not_whole(column, read_as[column.name]) for column in columns if column.name in names),
+    ]
     return (
         f"SELECT {_chosen(columns, names)} FROM {read} "
-        f"WHERE {_must([each for each in right if each])} AND (NOT ({unread}) OR random() >= 0)"
+        f"WHERE {_unless([each for each in wrong if each])} AND (NOT ({unread}) OR random() >= 0)"
     )
 
 
@@ -113,29 +116,27 @@ def _read_as(column: Column, *, large: bool) -> str:
     return TEXT if large else "DOUBLE"
 
 
-def _whole(column: Column, read_as: str) -> str:
-    """A condition that a number is whole and in its type's range; nothing if there is none to check."""
+def _not_whole(column: Column, read_as: str) -> str:
+    """A condition that a number is not whole or not in its type's range; nothing if there is none to check."""
     name = quoted(column.name)
     if read_as == column.kind:
         return ""
     if read_as == TEXT:
-        return f"{_reason(column)} IS NULL"
+        return f"{_reason(column)} IS NOT NULL"
     bits, unsigned = _BITS[column.kind.removeprefix("U")], column.kind.startswith("U")
     low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    return (
-        f"({name} IS NULL OR ({name} = trunc({name}) AND {name} BETWEEN {max(low, -_EXACT)} AND {min(high, _EXACT)}))"
-    )
+    return f"{name} <> trunc({name}) OR {name} NOT BETWEEN {max(low, -_EXACT)} AND {min(high, _EXACT)}"
 
 
 def _parquet(paths: Sequence[Path], names: Sequence[str], columns: Sequence[Column]) -> str:
     read = f"read_parquet({literals(path.absolute() for path in paths)}, {_AS_IN_THE_FILE})"
     # Looked at beside the rows: of those that the SQL's own conditions leave out, DuckDB would see nothing.
-    missing = f"SELECT {_must(['count(*) = 0'])} FROM {read} WHERE NOT ({' AND '.join(_there(columns)) or 'true'})"
+    missing = f"SELECT {_unless(['count(*) > 0'])} FROM {read} WHERE {' OR '.join(_missing(columns)) or 'false'}"
     return f"SELECT {_chosen(columns, names)} FROM {read} WHERE ({missing})"
 
 
-def _there(columns: Sequence[Column]) -> list[str]:
-    return [f"{quoted(column.name)} IS NOT NULL" for column in columns if column.required]
+def _missing(columns: Sequence[Column]) -> list[str]:
+    return [f"{quoted(column.name)} IS NULL" for column in columns if column.required]
 
 
 def _json(source: Source, fetched: Fetched, shape: Shape) -> str:
@@ -145,14 +146,14 @@ def _json(source: Source, fetched: Fetched, shape: Shape) -> str:
         f"compression = '{compression(path)}')"
         for path in fetched.paths
     )
-    right = ["coalesce(json_type(json), '') = 'OBJECT'"]
+    wrong = ["coalesce(json_type(json), '') <> 'OBJECT'"]
     if source.new_columns == "refuse":
-        right.append(f"list_has_all({literals(column.name for column in shape.columns)}, json_keys(json))")
-    right.append(f"{reasons(shape.columns)} IS NULL")
+        wrong.append(f"NOT list_has_all({literals(column.name for column in shape.columns)}, json_keys(json))")
+    wrong.append(f"{reasons(shape.columns)} IS NOT NULL")
     rows = f"SELECT json, {fields(shape.columns, 'json')} AS fields FROM ({lines})"
     rows = f"SELECT json, fields, unnest(fields) FROM ({rows})"
     # Nothing goes past what is random: the SQL's own conditions would come first, and ours see only what they leave.
-    right_rows = f"SELECT CASE WHEN random() >= 0 THEN fields END AS fields FROM ({rows}) WHERE {_must(right)}"
+    right_rows = f"SELECT CASE WHEN random() >= 0 THEN fields END AS fields FROM ({rows}) WHERE {_unless(wrong)}"
     return f"SELECT {values(shape.columns)} FROM (SELECT unnest(fields) FROM ({right_rows}))"
 
 
@@ -163,9 +164,9 @@ def _chosen(columns: Sequence[Column], names: Sequence[str]) -> str:
     )
 
 
-def _must(conditions: Sequence[str]) -> str:
-    right = " AND ".join(conditions)
-    return f"CASE WHEN {right} THEN true ELSE error({literal(MALFORMED)}) END" if conditions else "true"
+def _unless(wrong: Sequence[str]) -> str:
+    """A condition that is true, and fails for the first row of which something is ``wrong``."""
+    return f"CASE WHEN {' OR '.join(wrong)} THEN error({literal(MALFORMED)}) ELSE true END" if wrong else "true"
 
 
 def _reason(column: Column) -> str:
