@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, chain
@@ -73,9 +74,10 @@ def tasks(spec: Pipeline, stage: str) -> None:
 
 
 def _etl(spec: Pipeline) -> None:
-    built: dict[str, BuildDatasetOperator] = {}
+    # No waiting for an earlier partition: only one run is active at a time, so the one waited for would wait behind it.
+    now, built = timedelta(0), dict[str, BuildDatasetOperator]()
     for name in in_order(spec.datasets):
-        built[name] = BuildDatasetOperator(task_id=name, pipeline=spec, dataset=name, opens=not built)
+        built[name] = BuildDatasetOperator(task_id=name, pipeline=spec, dataset=name, opens=not built, wait=now)
         built[name].set_upstream([built[read] for read in spec.datasets[name].inputs])
     complete = CompleteEtlOperator(task_id="complete", pipeline=spec, outlets=[stage_asset(spec.pipeline, "etl")])
     complete.set_upstream([task for task in built.values() if not task.downstream_list])
