@@ -119,7 +119,8 @@ class AirflowApi:
         """
         body: dict[str, Any] = {"logical_date": None, "partition_key": partition, "conf": dict(conf or {})}
         body |= {"dag_run_id": run_id} if run_id else {}
-        self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        # With a name of its own, a request that did start the run and is repeated makes a conflict and no second run.
+        self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", repeat=run_id is not None, json=body)
 
     def runs(self, *, partition: str | None = None, states: tuple[str, ...] = ()) -> list[Run]:
         """Runs of all DAGs, the one queued last comes last.
@@ -160,7 +161,7 @@ class AirflowApi:
             if len(found) >= page["total_entries"] or not page[name]:
                 return found
 
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _call(self, method: str, path: str, *, repeat: bool = False, **options: Any) -> httpx.Response:
         import httpx
 
         def once() -> httpx.Response:
@@ -172,7 +173,7 @@ class AirflowApi:
                 del self._client.headers["Authorization"]
             return response.raise_for_status()
 
-        return self._patiently(once, what=f"{method} {path}", repeat=method == "GET")
+        return self._patiently(once, what=f"{method} {path}", repeat=repeat or method in ("GET", "PATCH"))
 
     def _patiently(self, call: Callable[[], httpx.Response], *, what: str, repeat: bool) -> httpx.Response:
         import httpx

@@ -15,6 +15,7 @@ class FakeAirflow:
     :ivar runs: DAG runs, as the API gives them
     :ivar started: ``(DAG, partition key)`` of the runs that were started, in order
     :ivar paused: DAGs that are paused
+    :ivar failing: one for each of the next starts that is answered with 500; whether the run is there all the same
     """
 
     def __init__(self, dags: list[str]) -> None:
@@ -22,6 +23,7 @@ class FakeAirflow:
         self.runs: list[dict[str, Any]] = []
         self.started: list[tuple[str, str]] = []
         self.paused: list[str] = []
+        self.failing: list[bool] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -59,11 +61,14 @@ class FakeAirflow:
                 return 404, {"detail": f"no DAG {dag}"}
             if any(run["dag_id"] == dag and run["dag_run_id"] == body["dag_run_id"] for run in self.runs):
                 return 409, {"detail": "there is such a run"}
+            fails = bool(self.failing)
+            if fails and not self.failing.pop(0):
+                return 500, {"detail": "database is locked"}
             key = body["partition_key"]
             self.started.append((dag, key))
             run = {"dag_id": dag, "dag_run_id": body["dag_run_id"], "partition_key": key, "state": "queued"}
             self.runs.append({**run, "queued_at": f"{len(self.runs):06}"})
-            return 200, run
+            return (500, {"detail": "database is locked"}) if fails else (200, run)
 
     def patch(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         dag, pause = path.split("/")[4], body["is_paused"]

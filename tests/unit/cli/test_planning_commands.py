@@ -127,6 +127,16 @@ def test_of_two_people_who_start_one_partition_at_once_one_does(airflow: FakeAir
     assert airflow.started == [("shop__etl", DAYS[0])]
 
 
+@pytest.mark.parametrize(("there", "outcome"), [(False, "started"), (True, "running")])
+def test_a_start_that_a_busy_airflow_could_not_answer_is_repeated(
+    airflow: FakeAirflow, there: bool, outcome: str
+) -> None:
+    airflow.failing = [there]
+    with AirflowApi(airflow.url, token="t", patience=5) as api:
+        assert start(api, "shop", [Order("etl", DAYS[0], "x")])[0].outcome == outcome
+    assert airflow.started == [("shop__etl", DAYS[0])]
+
+
 def test_a_later_stage_that_alone_is_missing_is_started_itself(airflow: FakeAirflow) -> None:
     from tradewind.planning.item import Item
     from tradewind.planning.orders import MISSING, orders
