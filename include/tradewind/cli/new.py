@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ import click
     help="Your own CSV file; may be given several times. With a day like 2024-01-31 in its name, the files beside it "
     "that differ in the day belong to it.",
 )
-@click.option("--timezone", default="UTC", show_default=True, help="Time zone of the pipeline.")
+@click.option("--timezone", default="UTC", show_default=True, help="Time zone of the pipeline; goes with --from.")
 def new(name: str, own: tuple[Path, ...], timezone: str) -> None:
     """Write a new pipeline called NAME into this folder: YAML, SQL, expectations and a test.
 
@@ -36,10 +37,12 @@ def new(name: str, own: tuple[Path, ...], timezone: str) -> None:
     click.echo(f"its partitions start with {created.start}" + (f" and end with {created.last}" if created.last else ""))
     steps = [
         ("tradewind validate", "is everything right?"),
-        (f"python -m pytest tests/test_{name}.py", "run it here, without Airflow"),
+        (
+            f"python -m pytest tests/test_{name}.py",
+            "run it here, without Airflow" + ("" if find_spec("pytest") else " (first: pip install pytest)"),
+        ),
         ("tradewind up", "start a local Airflow with this project"),
-        (f"tradewind airflow dags unpause --treat-dag-id-as-regex '{name}__.*' --yes", "let its DAGs run"),
-        (f"tradewind backfill {name} --missing", "run what there is data for, oldest first"),
+        (f"tradewind backfill {name} --missing --unpause", "let its DAGs run what there is data for, oldest first"),
     ]
     click.echo("\nNext:")
     for command, why in steps:

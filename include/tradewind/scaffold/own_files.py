@@ -51,19 +51,21 @@ class OwnFile:
     last: date | None
 
 
-def look_at(path: Path) -> OwnFile:
+def look_at(path: Path, timezone: str) -> OwnFile:
     """Read a CSV file once, and the names of those beside it that differ in the day only.
 
+    :param timezone: in which days begin
     :raises UsageError: it is no CSV file with a header
     """
-    path = path.absolute()
+    # Links stay as they are, but `..` behind one leads elsewhere than it looks.
+    path = path.resolve() if ".." in path.parts else path.absolute()
     found = _sniff(path)
     day = _DAY.search(path.name)
     if day:
         pattern = path.name[: day.start()] + "{day}" + path.name[day.end() :]
         days = sorted(_days(path.parent, pattern))
         return replace(found, pattern=str(path.parent / pattern), time=None, first=days[0], last=days[-1])
-    return found if found.time is None else _with_range(found, path)
+    return found if found.time is None else _with_range(found, path, timezone)
 
 
 def _days(folder: Path, pattern: str) -> list[date]:
@@ -90,6 +92,8 @@ def _sniff(path: Path) -> OwnFile:
         raise UsageError(f"{path} cannot be read as CSV: {str(exc).splitlines()[0]}") from exc
     finally:
         connection.close()
+    if not best or not path.stat().st_size:
+        raise UsageError(f"{path} is empty; take a file with a header and some rows")
     if not header:
         raise UsageError(f"{path}: the first line does not look like a header; give every column a name there")
     time = next((name for kind in _TIMES for name, found in best.items() if found == kind), None)
@@ -106,11 +110,13 @@ def _read(path: Path, nulls: Sequence[str]) -> str:
     return f"read_csv({literal(str(path))}, {options})"
 
 
-def _with_range(found: OwnFile, path: Path) -> OwnFile:
+def _with_range(found: OwnFile, path: Path, timezone: str) -> OwnFile:
     assert found.time is not None
     connection = connect()
     try:
         time = quoted(found.time)
+        if found.columns[found.time] == "TIMESTAMP WITH TIME ZONE":
+            time = f"({time} AT TIME ZONE {literal(timezone)})"
         rows = connection.sql(f"SELECT min({time})::DATE, max({time})::DATE FROM {_read(path, found.nulls)}").fetchall()
     finally:
         connection.close()
@@ -141,7 +147,10 @@ def as_yaml(own: OwnFile, pipeline: str) -> str:
     lines += ["      # As read off the file. NOT NULL behind a type makes rows without a value malformed."]
     lines += ["      columns:", f"        {{{columns}}}"]
     lines += [f"    sql: include/{pipeline}/sql/{own.name}.sql"]
-    lines += ["    # Columns that together name a row; a duplicate is an error.", "    # keys: [id]"]
+    lines += [
+        "    # Columns that together name a row; a duplicate is an error.",
+        f"    # keys: [{_key(next(iter(own.columns)))}]",
+    ]
     lines += [f"    expectations: include/{pipeline}/expectations/{own.name}.json"]
     return "\n".join(lines)
 

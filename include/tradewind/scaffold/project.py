@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from zoneinfo import available_timezones
 
 from tradewind.errors import UsageError
 from tradewind.scaffold import own_files, sample
 from tradewind.spec.check import RESERVED
+from tradewind.spec.problems import nearest
 from tradewind.spec.schema import json_schema
 from tradewind.spec.values import NAME
 
@@ -45,9 +47,10 @@ def create(
     :param own: CSV files of a person; each becomes a dataset
     :param timezone: IANA zone of the pipeline, and of times in ``own`` that say none
     :param today: for ``own`` files that tell no day: the pipeline starts the day before
-    :raises UsageError: the name is none, an own file cannot be read, or a file is there already
+    :raises UsageError: the name or zone is none, an own file cannot be read, or a file is there already
     """
     _check_name(name)
+    _check_zone(timezone, sampled=not own)
     if own:
         files, start, last = _from_own(name, own, timezone, today or date.today())
         sampled = None
@@ -75,6 +78,14 @@ def _check_name(name: str) -> None:
         raise UsageError(f"a pipeline called {name} would hide the package of that name; choose another")
 
 
+def _check_zone(timezone: str, *, sampled: bool) -> None:
+    if timezone not in available_timezones():
+        near = nearest(timezone, available_timezones())
+        raise UsageError(f"there is no time zone {timezone!r}" + (f"; did you mean `{near}`?" if near else ""))
+    if sampled and timezone != "UTC":
+        raise UsageError("the sample is made for UTC; --timezone goes with --from FILE.csv")
+
+
 def _project() -> dict[str, str]:
     upkeep = (_TEMPLATES / "project" / "dags" / "tradewind_upkeep.py").read_text(encoding="utf-8")
     return {
@@ -93,7 +104,7 @@ def _tree(folder: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _from_own(name: str, paths: Sequence[Path], timezone: str, today: date) -> tuple[dict[str, str], str, str | None]:
-    found = [own_files.look_at(path) for path in paths]
+    found = [own_files.look_at(path, timezone) for path in paths]
     names = [own.name for own in found]
     if twice := {each for each in names if names.count(each) > 1 or each in RESERVED}:
         raise UsageError(f"the files would become datasets called {', '.join(sorted(twice))}; rename one of them")

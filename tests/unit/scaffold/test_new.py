@@ -54,7 +54,7 @@ def test_a_new_pipeline_in_an_empty_folder_is_a_project_in_which_nothing_is_wron
     assert not [name for name, text in files(in_folder).items() if "my_pipeline" in text]
     assert validate([Path("dags/shop.yaml")], look=Here) == []
     assert "its partitions start with 2024-01-01 and end with 2024-01-10" in result.output
-    assert "tradewind backfill shop --missing" in result.output
+    assert "tradewind backfill shop --missing --unpause" in result.output
 
 
 def test_the_sample_is_the_same_every_time(in_folder: Path) -> None:
@@ -137,6 +137,32 @@ source.placed::TIMESTAMP AT TIME ZONE 'Europe/Lisbon' < $partition_end
 """
     )
     assert validate([Path("dags/shop.yaml")], look=Here) == []
+
+
+def test_the_days_of_times_with_a_zone_are_those_of_the_pipeline(in_folder: Path) -> None:
+    rows = "id,placed\n1,2024-03-01T00:03:10+01:00\n2,2024-03-01T23:59:00+01:00\n"
+    (in_folder / "orders.csv").write_text(rows)
+    made = create(in_folder, "shop", landing=in_folder, own=[in_folder / "orders.csv"], timezone="Europe/Berlin")
+    assert (made.start, made.last) == ("2024-03-01", "2024-03-01")
+
+
+def test_a_file_beside_the_folder_is_named_without_dots_and_its_first_column_stands_for_the_keys(
+    in_folder: Path,
+) -> None:
+    (in_folder / "raw").mkdir()
+    (in_folder / "raw/sales-2024-03-01.csv").write_text("sale,amount\n1,2\n")
+    assert new("shop", "--from", "dags/../raw/sales-2024-03-01.csv").exit_code == 2
+    (in_folder / "dags").mkdir()
+    assert new("shop", "--from", "dags/../raw/sales-2024-03-01.csv").exit_code == 0
+    text = files(in_folder)["dags/shop.yaml"]
+    assert f'files: "{in_folder.resolve()}/raw/sales-{{day}}.csv"' in text
+    assert "# keys: [sale]" in text
+
+
+@pytest.mark.parametrize(("zone", "told"), [("Europe/Berln", "`Europe/Berlin`"), ("Europe/Berlin", "--from")])
+def test_a_zone_that_would_not_count_is_refused(zone: str, told: str, in_folder: Path) -> None:
+    assert told in str(new("shop", "--timezone", zone).exception)
+    assert files(in_folder) == {}
 
 
 def test_files_of_days_are_found_beside_the_one_that_is_named(in_folder: Path) -> None:
