@@ -80,7 +80,8 @@ def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit
     (Path(place) / CAUSE).write_text(cause.as_json(), encoding="utf-8")
     what = f"{spec.pipeline}: dataset {dataset.name}, partition {staged.key}"
     told = "; ".join(
-        f"{check.text} {'could not be evaluated' if check.outcome == 'error' else 'failed'}: {check.observed}"
+        f"{check.text.rstrip('.')} {'could not be evaluated' if check.outcome == 'error' else 'failed'}: "
+        f"{check.observed}"
         for check in audited.problems
     )
     log.error("%s quarantine: %s", what, place)
