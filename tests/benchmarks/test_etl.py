@@ -1,7 +1,7 @@
 """ETL of one partition beside bare DuckDB over the same file; a suite beside Great Expectations on pandas.
 
 Nothing is asserted about time. ``TRADEWIND_BENCH_ROWS`` sets the rows of the comparison, ``TRADEWIND_BENCH_FLAT`` those
-of the runs that show memory (``1e6,1e7,3e7`` takes minutes), ``TRADEWIND_BENCH_SUITE`` those of the suite. Each run has a
+of the runs that show memory (``1e6,3e7`` takes minutes), ``TRADEWIND_BENCH_SUITE`` those of the suite. Each run has a
 process of its own.
 
 Imports count for nobody: a task is forked from a process that has them. By CPU is what to look at where others work on

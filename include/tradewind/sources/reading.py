@@ -18,7 +18,7 @@ MALFORMED = "a row is not as declared"
 # A folder like `region=eu` says nothing of the rows: DuckDB would take it for a column, or put it in one's place.
 _AS_IN_THE_FILE = "hive_partitioning = false"
 _JSON_LINE = 16 * 2**20
-_EXACT = 2**53 - 1  # up to here a DOUBLE holds every whole number
+_EXACT = 10**13  # up to here a DOUBLE holds every whole number, and tells it from one that has a thousandth more
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 
 
@@ -37,7 +37,7 @@ class Shape:
 def strict(source: Source, fetched: Fetched, shape: Shape, *, large: bool = False) -> str:
     """A SELECT that fails on the first malformed row, also where nobody reads the column that is malformed.
 
-    :param large: whole numbers in CSV may have more than 15 digits, which takes longer to read
+    :param large: whole numbers in CSV may have more than 13 digits, which takes longer to read
     """
     if fetched.format == "jsonl":
         return _json(source, fetched, shape)
@@ -178,7 +178,8 @@ def _reason(column: Column) -> str:
     cases = f"WHEN {name} IS NULL THEN {missing} WHEN {converted} IS NULL THEN {wrong}"
     if kind in WHOLE_NUMBERS:
         # DuckDB would round, also 1e-05, as it spells 0.00001 in JSON.
-        cases += f" WHEN regexp_matches({name}, '[.eE]') AND TRY_CAST({name} AS DOUBLE) <> {converted} THEN {wrong}"
+        others = (f"TRY_CAST({name} AS {other}) <> {converted}" for other in ("DOUBLE", "DECIMAL(38,9)"))
+        cases += f" WHEN regexp_matches({name}, '[.eE]') AND ({' OR '.join(others)}) THEN {wrong}"
     return f"CASE {cases} END"
 
 

@@ -307,6 +307,7 @@ BAD = {
     "a fraction": ("1.5,x,2013-01-28", "column 'id' is \"1.5\", which is no BIGINT"),
     "a small fraction": ("1.000001,x,2013-01-28", "column 'id' is \"1.000001\", which is no BIGINT"),
     "a fraction with an exponent": ("5e-1,x,2013-01-28", "column 'id' is \"5e-1\", which is no BIGINT"),
+    "a fraction that a DOUBLE loses": (f"{2**52 + 1}.5,x,", f"column 'id' is \"{2**52 + 1}.5\", which is no BIGINT"),
     "a number that is too large": (f"{2**63},x,", f"column 'id' is \"{2**63}\", which is no BIGINT"),
     "no date": ("1,x,28/01/2013", "column 'day' is \"28/01/2013\", which is no DATE"),
     "two flaws": ("q,x,y", "column 'id' is \"q\", which is no BIGINT; column 'day' is \"y\", which is no DATE"),
