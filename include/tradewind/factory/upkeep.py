@@ -24,7 +24,7 @@ DOC = """### Upkeep of all pipelines
 - **heartbeat**: a stage of a partition should be complete and is not: an incident, also when nothing ever started.
 - **resend**: a partition is complete and its next stage never started (a paused DAG loses its events): sent again.
 - **reconcile**: MLflow's alias `champion` says what the ledger says.
-- **vacuum**: files of old versions that no model or prediction refers to, and old quarantine, are removed (`retention`).
+- **vacuum**: files of old versions that no model or prediction refers to go, and old quarantine (`retention`).
 
 **When it fails:** open the failed task; its log names the pipeline and what to do. It is safe to run at any time.
 """
