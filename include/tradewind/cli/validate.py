@@ -13,14 +13,15 @@ from tradewind.spec.problems import Problem
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems.")
 @click.pass_context
 def validate(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> None:
     """Check pipelines deeply, without running them: YAML, SQL, expectations, features and model.
 
-    PATH is a YAML file, or a folder whose YAML files are all checked; `dags` if none is given. No data and no service
-    is needed. A note says what could not be checked, and why. Exits with 1 if anything is wrong.
+    PATH is a YAML file, the name of a pipeline below `dags`, or a folder whose YAML files are all checked; `dags` if
+    none is given. No data and no service is needed. A note says what could not be checked, and why. Exits with 1 if
+    anything is wrong.
     """
     from tradewind.validation.pipeline import validate as validated
 
@@ -36,9 +37,11 @@ def pipelines(paths: Iterable[Path]) -> list[Path]:
     :raises click.UsageError: a path does not exist, or a folder holds no pipeline
     """
     files: list[Path] = []
-    for path in paths:
+    for given in paths:
+        named = Path("dags") / f"{given}.yaml"
+        path = named if not given.exists() and named.exists() else given
         if not path.exists():
-            raise click.UsageError(f"there is no {path} here; name the YAML file or its folder")
+            raise click.UsageError(f"there is no {path} here; name the pipeline, the YAML file or its folder")
         inside = _in_folder(path) if path.is_dir() else [path]
         if not inside:
             raise click.UsageError(f"{path} holds no pipeline (*.yaml)")

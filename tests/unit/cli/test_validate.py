@@ -54,6 +54,11 @@ def test_a_wrong_file_is_told_with_its_place_and_exits_with_1() -> None:
     assert result.output.endswith("1 problem in 2 pipelines\n")
 
 
+def test_a_pipeline_may_be_named_like_everywhere_else() -> None:
+    assert json.loads(run("one", "--json").output)["checked"] == ["dags/one.yaml"]
+    assert "there is no onne here" in run("onne").output
+
+
 def test_without_a_path_every_pipeline_below_dags_is_checked() -> None:
     Path("dags", "team").mkdir()
     Path("dags", "team", "two.yml").write_text(PIPELINE.format(name="two"))
@@ -131,4 +136,4 @@ def test_a_folder_without_dags_says_what_to_name(monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir("include")
     result = run()
     assert result.exit_code == 2
-    assert "name the YAML file or its folder" in result.output
+    assert "the YAML file or its folder" in result.output
