@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,10 +82,10 @@ def backfill(
             for dag_id in paused if unpause else ():
                 airflow.unpause(dag_id)
             done = Done(tuple(wanted), tuple(start(airflow, name, wanted)), () if unpause else tuple(paused))
-    click.echo(_as_json(done) if as_json else "\n".join(_lines(plan, done)))
+    click.echo(_as_json(done) if as_json else "\n".join(_lines(plan, done, chosen)))
 
 
-def _lines(plan: Plan, done: Done) -> Iterator[str]:
+def _lines(plan: Plan, done: Done, chosen: Sequence[str]) -> Iterator[str]:
     wanted = done.wanted
     if not wanted:
         yield f"{plan.pipeline}: nothing to start"
@@ -106,7 +106,8 @@ def _lines(plan: Plan, done: Done) -> Iterator[str]:
     ):
         kept = {item.partition for item in plan.items if item.state == state} - named
         named |= kept
-        if kept:
+        # Who asks for what is stale only has not asked for what is not there.
+        if kept and not (state == "waiting" and chosen == ["stale"]):
             yield paragraph(f"{text}: {spans(kept, plan.partitions)}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import count, paragraph, spans
+from tradewind.cli.tables import count, paragraph, some
 from tradewind.errors import TradewindError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _held(name: str, dataset: str, key: str, found: Sequence[Quarantined]) -> Qu
     held = [one for one in found if one.partition == key]
     if not held:
         others = sorted({one.partition for one in found})
-        there = f"; of these partitions there is: {spans(others, others)}" if others else ""
+        there = f"; of these partitions there is: {some(others, most=10)}" if others else ""
         raise UsageError(f"{name}: nothing of {dataset}, partition {key}, is in quarantine{there}")
     if not held[-1].cause:
         raise UsageError(

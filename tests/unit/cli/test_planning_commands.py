@@ -68,6 +68,7 @@ def test_stale_partitions_are_started_by_key_oldest_first_and_no_others(shop: Pr
     assert airflow.started == [("shop__etl", DAYS[0]), ("shop__etl", DAYS[1]), ("shop__etl", DAYS[2])]
     assert "shop: started 3 runs" in told
     assert "orders stale, totals perhaps" in told
+    assert "not there" not in told
 
 
 def test_partitions_that_are_started_need_not_be_neighbours(shop: Project, airflow: FakeAirflow) -> None:
