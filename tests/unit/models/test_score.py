@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from collections import Counter
 
 import numpy as np
@@ -141,7 +142,7 @@ def test_a_champion_that_comes_while_another_scores_is_the_one_that_serves(serve
 
 def test_a_population_that_changes_while_it_is_scored_is_tried_again(served, deliver, meanwhile) -> None:
     meanwhile(scoring, "population_inputs", lambda: deliver(served, 6, lambda rows: rows.slice(1)))
-    with pytest.raises(Unavailable, match="changed while they were read"):
+    with pytest.raises(Unavailable, match="changed while it was read"):
         score(served.spec, served.week(5), served.runtime)
     assert score(served.spec, served.week(5), served.runtime).rows == 399
 
@@ -165,7 +166,7 @@ def test_without_a_champion_it_is_skipped_and_complete(house) -> None:
 def test_a_population_that_the_yaml_leaves_out_is_skipped_and_complete(served) -> None:
     asked = served.spec.score.population.model_copy(update={"missing": "skip"})
     spec = served.spec.model_copy(update={"score": served.spec.score.model_copy(update={"population": asked})})
-    shutil.rmtree(served.runtime.landing)
+    shutil.rmtree(Path(served.runtime.landing) / "schedule")
     skipped = score(spec, served.week(5), served.runtime)
     assert isinstance(skipped, Skipped)
     assert skipped.reason.endswith("left out by `missing: skip`")
