@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,11 @@ from tradewind.lake.database import connect, literal, literals, quoted
 if TYPE_CHECKING:
     import duckdb
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+# A day in a file's name, and how the YAML spells it; eight digits only where no other digit is near.
+_DAYS = (
+    (re.compile(r"\d{4}-\d\d-\d\d"), "%Y-%m-%d", "{day}"),
+    (re.compile(r"(?<!\d)(?:19|20)\d{6}(?!\d)"), "%Y%m%d", "{day:%Y%m%d}"),
+)
 # Spellings of a missing value that turn a column of text into one of numbers or times.
 _NULLS = ("NA", "N/A", "NULL", "null", "NaN", "None", "-")
 # What YAML reads as something else than text.
@@ -60,18 +64,25 @@ def look_at(path: Path, timezone: str) -> OwnFile:
     # Links stay as they are, but `..` behind one leads elsewhere than it looks.
     path = path.resolve() if ".." in path.parts else path.absolute()
     found = _sniff(path)
-    day = _DAY.search(path.name)
-    if day:
-        pattern = path.name[: day.start()] + "{day}" + path.name[day.end() :]
-        days = sorted(_days(path.parent, pattern))
-        return replace(found, pattern=str(path.parent / pattern), time=None, first=days[0], last=days[-1])
+    for day, spelling, placeholder in _DAYS:
+        if (there := day.search(path.name)) and _day(there[0], spelling):
+            before, after = path.name[: there.start()], path.name[there.end() :]
+            days = sorted(_days(path.parent, f"{re.escape(before)}({day.pattern}){re.escape(after)}", spelling))
+            pattern = str(path.parent / f"{before}{placeholder}{after}")
+            return replace(found, pattern=pattern, time=None, first=days[0], last=days[-1])
     return found if found.time is None else _with_range(found, path, timezone)
 
 
-def _days(folder: Path, pattern: str) -> list[date]:
-    before, after = (re.escape(part) for part in pattern.split("{day}"))
-    names = (re.fullmatch(f"{before}({_DAY.pattern}){after}", each.name) for each in folder.iterdir())
-    return [date.fromisoformat(name[1]) for name in names if name]
+def _days(folder: Path, pattern: str, spelling: str) -> list[date]:
+    names = (re.fullmatch(pattern, each.name) for each in folder.iterdir())
+    return [day for name in names if name and (day := _day(name[1], spelling))]
+
+
+def _day(text: str, spelling: str) -> date | None:
+    try:
+        return datetime.strptime(text, spelling).date()
+    except ValueError:
+        return None
 
 
 def _sniff(path: Path) -> OwnFile:
@@ -126,7 +137,10 @@ def _with_range(found: OwnFile, path: Path, timezone: str) -> OwnFile:
 
 def _name(path: Path) -> str:
     """The file's name as the name of a dataset."""
-    words = re.findall(r"[a-z0-9]+", _DAY.sub("", path.name.split(".")[0]).lower())
+    plain = path.name.split(".")[0]
+    for day, _, _ in _DAYS:
+        plain = day.sub("", plain)
+    words = re.findall(r"[a-z0-9]+", plain.lower())
     name = "_".join(words) or path.parent.name.lower()
     name = re.sub(r"[^a-z0-9]+", "_", name).strip("_") or "rows"
     return name if name[0].isalpha() else f"data_{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 _DEFAULT_CONNECTION = "aws_default"
 _PLACEHOLDERS = ("landing", "partition", "day")
+_PLACEHOLDER = re.compile(r"{(\w*)(?::[^{}]*)?}")
 # DuckDB would take these in a name for a pattern.
 _PATTERN = re.compile(r"[*?\[\]]")
 
@@ -54,13 +56,13 @@ def patterns(source: Files, partition: str, *, partitioning: Partitioning, landi
     :param landing: what ``{landing}`` stands for; `*` and `?` in it stand for themselves
     :raises SpecError: there is no such placeholder
     """
-    unknown = set(re.findall(r"{(.*?)}", source.files)) - set(_PLACEHOLDERS)
+    unknown = set(_PLACEHOLDER.findall(source.files)) - set(_PLACEHOLDERS)
     if unknown:
         raise SpecError(
             f"{source.files}: no placeholder {{{unknown.pop()}}}; there are {{landing}}, {{partition}} and {{day}}"
         )
-    days = partitioning.days(partition) if "{day}" in source.files else [""]
-    return [source.files.format(landing=landing, partition=partition, day=day) for day in days]
+    days = partitioning.days(partition) if "day" in _PLACEHOLDER.findall(source.files) else ["2000-01-01"]
+    return [source.files.format(landing=landing, partition=partition, day=date.fromisoformat(day)) for day in days]
 
 
 def _fetched(source: Files, paths: Iterable[Path], names: Iterable[str]) -> Fetched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 
 from pydantic import BaseModel
 
@@ -11,6 +12,8 @@ from tradewind.spec.models import Dataset, Pipeline
 from tradewind.spec.problems import Finding, Path, listed, nearest
 from tradewind.spec.sources import Files, Http, Paging, Query, Source
 
+_DAY = re.compile(r"\{day:([^{}]*)\}")
+_DIFFERENT_DAYS = (date(2013, 1, 2), date(2013, 1, 3), date(2013, 2, 2), date(2014, 1, 2))
 FILE_PLACEHOLDERS = ("landing", "partition", "day")
 HTTP_PLACEHOLDERS = ("partition", "partition_start", "partition_end")
 _FORMATS = {"delimiter": ("csv",), "nulls": ("csv",)}
@@ -83,7 +86,8 @@ def _waiting(source: Source, path: Path) -> Iterator[Finding]:
 
 
 def _files(source: Files, path: Path) -> Iterator[Finding]:
-    yield from _placeholders(source.files, (*path, "files"), FILE_PLACEHOLDERS)
+    yield from _placeholders(_DAY.sub("{day}", source.files), (*path, "files"), FILE_PLACEHOLDERS)
+    yield from _day_formats(source.files, (*path, "files"))
     yield from _of_other_format(source, source.format, path)
     scheme = re.match(r"([A-Za-z][\w+.-]*)://", source.files)
     if scheme and scheme[1] != "s3":
@@ -143,6 +147,13 @@ def _placeholders(text: str, path: Path, known: tuple[str, ...]) -> Iterator[Fin
     rest = re.sub(r"\{(\w*)\}", "", text)
     if "{" in rest or "}" in rest:
         yield Finding(path, "a `{` or `}` stands alone")
+
+
+def _day_formats(text: str, path: Path) -> Iterator[Finding]:
+    for spelling in _DAY.findall(text):
+        if len({format(day, spelling) for day in _DIFFERENT_DAYS}) < len(_DIFFERENT_DAYS):
+            message = f"{{day:{spelling}}} is the same for different days"
+            yield Finding(path, message, expected="year, month and day, like {day:%Y%m%d} or {day:%Y/%m/%d}")
 
 
 def queries(spec: Pipeline) -> Iterator[tuple[Path, str]]:

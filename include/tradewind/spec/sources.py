@@ -50,8 +50,8 @@ class Files(Source):
 
     files: Text = Field(
         description="Path or s3:// URI of the files, with {landing} for the landing zone and {partition} for the "
-        "partition key or {day} for every local day of the partition; each of them is required. `*` and `?` match any "
-        "number of files."
+        "partition key or {day} ({day:%Y%m%d} for 20130228) for every local day of the partition; each is required. "
+        "`*` and `?` match any number of files."
     )
     connection: Text | None = Field(
         default=None,

@@ -177,6 +177,17 @@ def test_files_of_days_are_found_beside_the_one_that_is_named(in_folder: Path) -
     assert validate([Path("dags/shop.yaml")], look=Here) == []
 
 
+def test_days_of_eight_digits_are_found_too(in_folder: Path) -> None:
+    for day in ("20240301", "20240302", "20249999"):
+        (in_folder / f"sales_{day}_v2.csv").write_text("id,day\n1,x\n")
+    assert new("shop", "--from", "sales_20240302_v2.csv").exit_code == 0
+    text = files(in_folder)["dags/shop.yaml"]
+    assert f'files: "{in_folder}/sales_{{day:%Y%m%d}}_v2.csv"' in text
+    assert "start: 2024-03-01\nend: 2024-03-03" in text
+    assert "  sales_v2:\n" in text
+    assert validate([Path("dags/shop.yaml")], look=Here) == []
+
+
 def test_files_that_tell_no_day_start_yesterday(in_folder: Path) -> None:
     (in_folder / "shops.csv").write_text("shop,town\na,b\n")
     made = create(in_folder, "shop", landing=in_folder, own=[in_folder / "shops.csv"], today=date(2024, 5, 2))

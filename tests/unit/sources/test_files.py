@@ -125,6 +125,12 @@ def test_a_week_needs_one_file_for_each_of_its_days(landing: Landing) -> None:
     assert landing.names("{landing}/{day}.csv") == daily(DAYS)
 
 
+def test_a_day_is_spelled_as_the_name_says(landing: Landing) -> None:
+    spelled = [day.replace("-", "") for day in DAYS]
+    landing.deliver(*daily(spelled))
+    assert landing.names("{landing}/{day:%Y%m%d}.csv") == daily(spelled)
+
+
 def test_every_missing_day_is_named(landing: Landing) -> None:
     landing.deliver(*daily(DAYS[:2]), *daily(DAYS[3:5]), *daily(DAYS[6:]))
     with pytest.raises(

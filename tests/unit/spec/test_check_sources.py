@@ -24,6 +24,7 @@ SOURCES = {
     "files of another store": ("{files: 'gs://b/a.csv'}", "files", "files at gs:// cannot be read"),
     "files of the web": ("{files: 'https://a/b.csv'}", "files", "for a web service `http`"),
     "an address in a path": ("{http: 'https://a/b', connection: c}", "http", "the address stands in the connection"),
+    "days that look the same": ("{files: 'a/{day:%Y-%d}.csv'}", "files", "{day:%Y-%d} is the same for different days"),
     "an unknown placeholder of a path": ("{http: 'a/{day}', connection: c}", "http", "unknown placeholder {day}"),
     "an unknown placeholder of a parameter": (
         "{http: a, connection: c, parameters: {since: '{start}'}}",
