@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("tradewind.incidents")
 
 _WHAT_TO_DO = {
-    "AuditFailed": "read the report; correct the delivery or the expectations and run the partition again",
+    "AuditFailed": "read the report; correct the delivery or the expectations and run the partition again, or "
+    "accept it with `tradewind release`",
     "Conflict": "another run was first: look at its result, then run this partition again if it is still needed",
     "InvalidPartitionKey": "start the run again with a valid partition key, over REST or the form in the UI",
     "Overdue": "look for a run with each key; start one if there is none, and unpause the DAG if it is paused",
@@ -45,10 +46,7 @@ def to_log(incident: Incident) -> None:
 
 def what_to_do(incident: Incident) -> str:
     """The next step of whoever is on call."""
-    again = " ".join(
-        f"`airflow dags clear {incident.pipeline}__{incident.stage} --partition-key {key} -y`"
-        for key in incident.partitions
-    )
+    again = " ".join(f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in incident.partitions)
     if incident.error_type == "Overdue":
         again = ""
     step = _WHAT_TO_DO.get(incident.error_type, "read the task's log, remove the cause, then run the partition again")

@@ -98,6 +98,9 @@ def _abouts(group: Iterable[Item], number: int) -> Iterator[str]:
 
 def _next(found: Plan) -> Iterator[str]:
     states = {item.state for item in found.items}
+    if "quarantined" in states:
+        release = f"tradewind release {found.pipeline} DATASET PARTITION --reason TEXT"
+        yield f"To publish what is in quarantine after all: {release}"
     if not states & (RUN_AGAIN | {"missing"}):
         yield "Nothing is to be run."
         return

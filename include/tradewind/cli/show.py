@@ -14,6 +14,7 @@ from tradewind.cli.tables import count, paragraph, rows, some
 
 if TYPE_CHECKING:
     from tradewind.planning.standing import Standing, Table
+    from tradewind.spec.policy import Monitor
 
 _INDENT = 12
 
@@ -25,13 +26,14 @@ def show(name: str, as_json: bool) -> None:
     """Show what is published of the pipeline NAME, who is champion, what is wrong, and what a person has stopped."""
     from tradewind.planning.standing import standing
 
-    found = standing(deployment.pipeline(name), deployment.runtime())
-    click.echo(_as_json(found) if as_json else "\n".join(_lines(found)))
+    spec = deployment.pipeline(name)
+    found = standing(spec, deployment.runtime())
+    click.echo(_as_json(found) if as_json else "\n".join(_lines(found, spec.monitor)))
 
 
-def _lines(found: Standing) -> Iterator[str]:
+def _lines(found: Standing, monitor: Monitor | None) -> Iterator[str]:
     state = found.state
-    yield f"{state.pipeline}: {'decommissioned' if state.decommissioned else 'held' if state.stopped else 'runs'}"
+    yield f"{state.pipeline}: {'decommissioned' if state.decommissioned else 'held' if state.stopped else 'not held'}"
     if state.stopped:
         yield _about("", state.stopped)
     yield ""
@@ -39,7 +41,7 @@ def _lines(found: Standing) -> Iterator[str]:
     yield ""
     done = ", ".join(f"{stage} {key}" for stage, key in state.complete.items())
     yield _about("complete", done or "nothing")
-    yield from _model(found)
+    yield from _model(found, monitor)
     for title, keys in (("skipped", state.skipped), ("left out", state.left_out)):
         for number, (key, reason) in enumerate(keys.items()):
             yield _about("" if number else title, f"{key}  {reason}")
@@ -72,7 +74,7 @@ def _datasets(tables: Sequence[Table]) -> Iterator[str]:
             yield paragraph(text, first="quarantine", indent=_INDENT)
 
 
-def _model(found: Standing) -> Iterator[str]:
+def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
     champion, verdict = found.champion, found.verdict
     if champion is not None:
         text = f"version {champion.model_version} from population {champion.effective_from} on"
@@ -85,8 +87,16 @@ def _model(found: Standing) -> Iterator[str]:
         drifted = f"in {some(found.drift)}" if found.drift else "in nothing"
         yield _about("drift", f"{drifted}, at {found.judged}")
         for population, value in found.performance.items():
-            told = f"{value:.4f}" if isinstance(value, float) else "no data"
-            yield _about("performance", f"{told} on population {population}")
+            yield _about("performance", f"{_performance(value, monitor)} on population {population}")
+
+
+def _performance(value: object, monitor: Monitor | None) -> str:
+    if not isinstance(value, float):
+        return "no data"
+    if monitor is None:
+        return f"{value:.4f}"
+    bound = monitor.performance.at_least
+    return f"{monitor.performance.metric} {value:.4f}, {'at least' if value >= bound else 'BELOW'} {bound:g},"
 
 
 def _incidents(found: Standing) -> Iterator[str]:

@@ -182,7 +182,7 @@ def _failure(spec: Pipeline, stage: str) -> str:
     runbook = f"[runbook]({spec.runbook}). " if spec.runbook else ""
     if stage == "rollback":
         return f"{runbook}Open the failed task: its log names the object and what to do. The champion is what it was."
-    again = f"`airflow dags clear {spec.pipeline}__{stage} --partition-key KEY -y`"
+    again = f"`tradewind backfill {spec.pipeline} --from KEY --to KEY`, or clear the run"
     audit = (
         "After a failed audit its *Report* shows what is wrong; the rows are in quarantine. " if stage == "etl" else ""
     )

@@ -8,7 +8,9 @@ from html import escape
 from tradewind.ledger.journal import Ledger
 from tradewind.planning.standing import State, state
 
-_COLUMNS = 96
+# Airflow shows documentation in a dialog of some 400 pixels; a wider picture would be scaled down there.
+_WIDTH = 400
+_COLUMNS = 56
 _LINE = 20
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#333}.dim{fill:#777}.good{fill:#1b7f4b}.bad{fill:#b3261e}"
@@ -24,13 +26,19 @@ def state_svg(ledger_url: str, pipeline: str) -> str:
     lines = [(kind, line) for kind, text in told for line in textwrap.wrap(text, _COLUMNS) or [""]]
     height = _LINE * len(lines) + 8
     rows = "".join(
-        f'<text x="4" y="{_LINE * (number + 1) - 4}" class="{kind}">{escape(line)}</text>'
+        f'<text x="4" y="{_LINE * (number + 1) - 4}" class="{kind}">{escape(_printable(line))}</text>'
         for number, (kind, line) in enumerate(lines)
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{height}" viewBox="0 0 680 {height}" role="img">'
-        f"<title>{escape(lines[0][1])}</title><style>{_STYLE}</style>{rows}</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
+        f'viewBox="0 0 {_WIDTH} {height}" role="img">'
+        f"<title>{escape(_printable(lines[0][1]))}</title><style>{_STYLE}</style>{rows}</svg>"
     )
+
+
+def _printable(text: str) -> str:
+    """Without what XML cannot hold: a reason is whatever somebody typed."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _lines(found: State) -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ def test_a_new_problem_alerts_with_what_evidence_and_what_to_do(
         "INCIDENT pipeline=flights stage=etl task=flights partition=2013-01-28 error=MissingInput owner=ops "
     )
     assert 'what="2013-01-28.csv is not there" evidence="https://log" do="have the named file delivered' in line
-    assert "airflow dags clear flights__etl --partition-key 2013-01-28 -y" in line
+    assert "tradewind backfill flights --from 2013-01-28 --to 2013-01-28" in line
     assert line.endswith('(runbook: https://wiki/flights)"')
 
 

@@ -77,7 +77,7 @@ def test_an_open_incident_says_what_to_do(tmp_path):
     )
     page = overview_page(url)
     assert "the file &lt;x&gt; is missing" in page
-    assert "airflow dags clear trips__etl --partition-key 2024-01-01 -y" in page
+    assert "<code>tradewind backfill trips --from 2024-01-01 --to 2024-01-01</code>" in page
     assert "href='http://airflow/log'" in page
     assert "href='http://runbook'" in page
 
