@@ -20,7 +20,7 @@ demo: install ## replay 2013 under a real Airflow; DEMO_ARGS="--keep" leaves the
 	$(BIN)/tradewind demo $(DEMO_ARGS)
 
 test: install-dev ## all tests, two at a time; PYTEST_ARGS="-k lake" for some
-	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
 lint: install-dev ## ruff, mypy --strict, import contracts, YAML
 	$(BIN)/ruff check .

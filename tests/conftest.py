@@ -50,12 +50,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts a whole Airflow runs one after another, in one of the workers."""
-    for item in items:
-        if {"e2e", "faults"} & set(item.path.parts) and item.path.stem != "test_empty_environment":
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What starts a whole Airflow runs one after another, in one of the workers; all else where there is room.
+
+    xdist has groups for this, but 3.8 names them through an attribute that pytest 9.2 does not have any more.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class AirflowsInOneWorker(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            whole = path.startswith(("tests/e2e/", "tests/faults/")) and "empty_environment" not in path
+            return "airflow" if whole else nodeid
+
+    return AirflowsInOneWorker(config, log)
 
 
 @pytest.fixture(scope="session")
