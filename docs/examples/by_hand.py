@@ -24,7 +24,7 @@ from tradewind.operators.training import (
     TrainOperator,
     VerdictOperator,
 )
-from tradewind.operators.upkeep import HeartbeatOperator, ReconcileOperator, ResendOperator
+from tradewind.operators.upkeep import HeartbeatOperator, ReconcileOperator, ResendOperator, VacuumOperator
 from tradewind.spec.load import load
 from tradewind.spec.order import in_order
 
@@ -84,6 +84,7 @@ with DAG(
     )
     HeartbeatOperator(task_id="heartbeat", pipeline=flight_delay)
     ReconcileOperator(task_id="reconcile", pipeline=flight_delay)
+    VacuumOperator(task_id="vacuum", pipeline=flight_delay)
     ResendOperator(
         task_id="resend",
         pipeline=flight_delay,
