@@ -58,7 +58,7 @@ class DemoHome:
         return self.result()
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start ``tradewind ARGUMENTS``."""
+        """Start ``tradewind ARGUMENTS``, so that it hears Ctrl-C also where the tests run in a shell's background."""
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.project,
@@ -66,6 +66,7 @@ class DemoHome:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def result(self) -> dict[str, Any]:
