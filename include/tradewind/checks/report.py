@@ -89,13 +89,13 @@ def _next(audit: Audit) -> str:
 
 def _check(result: CheckResult) -> str:
     return (
-        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{_marked(result.text)}</p>'
-        f'<p class="soft">Found: {_marked(result.observed or "as expected")}</p>'
+        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{marked(result.text)}</p>'
+        f'<p class="soft">Found: {marked(result.observed or "as expected")}</p>'
         f'<p class="soft"><code>{escape(result.name)}</code></p></article>'
     )
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
     """Escaped, with what stands between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 

@@ -13,6 +13,7 @@ from tradewind.errors import MissingInput, SpecError, Unavailable
 from tradewind.sources import looking
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import explained
+from tradewind.spec.check_sources import FILE_PLACEHOLDERS
 from tradewind.spec.partitions import Partitioning
 from tradewind.spec.sources import Files
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _S3 = "s3://"
 _DEFAULT_CONNECTION = "aws_default"
-_PLACEHOLDERS = ("landing", "partition", "day")
 _PLACEHOLDER = re.compile(r"{(\w*)(?::[^{}]*)?}")
 # DuckDB would take these in a name for a pattern.
 _PATTERN = re.compile(r"[*?\[\]]")
@@ -56,7 +56,7 @@ def patterns(source: Files, partition: str, *, partitioning: Partitioning, landi
     :param landing: what ``{landing}`` stands for; `*` and `?` in it stand for themselves
     :raises SpecError: there is no such placeholder
     """
-    unknown = set(_PLACEHOLDER.findall(source.files)) - set(_PLACEHOLDERS)
+    unknown = set(_PLACEHOLDER.findall(source.files)) - set(FILE_PLACEHOLDERS)
     if unknown:
         raise SpecError(
             f"{source.files}: no placeholder {{{unknown.pop()}}}; there are {{landing}}, {{partition}} and {{day}}"

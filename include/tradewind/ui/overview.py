@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import TYPE_CHECKING
+
+from tradewind.checks.report import marked
 
 if TYPE_CHECKING:
     from tradewind.alerting.incidents import Incident
@@ -85,7 +86,7 @@ def _incident(found: Incident) -> str:
         f"<div class=incident><p class=bad>{escape(found.stage)} {escape(found.task)}: {escape(found.error_type)}"
         f" <span class=dim>{escape(', '.join(found.partitions))} · since {found.first:%Y-%m-%d %H:%M} UTC, "
         f"{times}</span>"
-        f"<p class=what>{_worded(found.message)}<p><b>To do:</b> {_worded(what_to_do(found))}"
+        f"<p class=what>{marked(found.message)}<p><b>To do:</b> {marked(what_to_do(found))}"
         f"<p class=dim>{escape(found.owner)} {_link(found.link)}{runbook}</div>"
     )
 
@@ -101,10 +102,6 @@ def _decision(entry: Entry) -> str:
     mark = "good" if entry.outcome == "train" else "dim"
     key, outcome, reason = escape(entry.partition or ""), escape(entry.outcome), escape(entry.reason)
     return f"<tr><td class=key>{key}<td class='key {mark}'>{outcome}<td>{reason}"
-
-
-def _worded(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _link(link: str) -> str:
