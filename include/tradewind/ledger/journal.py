@@ -37,6 +37,13 @@ Kind = Literal[
     "release",
     "erased",
     "decommissioned",
+    "early",
+    "shadow",
+    "pin",
+    "unpin",
+    "archived",
+    "restored",
+    "reproduced",
 ]
 
 

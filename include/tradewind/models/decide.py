@@ -23,7 +23,8 @@ from tradewind.ledger.rows import plain
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline, Train
+    from tradewind.spec.models import Pipeline
+    from tradewind.spec.training import Train
 
 log = logging.getLogger(__name__)
 

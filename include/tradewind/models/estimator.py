@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tradewind.models.code import ProjectCode
     from tradewind.models.frame import Frame
-    from tradewind.spec.models import Train
+    from tradewind.spec.training import Train
 
 _REQUIRED = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 

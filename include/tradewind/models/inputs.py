@@ -15,7 +15,8 @@ from tradewind.lake.revisions import revisions
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.lake.snapshot import Snapshot
-    from tradewind.spec.models import Pipeline, Score, Train
+    from tradewind.spec.models import Pipeline, Score
+    from tradewind.spec.training import Train
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from tradewind.models.frame import PARTITION, Frame, training_frame
 from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
 from tradewind.models.registry import Registry, Version
 from tradewind.spec.digest import config_hash
+from tradewind.spec.gates import MetricGate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +123,7 @@ def _pin(spec: Pipeline, window: _Window, runtime: Runtime) -> Pinned:
 def _cause(spec: Pipeline, code: ProjectCode, pinned: Pinned, runtime: Runtime) -> Cause:
     population = scoring(spec).population
     entity = [scoring(spec).ahead, scoring(spec).predict_at, population.key, population.timestamp]
-    sliced = sorted({gate.slice for gate in spec.gates if gate.slice})
+    sliced = sorted({gate.slice for gate in spec.gates if isinstance(gate, MetricGate) and gate.slice})
     config = config_hash(training(spec), entity, spec.timezone, sliced, definitions_digest(spec, runtime))
     return Cause(pinned.by_name(), config, f"{CODE} {code.digest()}")
 
@@ -188,7 +189,9 @@ def _write_evidence(folder: Path, spec: Pipeline, test: Frame, fitted: Any, pinn
 def _test_rows(spec: Pipeline, test: Frame) -> pa.Table:
     """Key, time, partition, label, slices as they are; the model's columns as the model gets them."""
     assert test.label is not None
-    slices = [gate.slice for gate in spec.gates if gate.slice in test.table.column_names]
+    slices = [
+        gate.slice for gate in spec.gates if isinstance(gate, MetricGate) and gate.slice in test.table.column_names
+    ]
     names = dict.fromkeys([test.key, test.timestamp, PARTITION, test.label, *slices])
     rows, inputs = test.table.select([name for name in names if name not in test.columns]), test.inputs()
     for name in inputs.column_names:

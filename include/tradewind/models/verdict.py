@@ -22,6 +22,7 @@ from tradewind.models.host import ModelHost
 from tradewind.models.inputs import scoring, training
 from tradewind.models.registry import Registry, Version, answering
 from tradewind.spec.digest import config_hash
+from tradewind.spec.gates import MetricGate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -121,6 +122,7 @@ def _judge(
     spec: Pipeline, runtime: Runtime, registry: Registry, *, candidate: Version, champion: Champion | None
 ) -> tuple[GateResult, ...]:
     against = registry.get(champion.model_version) if champion else None
+    ends = {gates.CANDIDATE: candidate, **({gates.CHAMPION: against} if against else {})}
     with ExitStack() as stack:
         # Hosts first: a warm one is a fork, and this process has used nothing yet.
         hosts = [
@@ -132,13 +134,9 @@ def _judge(
         ]
         rows = _read_rows(registry, candidate)
         predicted = [_predict(host, rows) for host in hosts]
-    return gates.judge(
-        spec.gates,
-        _test_rows(spec, rows, predicted),
-        candidate_fit_end=_fit_end(spec, candidate),
-        champion_fit_end=_fit_end(spec, against) if against else None,
-        seed=training(spec).seed,
-    )
+    test = _test_rows(spec, rows, predicted)
+    test = replace(test, fit_end={name: _fit_end(spec, version) for name, version in ends.items()})
+    return gates.judge(spec.gates, test, measurements={}, verdict=spec.verdict, seed=training(spec).seed)
 
 
 def _read_rows(registry: Registry, candidate: Version) -> pa.Table:
@@ -164,11 +162,11 @@ def _test_rows(spec: Pipeline, rows: pa.Table, predicted: Sequence[npt.NDArray[A
     import pyarrow as pa
 
     label, timestamp = training(spec).label.column, scoring(spec).population.timestamp
-    sliced = {gate.slice for gate in spec.gates if gate.slice in rows.column_names}
+    sliced = {gate.slice for gate in spec.gates if isinstance(gate, MetricGate) and gate.slice in rows.column_names}
     return TestRows(
+        task=training(spec).task,
         y=binary(rows[label], label),
-        candidate=predicted[0],
-        champion=predicted[1] if len(predicted) > 1 else None,
+        scores=dict(zip((gates.CANDIDATE, gates.CHAMPION), predicted, strict=False)),
         timestamp=rows[timestamp].cast(pa.timestamp("us")).to_numpy(),
         timezone=spec.timezone,
         columns={name: rows[name].to_numpy(zero_copy_only=False) for name in sorted(filter(None, sliced))},

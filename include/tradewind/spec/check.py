@@ -9,16 +9,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec import cron, project, schedule
+from tradewind.spec.check_gates import check_gates, metric_in, outside
 from tradewind.spec.check_sources import check_rows, check_sources, queries
+from tradewind.spec.metrics import MEASURES, of_task
 from tradewind.spec.models import Pipeline
 from tradewind.spec.order import cycle
-from tradewind.spec.policy import Gate
 from tradewind.spec.problems import Finding, Path, listed, nearest
 
 # Tables that the stages write beside the user's own.
 RESERVED = frozenset({"predictions", "profiles", "drift", "performance"})
-_SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
-_UP_TO_ONE = frozenset({"roc_auc", "brier", "accuracy"})
 CHANNELS = ("log",)
 _CRON = re.compile(r"(?:[*\d,/-]+ +){4}[*\d,/-]+")
 
@@ -143,42 +142,17 @@ def _monitor(spec: Pipeline) -> Iterator[Finding]:
 
 
 def _performance(spec: Pipeline) -> Iterator[Finding]:
-    if spec.monitor is None:
+    if spec.monitor is None or spec.train is None:
         return
-    performance = spec.monitor.performance
-    if performance.metric in _SMALLER_IS_BETTER:
+    performance, path = spec.monitor.performance, ("monitor", "performance")
+    if (wrong := metric_in(performance.metric, spec.train.task, (*path, "metric"))) is not None:
+        yield wrong
+    elif not MEASURES[performance.metric].higher_is_better:
         message = f"{performance.metric} is better when smaller, which `at_least` cannot say"
-        yield Finding(("monitor", "performance", "metric"), message, expected="roc_auc or accuracy")
+        better = listed([name for name in of_task(spec.train.task) if MEASURES[name].higher_is_better])
+        yield Finding((*path, "metric"), message, expected=better)
     else:
-        yield from _outside(performance.metric, performance.at_least, ("monitor", "performance", "at_least"))
-
-
-def _gates(spec: Pipeline) -> Iterator[Finding]:
-    for index, gate in enumerate(spec.gates):
-        path: Path = ("gates", index)
-        if gate.at_least is not None and gate.metric in _SMALLER_IS_BETTER:
-            message = f"{gate.metric} is better when smaller: this would let only bad candidates pass"
-            yield Finding((*path, "at_least"), message, suggestion="at_most", on_key=True)
-            continue
-        for field in ("at_least", "at_most"):
-            yield from _outside(gate.metric, getattr(gate, field), (*path, field))
-        if gate.metric in _UP_TO_ONE and gate.lower_bound is not None and abs(gate.lower_bound) >= 1:
-            message = f"differences of {gate.metric} lie between -1 and 1, found {gate.lower_bound:g}"
-            yield Finding((*path, "lower_bound"), message)
-        if spec.train:
-            yield from _slice(gate, spec.train.columns, (*path, "slice"))
-
-
-def _outside(metric: str, value: float | None, path: Path) -> Iterator[Finding]:
-    if value is not None and metric in _UP_TO_ONE and not 0 <= value <= 1:
-        yield Finding(path, f"{metric} lies between 0 and 1, found {value:g}")
-
-
-def _slice(gate: Gate, columns: tuple[str, ...], path: Path) -> Iterator[Finding]:
-    if gate.slice is not None and gate.slice not in columns:
-        expected = listed(columns) if columns else "a column that `train.columns` lists"
-        message = f"`{gate.slice}` is not in `train.columns`"
-        yield Finding(path, message, expected=expected, suggestion=nearest(gate.slice, columns))
+        yield from outside(performance.metric, performance.at_least, (*path, "at_least"))
 
 
 def _promotion(spec: Pipeline) -> Iterator[Finding]:
@@ -219,6 +193,10 @@ def named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
         yield ("score", "population", "sql"), spec.score.population.sql
     if spec.train:
         yield ("train", "model"), spec.train.model.rpartition(":")[0]
+        if spec.train.search:
+            yield ("train", "search", "space"), spec.train.search.space.rpartition(":")[0]
+    for name, function in spec.verdict.heuristics.items():
+        yield ("verdict", "heuristics", name), function.rpartition(":")[0]
 
 
 # Each check with the top-level fields that it reads.
@@ -237,8 +215,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("train", "gates"), _train_needs(field="gates", why="without a gate every candidate would pass")),
     (("train", "gates", "retrain"), _training_less),
     (("monitor", "train", "score"), _monitor),
-    (("monitor",), _performance),
-    (("gates", "train"), _gates),
+    (("monitor", "train"), _performance),
+    (("gates", "train", "verdict"), check_gates),
     (("promotion",), _promotion),
     (("retrain", "monitor"), _retrain),
     (("alerts",), _alerts),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
+from tradewind.spec.gates import Gate, Verdict
 from tradewind.spec.partitions import Kind, Partitioning, key_of
-from tradewind.spec.policy import Alerts, Gate, Monitor, Promotion, Retention, Retrain
+from tradewind.spec.policy import Alerts, Monitor, Promotion, Retention, Retrain
 from tradewind.spec.sources import AnySource, Files
-from tradewind.spec.values import Duration, FunctionPath, Integer, Key, Name, Number, Text, wrong
+from tradewind.spec.training import Train
+from tradewind.spec.values import Integer, Key, Name, Number, Text, wrong
 
 
 class Input(Model):
@@ -165,45 +167,6 @@ class Score(Model):
     )
 
 
-class Label(Model):
-    """What the model learns to predict."""
-
-    dataset: Name = Field(description="Dataset of this pipeline that holds the label.")
-    column: Text = Field(description="Column of the label; rows where it is NULL are not used.")
-    available_after: Duration = Field(
-        default=timedelta(0), description="How long after the entity's time its label is known, for example 1d."
-    )
-
-
-class Train(Model):
-    """Training of candidates."""
-
-    window: Integer = Field(ge=2, description="Partitions in the window; the last `test` of them judge.")
-    test: Integer = Field(ge=1, description="Partitions at the end of the window that judge and are not learned from.")
-    service: Text = Field(description="Feast feature service that names the features.")
-    columns: tuple[Text, ...] = Field(
-        default=(), description="Columns of the population that the model sees beside the features."
-    )
-    label: Label = Field(description="What the model learns to predict.")
-    model: FunctionPath = Field(
-        description="file.py:function, from the project root; the function takes `params` and returns an estimator."
-    )
-    params: dict[str, Any] = Field(default={}, description="Handed to the model function as it is.")
-    seed: Integer = Field(default=0, ge=0, lt=2**32, description="Seed of every random generator of a training.")
-    serialization: Literal["skops", "pickle"] = Field(
-        default="skops", description="How the model is stored. pickle runs code when it is loaded; skops does not."
-    )
-    trusted: tuple[Text, ...] = Field(
-        default=(), description="Types that skops may load beside its own, as full dotted names."
-    )
-
-    @model_validator(mode="after")
-    def _split(self) -> Self:
-        if self.test >= self.window:
-            raise wrong(f"`test` ({self.test}) must be smaller than `window` ({self.window})", field="test")
-        return self
-
-
 class Pipeline(Model):
     """One use case: one YAML file."""
 
@@ -229,6 +192,7 @@ class Pipeline(Model):
     gates: tuple[Gate, ...] = Field(
         default=(), description="What a candidate must pass before it may become champion; all of them."
     )
+    verdict: Verdict = Field(default=Verdict(), description="How candidates are judged.")
     promotion: Promotion = Field(default=Promotion(), description="How a candidate that passed becomes champion.")
     monitor: Monitor | None = Field(default=None, description="What is watched.")
     retrain: Retrain = Field(default=Retrain(), description="When to train again.")

@@ -1,4 +1,4 @@
-"""The part of the YAML that decides: gates, promotion, monitoring, retraining, alerts."""
+"""The part of the YAML that decides: promotion, monitoring, retraining, alerts, retention."""
 
 from __future__ import annotations
 
@@ -8,41 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
-from tradewind.spec.values import Duration, Integer, Metric, Number, Quorum, Text, wrong
-
-
-class Gate(Model):
-    """One check of a candidate: absolute (`at_least`, `at_most`; also for a `slice`), or `versus` the champion."""
-
-    metric: Metric = Field(description="What is measured on the test partitions.")
-    at_least: Number | None = Field(default=None, description="The metric must reach this.")
-    at_most: Number | None = Field(default=None, description="The metric must not exceed this.")
-    versus: Literal["champion"] | None = Field(
-        default=None, description="Whom the candidate is compared with, on the same rows."
-    )
-    lower_bound: Number | None = Field(
-        default=None,
-        description="With `versus`: the lower confidence bound of candidate minus champion (in the direction in which "
-        "more is better) must reach this. A small negative number asks for non-inferiority.",
-    )
-    confidence: Number = Field(
-        default=0.9, gt=0.5, lt=1, description="With `versus`: two-sided confidence of the interval."
-    )
-    by: Literal["hour", "day", "week"] = Field(
-        default="day", description="With `versus`: time block that is resampled as a whole."
-    )
-    slice: Text | None = Field(
-        default=None, description="Column; every value of it that has `min_rows` rows is judged by itself."
-    )
-    min_rows: Integer = Field(default=100, ge=1, description="Fewer rows than this are insufficient to judge.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        absolute = [self.at_least, self.at_most].count(None)
-        relative = [self.versus, self.lower_bound].count(None)
-        if (absolute, relative) not in ((1, 2), (2, 0)):
-            raise wrong("a gate has either `at_least` or `at_most`, or `versus` together with `lower_bound`")
-        return self
+from tradewind.spec.metrics import Metric
+from tradewind.spec.values import Duration, Integer, Number, Quorum, Text, wrong
 
 
 class Promotion(Model):
@@ -54,6 +21,12 @@ class Promotion(Model):
     approvers: tuple[Text, ...] = Field(default=(), description="Airflow users who may approve.")
     timeout: Duration = Field(
         default=timedelta(hours=24), description="How long an approval is waited for; silence rejects."
+    )
+    shadow: Integer = Field(
+        default=0,
+        ge=0,
+        description="Populations that a candidate which passed scores beside the champion, without serving, before it "
+        "is judged once more, on these. Without a champion there is nobody to stand beside: it is promoted at once.",
     )
 
 
@@ -139,6 +112,11 @@ class Retention(Model):
     )
     quarantine: Duration = Field(
         default=timedelta(days=90), description="How long rows in quarantine are kept, after they were put there."
+    )
+    models: Duration = Field(
+        default=timedelta(days=365),
+        description="A model version is archived this long after it was trained, if it is neither champion nor the one "
+        "before and no prediction that is kept came from it. Its evidence always stays.",
     )
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
@@ -94,4 +94,3 @@ Text = Annotated[str, Field(min_length=1)]
 # Strict: without it pydantic reads `yes` as 1 and "8" as 8.
 Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Metric = Literal["roc_auc", "log_loss", "brier", "accuracy"]

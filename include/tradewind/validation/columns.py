@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import ModelError
 from tradewind.lake.schema import PARTITION
-from tradewind.spec.models import Score, Train
+from tradewind.spec.models import Score
 from tradewind.spec.problems import Path, Problem
+from tradewind.spec.training import Train
 from tradewind.validation.subject import Subject
 from tradewind.validation.tables import Tables
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tradewind.spec.models import Score, Train
+from tradewind.spec.models import Score
 from tradewind.spec.problems import Path, Problem, listed, nearest
+from tradewind.spec.training import Train
 from tradewind.validation.columns import own_columns
 from tradewind.validation.python import not_running, problem_in
 from tradewind.validation.subject import NamedFile, Subject

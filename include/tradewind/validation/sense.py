@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from tradewind.core.bootstrap import MIN_BLOCKS
 from tradewind.errors import InvalidPartitionKey
+from tradewind.spec.gates import MetricGate
 from tradewind.spec.models import Pipeline
 from tradewind.spec.problems import Path, Problem
 from tradewind.spec.values import spell
@@ -98,7 +98,11 @@ def _blocks(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
     tested = spec.train.test * _LENGTH[spec.partition]
     for index, gate in enumerate(spec.gates):
         # A block that a partition only touches counts too.
+        if not isinstance(gate, MetricGate) or gate.by not in _LENGTH:
+            continue
         count = tested // _LENGTH[gate.by] + 1
-        if gate.versus and count < MIN_BLOCKS:
-            message = f"the test partitions hold at most {count} blocks by {gate.by}, a comparison needs {MIN_BLOCKS}"
+        if gate.lower_bound is not None and count < gate.min_blocks:
+            message = (
+                f"the test partitions hold at most {count} blocks by {gate.by}, a comparison needs {gate.min_blocks}"
+            )
             yield subject.at(("gates", index), message, expected="shorter blocks (`by`) or a larger `train.test`")

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from tradewind.spec import project
 from tradewind.spec.document import Document
 from tradewind.spec.load import Examined, examine
-from tradewind.spec.models import Dataset, Features, Pipeline, Score, Train
+from tradewind.spec.models import Dataset, Features, Pipeline, Score
 from tradewind.spec.problems import Finding, Path, Problem, listed, nearest, spelled
 from tradewind.spec.sources import AnySource, Files, Http, Query
+from tradewind.spec.training import Train
 
 
 @dataclass(frozen=True, slots=True)

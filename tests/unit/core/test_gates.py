@@ -7,7 +7,7 @@ import pytest
 
 from tradewind.core import gates
 from tradewind.core.gates import GateResult, TestRows, decision
-from tradewind.spec.policy import Gate
+from tradewind.spec.gates import MetricGate as Gate
 
 START = datetime(2013, 3, 18, 4, tzinfo=UTC)  # midnight in New York
 ABSOLUTE = Gate(metric="roc_auc", at_least=0.6)

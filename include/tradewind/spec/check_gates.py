@@ -1,0 +1,93 @@
+"""What gates demand of the metric, the task, and the columns that judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tradewind.spec.gates import UNITS_OF_TIME, CheckGate, FairnessGate, MetricGate
+from tradewind.spec.metrics import MEASURES, of_task
+from tradewind.spec.models import Pipeline
+from tradewind.spec.problems import Finding, Path, listed, nearest
+
+
+def check_gates(spec: Pipeline) -> Iterator[Finding]:
+    """What is wrong with each gate where `train` and `verdict` are as they are."""
+    task = spec.train.task if spec.train else "binary"
+    for index, gate in enumerate(spec.gates):
+        path: Path = ("gates", index)
+        if isinstance(gate, CheckGate):
+            continue
+        if isinstance(gate, FairnessGate):
+            if task != "binary":
+                yield Finding((*path, "fairness"), f"fairness is defined here for two classes, and `task` is {task}")
+        elif (wrong := metric_in(gate.metric, task, (*path, "metric"))) is not None:
+            yield wrong
+            continue
+        else:
+            yield from _bounds(gate, path)
+            yield from _versus(spec, gate, path)
+        yield from _columns(spec, gate, path)
+
+
+def metric_in(metric: str, task: str, path: Path) -> Finding | None:
+    """A finding if the metric means nothing for the task."""
+    if task in MEASURES[metric].tasks:
+        return None
+    return Finding(path, f"{metric} means nothing where `train.task` is {task}", expected=listed(of_task(task)))
+
+
+def outside(metric: str, value: float | None, path: Path) -> Iterator[Finding]:
+    """A finding if a metric can never have this value."""
+    measure = MEASURES[metric]
+    if value is not None and not measure.lowest <= value <= measure.highest:
+        if measure.highest < float("inf"):
+            yield Finding(path, f"{metric} lies between {measure.lowest:g} and {measure.highest:g}, found {value:g}")
+        else:
+            yield Finding(path, f"{metric} is never below {measure.lowest:g}, found {value:g}")
+
+
+def _bounds(gate: MetricGate, path: Path) -> Iterator[Finding]:
+    measure = MEASURES[gate.metric]
+    if gate.versus is not None:
+        bound = next(name for name in ("at_least", "at_most", "lower_bound", "upper_bound") if _given(gate, name))
+        if measure.highest - measure.lowest <= 2 and abs(getattr(gate, bound)) >= measure.highest - measure.lowest:
+            span = measure.highest - measure.lowest
+            message = f"differences of {gate.metric} lie between -{span:g} and {span:g}"
+            yield Finding((*path, bound), f"{message}, found {getattr(gate, bound):g}")
+        return
+    turned = {} if measure.higher_is_better else {"at_least": "at_most", "lower_bound": "upper_bound"}
+    for field in ("at_least", "at_most", "lower_bound", "upper_bound"):
+        if _given(gate, field) and field in turned:
+            message = f"{gate.metric} is better when smaller: this would let only bad candidates pass"
+            yield Finding((*path, field), message, suggestion=turned[field], on_key=True)
+        else:
+            yield from outside(gate.metric, getattr(gate, field), (*path, field))
+
+
+def _given(gate: MetricGate, field: str) -> bool:
+    return getattr(gate, field) is not None
+
+
+def _versus(spec: Pipeline, gate: MetricGate, path: Path) -> Iterator[Finding]:
+    known = ["champion", "majority", *spec.verdict.heuristics]
+    if gate.versus is not None and gate.versus not in known:
+        message = f"nobody is called `{gate.versus}`"
+        near = nearest(gate.versus, known)
+        yield Finding((*path, "versus"), message, expected=f"{listed(known)}, or a name of `verdict.heuristics`",
+                      suggestion=near)  # fmt: skip
+
+
+def _columns(spec: Pipeline, gate: MetricGate | FairnessGate, path: Path) -> Iterator[Finding]:
+    if spec.train is None:
+        return
+    known = [*spec.train.columns, *spec.verdict.columns]
+    asked = {"slice": gate.slice} if isinstance(gate, MetricGate) else {"group": gate.group}
+    for field, column in asked.items():
+        if column is not None and column not in known:
+            expected = listed(known) if known else "a column that `train.columns` or `verdict.columns` lists"
+            message = f"`{column}` is not in `train.columns`, nor in `verdict.columns`"
+            yield Finding((*path, field), message, expected=expected, suggestion=nearest(column, known))
+    if gate.by not in UNITS_OF_TIME and gate.by not in known:
+        units = [*UNITS_OF_TIME, *known]
+        message = f"`{gate.by}` is no unit of time, and no column that judges"
+        yield Finding((*path, "by"), message, expected=listed(units), suggestion=nearest(gate.by, units))
