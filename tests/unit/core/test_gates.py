@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from tradewind.core import gates
 from tradewind.core.gates import GateResult, TestRows, decision
 from tradewind.spec.gates import MetricGate as Gate
+from tradewind.spec.gates import Verdict
 
 START = datetime(2013, 3, 18, 4, tzinfo=UTC)  # midnight in New York
 ABSOLUTE = Gate(metric="roc_auc", at_least=0.6)
@@ -28,15 +31,16 @@ def rows(
     seconds = np.sort(rng.integers(0, days * 86400, n)).astype("timedelta64[s]")
     timestamp = np.datetime64(START.replace(tzinfo=None), "us") + seconds
     columns = {"origin": rng.choice(["EWR", "JFK", "LGA"], n)}
-    return TestRows(
-        y, score(candidate), None if champion is None else score(champion), timestamp, "America/New_York", columns
-    )
+    scores = {"candidate": score(candidate)} | ({} if champion is None else {"champion": score(champion)})
+    ends = dict.fromkeys(scores, START)
+    return TestRows("binary", y, scores, timestamp, "America/New_York", columns, fit_end=ends)
 
 
-def judge(
-    gate: Gate, given: TestRows, *, candidate_end: datetime = START, champion_end: datetime | None = START
-) -> tuple[GateResult, ...]:
-    return gates.judge([gate], given, candidate_fit_end=candidate_end, champion_fit_end=champion_end, seed=1)
+def judge(gate: Gate | Sequence[Gate], given: TestRows, **ends: datetime) -> tuple[GateResult, ...]:
+    """Results; ``ends`` are other ends of training than ``START``."""
+    asked = [gate] if isinstance(gate, Gate) else gate
+    given = replace(given, fit_end={**given.fit_end, **ends})
+    return gates.judge(asked, given, measurements={}, verdict=Verdict(), seed=1)
 
 
 def test_an_absolute_gate_passes_when_the_metric_reaches_its_bound() -> None:
@@ -75,24 +79,24 @@ def test_a_relative_gate_on_a_loss_counts_less_as_better() -> None:
 
 
 def test_a_relative_gate_is_skipped_and_says_so_without_a_champion() -> None:
-    (result,) = judge(RELATIVE, rows(champion=None), champion_end=None)
+    (result,) = judge(RELATIVE, rows(champion=None))
     assert (result.outcome, result.reason) == ("skipped", "there is no champion to compare with")
 
 
 def test_rows_that_the_champion_was_trained_on_do_not_count() -> None:
-    (result,) = judge(RELATIVE, rows(), champion_end=START + timedelta(days=7))
+    (result,) = judge(RELATIVE, rows(), champion=START + timedelta(days=7))
     assert result.blocks == 7
     assert 1200 < result.rows < 1600
 
 
 def test_a_champion_trained_on_all_test_rows_makes_the_gate_insufficient() -> None:
-    (result,) = judge(RELATIVE, rows(), champion_end=START + timedelta(days=14))
+    (result,) = judge(RELATIVE, rows(), champion=START + timedelta(days=14))
     assert result.outcome == "insufficient"
     assert "2800 more were seen in training" in result.reason
 
 
 def test_rows_that_the_candidate_was_trained_on_do_not_count_for_absolute_gates_either() -> None:
-    (result,) = judge(ABSOLUTE, rows(), candidate_end=START + timedelta(days=14))
+    (result,) = judge(ABSOLUTE, rows(), candidate=START + timedelta(days=14))
     assert result.outcome == "insufficient"
 
 
@@ -109,14 +113,14 @@ def test_too_few_blocks_are_insufficient_for_a_relative_gate() -> None:
 
 def test_one_class_only_is_insufficient_and_never_a_pass() -> None:
     given = rows()
-    one_class = TestRows(np.ones(len(given.y)), given.candidate, given.champion, given.timestamp, given.timezone)
+    one_class = replace(given, y=np.ones(len(given.y)))
     assert judge(ABSOLUTE, one_class)[0].outcome == "insufficient"
     assert judge(RELATIVE, one_class)[0].outcome == "insufficient"
 
 
 def test_a_missing_prediction_is_insufficient_and_never_a_pass() -> None:
     given = rows()
-    given.candidate[5] = np.nan
+    given.scores["candidate"][5] = np.nan
     assert judge(Gate(metric="brier", at_most=0.9), given)[0].outcome == "insufficient"
 
 
@@ -131,9 +135,9 @@ def test_a_slice_gate_judges_every_value_by_itself() -> None:
 
 def test_one_bad_slice_fails() -> None:
     given = rows()
-    candidate = np.where(given.columns["origin"] == "JFK", 1 - given.candidate, given.candidate)
-    bad = TestRows(given.y, candidate, None, given.timestamp, given.timezone, given.columns)
-    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.55), bad, champion_end=None)
+    candidate = given.scores["candidate"]
+    bad = replace(given, scores={"candidate": np.where(given.columns["origin"] == "JFK", 1 - candidate, candidate)})
+    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.55), bad)
     assert [r.outcome for r in results] == ["pass", "fail", "pass"]
     assert decision(results)[0] == "rejected"
 
@@ -159,15 +163,12 @@ def test_a_missing_slice_column_is_insufficient() -> None:
 def test_rows_without_a_slice_value_are_a_slice_of_their_own() -> None:
     given = rows()
     columns = {"origin": np.array([None if i % 2 else "EWR" for i in range(len(given.y))], dtype=object)}
-    with_nulls = TestRows(given.y, given.candidate, None, given.timestamp, given.timezone, columns)
-    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.5), with_nulls, champion_end=None)
+    results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.5), replace(given, columns=columns))
     assert [r.slice for r in results] == ["origin=EWR", "origin=NULL"]
 
 
 def test_a_candidate_passes_only_if_every_gate_does() -> None:
-    results = gates.judge(
-        [ABSOLUTE, RELATIVE], rows(candidate=1.5), candidate_fit_end=START, champion_fit_end=START, seed=1
-    )
+    results = judge([ABSOLUTE, RELATIVE], rows(candidate=1.5))
     assert decision(results) == ("passed", "2 of 2 gate results pass")
 
 
@@ -175,14 +176,12 @@ def test_a_candidate_passes_only_if_every_gate_does() -> None:
     "bad", [Gate(metric="roc_auc", at_least=0.99), Gate(metric="roc_auc", slice="nowhere", at_least=0.5)]
 )
 def test_one_failed_or_insufficient_gate_rejects(bad: Gate) -> None:
-    results = gates.judge([ABSOLUTE, bad], rows(), candidate_fit_end=START, champion_fit_end=START, seed=1)
+    results = judge([ABSOLUTE, bad], rows())
     assert decision(results)[0] == "rejected"
 
 
 def test_a_first_model_passes_on_its_absolute_gates_and_the_reason_says_what_was_skipped() -> None:
-    results = gates.judge(
-        [ABSOLUTE, RELATIVE], rows(champion=None), candidate_fit_end=START, champion_fit_end=None, seed=1
-    )
+    results = judge([ABSOLUTE, RELATIVE], rows(champion=None))
     assert decision(results) == ("passed", "1 of 2 gate results pass, 1 skipped (there is no champion to compare with)")
 
 
@@ -191,7 +190,7 @@ def test_no_gates_reject() -> None:
 
 
 def test_only_skipped_gates_reject() -> None:
-    results = judge(RELATIVE, rows(champion=None), champion_end=None)
+    results = judge(RELATIVE, rows(champion=None))
     assert decision(results)[0] == "rejected"
 
 
