@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from tradewind.pages import look
+
 _STYLE = """
-:root { color-scheme: light dark; --fg: #1b1f24; --bg: #fff; --soft: #57606a; --line: #d0d7de; --track: #e4e9ee;
-  --ok: #1a7f37; --bad: #cf222e; }
-@media (prefers-color-scheme: dark) { :root { --fg: #e6edf3; --bg: #0d1117; --soft: #9198a1; --line: #30363d;
-  --track: #2b323c; --ok: #3fb950; --bad: #ff7b72; } }
-body { background: var(--bg); color: var(--fg); font: 16px/1.45 system-ui, sans-serif; margin: 1rem auto;
-  max-width: 60rem; padding: 0 1rem; }
-h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.card { --mine: var(--soft); border: 1px solid var(--line); border-left: .4rem solid var(--mine); border-radius: .4rem;
-  margin: .6rem 0; padding: .5rem .8rem; overflow-wrap: anywhere; }
-.drift, .below { --mine: var(--bad); } .ok { --mine: var(--ok); }
-.head { display: flex; justify-content: space-between; gap: 1rem; font-weight: 600; }
-.bar { background: var(--track); border-radius: .2rem; height: .5rem; margin: .4rem 0; position: relative; }
-.bar i { background: var(--mine); border-radius: .2rem; display: block; height: 100%; }
-.mark { background: var(--fg); box-shadow: 0 0 0 1px var(--bg); display: inline-block; height: 1rem;
-  vertical-align: text-bottom; width: 2px; }
-.bar .mark { position: absolute; top: -.25rem; transform: translateX(-1px); }
-small { color: var(--soft); }
+.card{--mine:var(--soft);border:1px solid var(--line);border-left:.4rem solid var(--mine);border-radius:.4rem;
+margin:.6rem 0;padding:.5rem .8rem}
+.drift,.below{--mine:var(--bad)}.card.ok{--mine:var(--ok);color:var(--fg)}
+.head{display:flex;justify-content:space-between;gap:1rem;font-weight:600}
+.bar{background:var(--track);border-radius:.2rem;height:.5rem;margin:.4rem 0;position:relative}
+.bar i{background:var(--mine);border-radius:.2rem;display:block;height:100%}
+.mark{background:var(--fg);box-shadow:0 0 0 1px var(--bg);display:inline-block;height:1rem;vertical-align:text-bottom;
+width:2px}
+.bar .mark{position:absolute;top:-.25rem;transform:translateX(-1px)}
 """
 _ORDER = {"drift": 0, "below": 0, "insufficient": 2, "in_sample": 2, "fallback": 1, "no data": 3, "no champion": 3}
 _FULL = 0.5
@@ -50,29 +43,22 @@ def write(
     :param drift: rows of the dataset `drift` of the partition
     :param performance: rows of the dataset `performance` of the partition
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(page(pipeline=pipeline, partition=partition, drift=drift, performance=performance), "utf-8")
-    draft.replace(path)
+    look.write(path, page(pipeline=pipeline, partition=partition, drift=drift, performance=performance))
 
 
 def page(
     *, pipeline: str, partition: str, drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[str, Any]]
 ) -> str:
     """The page as HTML; the same rows give the same text."""
-    title = f"{escape(pipeline)} · {escape(partition)}"
-    body = [f"<h1>{title}</h1>", f"<p>{_summary(drift, performance)}</p>", _LEGEND if drift else ""]
+    title = f"{pipeline} · {partition}"
+    body = [f"<h1>{escape(title)}</h1>", f"<p>{_summary(drift, performance)}</p>", _LEGEND if drift else ""]
     body += ["<h2>Performance</h2>"]
     body += [_performance_card(row) for row in _sorted(performance, "population")]
     body += [] if performance else ["<p>No labels fell due in this partition.</p>"]
     for horizon in sorted({row["horizon"] for row in drift}):
         body.append(f"<h2>Drift over {horizon} partition{'s' if horizon > 1 else ''}</h2>")
         body += [_drift_card(row) for row in _sorted([r for r in drift if r["horizon"] == horizon], "feature")]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
+    return look.document(title, "".join(body), style=_STYLE)
 
 
 def _summary(drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[str, Any]]) -> str:

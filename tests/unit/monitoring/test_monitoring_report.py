@@ -71,16 +71,15 @@ def test_a_variation_without_bounds_is_a_short_number() -> None:
     assert "by up to 1e+304 (PSI)" in page(drift(null_high=1e304))
 
 
-def test_both_colour_schemes_have_colours_of_their_own() -> None:
+def test_every_colour_that_is_named_is_there() -> None:
     text = page(drift())
     named = set(re.findall(r"var\((--\w+)\)", text)) - {"--mine"}
-    light, dark = (set(re.findall(r"(--\w+):", part)) for part in re.findall(r":root \{(.*?)\}", text, flags=re.DOTALL))
-    assert named <= light == dark
+    assert named <= set(re.findall(r"(--\w+):", text))
 
 
 def test_the_page_loads_nothing_and_fits_a_phone() -> None:
     text = page(drift(), realised=(performance(),))
-    assert "http" not in text
+    assert "://" not in text
     assert "<script" not in text
     assert 'name="viewport"' in text
 
