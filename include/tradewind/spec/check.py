@@ -14,10 +14,13 @@ from tradewind.spec.check_sources import check_rows, check_sources, queries
 from tradewind.spec.metrics import MEASURES, of_task
 from tradewind.spec.models import Pipeline
 from tradewind.spec.order import cycle
+from tradewind.spec.partitions import LONGEST
 from tradewind.spec.problems import Finding, Path, listed, nearest
+from tradewind.spec.training import Early
+from tradewind.spec.values import spell
 
 # Tables that the stages write beside the user's own.
-RESERVED = frozenset({"predictions", "profiles", "drift", "performance"})
+RESERVED = frozenset({"predictions", "shadow_predictions", "profiles", "drift", "performance"})
 CHANNELS = ("log",)
 _CRON = re.compile(r"(?:[*\d,/-]+ +){4}[*\d,/-]+")
 
@@ -131,6 +134,8 @@ def _train_needs(*, field: str, why: str) -> _Check:
 def _training_less(spec: Pipeline) -> Iterator[Finding]:
     if not spec.train and spec.gates:
         yield Finding(("gates",), "has nothing to judge: there is no `train`", on_key=True)
+    if not spec.train and spec.verdict != type(spec.verdict)():
+        yield Finding(("verdict",), "has nothing to judge: there is no `train`", on_key=True)
     if not spec.train and spec.retrain != type(spec.retrain)():
         yield Finding(("retrain",), "has nothing to start: there is no `train`", on_key=True)
 
@@ -153,6 +158,41 @@ def _performance(spec: Pipeline) -> Iterator[Finding]:
         yield Finding((*path, "metric"), message, expected=better)
     else:
         yield from outside(performance.metric, performance.at_least, (*path, "at_least"))
+
+
+def _before_the_verdict(spec: Pipeline) -> Iterator[Finding]:
+    """The metrics of `search` and `early`."""
+    if spec.train is None:
+        return
+    for name, part in (("search", spec.train.search), ("early", spec.train.early)):
+        if part and (wrong := metric_in(part.metric, spec.train.task, ("train", name, "metric"))) is not None:
+            yield wrong
+        elif isinstance(part, Early):
+            yield from _worth(part)
+
+
+def _worth(early: Early) -> Iterator[Finding]:
+    right = "at_least" if MEASURES[early.metric].higher_is_better else "at_most"
+    given = "at_least" if early.at_least is not None else "at_most"
+    path = ("train", "early", given)
+    if given != right:
+        which = "larger" if right == "at_least" else "smaller"
+        message = f"{early.metric} is better when {which}: this would stop only good candidates"
+        yield Finding(path, message, suggestion=right, on_key=True)
+    else:
+        yield from outside(early.metric, getattr(early, given), path)
+
+
+def _kept_long_enough(spec: Pipeline) -> Iterator[Finding]:
+    """A candidate that waits for its approval, or stands beside the champion, is not archived meanwhile."""
+    kept, path = spec.retention.models, ("retention", "models")
+    if spec.promotion.mode == "approval" and kept <= spec.promotion.timeout:
+        waited = spell(spec.promotion.timeout)
+        yield Finding(path, f"a candidate waits for its approval for up to {waited}", expected=f"more than {waited}")
+    beside = spec.promotion.shadow * LONGEST[spec.partition]
+    if spec.promotion.shadow and kept <= beside:
+        message = f"a candidate stands beside the champion for {spec.promotion.shadow} partitions ({spell(beside)})"
+        yield Finding(path, message, expected=f"more than {spell(beside)}")
 
 
 def _promotion(spec: Pipeline) -> Iterator[Finding]:
@@ -213,11 +253,13 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("train", "features"), _train_needs(field="features", why="`train` learns from them")),
     (("train", "score"), _train_needs(field="score", why="`train` takes its entities from `score.population`")),
     (("train", "gates"), _train_needs(field="gates", why="without a gate every candidate would pass")),
-    (("train", "gates", "retrain"), _training_less),
+    (("train", "gates", "verdict", "retrain"), _training_less),
     (("monitor", "train", "score"), _monitor),
     (("monitor", "train"), _performance),
     (("gates", "train", "verdict"), check_gates),
+    (("train",), _before_the_verdict),
     (("promotion",), _promotion),
+    (("promotion", "retention", "partition"), _kept_long_enough),
     (("retrain", "monitor"), _retrain),
     (("alerts",), _alerts),
 )

@@ -13,13 +13,20 @@ from tradewind.spec.problems import Finding, Path, listed, nearest
 def check_gates(spec: Pipeline) -> Iterator[Finding]:
     """What is wrong with each gate where `train` and `verdict` are as they are."""
     task = spec.train.task if spec.train else "binary"
+    for name in sorted({"champion", "majority"} & set(spec.verdict.heuristics)):
+        message = f"`versus: {name}` means something else already; choose another name"
+        yield Finding(("verdict", "heuristics", name), message, on_key=True)
+    yield from _judged(spec)
     for index, gate in enumerate(spec.gates):
         path: Path = ("gates", index)
         if isinstance(gate, CheckGate):
             continue
         if isinstance(gate, FairnessGate):
             if task != "binary":
-                yield Finding((*path, "fairness"), f"fairness is defined here for two classes, and `task` is {task}")
+                message = f"fairness is defined here for two classes, and `train.task` is {task}"
+                yield Finding((*path, "fairness"), message)
+            else:
+                yield from _share(gate, path)
         elif (wrong := metric_in(gate.metric, task, (*path, "metric"))) is not None:
             yield wrong
             continue
@@ -27,6 +34,18 @@ def check_gates(spec: Pipeline) -> Iterator[Finding]:
             yield from _bounds(gate, path)
             yield from _versus(spec, gate, path)
         yield from _columns(spec, gate, path)
+
+
+def _judged(spec: Pipeline) -> Iterator[Finding]:
+    """Gates that would let nobody become the first champion, ever."""
+    measuring = [gate for gate in spec.gates if not isinstance(gate, CheckGate)]
+    expected = "a gate with `metric` and without `versus`, or with `versus: majority`"
+    if spec.gates and not measuring:
+        message = "every gate is a `check`: nothing judges what the candidate predicts"
+        yield Finding(("gates",), message, expected=expected, on_key=True)
+    elif measuring and all(isinstance(gate, MetricGate) and gate.versus == "champion" for gate in measuring):
+        message = "every gate compares with the champion: nothing would judge the first candidate, which has none"
+        yield Finding(("gates",), message, expected=expected, on_key=True)
 
 
 def metric_in(metric: str, task: str, path: Path) -> Finding | None:
@@ -62,6 +81,13 @@ def _bounds(gate: MetricGate, path: Path) -> Iterator[Finding]:
             yield Finding((*path, field), message, suggestion=turned[field], on_key=True)
         else:
             yield from outside(gate.metric, getattr(gate, field), (*path, field))
+
+
+def _share(gate: FairnessGate, path: Path) -> Iterator[Finding]:
+    for field in ("at_least", "at_most"):
+        value = getattr(gate, field)
+        if value is not None and not 0 <= value <= 1:
+            yield Finding((*path, field), f"{gate.fairness} lies between 0 and 1, found {value:g}")
 
 
 def _given(gate: MetricGate, field: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import date
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 from pydantic_core import ErrorDetails
 
 from tradewind.spec.document import Document
@@ -42,11 +42,15 @@ def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Finding]
     """
     findings = [replace(found, path=_written(found.path)) for found in (_finding(e, document) for e in errors)]
     meant = {(*f.path[:-1], f.suggestion) for f in findings if f.suggestion and f.message == _UNKNOWN}
+    # Of a gate whose kind is misspelt, pydantic misses `metric`.
+    meant |= {(*path, "metric") for *path, name in meant if name in _GATES}
     return [f for f in findings if not (f.message == _MISSING and f.path in meant)]
 
 
 _UNKNOWN = "unknown field"
-_KINDS = ("files", "query", "http")
+_SOURCES = ("files", "query", "http")
+_GATES = ("metric", "fairness", "check")
+_ONE_GATE = "`metric`, `fairness` and `check`, which says what kind of gate it is"
 _MISSING = "is missing"
 
 
@@ -90,10 +94,12 @@ def _wrong_type(path: Path, kind: str, error: ErrorDetails, document: Document) 
 
 def _unknown(path: Path) -> Finding:
     model, name = _model_at(path[:-1]), path[-1]
-    if name in _KINDS and str(path[-2:][0]).startswith("<"):
-        both = listed((f"`{one}`" for one in (str(path[-2])[1:-1], name)), "and")
+    kind = str(path[-2:][0])[1:-1] if str(path[-2:][0]).startswith("<") else None
+    if name in _SOURCES and kind in _SOURCES:
         right = "one of `files`, `query` and `http`; an overlay takes another one away with `null`"
-        return Finding(path, f"a source cannot have {both}", expected=right, on_key=True)
+        return Finding(path, f"a source cannot have `{kind}` and `{name}`", expected=right, on_key=True)
+    if kind in _GATES:
+        return _unknown_in_gate(path, kind)
     names = list(model.model_fields) if model else []
     near = nearest(name, names)
     elsewhere = sorted(_homes().get(str(name), ()))
@@ -101,6 +107,26 @@ def _unknown(path: Path) -> Finding:
         return Finding(path, _UNKNOWN, expected=f"`{name}` under {listed(f'`{e}`' for e in elsewhere)}", on_key=True)
     expected = None if near or not names else f"one of {', '.join(names)}"
     return Finding(path, _UNKNOWN, suggestion=near, expected=expected, on_key=True)
+
+
+def _unknown_in_gate(path: Path, kind: str) -> Finding:
+    """A field that this kind of gate does not have; another kind may have it."""
+    model, name = _model_at(path[:-1]), path[-1]
+    names = list(model.model_fields) if model else []
+    if name in _GATES:
+        return Finding(path, f"a gate cannot have `{kind}` and `{name}`", expected=f"one of {_ONE_GATE}", on_key=True)
+    if any(name in _fields_of_gate(f"<{other}>") for other in _GATES if other != kind):
+        expected = f"one of {', '.join(names)}"
+        return Finding(path, f"a gate with `{kind}` has no `{name}`", expected=expected, on_key=True)
+    near = nearest(name, [*names, *_GATES])
+    return Finding(
+        path, _UNKNOWN, suggestion=near, expected=None if near else f"one of {', '.join(names)}", on_key=True
+    )
+
+
+def _fields_of_gate(tag: str) -> list[Any]:
+    model = _model_at(("gates", 0, tag))
+    return list(model.model_fields) if model else []
 
 
 def _wrong_key(path: Path, kind: str, context: Mapping[str, Any]) -> Finding:
@@ -125,13 +151,15 @@ def _found(value: object, raw: str | None) -> str:
 
 
 def _described(path: Path) -> str | None:
+    if path[-2:] == ("<metric>", "metric"):
+        return f"one of {_ONE_GATE}"
     model = _model_at(path[:-1])
     field = model.model_fields.get(str(path[-1])) if model else None
     return f"`{path[-1]}`: {field.description}" if field and field.description else None
 
 
 def _written(path: Path) -> Path:
-    """The place as it is in the text: pydantic puts the kind of a source, in angle brackets, between its fields."""
+    """The place as it is in the text: pydantic puts the kind of a source or gate, in angle brackets, between."""
     return tuple(part for part in path if not str(part).startswith("<"))
 
 
@@ -141,7 +169,7 @@ def _model_at(path: Path) -> type[BaseModel] | None:
     for part in path:
         here = _inner(here)
         if str(part).startswith("<"):
-            here = next(kind for kind in map(_inner, get_args(here)) if f"<{kind.__name__.lower()}>" == part)
+            here = next(kind for kind in get_args(here) if any(_tag(said) == part for said in get_args(kind)))
         elif isinstance(here, type) and issubclass(here, BaseModel):
             field = here.model_fields.get(str(part))
             here = field.annotation if field else None
@@ -152,6 +180,10 @@ def _model_at(path: Path) -> type[BaseModel] | None:
             return None
     here = _inner(here)
     return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def _tag(said: Any) -> str | None:
+    return said.tag if isinstance(said, Tag) else None
 
 
 def _inner(annotation: Any) -> Any:

@@ -25,7 +25,7 @@ ENVIRONMENT = "TRADEWIND_ENV"
 # What defaults say of these holds for the pipelines that have, by themselves, the field named here: a default
 # switches no stage on.
 _NEEDS = {name: name for name in ("features", "score", "train", "monitor")} | dict.fromkeys(
-    ("gates", "promotion", "retrain"), "train"
+    ("gates", "verdict", "promotion", "retrain"), "train"
 )
 # What these hold is handed to the user's own code, which may want a `null`.
 _FREE: frozenset[Path] = frozenset({("train", "params")})

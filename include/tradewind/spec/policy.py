@@ -123,4 +123,6 @@ class Retention(Model):
     def _outlasts_runs(self) -> Self:
         if self.history < timedelta(days=1):
             raise wrong("a run reads a version for as long as it lasts: keep at least 1d", field="history")
+        if self.models < timedelta(days=1):
+            raise wrong("a candidate is judged and promoted after it was trained: keep at least 1d", field="models")
         return self

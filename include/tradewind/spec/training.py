@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
 from tradewind.spec.metrics import Metric, Task
-from tradewind.spec.values import Duration, FunctionPath, Integer, Name, Number, Text, wrong
+from tradewind.spec.values import Duration, FunctionPath, Integer, Name, Number, Text, WholeOrAll, wrong
 
 
 class Label(Model):
@@ -90,7 +90,7 @@ class Train(Model):
         description="Rows of this long before the partitions that judge are not learned from: their labels were not "
         "known then. `label.available_after` where this is left out.",
     )
-    complete: Annotated[Integer, Field(ge=2)] | Literal["all"] = Field(
+    complete: WholeOrAll = Field(
         default="all", description="How many partitions of the window must be there: all, or at least so many."
     )
     patience: Duration = Field(

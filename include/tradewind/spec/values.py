@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
@@ -51,6 +51,13 @@ def _bad_rows(value: object) -> object:
     return value
 
 
+def _whole_or_all(value: object) -> object:
+    if value != "all" and (isinstance(value, bool) or not isinstance(value, int)):
+        found = f"the text {value!r}" if isinstance(value, str) else f"{value!r}"
+        raise wrong(f"expected a whole number or `all`, found {found}")
+    return value
+
+
 def _name(value: str) -> str:
     if not re.fullmatch(NAME, value):
         raise wrong("a name is lower case letters, digits and single underscores between them; it starts with a letter")
@@ -93,4 +100,9 @@ Key = Annotated[str, Field(json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\d(T\d\
 Text = Annotated[str, Field(min_length=1)]
 # Strict: without it pydantic reads `yes` as 1 and "8" as 8.
 Integer = Annotated[int, Field(strict=True)]
+WholeOrAll = Annotated[
+    int | Literal["all"],
+    BeforeValidator(_whole_or_all),
+    Field(json_schema_extra={"minimum": 2, "examples": ["all", 7]}),
+]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

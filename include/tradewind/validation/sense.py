@@ -9,22 +9,14 @@ time blocks as a comparison needs; `every` is longer than the cooldown.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec.gates import MetricGate
 from tradewind.spec.models import Pipeline
+from tradewind.spec.partitions import LONGEST
 from tradewind.spec.problems import Path, Problem
 from tradewind.spec.values import spell
 from tradewind.validation.subject import Subject
-
-_LENGTH = {
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-    "month": timedelta(days=31),
-}
-
 
 def check_sense(subject: Subject) -> Iterator[Problem]:
     """Everything that contradicts something else in a pipeline whose fields are right."""
@@ -83,7 +75,7 @@ def _label_in_time(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
     """Training at k uses labels that are known when k ends, so the test partitions need some that are."""
     if spec.train is None:
         return
-    waited, length = spec.train.label.available_after, _LENGTH[spec.partition]
+    waited, length = spec.train.label.available_after, LONGEST[spec.partition]
     if waited >= spec.train.test * length:
         span = f"the {spec.train.test} test partitions" if spec.train.test > 1 else "the one test partition"
         message = f"no label of {span} is known when the training runs: it comes {spell(waited)} later"
@@ -95,12 +87,12 @@ def _blocks(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
     """A comparison draws whole time blocks; with too few of them there is no interval, and the gate never passes."""
     if spec.train is None:
         return
-    tested = spec.train.test * _LENGTH[spec.partition]
+    tested = spec.train.test * LONGEST[spec.partition]
     for index, gate in enumerate(spec.gates):
         # A block that a partition only touches counts too.
-        if not isinstance(gate, MetricGate) or gate.by not in _LENGTH:
+        if not isinstance(gate, MetricGate) or gate.by not in LONGEST:
             continue
-        count = tested // _LENGTH[gate.by] + 1
+        count = tested // LONGEST[gate.by] + 1
         if gate.lower_bound is not None and count < gate.min_blocks:
             message = (
                 f"the test partitions hold at most {count} blocks by {gate.by}, a comparison needs {gate.min_blocks}"

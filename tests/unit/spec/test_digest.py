@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tradewind.spec.digest import config_hash
-from tradewind.spec.models import Dataset, Files, Label, Train
+from tradewind.spec.models import Dataset, Files
+from tradewind.spec.training import Label, Train
 
 
 def dataset(**fields: object) -> Dataset:

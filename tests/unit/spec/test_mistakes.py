@@ -52,7 +52,15 @@ MISTAKES = {
         "week",
         "day, week or",
     ),
-    "a choice cut short": ("versus: champion", "versus: champ", 32, 31, "gates[1].versus", "champion", "'champ'"),
+    "a choice cut short": (
+        "versus: champion",
+        "versus: champ",
+        32,
+        31,
+        "gates[1].versus",
+        "champion",
+        "nobody is called `champ`",
+    ),
     "a metric by a short name": (
         "e: {metric: roc_",
         "e: {metric: ",
@@ -96,7 +104,306 @@ MISTAKES = {
     "a model without its function": ("model.py:build", "model.py", 29, 10, "train.model", None, "file.py:function"),
     "an empty text": ("data@example.com", '""', 2, 1, "owner", None, "must not be empty"),
     "a window that is all test": ("test: 2", "test: 8", 25, 9, "train.test", None, "smaller than `window` (8)"),
-    "a gate of two kinds": ("lower_bound: -0.01", "at_least: 0.6", 32, 6, "gates[1]", None, "either `at_least`"),
+    "a gate of two bounds": (
+        "lower_bound: -0.01",
+        "at_least: 0, lower_bound: 0",
+        32,
+        6,
+        "gates[1]",
+        None,
+        "exactly one of `at_least`, `at_most`, `lower_bound`, `upper_bound`, `gap_at_most`; found `at_least` and "
+        "`lower_bound`",
+    ),
+    "a gate without a bound": (", at_least: 0.6", "", 31, 6, "gates[0]", None, "; found none"),
+    "a gate of two kinds": (
+        "metric: roc_auc, at_least: 0.6",
+        "metric: roc_auc, check: size, at_most: 6",
+        31,
+        6,
+        "gates[0].metric",
+        None,
+        "a gate cannot have `check` and `metric`",
+    ),
+    "a misspelt kind of gate": (
+        "metric: roc_auc, at_least: 0.6",
+        "chek: size, at_most: 6",
+        31,
+        6,
+        "gates[0].chek",
+        "check",
+        "unknown field",
+    ),
+    "a misspelt bound": ("at_least: 0.6}", "at_lest: 0.6}", 31, 23, "gates[0].at_lest", "at_least", "unknown field"),
+    "a field of another kind of gate": (
+        "metric: roc_auc, at_least: 0.6",
+        "check: size, at_most: 6, min_rows: 5",
+        31,
+        31,
+        "gates[0].min_rows",
+        None,
+        "a gate with `check` has no `min_rows`",
+    ),
+    "a bound in quotes, in the third gate": (
+        "at_least: 0.55",
+        'at_least: "0.55"',
+        33,
+        48,
+        "gates[2].at_least",
+        "0.55",
+        "expected a number, found the text '0.55'",
+    ),
+    "an unknown check": (
+        "metric: roc_auc, at_least: 0.6",
+        "check: latancy, at_most: 6",
+        31,
+        13,
+        "gates[0].check",
+        "latency",
+        "expected loads, schema, latency, size or stability, found the text 'latancy'",
+    ),
+    "a check without its bound": (
+        "metric: roc_auc, at_least: 0.6",
+        "check: latency",
+        31,
+        13,
+        "gates[0].check",
+        None,
+        "`check: latency` needs `at_most`",
+    ),
+    "a check with what it does not use": (
+        "metric: roc_auc, at_least: 0.6",
+        "check: size, at_most: 6, rows: 9",
+        31,
+        37,
+        "gates[0].rows",
+        None,
+        "`check: size` has no `rows`; it belongs to `check: loads` and `check: latency`",
+    ),
+    "an unknown measure of fairness": (
+        "metric: roc_auc, at_least: 0.6",
+        "fairness: disparate_impact, group: origin, at_least: 0.8",
+        31,
+        16,
+        "gates[0].fairness",
+        "disparate_impact_ratio",
+        "expected demographic_parity_difference, equal_opportunity_difference or disparate_impact_ratio",
+    ),
+    "a ratio with the bound of a difference": (
+        "metric: roc_auc, at_least: 0.6",
+        "fairness: disparate_impact_ratio, group: origin, at_most: 0.8",
+        31,
+        16,
+        "gates[0].fairness",
+        None,
+        "disparate_impact_ratio has the bound `at_least`",
+    ),
+    "a group that is not loaded": (
+        "metric: roc_auc, at_least: 0.6",
+        "fairness: disparate_impact_ratio, group: orign, at_least: 0.8",
+        31,
+        47,
+        "gates[0].group",
+        "origin",
+        "`orign` is not in `train.columns`, nor in `verdict.columns`",
+    ),
+    "a share of more than one": (
+        "metric: roc_auc, at_least: 0.6",
+        "fairness: demographic_parity_difference, group: origin, at_most: 8",
+        31,
+        71,
+        "gates[0].at_most",
+        None,
+        "lies between 0 and 1, found 8",
+    ),
+    "a gap without slices": (
+        "at_least: 0.6}",
+        "gap_at_most: 0.1}",
+        31,
+        36,
+        "gates[0].gap_at_most",
+        None,
+        "`gap_at_most` compares slices: it needs `slice`",
+    ),
+    "a difference that cannot be": (
+        "lower_bound: -0.01",
+        "lower_bound: -10",
+        32,
+        54,
+        "gates[1].lower_bound",
+        None,
+        "differences of roc_auc lie between -1 and 1, found -10",
+    ),
+    "blocks of nothing that is known": (
+        "at_least: 0.6}",
+        "at_least: 0.6, by: weeek}",
+        31,
+        42,
+        "gates[0].by",
+        "week",
+        "`weeek` is no unit of time, and no column that judges",
+    ),
+    "a metric of another task": (
+        "{metric: roc_auc, at_least: 0.6}",
+        "{metric: rmse, at_most: 0.6}",
+        31,
+        14,
+        "gates[0].metric",
+        None,
+        "rmse means nothing where `train.task` is binary",
+    ),
+    "a heuristic without its function": (
+        "gates:\n",
+        "verdict: {heuristics: {last_week: include/model.py}}\ngates:\n",
+        30,
+        35,
+        "verdict.heuristics.last_week",
+        None,
+        "file.py:function",
+    ),
+    "a heuristic whose file is not there": (
+        "gates:\n",
+        "verdict: {heuristics: {last_week: include/modell.py:rule}}\ngates:\n",
+        30,
+        35,
+        "verdict.heuristics.last_week",
+        "include/model.py",
+        "there is no file include/modell.py",
+    ),
+    "a heuristic with a taken name": (
+        "gates:\n",
+        "verdict: {heuristics: {majority: include/model.py:rule}}\ngates:\n",
+        30,
+        24,
+        "verdict.heuristics.majority",
+        None,
+        "`versus: majority` means something else already",
+    ),
+    "an unknown correction": (
+        "gates:\n",
+        "verdict: {correction: bonferoni}\ngates:\n",
+        30,
+        23,
+        "verdict.correction",
+        "bonferroni",
+        "expected none or bonferroni",
+    ),
+    "a search space that is not there": (
+        "  test: 2\n",
+        "  test: 2\n  validation: 1\n  search: {space: include/spaces.py:space, metric: roc_auc}\n",
+        27,
+        19,
+        "train.search.space",
+        "include/features.py",
+        "there is no file include/spaces.py",
+    ),
+    "a search by a metric of another task": (
+        "  test: 2\n",
+        "  test: 2\n  validation: 1\n  search: {space: include/model.py:space, metric: mae}\n",
+        27,
+        51,
+        "train.search.metric",
+        None,
+        "mae means nothing where `train.task` is binary",
+    ),
+    "a search that nothing judges": (
+        "  test: 2\n",
+        "  test: 2\n  search: {space: include/model.py:space, metric: roc_auc}\n",
+        26,
+        3,
+        "train.search",
+        None,
+        "set `validation` to 1 or more",
+    ),
+    "validation and test that leave nothing": (
+        "  test: 2\n",
+        "  test: 2\n  validation: 6\n",
+        26,
+        15,
+        "train.validation",
+        None,
+        "nothing is left to learn from",
+    ),
+    "an early stop in the wrong direction": (
+        "  test: 2\n",
+        "  test: 2\n  validation: 1\n  early: {metric: log_loss, at_least: 0.5}\n",
+        27,
+        29,
+        "train.early.at_least",
+        "at_most",
+        "log_loss is better when smaller: this would stop only good candidates",
+    ),
+    "an early stop that cannot be": (
+        "  test: 2\n",
+        "  test: 2\n  validation: 1\n  early: {metric: roc_auc, at_least: 60}\n",
+        27,
+        38,
+        "train.early.at_least",
+        None,
+        "roc_auc lies between 0 and 1, found 60",
+    ),
+    "a quorum that is no window": (
+        "  test: 2\n",
+        "  test: 2\n  complete: 2\n",
+        26,
+        13,
+        "train.complete",
+        None,
+        "`complete` lies between 3 (what judges, and one to learn from) and `window` (8), found 2",
+    ),
+    "a wrong word for complete": (
+        "  test: 2\n",
+        "  test: 2\n  complete: every\n",
+        26,
+        13,
+        "train.complete",
+        None,
+        "expected a whole number or `all`, found the text 'every'",
+    ),
+    "an unknown task": (
+        "  test: 2\n",
+        "  test: 2\n  task: multi_class\n",
+        26,
+        9,
+        "train.task",
+        "multiclass",
+        "expected binary, multiclass or regression",
+    ),
+    "models archived while they wait": (
+        "promotion: {mode: automatic}\n",
+        "promotion: {mode: approval, approvers: [ana], timeout: 2w}\nretention: {models: 1w}\n",
+        35,
+        21,
+        "retention.models",
+        None,
+        "a candidate waits for its approval for up to 2w",
+    ),
+    "models archived while they stand by": (
+        "promotion: {mode: automatic}\n",
+        "promotion: {shadow: 3}\nretention: {models: 2w}\n",
+        35,
+        21,
+        "retention.models",
+        None,
+        "a candidate stands beside the champion for 3 partitions (3w)",
+    ),
+    "models that are never kept": (
+        "promotion: {mode: automatic}\n",
+        "retention: {models: 1h}\n",
+        34,
+        21,
+        "retention.models",
+        None,
+        "keep at least 1d",
+    ),
+    "a shadow before the first": (
+        "promotion: {mode: automatic}\n",
+        "promotion: {shadow: -1}\n",
+        34,
+        21,
+        "promotion.shadow",
+        None,
+        "expected at least 0, found -1",
+    ),
     "a dataset that reads nothing": (
         "inputs: {flights: {lookback: 2}}",
         "keys: [carrier]",
@@ -255,3 +562,46 @@ def test_a_mistake_is_told_once_and_at_its_place(
     assert problem.suggestion == suggestion
     assert words in problem.text()
     assert problem.source_line == path.read_text().splitlines()[line - 1]
+
+
+def test_gates_of_numbers_are_held_against_metrics_of_numbers(flights: str, write: Callable[[str], Path]) -> None:
+    text = flights.replace("  window: 8\n", "  window: 8\n  task: regression\n")
+    text = text.replace(
+        "{metric: roc_auc, slice: origin, at_least: 0.55}",
+        "{fairness: demographic_parity_difference, group: origin, at_most: 0.1}",
+    )
+
+    told = {problem.field: problem.text() for problem in problems(write(text))}
+
+    assert "fairness is defined here for two classes, and `train.task` is regression" in told.pop("gates[2].fairness")
+    assert list(told) == ["gates[0].metric", "gates[1].metric", "monitor.performance.metric"]
+    assert all("roc_auc means nothing" in text and "mae, rmse or r2" in text for text in told.values())
+
+
+def test_gates_that_only_compare_with_the_champion_judge_no_first_candidate(
+    flights: str, write: Callable[[str], Path]
+) -> None:
+    (problem,) = problems(write(flights.replace("at_least: 0.", "versus: champion, at_least: 0.", 2)))
+
+    assert problem.field == "gates"
+    assert "nothing would judge the first candidate" in problem.text()
+
+
+def test_a_verdict_without_training_judges_nothing(flights: str, write: Callable[[str], Path]) -> None:
+    head, _, rest = flights.partition("train:\n")
+    text = head + "verdict: {resamples: 500}\n" + "alerts:" + rest.partition("alerts:")[2]
+
+    (problem,) = problems(write(text))
+
+    assert (problem.field, problem.line) == ("verdict", 23)
+    assert "there is no `train`" in problem.text()
+
+
+def test_gates_that_only_check_judge_no_prediction(flights: str, write: Callable[[str], Path]) -> None:
+    head, _, rest = flights.partition("gates:\n")
+    text = head + "gates:\n  - {check: size, at_most: 50}\npromotion:" + rest.partition("promotion:")[2]
+
+    (problem,) = problems(write(text))
+
+    assert problem.field == "gates"
+    assert "nothing judges what the candidate predicts" in problem.text()
