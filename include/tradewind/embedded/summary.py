@@ -172,14 +172,14 @@ def _with_version(spec: Pipeline, runtime: Runtime, version: str, populations: S
 def _auc(spec: Pipeline, runtime: Runtime, host: Any, population: str) -> float:
     from tradewind.core.metrics import roc_auc
     from tradewind.features.versions import current
+    from tradewind.models import tasks
     from tradewind.models.frame import population_frame
 
     assert spec.train is not None
     label = spec.train.label
     frame = population_frame(spec, population, runtime, versions=current(spec, runtime, list(spec.datasets)))
-    scores = dict(
-        zip(frame.table[frame.key].to_pylist(), host.predict_proba(frame.inputs())[:, 1].tolist(), strict=True)
-    )
+    predicted = tasks.scores("binary", host.predict(frame.inputs()), host.classes)
+    scores = dict(zip(frame.table[frame.key].to_pylist(), predicted.tolist(), strict=True))
     snapshot = _snapshot(spec, runtime, label.dataset)
     assert snapshot is not None
     truth = snapshot.arrow([population]).to_table(columns=[frame.key, label.column]).to_pylist()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import ModelError
+from tradewind.models import tasks
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,37 +24,54 @@ if TYPE_CHECKING:
 _REQUIRED = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 
 
-def fit(build_model: Callable[..., Any], train: Train, rows: Frame, *, name: str) -> Any:
+def fit(
+    build_model: Callable[..., Any], train: Train, rows: Frame, *, name: str, params: Mapping[str, Any] | None = None
+) -> Any:
     """Build, seed and fit the estimator.
 
-    numpy's and Python's global generators are seeded too: forked tasks share their parent's state.
+    The global generators of Python, numpy and torch are seeded too: forked tasks share their parent's state.
 
     :param name: how messages call the model function
-    :raises ModelError: the function or the fit fails, or the result predicts no probabilities
+    :param params: handed to it; those of the YAML if None
+    :raises ModelError: the function or the fit fails, or the result is no model of the task
     """
-    import numpy as np
-
-    random.seed(train.seed)
-    np.random.seed(train.seed)
+    _seed_generators(train.seed)
     try:
-        estimator = build_model(dict(train.params))
+        estimator = build_model(dict(train.params if params is None else params))
+        if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+            kind = f"the class {estimator.__name__}" if isinstance(estimator, type) else type(estimator).__name__
+            raise ModelError(f"model {name} returns {kind}, where an estimator with `fit` is needed")
         _seed(estimator, train.seed)
-        fitted = estimator.fit(rows.inputs().to_pandas(), rows.labels())
+        result = estimator.fit(rows.inputs().to_pandas(), rows.labels())
+    except ModelError:
+        raise
     except Exception as exc:
         raise ModelError(
             f"model {name} cannot be fitted on {rows.table.num_rows} rows: {type(exc).__name__}: {exc}"
         ) from exc
-    if not hasattr(fitted, "predict_proba"):
-        raise ModelError(
-            f"model {name}: {type(fitted).__name__} has no predict_proba; a classifier that has one is needed"
-        )
+    # By convention `fit` returns the estimator; some return nothing, some another object that predicts.
+    asked = "predict" if train.task == "regression" else "predict_proba"
+    fitted = result if hasattr(result, asked) else estimator
+    _check_classes(fitted, rows, name)
     return fitted
 
 
-def probability(fitted: Any, rows: Frame) -> npt.NDArray[Any]:
-    """Probability of the label 1, float64, shape (rows,)."""
-    result: npt.NDArray[Any] = fitted.predict_proba(rows.inputs().to_pandas())[:, 1]
-    return result
+def answers(fitted: Any, rows: Frame, *, name: str = "") -> tuple[npt.NDArray[Any], list[Any] | None]:
+    """What the model predicts, float64 of shape (rows, outputs), and its classes; None for a regressor.
+
+    :param name: how messages call the model
+    :raises ModelError: it fails, or its answer is not what the task needs
+    """
+    name = name or type(fitted).__name__
+    try:
+        classes = tasks.classes_of(fitted, rows.task)
+        return tasks.output_of(fitted, rows.inputs().to_pandas(), classes), classes
+    except ModelError as exc:
+        raise ModelError(f"model {name}: {exc}") from exc
+    except Exception as exc:
+        raise ModelError(
+            f"model {name} cannot predict {rows.table.num_rows} rows: {type(exc).__name__}: {exc}"
+        ) from exc
 
 
 def saver(fitted: Any, train: Train, code: ProjectCode, example: pa.Table) -> Callable[[Path, Model], None]:
@@ -61,6 +80,7 @@ def saver(fitted: Any, train: Train, code: ProjectCode, example: pa.Table) -> Ca
     :param example: some rows of model input
     :raises ModelError: the model holds types that the YAML does not trust
     """
+    classes = tasks.classes_of(fitted, train.task)
     if train.serialization == "skops":
         _check_trusted(fitted, train)
 
@@ -74,17 +94,20 @@ def saver(fitted: Any, train: Train, code: ProjectCode, example: pa.Table) -> Ca
             code_paths=[str(code.folder)],
             serialization_format=train.serialization,
             skops_trusted_types=list(train.trusted),
-            signature=signature(example, classes=len(fitted.classes_)),
+            signature=signature(example, classes=None if classes is None else len(classes)),
             input_example=example.to_pandas(),
             pip_requirements=requirements(code),
-            pyfunc_predict_fn="predict_proba",
+            pyfunc_predict_fn="predict" if classes is None else "predict_proba",
         )
 
     return save
 
 
-def signature(example: pa.Table, *, classes: int) -> ModelSignature:
-    """What the model takes and gives; every input may be missing."""
+def signature(example: pa.Table, *, classes: int | None) -> ModelSignature:
+    """What the model takes and gives; every input may be missing.
+
+    :param classes: how many there are; None for a regressor
+    """
     import numpy as np
     import pyarrow as pa
     from mlflow.models import ModelSignature
@@ -94,7 +117,8 @@ def signature(example: pa.Table, *, classes: int) -> ModelSignature:
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(kinds[field.type], field.name, required=False) for field in example.schema
     ]
-    return ModelSignature(Schema(inputs), Schema([TensorSpec(np.dtype("float64"), (-1, classes))]))
+    shape = (-1,) if classes is None else (-1, classes)
+    return ModelSignature(Schema(inputs), Schema([TensorSpec(np.dtype("float64"), shape)]))
 
 
 def requirements(code: ProjectCode) -> list[str]:
@@ -105,14 +129,46 @@ def requirements(code: ProjectCode) -> list[str]:
     return [*(f"{name}=={version(name)}" for name in _REQUIRED), *extra]
 
 
+def _seed_generators(seed: int) -> None:
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(seed)
+
+
 def _seed(estimator: Any, seed: int) -> None:
-    unset = {
-        name: seed
-        for name, value in estimator.get_params(deep=True).items()
-        if (name == "random_state" or name.endswith("__random_state")) and value is None
-    }
+    """Set every ``random_state`` that the project's code left open, also of nested estimators."""
+    if not hasattr(estimator, "get_params"):
+        return
+    try:
+        params = estimator.get_params(deep=True)
+    except TypeError:
+        # Not scikit-learn's own: it knows no nested parameters.
+        params = estimator.get_params()
+    unset = {name: seed for name, value in params.items() if _is_seed(name) and value is None}
     if unset:
         estimator.set_params(**unset)
+
+
+def _is_seed(name: str) -> bool:
+    return name.rpartition("__")[2] in ("random_state", "random_seed")
+
+
+def _check_classes(fitted: Any, rows: Frame, name: str) -> None:
+    try:
+        classes = tasks.classes_of(fitted, rows.task)
+    except ModelError as exc:
+        raise ModelError(f"model {name}: {exc}") from exc
+    if classes is None:
+        return
+    known = {0, 1} if rows.task == "binary" else set(rows.labels())
+    if strange := [value for value in classes if value not in known]:
+        raise ModelError(
+            f"model {name}: its `classes_` have {strange[0]!r}, which is no class of the label; an estimator that "
+            "numbers classes by itself must give their names back in `classes_`"
+        )
 
 
 def _check_trusted(fitted: Any, train: Train) -> None:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from tradewind.features.definitions import service_features
 from tradewind.features.join import TIME, join
 from tradewind.lake import storage
 from tradewind.lake.dataset import Lake
+from tradewind.models import tasks
 from tradewind.models.inputs import feature_time, horizon, scoring, training
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
+    from tradewind.spec.metrics import Task
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Frame:
     :param key: column that names the entity
     :param timestamp: column with the entity's own time
     :param label: column to predict; None for a population
+    :param task: what the label is: one of two classes, one of several, or a number
     """
 
     table: pa.Table
@@ -50,18 +53,19 @@ class Frame:
     key: str
     timestamp: str
     label: str | None
+    task: Task
 
     def inputs(self) -> pa.Table:
         """The model's input: strings, float64 (missing: NULL) and timestamps in UTC without a zone; never integers."""
         return model_input(self.table.select(list(self.columns)))
 
     def labels(self) -> npt.NDArray[Any]:
-        """Labels 0 or 1, int64, shape (rows,).
+        """Labels as :func:`tasks.labels` gives them, shape (rows,).
 
-        :raises ModelError: other values
+        :raises ModelError: values that are no labels of the task
         """
         assert self.label is not None
-        return binary(self.table[self.label], self.label)
+        return tasks.labels(self.table[self.label], self.task, self.label)
 
     def where(self, partitions: Sequence[str]) -> Frame:
         """The rows of some partitions."""
@@ -69,7 +73,7 @@ class Frame:
         import pyarrow.compute as pc
 
         keep = pc.is_in(self.table[PARTITION], pa.array(list(partitions), pa.string()))
-        return Frame(self.table.filter(keep), self.columns, self.key, self.timestamp, self.label)
+        return replace(self, table=self.table.filter(keep))
 
 
 def training_frame(
@@ -100,7 +104,7 @@ def training_frame(
         return frame
     # After the join: the label never reaches the feature store.
     table = frame.table.append_column(label.column, rows[label.column].combine_chunks())
-    return Frame(table, frame.columns, frame.key, frame.timestamp, label.column)
+    return replace(frame, table=table, label=label.column)
 
 
 def population_frame(
@@ -152,22 +156,6 @@ def model_input(table: pa.Table) -> pa.Table:
     :raises ModelError: a column of a type that has no place in a model
     """
     return table.cast(_input_schema(table.schema))
-
-
-def binary(column: pa.ChunkedArray, name: str) -> npt.NDArray[Any]:
-    """Labels as 0 or 1, int64.
-
-    :raises ModelError: they are neither booleans nor zeros and ones
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    if not (pa.types.is_boolean(column.type) or pa.types.is_integer(column.type)):
-        raise ModelError(f"label {name} is {column.type}; it must be a boolean, or an integer that is 0 or 1")
-    labels: npt.NDArray[Any] = column.cast(pa.int64()).to_numpy()
-    if not np.isin(labels, (0, 1)).all():
-        raise ModelError(f"label {name} has values beside 0 and 1; models of more than two classes come later")
-    return labels
 
 
 def _input_schema(schema: pa.Schema) -> pa.Schema:
@@ -278,7 +266,7 @@ def _with_features(spec: Pipeline, entities: pa.Table, runtime: Runtime, version
             f"pipeline {spec.pipeline}: the label {train.label.column} is among the model's columns; take it out"
         )
     joined = join(spec, runtime, timed, versions=versions)
-    return Frame(joined, (*train.columns, *features), population.key, population.timestamp, None)
+    return Frame(joined, (*train.columns, *features), population.key, population.timestamp, None, train.task)
 
 
 def _feature_times(spec: Pipeline, entities: pa.Table) -> pa.ChunkedArray | pa.Array:

@@ -14,8 +14,9 @@ import sys
 import tempfile
 import traceback
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 import tradewind
 from tradewind.errors import ModelError
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop()); from tradewind.models.serve import main; del sys.path[0]; main()"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What the process says of its model; see :class:`serve.Loaded`."""
+
+    columns: list[str]
+    classes: list[Any] | None
 
 
 class _Process(Protocol):
@@ -64,8 +73,7 @@ class ModelHost:
         self.name = name
         self._folder, self._warm, self._timeout = folder, warm, timeout
         self._process: _Process | None = None
-        self._columns: list[str] | None = None
-        self._classes = 0
+        self._model: _Model | None = None
 
     def __enter__(self) -> Self:
         """Start the process; it loads while the caller goes on."""
@@ -85,13 +93,20 @@ class ModelHost:
 
         :raises ModelError: it cannot be loaded
         """
-        if self._columns is None:
-            ready = json.loads(bytes(self._answer(b"R", "cannot be loaded")))
-            self._columns, self._classes = ready["columns"], ready["classes"]
-        return self._columns
+        return self._ready().columns
 
-    def predict_proba(self, rows: pa.Table | pa.RecordBatch) -> npt.NDArray[np.float64]:
-        """Class probabilities, float64 of shape (rows, classes).
+    @property
+    def classes(self) -> list[Any] | None:
+        """The model's classes in the order of the columns of :meth:`predict`; None for a regressor. Waits likewise.
+
+        :raises ModelError: it cannot be loaded
+        """
+        return self._ready().classes
+
+    def predict(self, rows: pa.Table | pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Class probabilities, float64 of shape (rows, classes); of a regressor its values, shape (rows, 1).
+
+        What is returned is finite, has this shape, and probabilities are such.
 
         :param rows: has at least the model's columns
         :raises ModelError: a column is missing, the model fails, its process dies, or the time is over
@@ -99,11 +114,11 @@ class ModelHost:
         import numpy as np
         import pyarrow as pa
 
-        columns = self.columns
+        columns, outputs = self.columns, 1 if self.classes is None else len(self.classes)
         if missing := [column for column in columns if column not in rows.schema.names]:
             raise ModelError(f"model {self.name} needs the columns {', '.join(missing)}, which its input does not have")
         if not rows.num_rows:
-            return np.empty((0, self._classes))
+            return np.empty((0, outputs))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, rows.select(columns).schema) as writer:
             writer.write(rows.select(columns))
@@ -111,7 +126,7 @@ class ModelHost:
             serve.send(self._channel, b"B", memoryview(sink.getvalue()))
         except OSError as exc:
             raise self._failed(f"takes no rows ({exc})") from exc
-        return np.frombuffer(self._answer(b"P", "cannot predict")).reshape(rows.num_rows, self._classes)
+        return np.frombuffer(self._answer(b"P", "cannot predict")).reshape(rows.num_rows, outputs)
 
     def close(self) -> None:
         """End the process; a model that does not listen is killed."""
@@ -128,6 +143,11 @@ class ModelHost:
         process.wait()
         self._channel.close()
         self._stderr.close()
+
+    def _ready(self) -> _Model:
+        if self._model is None:
+            self._model = _Model(**json.loads(bytes(self._answer(b"R", "cannot be loaded"))))
+        return self._model
 
     def _answer(self, expected: bytes, failure: str) -> bytearray:
         if self._process is None:

@@ -1,8 +1,8 @@
 """What runs in the process of one model version: load it once, then answer batch after batch.
 
 Frames on the socket are a kind (one byte), a length (eight bytes) and a payload. To the child go Arrow streams
-(``b"B"``) and the word to stop (``b"S"``); from it come the readiness with the model's columns as JSON (``b"R"``),
-probabilities as float64 in C order (``b"P"``), and errors as text (``b"E"``).
+(``b"B"``) and the word to stop (``b"S"``); from it come the readiness with the model's columns and classes as JSON
+(``b"R"``), answers as float64 in C order (``b"P"``), and errors as text (``b"E"``).
 
 This module imports little and late: its own start-up is what every cold process pays.
 """
@@ -15,9 +15,12 @@ import socket
 import struct
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tradewind.errors import TradewindError
+from tradewind.models import tasks
 from tradewind.models.code import package
 
 HEADER = struct.Struct("<cQ")
@@ -50,12 +53,24 @@ def _exactly(channel: socket.socket, size: int) -> bytearray:
     return data
 
 
-def load(folder: Path, stack: ExitStack) -> tuple[Any, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is in this process.
+
+    :param columns: its input columns, in order
+    :param classes: its classes, in the order of its probabilities; None for a regressor
+    """
+
+    model: Any
+    columns: list[str]
+    classes: list[Any] | None
+
+
+def load(folder: Path, stack: ExitStack) -> Loaded:
     """Load the scikit-learn model of a logged model's folder, with the code logged beside it.
 
     :param folder: holds ``MLmodel``
     :param stack: keeps the model's code importable until it is closed
-    :returns: the estimator, and the names of its input columns in order
     """
     import yaml
 
@@ -66,25 +81,31 @@ def load(folder: Path, stack: ExitStack) -> tuple[Any, list[str]]:
         for path in sorted((folder / flavor["code"]).iterdir()):
             if path.is_dir():
                 stack.enter_context(package(path.name, path))
-    file = folder / flavor["pickled_model"]
+    model = _read(folder / flavor["pickled_model"], flavor)
+    regressor = described["flavors"]["python_function"].get("predict_fn") == "predict"
+    return Loaded(model, columns, None if regressor else tasks.plain(model.classes_))
+
+
+def _read(file: Path, flavor: dict[str, Any]) -> Any:
     if flavor["serialization_format"] == "skops":
         import skops.io
 
-        return skops.io.load(file, trusted=flavor.get("skops_trusted_types")), columns
+        return skops.io.load(file, trusted=flavor.get("skops_trusted_types"))
     import pickle
 
-    return pickle.loads(file.read_bytes()), columns
+    return pickle.loads(file.read_bytes())
 
 
 def serve(channel: socket.socket, folder: Path) -> None:
     """Answer on ``channel`` until told to stop or the other side is gone."""
     with ExitStack() as stack:
         try:
-            model, columns = load(folder, stack)
+            loaded = load(folder, stack)
+            ready = json.dumps({"columns": loaded.columns, "classes": loaded.classes})
         except Exception as exc:
-            send(channel, b"E", f"{type(exc).__name__}: {exc}".encode())
+            send(channel, b"E", _words(exc))
             return
-        send(channel, b"R", json.dumps({"columns": columns, "classes": len(model.classes_)}).encode())
+        send(channel, b"R", ready.encode())
         while True:
             try:
                 kind, payload = receive(channel)
@@ -93,17 +114,22 @@ def serve(channel: socket.socket, folder: Path) -> None:
             if kind != b"B":
                 return
             try:
-                send(channel, b"P", _probabilities(model, payload))
+                answer = _answer(loaded, payload)
             except Exception as exc:
-                send(channel, b"E", f"{type(exc).__name__}: {exc}".encode())
+                send(channel, b"E", _words(exc))
+            else:
+                send(channel, b"P", answer)
 
 
-def _probabilities(model: Any, payload: bytearray) -> bytes:
-    import numpy as np
+def _answer(loaded: Loaded, payload: bytearray) -> bytes:
     import pyarrow as pa
 
     frame = pa.ipc.open_stream(payload).read_all().to_pandas(use_threads=False)
-    return np.asarray(model.predict_proba(frame), dtype=np.float64).tobytes()
+    return tasks.output_of(loaded.model, frame, loaded.classes).tobytes()
+
+
+def _words(exc: Exception) -> bytes:
+    return (str(exc) if isinstance(exc, TradewindError) else f"{type(exc).__name__}: {exc}").encode()
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import ModelError
 from tradewind.ledger.journal import Entry
+from tradewind.models import tasks
 from tradewind.models.host import ModelHost
 from tradewind.models.inputs import scoring
 from tradewind.models.registry import Registry
@@ -49,7 +50,7 @@ class Service:
 
         if self.host is None:
             return np.full(rows.num_rows, self.share)
-        return self.host.predict_proba(rows)[:, 1]
+        return tasks.scores("binary", self.host.predict(rows), self.host.classes)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +139,7 @@ def _train(
         _check_labels(f"{spec.pipeline} at {partition}: the {name} rows ({keys[0]} … {keys[-1]})", part)
     with imported(code) as build_model, tempfile.TemporaryDirectory() as scratch:
         fitted = estimators.fit(build_model, training(spec), fit, name=training(spec).model)
-        probability = estimators.probability(fitted, test)
+        probability = estimators.answers(fitted, test)[0][:, 1]
         metrics = {f"test_{metric}": compute(metric, test.labels(), probability) for metric in HIGHER_IS_BETTER}
         metrics |= {"train_rows": float(fit.table.num_rows), "test_rows": float(test.table.num_rows)}
         evidence = Path(scratch)
@@ -180,7 +180,7 @@ def _write_evidence(folder: Path, spec: Pipeline, test: Frame, fitted: Any, pinn
 
     pq.write_table(_test_rows(spec, test), folder / "test.parquet")
     example = test.inputs().slice(0, EXAMPLE_ROWS)
-    answers = fitted.predict_proba(example.to_pandas()).tolist()
+    answers = estimators.answers(fitted, replace(test, table=test.table.slice(0, EXAMPLE_ROWS)))[0].tolist()
     (folder / "example.json").write_text(json.dumps({"predictions": answers}))
     pq.write_table(example, folder / "example.parquet")
     (folder / "lineage.json").write_text(json.dumps({"versions": pinned.versions, "digests": pinned.digests}, indent=1))

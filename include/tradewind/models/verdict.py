@@ -16,8 +16,7 @@ from tradewind.core import gates
 from tradewind.core.gates import GateResult, TestRows
 from tradewind.errors import UsageError
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models import verdict_report
-from tradewind.models.frame import binary
+from tradewind.models import tasks, verdict_report
 from tradewind.models.host import ModelHost
 from tradewind.models.inputs import scoring, training
 from tradewind.models.registry import Registry, Version, answering
@@ -155,7 +154,7 @@ def _predict(host: ModelHost, rows: pa.Table) -> npt.NDArray[Any]:
     if missing := sorted(set(host.columns) - set(rows.column_names)):
         log.warning("%s cannot be compared: the test rows have no column %s", host.name, ", ".join(missing))
         return np.full(rows.num_rows, np.nan)
-    return host.predict_proba(rows)[:, 1]
+    return tasks.scores("binary", host.predict(rows), host.classes)
 
 
 def _test_rows(spec: Pipeline, rows: pa.Table, predicted: Sequence[npt.NDArray[Any]]) -> TestRows:
@@ -165,7 +164,7 @@ def _test_rows(spec: Pipeline, rows: pa.Table, predicted: Sequence[npt.NDArray[A
     sliced = {gate.slice for gate in spec.gates if isinstance(gate, MetricGate) and gate.slice in rows.column_names}
     return TestRows(
         task=training(spec).task,
-        y=binary(rows[label], label),
+        y=tasks.labels(rows[label], "binary", label),
         scores=dict(zip((gates.CANDIDATE, gates.CHAMPION), predicted, strict=False)),
         timestamp=rows[timestamp].cast(pa.timestamp("us")).to_numpy(),
         timezone=spec.timezone,

@@ -72,8 +72,8 @@ def test_two_versions_with_different_code_give_their_own_predictions_in_one_proc
 ) -> None:
     (one, one_expected), (ten, ten_expected) = versions[1], versions[10]
     with ModelHost(one, name="one", warm=False) as first, ModelHost(ten, name="ten", warm=False) as second:
-        assert np.array_equal(first.predict_proba(ROWS), one_expected)
-        assert np.array_equal(second.predict_proba(ROWS), ten_expected)
+        assert np.array_equal(first.predict(ROWS), one_expected)
+        assert np.array_equal(second.predict(ROWS), ten_expected)
     assert not np.allclose(one_expected, ten_expected)
     assert "scales" not in sys.modules
 
@@ -85,7 +85,7 @@ def test_a_forked_host_answers_as_a_fresh_interpreter_does(versions: dict[int, t
         "from pathlib import Path; from tradewind.models.host import ModelHost\n"
         "with ModelHost(Path(sys.argv[1]), name='m', warm=True) as host:\n"
         "    import pyarrow as pa\n"
-        "    print(host.predict_proba(pa.table({'a': [0.1, -0.4, 0.8], 'b': [1.0, 2.0, 3.0]}))[:, 1].tobytes().hex())\n"
+        "    print(host.predict(pa.table({'a': [0.1, -0.4, 0.8], 'b': [1.0, 2.0, 3.0]}))[:, 1].tobytes().hex())\n"
     )
     import subprocess
 
@@ -122,7 +122,7 @@ def test_plain_mlflow_gives_identical_numbers(versions: dict[int, tuple[Path, np
 
 def test_no_rows_give_no_probabilities(versions: dict[int, tuple[Path, np.ndarray]]) -> None:
     with ModelHost(versions[1][0], name="one", warm=False) as host:
-        assert host.predict_proba(ROWS.slice(0, 0)).shape == (0, 2)
+        assert host.predict(ROWS.slice(0, 0)).shape == (0, 2)
 
 
 def test_a_missing_column_is_named(versions: dict[int, tuple[Path, np.ndarray]]) -> None:
@@ -130,7 +130,7 @@ def test_a_missing_column_is_named(versions: dict[int, tuple[Path, np.ndarray]])
         ModelHost(versions[1][0], name="delays version 4", warm=False) as host,
         pytest.raises(ModelError, match=r"delays version 4 needs the columns b"),
     ):
-        host.predict_proba(ROWS.select(["a"]))
+        host.predict(ROWS.select(["a"]))
 
 
 def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
         ModelHost(tmp_path, name="delays version 4", warm=False) as host,
         pytest.raises(ModelError, match=r"delays version 4 .* cannot be loaded: FileNotFoundError"),
     ):
-        host.predict_proba(ROWS)
+        host.predict(ROWS)
 
 
 def test_a_crash_shows_what_the_process_wrote(versions: dict[int, tuple[Path, np.ndarray]], tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_crash_shows_what_the_process_wrote(versions: dict[int, tuple[Path, np
         ModelHost(broken, name="delays version 4", warm=False) as host,
         pytest.raises(ModelError, match=r"(?s)delays version 4 .* died.*out of luck"),
     ):
-        host.predict_proba(ROWS)
+        host.predict(ROWS)
 
 
 def test_a_model_that_hangs_is_stopped(versions: dict[int, tuple[Path, np.ndarray]], tmp_path: Path) -> None:
@@ -162,4 +162,4 @@ def test_a_model_that_hangs_is_stopped(versions: dict[int, tuple[Path, np.ndarra
         ModelHost(slow, name="delays version 4", warm=False, timeout=0.01) as host,
         pytest.raises(ModelError, match=r"no answer within 0.01 s"),
     ):
-        host.predict_proba(ROWS)
+        host.predict(ROWS)

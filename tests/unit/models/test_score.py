@@ -83,7 +83,7 @@ def test_the_numbers_are_the_models(served) -> None:
     frame = population_frame(served.spec, served.week(6), served.runtime, versions=versions)
     registry = Registry(served.runtime, "delays")
     with registry.folder(registry.get("1")) as folder, ModelHost(folder, name="1", warm=False) as host:
-        expected = host.predict_proba(frame.inputs())[:, 1]
+        expected = host.predict(frame.inputs())[:, 1]
     found = dict(zip(*(predictions(served, 6)[name].to_pylist() for name in ("flight_id", "probability")), strict=True))
     assert np.array_equal([found[key] for key in frame.table["flight_id"].to_pylist()], expected)
 

@@ -49,8 +49,8 @@ def test_both_models_predict_the_same_rows_afresh(house) -> None:
 
 def _predict(registry: Registry, version: str, rows):
     with registry.folder(registry.get(version)) as folder, ExitStack() as stack:
-        model, columns = load(folder, stack)
-        return model.predict_proba(rows.select(columns).to_pandas())[:, 1]
+        loaded = load(folder, stack)
+        return loaded.model.predict_proba(rows.select(loaded.columns).to_pandas())[:, 1]
 
 
 def test_judging_again_adds_nothing_and_says_the_same(house) -> None:
