@@ -112,21 +112,27 @@ class ModelHost:
         :raises ModelError: a column is missing, the model fails, its process dies, or the time is over
         """
         import numpy as np
-        import pyarrow as pa
 
-        columns, outputs = self.columns, 1 if self.classes is None else len(self.classes)
-        if missing := [column for column in columns if column not in rows.schema.names]:
-            raise ModelError(f"model {self.name} needs the columns {', '.join(missing)}, which its input does not have")
+        outputs = 1 if self.classes is None else len(self.classes)
+        stream = self._stream(rows)
         if not rows.num_rows:
             return np.empty((0, outputs))
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.select(columns).schema) as writer:
-            writer.write(rows.select(columns))
-        try:
-            serve.send(self._channel, b"B", memoryview(sink.getvalue()))
-        except OSError as exc:
-            raise self._failed(f"takes no rows ({exc})") from exc
+        self._send(b"B", memoryview(stream))
         return np.frombuffer(self._answer(b"P", "cannot predict")).reshape(rows.num_rows, outputs)
+
+    def latency(self, rows: pa.Table, *, most: int, least: int, seconds: float) -> npt.NDArray[np.float64]:
+        """Seconds that each of several predictions of the same rows takes in the process itself, warmed up.
+
+        :param most: predictions at most
+        :param least: predictions at least, however long they take
+        :param seconds: after which no further prediction is begun, once there are enough
+        :raises ModelError: likewise
+        """
+        import numpy as np
+
+        asked = serve.TIMING.pack(most, least, seconds)
+        self._send(b"L", memoryview(asked + self._stream(rows).to_pybytes()))
+        return np.frombuffer(self._answer(b"T", "cannot predict"))
 
     def close(self) -> None:
         """End the process; a model that does not listen is killed."""
@@ -143,6 +149,23 @@ class ModelHost:
         process.wait()
         self._channel.close()
         self._stderr.close()
+
+    def _stream(self, rows: pa.Table | pa.RecordBatch) -> pa.Buffer:
+        import pyarrow as pa
+
+        columns = self.columns
+        if missing := [column for column in columns if column not in rows.schema.names]:
+            raise ModelError(f"model {self.name} needs the columns {', '.join(missing)}, which its input does not have")
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.select(columns).schema) as writer:
+            writer.write(rows.select(columns))
+        return sink.getvalue()
+
+    def _send(self, kind: bytes, payload: memoryview) -> None:
+        try:
+            serve.send(self._channel, kind, payload)
+        except OSError as exc:
+            raise self._failed(f"takes no rows ({exc})") from exc
 
     def _ready(self) -> _Model:
         if self._model is None:

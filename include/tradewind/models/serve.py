@@ -1,8 +1,9 @@
 """What runs in the process of one model version: load it once, then answer batch after batch.
 
 Frames on the socket are a kind (one byte), a length (eight bytes) and a payload. To the child go Arrow streams
-(``b"B"``) and the word to stop (``b"S"``); from it come the readiness with the model's columns and classes as JSON
-(``b"R"``), answers as float64 in C order (``b"P"``), and errors as text (``b"E"``).
+(``b"B"``), Arrow streams to predict again and again with how often (``b"L"``), and the word to stop (``b"S"``); from
+it come the readiness with the model's columns and classes as JSON (``b"R"``), answers as float64 in C order (``b"P"``),
+the seconds that predictions took as float64 (``b"T"``), and errors as text (``b"E"``).
 
 This module imports little and late: its own start-up is what every cold process pays.
 """
@@ -14,6 +15,8 @@ import os
 import socket
 import struct
 import sys
+import time
+from array import array
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,10 @@ from tradewind.models import tasks
 from tradewind.models.code import package
 
 HEADER = struct.Struct("<cQ")
+TIMING = struct.Struct("<IId")
+"""Most predictions, fewest, and the seconds after which the fewest are enough."""
+
+_WARM_UP = 3
 
 
 def send(channel: socket.socket, kind: bytes, payload: bytes | memoryview = b"") -> None:
@@ -111,14 +118,14 @@ def serve(channel: socket.socket, folder: Path) -> None:
                 kind, payload = receive(channel)
             except EOFError:
                 return
-            if kind != b"B":
+            if kind not in (b"B", b"L"):
                 return
             try:
-                answer = _answer(loaded, payload)
+                answer = _answer(loaded, payload) if kind == b"B" else _timed(loaded, payload)
             except Exception as exc:
                 send(channel, b"E", _words(exc))
             else:
-                send(channel, b"P", answer)
+                send(channel, b"P" if kind == b"B" else b"T", answer)
 
 
 def _answer(loaded: Loaded, payload: bytearray) -> bytes:
@@ -126,6 +133,22 @@ def _answer(loaded: Loaded, payload: bytearray) -> bytes:
 
     frame = pa.ipc.open_stream(payload).read_all().to_pandas(use_threads=False)
     return tasks.output_of(loaded.model, frame, loaded.classes).tobytes()
+
+
+def _timed(loaded: Loaded, payload: bytearray) -> bytes:
+    """Seconds of each prediction of the same rows, after some to warm up."""
+    import pyarrow as pa
+
+    most, least, enough = TIMING.unpack_from(payload)
+    frame = pa.ipc.open_stream(memoryview(payload)[TIMING.size :]).read_all().to_pandas(use_threads=False)
+    for _ in range(_WARM_UP):
+        tasks.output_of(loaded.model, frame, loaded.classes)
+    taken, end = array("d"), time.perf_counter() + enough
+    while len(taken) < most and (len(taken) < least or time.perf_counter() < end):
+        begun = time.perf_counter()
+        tasks.output_of(loaded.model, frame, loaded.classes)
+        taken.append(time.perf_counter() - begun)
+    return taken.tobytes()
 
 
 def _words(exc: Exception) -> bytes:

@@ -1,0 +1,297 @@
+"""What serving demands of a candidate, measured on the registry's files: loads, schema, latency, size, stability.
+
+The candidate runs in a clean interpreter that was started for it, never in a fork of a process that has libraries in
+memory already. Each check is made once, however many gates name it; what cannot be measured has no value, which is
+no pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewind.core.gates import Measurement
+from tradewind.errors import ModelError, TradewindError
+from tradewind.features import definitions
+from tradewind.lake.dataset import Lake
+from tradewind.models.frame import model_input
+from tradewind.models.inputs import training
+from tradewind.spec.gates import CheckGate
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.models.host import ModelHost
+    from tradewind.spec.gates import Gate
+    from tradewind.spec.models import Pipeline
+
+LIMIT = 300.0
+"""Seconds after which a process that loads a candidate is killed, where no gate allows more."""
+
+PREDICTIONS = 100
+"""How often `latency` predicts at most."""
+
+_LEAST = 20
+_SECONDS = 3.0
+_SHAKEN_ROWS = 10_000
+_SAME = 1e-9
+_KINDS = {"double": "double", "string": "string", "timestamp[us]": "datetime"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate in a clean process, and what it is held against.
+
+    :param host: its process; not warm
+    :param folder: the registry's files, with ``MLmodel``
+    :param started: when the process was started, by ``time.monotonic``
+    :param rows: the test rows
+    :param example: rows that were predicted when it was logged, and what was predicted then; None if nobody kept them
+    :param digest: :func:`files_digest` of what was logged, as the ledger has it; None if it does not
+    :param spread: standard deviation of the test rows' labels; None where they are classes
+    :param seed: of the noise of `stability`
+    """
+
+    host: ModelHost
+    folder: Path
+    started: float
+    rows: pa.Table
+    example: tuple[pa.Table, npt.NDArray[Any]] | None
+    digest: str | None
+    spread: float | None
+    seed: int
+
+
+def asked(gates: Sequence[Gate], *, rows: int) -> tuple[Gate, ...]:
+    """The gates, and behind them those checks that are made of every candidate and that none of them names.
+
+    :param rows: how many test rows there are
+    """
+    named = {gate.check for gate in gates if isinstance(gate, CheckGate)}
+    always = (CheckGate(check="loads", at_most=LIMIT, rows=max(1, min(100, rows))), CheckGate(check="schema"))
+    return (*gates, *(gate for gate in always if gate.check not in named))
+
+
+def limit(gates: Sequence[Gate]) -> float:
+    """Seconds that the candidate's process may take for one answer."""
+    return max([LIMIT, *(gate.at_most or 0 for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads")])
+
+
+def load(trial: Trial, gates: Sequence[Gate]) -> Mapping[int, float]:
+    """Wait until the candidate is loaded and has predicted, and say how long after its start: by number of rows.
+
+    :raises ModelError: it cannot be loaded, or fails at the rows
+    """
+    counts = {gate.rows for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads"}
+    _ = trial.host.columns
+    loaded = time.monotonic() - trial.started
+    seconds = {}
+    for count in sorted(counts):
+        begun = time.monotonic()
+        trial.host.predict(trial.rows.slice(0, count))
+        seconds[count] = loaded + time.monotonic() - begun
+    return seconds
+
+
+def measure(
+    spec: Pipeline, gates: Sequence[Gate], runtime: Runtime, *, trial: Trial, loaded: Mapping[int, float] | ModelError
+) -> dict[int, Measurement]:
+    """What each check found, by the position of its gate.
+
+    :param loaded: what :func:`load` returned, or raised
+    """
+    found: dict[CheckGate, Measurement] = {}
+    measurements = {}
+    for place, gate in enumerate(gates):
+        if isinstance(gate, CheckGate):
+            same = gate.model_copy(update={"at_most": None})
+            if same not in found:
+                found[same] = _measured(spec, same, runtime, trial=trial, loaded=loaded)
+            measurements[place] = found[same]
+    return measurements
+
+
+def _measured(
+    spec: Pipeline, gate: CheckGate, runtime: Runtime, *, trial: Trial, loaded: Mapping[int, float] | ModelError
+) -> Measurement:
+    checks: Mapping[str, Callable[[], Measurement]] = {
+        "schema": lambda: _schema(spec, runtime, trial),
+        "size": lambda: _size(trial),
+        "loads": lambda: _loads(gate, trial, loaded),
+        "latency": lambda: _latency(gate, trial),
+        "stability": lambda: _stability(gate, trial),
+    }
+    if isinstance(loaded, ModelError) and gate.check in ("loads", "latency", "stability"):
+        return Measurement(None, 0, f"the candidate does not run: {loaded}", passed=False)
+    if gate.check in ("loads", "latency") and trial.rows.num_rows < gate.rows:
+        return Measurement(None, 0, f"there are {trial.rows.num_rows} test rows, fewer than {gate.rows}", passed=False)
+    try:
+        return checks[gate.check]()
+    except TradewindError as exc:
+        return Measurement(None, 0, str(exc), passed=False)
+
+
+def _loads(gate: CheckGate, trial: Trial, loaded: Mapping[int, float] | ModelError) -> Measurement:
+    assert not isinstance(loaded, ModelError)
+    seconds = loaded[gate.rows]
+    if (wrong := _other(trial)) is not None:
+        return Measurement(
+            seconds, gate.rows, f"what is in the registry is not what was trained: {wrong}", passed=False
+        )
+    how = f"a clean process loaded the registry's files and predicted {gate.rows} rows in {seconds:.1f} s"
+    return Measurement(seconds, gate.rows, f"{how}; {_compared(trial)}", passed=True)
+
+
+def _compared(trial: Trial) -> str:
+    found = (
+        "" if trial.example is None else f"its predictions of {trial.example[0].num_rows} rows are those of training"
+    )
+    return found or "nobody kept predictions of training to compare with"
+
+
+def _other(trial: Trial) -> str | None:
+    """What shows that the registry's files are not those that were logged; None if nothing does."""
+    import numpy as np
+
+    if trial.example is not None:
+        rows, then = trial.example
+        now = trial.host.predict(rows)
+        if now.shape != then.shape:
+            return f"it predicts {now.shape[1]} numbers a row, and {then.shape[1]} when it was logged"
+        if not np.allclose(now, then, rtol=_SAME, atol=_SAME):
+            off = np.abs(now - then).max(axis=1)
+            return (
+                f"{(off > _SAME).sum()} of {len(off)} example rows are predicted otherwise than when it was logged, by "
+                f"up to {off.max():.6g} (row {off.argmax()}: {now[off.argmax()].tolist()}, then "
+                f"{then[off.argmax()].tolist()})"
+            )
+    if trial.digest is not None and (found := files_digest(trial.folder)) != trial.digest:
+        return f"the digest of its files is {found[:12]}…, and was {trial.digest[:12]}… when it was logged"
+    return None
+
+
+def _schema(spec: Pipeline, runtime: Runtime, trial: Trial) -> Measurement:
+    """The columns of the model's signature beside those that a population has now."""
+    wanted, has = expected_inputs(spec, runtime), signature_inputs(trial.folder)
+    said = f"{len(wanted)} columns"
+    if has == wanted:
+        return Measurement(0.0, 0, f"its {said} are those of `train.columns` and {training(spec).service}", passed=True)
+    names, known = [name for name, _ in has], [name for name, _ in wanted]
+    kinds = dict(wanted)
+    wrong = [f"it wants {name}, which is gone" for name in names if name not in known]
+    wrong += [f"it does not know {name}" for name in known if name not in names]
+    wrong += [f"{name} is {kinds[name]}, and was {kind}" for name, kind in has if kinds.get(name, kind) != kind]
+    wrong = wrong or [f"the order is {', '.join(known)}, and was {', '.join(names)}"]
+    return Measurement(float(len(wrong)), 0, f"{said} are there now; {'; '.join(wrong)}", passed=False)
+
+
+def _size(trial: Trial) -> Measurement:
+    files = _files(trial.folder)
+    size = sum(path.stat().st_size for path in files)
+    return Measurement(size / 1e6, 0, f"{size:,} bytes in {len(files)} files, its code among them")
+
+
+def _latency(gate: CheckGate, trial: Trial) -> Measurement:
+    import numpy as np
+
+    taken = 1000 * trial.host.latency(
+        trial.rows.slice(0, gate.rows), most=PREDICTIONS, least=_LEAST, seconds=_SECONDS
+    )  # fmt: skip
+    value, median = float(np.percentile(taken, 95)), float(np.median(taken))
+    what = f"{len(taken)} predictions of {gate.rows} row{'s' if gate.rows > 1 else ''}"
+    return Measurement(value, gate.rows, f"95th percentile of {what} in a warmed process; median {median:.2f} ms")
+
+
+def _stability(gate: CheckGate, trial: Trial) -> Measurement:
+    """Mean over rows of the change: half the sum of absolute changes of probabilities (for two classes the change of
+    one of them; else the total variation distance), or the absolute change in standard deviations of the label.
+    """
+    import numpy as np
+
+    count = trial.rows.num_rows
+    rows = trial.rows.take(np.unique(np.linspace(0, count - 1, min(count, _SHAKEN_ROWS)).astype(int)))
+    rows = rows.select(trial.host.columns)
+    noisy, shaken = _shake(rows, gate.noise, trial.seed)
+    if not shaken:
+        return Measurement(None, 0, "the model has no numeric column that varies, so nothing can be shaken")
+    moved = np.abs(trial.host.predict(noisy) - trial.host.predict(rows)).sum(axis=1)
+    how = f"{shaken} numeric columns shaken by {gate.noise:g} of their standard deviation on {rows.num_rows} rows"
+    if trial.host.classes is not None:
+        return Measurement(float(moved.mean() / 2), rows.num_rows, f"{how}; mean change of probability")
+    if not trial.spread:
+        return Measurement(None, 0, "the label has one value in all test rows, so there is nothing to measure in")
+    value = float(moved.mean() / trial.spread)
+    return Measurement(value, rows.num_rows, f"{how}; mean change in standard deviations of the label")
+
+
+def _shake(rows: pa.Table, noise: float, seed: int) -> tuple[pa.Table, int]:
+    """The rows with gaussian noise on numbers, and on how many columns; what is missing stays missing."""
+    import numpy as np
+    import pyarrow as pa
+
+    shaken = 0
+    for place, field in enumerate(rows.schema):
+        if not pa.types.is_floating(field.type):
+            continue
+        values = rows[field.name].to_numpy()
+        finite = np.isfinite(values)
+        deviation = float(values[finite].std()) if finite.any() else 0.0
+        if deviation > 0:
+            shaken += 1
+            drawn = np.random.default_rng([seed, place]).normal(0.0, noise * deviation, len(values))
+            column = pa.array(np.where(finite, values + drawn, values), field.type, from_pandas=True)
+            rows = rows.set_column(place, field, column)
+    return rows, shaken
+
+
+def expected_inputs(spec: Pipeline, runtime: Runtime) -> list[tuple[str, str]]:
+    """Columns that a model of this pipeline gets now, in order, with MLflow's names of their types.
+
+    :raises TradewindError: the feature definitions or the label dataset do not say
+    """
+    import pyarrow as pa
+    from feast.type_map import feast_value_type_to_pa
+
+    train = training(spec)
+    service = definitions.service_of(spec, definitions.load(spec, runtime))
+    features = [f for projection in service.feature_view_projections for f in projection.features]
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
+    if snapshot is None or set(train.columns) - set(snapshot.schema.names):
+        missing = sorted(set(train.columns) - set(snapshot.schema.names if snapshot else ()))
+        raise ModelError(f"{spec.pipeline}: the dataset {train.label.dataset} has no column {', '.join(missing)}")
+    fields = [(name, pa.schema(snapshot.schema).field(name).type) for name in train.columns]
+    fields += [(f.name, feast_value_type_to_pa(f.dtype.to_value_type())) for f in features]
+    schema = model_input(pa.schema(fields).empty_table()).schema
+    return [(field.name, _KINDS[str(field.type)]) for field in schema]
+
+
+def signature_inputs(folder: Path) -> list[tuple[str, str]]:
+    """Columns of the model's signature, in order, with their types."""
+    import json
+
+    import yaml
+
+    described = yaml.safe_load((folder / "MLmodel").read_text())
+    if not described.get("signature"):
+        raise ModelError("the model has no signature, so nobody can say what it takes")
+    return [(column["name"], column["type"]) for column in json.loads(described["signature"]["inputs"])]
+
+
+def files_digest(folder: Path) -> str:
+    """SHA-256 over names and content of a logged model's files, wherever they lie; Python's caches are none of them."""
+    sha = hashlib.sha256()
+    for path in _files(folder):
+        sha.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
