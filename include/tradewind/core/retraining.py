@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -12,11 +12,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Train or skip, why in words, and every number that led to it."""
+    """Train, judge a shadow, or skip; why in words, and every number that led to it."""
 
-    outcome: Literal["train", "skip"]
+    outcome: Literal["train", "judge", "skip"]
     reason: str
     evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A version that stands beside the champion without serving.
+
+    :param judged_at: the partition whose run judges it on what it would have predicted
+    :param due: that is this partition, or an earlier one
+    """
+
+    version: str
+    judged_at: str
+    due: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,14 @@ def decide(
     decay: Sequence[bool | None],
     drift: Sequence[bool | None],
     by_hand: str | None,
+    shadow: Standing | None = None,
 ) -> Decision:
     """Apply the retraining policy to one partition.
 
     A reason is needed (by hand, no champion yet, decay, drift, or ``every``), a complete window, and room: no
-    training within the cooldown and fewer than ``max`` in the budget's partitions. A person who asks by hand is not
-    held back by cooldown and budget, only by an incomplete window.
+    training within the cooldown and fewer than ``max`` in the budget's partitions. While a candidate stands as shadow
+    no other is trained; when it is due it is judged. A person who asks by hand is held back by none of these, only by
+    an incomplete window. Who has a reason and room and lacks only the window is ``waiting``, says the evidence.
 
     :param partition: key of the partition that is decided
     :param window_missing: what the training window lacks, in words; empty when it is complete
@@ -61,8 +76,9 @@ def decide(
     :param decay: for each partition whether performance was below the limit, oldest first; None for no data
     :param drift: for each partition whether anything drifted, oldest first; None for no data
     :param by_hand: the reason a person gave; None for none
+    :param shadow: the candidate that stands beside the champion; None for none
     """
-    evidence = {
+    evidence: dict[str, Any] = {
         "partition": partition,
         "policy": policy.model_dump(mode="json"),
         "window_missing": list(window_missing),
@@ -71,18 +87,34 @@ def decide(
         "decay": list(decay),
         "drift": list(drift),
         "by_hand": by_hand,
+        "waiting": [],
+        **({"shadow": asdict(shadow)} if shadow else {}),
     }
-    if window_missing:
-        return Decision("skip", f"the training window is not complete: {_some(window_missing)}", evidence)
+    if shadow is not None and by_hand is None:
+        return _beside(shadow, evidence)
     held = _held_back(policy, trainings)
     if by_hand is not None:
-        return Decision("train", f"asked for by hand: {by_hand}{f' (although {held})' if held else ''}", evidence)
-    reasons = _reasons(policy, has_champion, trainings, decay, drift)
+        reasons = [f"asked for by hand: {by_hand}{f' (although {held})' if held else ''}"]
+        held = None
+    else:
+        reasons = _reasons(policy, has_champion, trainings, decay, drift)
+    if window_missing:
+        evidence["waiting"] = [] if held else reasons
+        why = f"; to train there is a reason: {'; '.join(reasons)}" if reasons and not held else ""
+        return Decision("skip", f"the training window is not complete: {_some(window_missing)}{why}", evidence)
     if not reasons:
         return Decision("skip", f"no reason to train: {_quiet(policy, trainings, decay, drift)}", evidence)
     if held:
         return Decision("skip", f"{'; '.join(reasons)}; but {held}", evidence)
     return Decision("train", "; ".join(reasons), evidence)
+
+
+def _beside(shadow: Standing, evidence: dict[str, Any]) -> Decision:
+    if shadow.due:
+        why = f"the labels of all populations that version {shadow.version} shadowed have fallen due"
+        return Decision("judge", why, evidence)
+    why = f"version {shadow.version} stands beside the champion as shadow; it is judged at {shadow.judged_at}"
+    return Decision("skip", why, evidence)
 
 
 def quorum(rule: str, violated: Sequence[bool | None]) -> Quorum:

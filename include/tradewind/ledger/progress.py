@@ -72,12 +72,17 @@ def require(ledger: Ledger, pipeline: str, stage: str, partition: str) -> None:
     :raises NotReady: it is not; the message names it
     """
     if not is_complete(ledger, pipeline, stage, partition):
-        raise NotReady(
-            f"{pipeline}: {stage} of partition {partition} is not complete yet; "
-            f"if no run of {pipeline}__{stage} is on its way, start one with that partition key",
-            stage=stage,
-            partition=partition,
-        )
+        raise not_ready(pipeline, stage, partition)
+
+
+def not_ready(pipeline: str, stage: str, partition: str) -> NotReady:
+    """The error that names a stage of a partition which is not complete."""
+    return NotReady(
+        f"{pipeline}: {stage} of partition {partition} is not complete yet; "
+        f"if no run of {pipeline}__{stage} is on its way, start one with that partition key",
+        stage=stage,
+        partition=partition,
+    )
 
 
 def lost(

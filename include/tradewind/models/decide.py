@@ -11,20 +11,22 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tradewind.core import retraining
 from tradewind.core.retraining import Decision
 from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import absences, progress
+from tradewind.ledger import progress, turns
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ledger.rows import plain
+from tradewind.models import waiting
+from tradewind.models import window as windows
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.spec.models import Pipeline
-    from tradewind.spec.training import Train
 
 log = logging.getLogger(__name__)
 
@@ -43,67 +45,53 @@ class Judged:
     numbers: Sequence[dict[str, Any]] = ()
 
 
-def decide(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | None = None) -> Decision:
+def decide(
+    spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | None = None, now: datetime | None = None
+) -> Decision:
     """Apply the retraining policy to a partition and journal the decision, also a "no".
 
     Deciding again on the inputs of the newest decision returns what is journalled. Decay counts only populations that
     were served by the champion of the newest judged one: what its predecessor did badly is no reason to replace it.
     Drift counts as it was judged over the shortest horizon; longer ones inform.
 
+    A training that has a reason and has waited for its window for longer than `train.patience` is an incident.
+
     :param partition: partition key
     :param by_hand: the reason a person gives for training now
+    :param now: the present, aware; it decides nothing but how long is waited, and whether that is an incident
     :raises NotReady: training of the partition before, or monitoring of this one, is not complete
     :raises UsageError: the pipeline trains nothing
     """
     if spec.train is None:
         raise UsageError(f"pipeline {spec.pipeline} has no `train` in its YAML: there is nothing to decide")
     ledger, lake = Ledger(runtime.ledger), Lake(runtime.lake, storage_options=runtime.storage_options)
-    _require(spec, partition, ledger)
+    now = now or datetime.now(UTC)
+    passed = turns.require_before(spec, ledger, partition, stage="train", of="train", now=now)
+    if spec.monitor is not None:
+        progress.require(ledger, spec.pipeline, "monitor", partition)
+    window = windows.of(spec, partition, runtime)
     performance, drift = _performance(spec, partition, lake, ledger), _drift(spec, partition, lake)
     decision = retraining.decide(
         spec.retrain,
         partition=partition,
-        window_missing=_window_missing(spec, spec.train, partition, lake, ledger),
+        window_missing=window.missing,
         has_champion=ledger.champion_for(spec.pipeline, _population(spec, partition)) is not None,
         trainings=_trainings(spec, partition, ledger),
         decay=[judged.violated for judged in performance],
         drift=[judged.violated for judged in drift],
         by_hand=by_hand,
     )
-    numbers = {"performance": _numbers(performance), "drift_alarms": _numbers(drift)}
+    numbers: dict[str, Any] = {"performance": _numbers(performance), "drift_alarms": _numbers(drift)}
+    numbers |= {"absent": dict(window.absent), "went_on_without": dict(passed)}
     journalled = _journalled(spec, partition, runtime, ledger, decision=decision, numbers=numbers)
     log.info("%s %s: %s, because %s", spec.pipeline, partition, journalled.outcome, journalled.reason)
+    waiting.check(spec, runtime, now=now)
     return journalled
-
-
-def _require(spec: Pipeline, partition: str, ledger: Ledger) -> None:
-    before = absences.before(ledger, spec.pipeline, partition, partitioning=spec.partitioning)
-    if before is not None:
-        progress.require(ledger, spec.pipeline, "train", before)
-    if spec.monitor is not None:
-        progress.require(ledger, spec.pipeline, "monitor", partition)
 
 
 def _population(spec: Pipeline, partition: str) -> str:
     """The population that the run of ``partition`` scores; its champion is the one this decision knows of."""
     return spec.partitioning.shift(partition, spec.score.ahead if spec.score else 0)
-
-
-def _window_missing(spec: Pipeline, train: Train, partition: str, lake: Lake, ledger: Ledger) -> list[str]:
-    """What the window lacks; partitions that are left out are in no window, and enough must remain without them."""
-    snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
-    published = snapshot.partitions if snapshot else {}
-    window = spec.partitioning.window(partition, train.window)
-    early = sum(key < spec.start for key in window)
-    missing = [f"{early} of {len(window)} partitions lie before the pipeline's start {spec.start}"] if early else []
-    absent = absences.left_out(ledger, spec.pipeline)
-    present = [key for key in window if key not in absent]
-    if len(present) <= train.test:
-        missing.append(f"{len(window) - len(present)} of {len(window)} partitions are left out")
-    for key in present:
-        if key >= spec.start and key not in published:
-            missing.append(f"{key} ({train.label.dataset} is not published)")
-    return missing
 
 
 def _trainings(spec: Pipeline, partition: str, ledger: Ledger) -> list[int]:
@@ -217,4 +205,4 @@ def _journalled(
 
 
 def _of(entry: Entry) -> Decision:
-    return Decision(cast("Literal['train', 'skip']", entry.outcome), entry.reason, dict(entry.evidence))
+    return Decision(cast("Literal['train', 'judge', 'skip']", entry.outcome), entry.reason, dict(entry.evidence))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import LeftOut, Unavailable
+from tradewind.errors import LeftOut, ModelError, Unavailable
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import absences, progress
+from tradewind.ledger import progress, turns
 from tradewind.ledger.journal import Ledger
 from tradewind.models.frame import Frame, population_frame, population_inputs
 from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
-from tradewind.models.service import Service, open_service
+from tradewind.models.predictions import rows_of
+from tradewind.models.service import Line, Service, open_line
 from tradewind.spec.digest import config_hash
 from tradewind.spec.sources import Query
 
@@ -37,7 +38,6 @@ CODE = "score/1"
 DATASET = "predictions"
 STAGE = "score"
 RUN_COLUMNS = ("run_id", "scored_at", "dataset_versions")
-BATCH_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """All that determines the predictions of one population.
+    """What the predictions of one population are made of, whoever makes them.
 
     :param base: what was published of it before anything here was looked up: whoever sees older inputs than the
         publisher must lose
@@ -78,7 +78,6 @@ class _Work:
 
     population: str
     champion: Champion
-    service: Service
     base: frozenset[str]
     pinned: Pinned
     delivered: Inputs
@@ -93,22 +92,21 @@ def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
     :raises MissingInput: the population has not been delivered
     :raises NotDelivered: it has not, and the YAML says to wait
     :raises MalformedInput: an entity has no key, no time, or is there twice
-    :raises ModelError: neither the champion nor a fallback can serve
+    :raises ModelError: neither the champion nor a fallback can be loaded and predict the whole population
     :raises Conflict: another run published the same population in the meantime
     :raises Unavailable: another champion came, or a file changed, in the meantime; scoring again uses the new one
     """
     ledger = Ledger(runtime.ledger)
-    before = absences.before(ledger, spec.pipeline, partition, partitioning=spec.partitioning)
-    if spec.train is not None and before is not None:
-        progress.require(ledger, spec.pipeline, "train", before)
+    if spec.train is not None:
+        turns.require_before(spec, ledger, partition, stage=STAGE, of="train")
     population = spec.partitioning.shift(partition, scoring(spec).ahead)
     champion = ledger.champion_for(spec.pipeline, population)
     if champion is None:
         none = f"no champion holds for population {population}"
         return _skip(spec, partition, runtime, ledger, population, reason=none, cause="no champion")
     try:
-        with open_service(spec, champion, population, runtime, ledger) as service:
-            return _score(spec, partition, runtime, ledger, champion=champion, service=service, population=population)
+        with open_line(spec, champion, population, runtime, ledger) as line:
+            return _score(spec, partition, runtime, ledger, line=line)
     except LeftOut as exc:
         # Settled, or monitoring of the population's partition would wait for predictions that nobody makes.
         return _skip(spec, partition, runtime, ledger, population, reason=str(exc), cause="left out")
@@ -123,23 +121,24 @@ def _skip(
     return Skipped(population, reason)
 
 
-def _score(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *,
-    champion: Champion, service: Service, population: str,
-) -> Scored:  # fmt: skip
+def _score(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, line: Line) -> Scored:
     dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
+    population = line.population
     # After the model's process began: nothing of the lake may be used before a fork. The champion is asked for again.
     base = dataset.base(population)
-    pinned = _pin(spec, partition, runtime, population)
-    work = _Work(population, champion, service, base, pinned, population_inputs(spec, population, runtime, waits=True))
-    cause = _cause(spec, runtime, work)
+    pinned = pin_population(spec, partition, runtime, population)
+    delivered = population_inputs(spec, population, runtime, waits=True)
+    work = _Work(population, line.champion, base, pinned, delivered)
     snapshot = dataset.snapshot()
     known = snapshot.partitions.get(population) if snapshot else None
+    cause, batches = _answered(spec, runtime, line, work, known=known.cause if known else None)
+    line.note()
     rows, changed = (known.rows if known else 0), False
-    if known is None or known.cause != cause.hash:
-        published = _predict(spec, runtime, ledger, dataset, cause=cause, work=work)
+    if batches is not None:
+        published = _publish(spec, runtime, ledger, dataset, batches=batches, cause=cause, work=work)
         rows, changed = published.rows, published.changed
     _confirm(spec, ledger, work)
+    service = line.service
     evidence = {
         "population": population,
         "rows": rows,
@@ -157,17 +156,59 @@ def _score(
     return Scored(population, rows, service.version, service.served_by, changed)
 
 
-def _pin(spec: Pipeline, partition: str, runtime: Runtime, population: str) -> Pinned:
+def _answered(
+    spec: Pipeline, runtime: Runtime, line: Line, work: _Work, *, known: str | None
+) -> tuple[Cause, Iterator[pa.RecordBatch] | None]:
+    """Rows of the first in line that predicts the whole population, or None if exactly these are published already.
+
+    Nothing is written before the last batch is predicted: no population is served by two.
+
+    :param known: cause of what is published of it
+    """
+    frame: Frame | None = None
+    while True:
+        cause = _cause(spec, runtime, work, line.service)
+        if known == cause.hash:
+            return cause, None
+        if frame is None:
+            frame = population_frame(
+                spec, work.population, runtime, versions=work.pinned.versions, delivered=work.delivered
+            )
+        try:
+            return cause, predict(spec, runtime, work.population, frame=frame, service=line.service, pinned=work.pinned)
+        except ModelError as exc:
+            line.fall_back(exc)
+
+
+def predict(
+    spec: Pipeline, runtime: Runtime, population: str, *, frame: Frame, service: Service, pinned: Pinned
+) -> Iterator[pa.RecordBatch]:
+    """Rows of ``predictions`` for a population; when this returns, the model has predicted all of them.
+
+    :param frame: its :func:`population_frame`
+    :param pinned: its :func:`pin_population`
+    :raises ModelError: the model fails
+    """
+    output, classes = service.answers(frame.inputs())
+    lineage = _lineage(spec, runtime, pinned, service=service, population=population)
+    return rows_of(frame, output, classes, lineage, pipeline=spec.pipeline, population=population)
+
+
+def pin_population(spec: Pipeline, partition: str, runtime: Runtime, population: str) -> Pinned:
+    """What the features of a population are read from by the run of ``partition``.
+
+    :raises NotReady: a dataset has not been published yet
+    """
     since = feature_time(spec, population) or spec.partitioning.bounds(population).start
     return pin(spec, runtime, since=since, last=partition)
 
 
-def _cause(spec: Pipeline, runtime: Runtime, work: _Work) -> Cause:
+def _cause(spec: Pipeline, runtime: Runtime, work: _Work, service: Service) -> Cause:
     inputs = {
         **work.pinned.by_name(),
         **{f"population/{work.population}/{name}": digest for name, digest in work.delivered.digests.items()},
         "champion": work.champion.model_version,
-        "served": f"{work.service.served_by} {work.service.version}",
+        "served": f"{service.served_by} {service.version}",
     }
     return Cause(inputs, configuration(spec, runtime), CODE)
 
@@ -182,18 +223,15 @@ def configuration(spec: Pipeline, runtime: Runtime) -> str:
     return config_hash(declared, sql, about, definitions_digest(spec, runtime), *queries)
 
 
-def _predict(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, dataset: Dataset, *, cause: Cause, work: _Work
-) -> Published:
+def _publish(
+    spec: Pipeline, runtime: Runtime, ledger: Ledger, dataset: Dataset, *,
+    batches: Iterator[pa.RecordBatch], cause: Cause, work: _Work,
+) -> Published:  # fmt: skip
     import pyarrow as pa
 
-    population, service = work.population, work.service
-    frame = population_frame(spec, population, runtime, versions=work.pinned.versions, delivered=work.delivered)
-    lineage = _lineage(spec, runtime, work.pinned, service=service, population=population)
-    batches = _batches(spec, frame, lineage, service=service, population=population)
     first = next(batches)
-    reader = pa.RecordBatchReader.from_batches(first.schema, _after(first, batches))
-    staged = dataset.stage(population, reader, run_columns=RUN_COLUMNS, base=work.base)
+    reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
+    staged = dataset.stage(work.population, reader, run_columns=RUN_COLUMNS, base=work.base)
     try:
         _confirm(spec, ledger, work)
         return dataset.publish(staged, cause=cause, run_id=runtime.run_id)
@@ -215,11 +253,6 @@ def _confirm(spec: Pipeline, ledger: Ledger, work: _Work) -> None:
         )
 
 
-def _after(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
-
-
 def _lineage(
     spec: Pipeline, runtime: Runtime, pinned: Pinned, *, service: Service, population: str
 ) -> Mapping[str, Any]:
@@ -234,35 +267,3 @@ def _lineage(
         "served_by": service.served_by,
         "in_sample": population in service.train_partitions,
     }
-
-
-def _batches(
-    spec: Pipeline, frame: Frame, lineage: Mapping[str, Any], *, service: Service, population: str
-) -> Iterator[pa.RecordBatch]:
-    """Entities with probability and lineage, batch by batch; the whole population is never in the model at once."""
-    import pyarrow as pa
-
-    kinds = {"scored_at": pa.timestamp("us", "UTC"), "in_sample": pa.bool_()}
-    entities, inputs = frame.table, frame.inputs()
-    for begin in range(0, entities.num_rows, BATCH_ROWS):
-        part = entities.slice(begin, BATCH_ROWS)
-        keys, times = part[frame.key].combine_chunks(), part[frame.timestamp].combine_chunks()
-        constant = {
-            name: pa.repeat(pa.scalar(value, kinds.get(name, pa.string())), part.num_rows)
-            for name, value in lineage.items()
-        }
-        named = (spec.pipeline, service.version, population)
-        columns = {
-            frame.key: keys,
-            frame.timestamp: times,
-            "probability": pa.array(service.probability(inputs.slice(begin, BATCH_ROWS)), pa.float64()),
-            "prediction_id": pa.array([prediction_id(*named, key) for key in keys.to_pylist()], pa.string()),
-            **constant,
-        }
-        yield pa.RecordBatch.from_pydict(columns)
-
-
-def prediction_id(pipeline: str, version: str, population: str, key: object) -> str:
-    """Name of one prediction: 32 hex digits, the same whenever it is made again."""
-    text = json.dumps([pipeline, version, population, str(key)])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

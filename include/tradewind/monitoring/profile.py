@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.core import profiles
 from tradewind.lake.cause import Cause
-from tradewind.ledger import absences, progress
+from tradewind.ledger import absences, progress, turns
 from tradewind.ledger.journal import Ledger
 from tradewind.models.frame import training_frame
 from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
@@ -77,16 +77,15 @@ def require_turn(spec: Pipeline, partition: str, ledger: Ledger) -> None:
     """Go on only when the partition before is monitored, and the population of ``partition`` is scored.
 
     Together that means: all partitions before are profiled, and every population whose labels fell due is scored. So
-    what is published does not depend on the order in which runs start. Partitions that are left out are passed over.
+    what is published does not depend on the order in which runs start. Partitions that are left out are passed over,
+    and those on which nobody works any more (:mod:`tradewind.ledger.turns`).
 
     :raises NotReady: it is not so yet
     """
-    before = absences.before(ledger, spec.pipeline, partition, partitioning=spec.partitioning)
-    if before is not None:
-        progress.require(ledger, spec.pipeline, "monitor", before)
+    turns.require_before(spec, ledger, partition, stage="monitor", of="monitor")
     scorer = spec.partitioning.shift(partition, -scoring(spec).ahead)
     if scorer >= spec.start and scorer not in absences.left_out(ledger, spec.pipeline):
-        progress.require(ledger, spec.pipeline, "score", scorer)
+        turns.require(spec, ledger, partition, stage="monitor", of="score", key=scorer)
 
 
 def of_column(column: pa.ChunkedArray) -> profiles.Profile | None:

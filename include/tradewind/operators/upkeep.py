@@ -113,15 +113,20 @@ class ReconcileOperator(UpkeepOperator):
 
 
 class HeartbeatOperator(UpkeepOperator):
-    """Opens an incident for each stage with partitions that should be complete and are not, also if nothing started."""
+    """Opens an incident for each stage with partitions that should be complete and are not, also if nothing started,
+    and for a training that waits for its window for too long.
+    """
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
         """Return what was found."""
         from datetime import UTC, datetime
 
         from tradewind.alerting.heartbeat import check
+        from tradewind.models import waiting
 
-        return check(spec, runtime, now=datetime.now(UTC)) or "nothing is overdue"
+        now = datetime.now(UTC)
+        found = [check(spec, runtime, now=now), waiting.check(spec, runtime, now=now)]
+        return "\n".join(said for said in found if said) or "nothing is overdue"
 
 
 class VacuumOperator(UpkeepOperator):

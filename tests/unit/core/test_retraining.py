@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tradewind.core import retraining
-from tradewind.core.retraining import Decision, quorum
+from tradewind.core.retraining import Decision, Standing, quorum
 from tradewind.spec.policy import Retrain
 
 POLICY = Retrain.model_validate(
@@ -43,7 +43,41 @@ def test_without_a_champion_it_trains() -> None:
 
 def test_an_incomplete_window_is_skipped_whatever_speaks_for_training() -> None:
     decision = decide(window_missing=["flights 2013-04-29"], has_champion=False, by_hand="please")
-    assert (decision.outcome, decision.reason) == ("skip", "the training window is not complete: flights 2013-04-29")
+    told = (
+        "the training window is not complete: flights 2013-04-29; to train there is a reason: asked for by hand: please"
+    )
+    assert (decision.outcome, decision.reason) == ("skip", told)
+    assert decision.evidence["waiting"] == ["asked for by hand: please"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "waiting"),
+    [
+        ({"has_champion": False, "trainings": []}, ["there is no champion yet"]),
+        ({}, []),
+        ({"has_champion": False, "trainings": [2]}, []),
+    ],
+    ids=["reason", "no reason", "within the cooldown"],
+)
+def test_a_training_waits_for_its_window_only_if_nothing_else_speaks_against_it(
+    changes: dict[str, Any], waiting: list[str]
+) -> None:
+    assert decide(window_missing=["flights 2013-04-29"], **changes).evidence["waiting"] == waiting
+    assert decide(**changes).evidence["waiting"] == []
+
+
+def test_while_a_shadow_stands_no_other_candidate_is_trained() -> None:
+    decision = decide(has_champion=False, trainings=[], shadow=Standing("7", "2013-05-20", False))
+    assert (decision.outcome, decision.evidence["shadow"]["version"]) == ("skip", "7")
+    assert "version 7 stands beside the champion as shadow; it is judged at 2013-05-20" in decision.reason
+
+
+def test_a_shadow_that_is_due_is_judged_also_without_a_complete_window() -> None:
+    assert decide(window_missing=["x"], shadow=Standing("7", "2013-05-06", True)).outcome == "judge"
+
+
+def test_a_person_may_train_beside_a_shadow() -> None:
+    assert decide(by_hand="please", shadow=Standing("7", "2013-05-20", False)).outcome == "train"
 
 
 def test_decay_in_enough_partitions_with_the_newest_trains() -> None:

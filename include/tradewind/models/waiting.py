@@ -1,0 +1,134 @@
+"""A training that has a reason and lacks only its window: how long that may last, what is missing, and what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradewind.alerting import incidents
+from tradewind.etl.release import quarantined
+from tradewind.lake.dataset import Lake
+from tradewind.ledger import holds
+from tradewind.ledger.journal import Ledger
+from tradewind.models import window as windows
+from tradewind.models.inputs import training
+from tradewind.spec.values import spell
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.ledger.journal import Entry
+    from tradewind.models.window import Window
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+STAGE = "decide"
+ERROR = "WindowIncomplete"
+_NAMED = 8
+
+
+def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
+    """Open an incident if training waits for its window for longer than `train.patience`; close it when it goes on.
+
+    It has waited since the end of the first of the newest decided partitions that all had a reason to train and an
+    incomplete window. A pipeline that is too young for its window waits for nothing that could be missing.
+
+    :param now: the present, aware
+    :return: what is missing and what to do, or None
+    """
+    if spec.train is None:
+        return None
+    ledger = Ledger(runtime.ledger)
+    waiting = _waiting(spec, ledger)
+    window = windows.of(spec, waiting[-1], runtime) if waiting else None
+    if window is None or not window.missing or _too_young(spec, waiting[-1]):
+        _close(spec, ledger, run_id=runtime.run_id)
+        return None
+    since = spec.partitioning.bounds(waiting[0]).end
+    if now - since <= training(spec).patience:
+        return None
+    message = _message(spec, runtime, ledger, waiting, window)
+    said = hashlib.sha256(message.encode()).hexdigest()[:8]
+    incidents.report(
+        ledger, pipeline=spec.pipeline, owner=spec.owner, runbook=spec.runbook, stage=STAGE, task=None,
+        partition=waiting[0], run_id=f"window {waiting[0]} {said}", error_type=ERROR, message=message,
+    )  # fmt: skip
+    return message
+
+
+def _waiting(spec: Pipeline, ledger: Ledger) -> list[str]:
+    """The newest partitions, oldest first, whose decision was that only the window is lacking."""
+    newest: dict[str, Entry] = {}
+    for entry in ledger.find(spec.pipeline, "decision", subject="train"):
+        if entry.partition is not None:
+            newest[entry.partition] = entry
+    found: list[str] = []
+    for key in sorted(newest, reverse=True):
+        if not newest[key].evidence.get("waiting"):
+            break
+        found.append(key)
+    return found[::-1]
+
+
+def _too_young(spec: Pipeline, partition: str) -> bool:
+    """Whether the window would not be complete either if everything since the start were there."""
+    keys = spec.partitioning.window(partition, training(spec).window)
+    return bool(windows.split(spec, partition, published=keys, left_out={}).missing)
+
+
+def _close(spec: Pipeline, ledger: Ledger, *, run_id: str) -> None:
+    for incident in incidents.open_incidents(ledger, spec.pipeline):
+        if incident.stage == STAGE and incident.error_type == ERROR:
+            for partition in incident.partitions:
+                because = "training does not wait for its window any more"
+                incidents.close(ledger, spec.pipeline, STAGE, partition, because=because, run_id=run_id)
+
+
+def _message(spec: Pipeline, runtime: Runtime, ledger: Ledger, waiting: Sequence[str], window: Window) -> str:
+    lacking = [key for key in window.absent if key >= spec.start]
+    named = [_why(spec, runtime, ledger, key, window.absent[key]) for key in lacking[:_NAMED]]
+    more = f"; and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+    also = "" if len(waiting) == 1 else f", in {len(waiting)} partitions"
+    train = training(spec)
+    asked = train.window if train.complete == "all" else train.complete
+    return (
+        f"{spec.pipeline} has a reason to train since partition {waiting[0]}{also}, and its window has not been "
+        f"complete for longer than {spell(train.patience)}: {'; '.join(named)}{more}. Mend what is named; or keep a "
+        f"partition out that will not come (tradewind skip {spec.pipeline} {(lacking or waiting)[0]} --reason …); or let "
+        f"`train.complete` ask for fewer partitions than {asked}"
+    )
+
+
+def _why(spec: Pipeline, runtime: Runtime, ledger: Ledger, key: str, absence: str) -> str:
+    """Why a partition is not there, as far as anybody knows, and what to do about it."""
+    if absence.startswith("left out"):
+        return f"{key} is {absence}"
+    held = holds.told(ledger, spec.pipeline, key)
+    if held is not None:
+        return f"{key} is held: {held}"
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    for name in _read_by_label(spec):
+        found = quarantined(lake.dataset(spec.pipeline, name), key)
+        snapshot = lake.dataset(spec.pipeline, name).snapshot()
+        if found and not (snapshot and key in snapshot.partitions):
+            what = "; ".join(found[-1].reasons) or "it failed its audit"
+            release = f"tradewind release {spec.pipeline} {name} {key} --reason …"
+            return f"{key}: {name} is in quarantine ({what}; to publish it all the same: {release})"
+    for incident in incidents.open_incidents(ledger, spec.pipeline):
+        if incident.stage == "etl" and key in incident.partitions:
+            return f"{key}: {incident.message}"
+    label = training(spec).label.dataset
+    begun = ledger.has(spec.pipeline, "started", subject="etl", partition=key)
+    so = "its etl began and did not end" if begun else f"its etl never ran; start {spec.pipeline}__etl with this key"
+    return f"{key}: {label} is not published, {so}"
+
+
+def _read_by_label(spec: Pipeline) -> Iterator[str]:
+    """The label's dataset and what it reads, nearest first."""
+    known = [training(spec).label.dataset]
+    for name in known:
+        yield name
+        known += [read for read in spec.datasets[name].inputs if read not in known]
