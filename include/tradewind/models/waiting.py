@@ -92,12 +92,12 @@ def _message(spec: Pipeline, runtime: Runtime, ledger: Ledger, waiting: Sequence
     named = [_why(spec, runtime, ledger, key, window.absent[key]) for key in lacking[:_NAMED]]
     more = f"; and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
     also = "" if len(waiting) == 1 else f", in {len(waiting)} partitions"
-    train = training(spec)
+    train, out = training(spec), (lacking or waiting)[0]
     asked = train.window if train.complete == "all" else train.complete
     return (
         f"{spec.pipeline} has a reason to train since partition {waiting[0]}{also}, and its window has not been "
         f"complete for longer than {spell(train.patience)}: {'; '.join(named)}{more}. Mend what is named; or keep a "
-        f"partition out that will not come (tradewind skip {spec.pipeline} {(lacking or waiting)[0]} --reason …); or let "
+        f"partition out that will not come (tradewind skip {spec.pipeline} {out} --reason …); or let "
         f"`train.complete` ask for fewer partitions than {asked}"
     )
 
