@@ -1,81 +1,192 @@
-"""The verdict as one HTML page: no network, no scripts, readable on a phone."""
+"""The verdict as one HTML page, for whoever must decide tonight and for whoever asks in a year."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from tradewind.models.figures import board, figures
+from tradewind.models.verdict_words import bounded, headline, next_steps, reasons, tally
+from tradewind.pages import charts, look
+from tradewind.pages.words import NOTHING, count, number, span
+
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Entry
+    from tradewind.models.pictures import Pictures
     from tradewind.spec.models import Pipeline
 
+SIGNS = {
+    "fail": ("bad", "✗ failed"),
+    "insufficient": ("odd", "? insufficient"),
+    "pass": ("ok", "✓ passed"),
+    "skipped": ("", "– skipped"),
+}
+_GROUPS = {
+    "What did not pass": ("fail", "insufficient"),
+    "What was skipped": ("skipped",),
+    "What passed": ("pass",),
+}
+_COLUMNS = {"outcome": "outcome", "gate": "", "value": "value", "bound": "limit", "interval": "bar", "from": "from"}
+_FOLDED, _DIGESTS = 12, 400
 _STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
-h1 { font-size: 1.4rem; } h1 b { border-radius: .3rem; color: #fff; padding: .1rem .5rem; }
-.pass, .passed { background: #1a7f4b; } .fail, .rejected { background: #b3261e; }
-.insufficient { background: #8a5a00; } .skipped { background: #5f6368; }
-dl { display: grid; gap: .2rem 1rem; grid-template-columns: max-content 1fr; } dt { opacity: .7; } dd { margin: 0; }
-article { border-top: 1px solid #8886; padding: .7rem 0; } article h2 { font-size: 1rem; margin: 0 0 .2rem; }
-article b { border-radius: .3rem; color: #fff; font-size: .85rem; margin-right: .4rem; padding: .1rem .4rem; }
-p { margin: .2rem 0; } svg { display: block; height: 2.2rem; max-width: 32rem; width: 100%; }
+.lead{font-size:1.15rem;font-weight:600;border-left:.4rem solid var(--mine);padding:.3rem .8rem;margin:.8rem 0}
+.lead.bad{--mine:var(--bad);color:var(--fg)}.lead.ok{--mine:var(--ok);color:var(--fg)}
+.lead+ul{margin-top:.2rem}li{margin:.15rem 0}
+.gates table{table-layout:fixed}.gates td,.gates th[scope=row]{padding:.5rem .8rem .5rem 0}
+.gates .value,.gates .limit{font-variant-numeric:tabular-nums}
+@media(min-width:44.01rem){.gates .outcome{width:9.4rem}.gates .value{width:5rem}.gates .limit{width:7.5rem}
+.gates .bar{width:12rem}.gates .from{width:7rem}}
+.gates th small{display:block;font-weight:400}.interval{display:block;width:100%;max-width:14rem}
+@media(max-width:44rem){.gates thead{position:absolute;clip-path:inset(50%)}
+.gates table,.gates tbody{display:block}
+.gates tr{border-bottom:1px solid var(--line);display:flex;flex-wrap:wrap;gap:.1rem .9rem;padding:.6rem 0}
+.gates tr>td,.gates tr>th[scope=row]{border:0;padding:0;text-align:left;width:auto}
+.gates tr>th[scope=row],.gates tr>.bar{flex-basis:100%}.gates tr>th[scope=row]{order:-1}.gates tr>.from{order:1}
+.gates td:not([data-name=""])::before{color:var(--soft);content:attr(data-name) " "}}
 """
 
 
-def page(spec: Pipeline, entry: Entry) -> str:
-    """A self-contained HTML page of a verdict.
+def page(spec: Pipeline, entry: Entry, pictures: Pictures | None = None, *, trained: Entry | None = None) -> str:
+    """A self-contained HTML page of a verdict: outcome and reasons, what to do, every gate, pictures, facts.
 
     :param entry: the ledger's entry of kind ``verdict``
+    :param pictures: what to draw; the page says so if there is nothing
+    :param trained: the ledger's entry of kind ``trained`` of the candidate: the data that it comes from
     """
-    evidence = entry.evidence
-    title = f"{spec.pipeline}: version {evidence['version']} is {entry.outcome}"
-    against = f"version {evidence['champion']}" if evidence["champion"] else "none: relative gates do not apply"
-    facts = {
-        "Decided": entry.reason,
-        "Candidate": f"version {evidence['version']}, trained at partition {entry.partition}",
-        "Champion": against,
-        "Test rows of": ", ".join(evidence["test_partitions"]),
-        "Owner": spec.owner,
-        "Purpose": spec.description,
-        "Run": f"{entry.run_id}, by {entry.actor}, {entry.at:%Y-%m-%d %H:%M} UTC",
-    }
-    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    gates = "".join(_gate(result) for result in evidence["gates"])
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
-        f'<h1>{escape(spec.pipeline)}, version {escape(evidence["version"])}: <b class="{entry.outcome}">'
-        f"{entry.outcome}</b></h1><dl>{listed}</dl>{gates}</body></html>"
+    version, passed = str(entry.evidence["version"]), entry.outcome == "passed"
+    sign, word = ("ok", "✓ Passed") if passed else ("bad", "✗ Rejected")
+    gates = entry.evidence["gates"]
+    why = reasons(entry)
+    body = [
+        f'<p class="soft">Verdict · {escape(spec.pipeline)} · {escape(entry.partition or "")}</p>',
+        f'<h1><span class="badge {sign}">{word}</span> {escape(spec.pipeline)}, version {escape(version)}</h1>',
+        f'<p class="lead {sign}">{escape(headline(entry))}</p>',
+        _list([escape(reason) for reason in why]) if why else f"<p>{escape(entry.reason)}</p>",
+        f'<p class="soft">{escape(tally(gates))}</p>',
+        "<h2>What to do next</h2>",
+        _list([look.marked(step) for step in next_steps(spec, entry)]),
+        *_warnings(entry.evidence.get("warnings", ())),
+        "<h2>Gates</h2>",
+        *_gates(gates),
+        *_pictures(pictures, entry),
+        *_facts(spec, entry, trained),
+    ]
+    title = f"{spec.pipeline}: version {version} is {entry.outcome}"
+    return look.document(title, "\n".join(body), style=charts.STYLE + _STYLE)
+
+
+def _warnings(warnings: Sequence[str]) -> Iterator[str]:
+    if warnings:
+        yield f'<h2 class="odd">{count(len(warnings), "warning")}</h2>'
+        yield _list([look.marked(warning) for warning in warnings])
+
+
+def _gates(gates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield (
+        "<p class=soft>In the pictures: the dot is the value, the line its interval, the upright stroke the bound; it "
+        "passes on the green side.</p>"
     )
+    for title, outcomes in _GROUPS.items():
+        found = [gate for gate in gates if gate["outcome"] in outcomes]
+        if not found:
+            continue
+        found.sort(key=lambda gate: outcomes.index(gate["outcome"]))
+        rows = "".join(map(_gate, found))
+        head = "".join(
+            f'<th role="columnheader" scope="col" class="{kind}">{name}</th>' for name, kind in _COLUMNS.items()
+        )
+        table = (
+            f'<div class="gates"><table role="table"><thead><tr role="row">{head}</tr></thead>'
+            f'<tbody role="rowgroup">{rows}</tbody></table></div>'
+        )
+        heading = f"{title} ({len(found)})"
+        if title != "What did not pass" and len(found) > _FOLDED:
+            yield f"<details><summary><b>{heading}</b></summary>{table}</details>"
+        else:
+            yield f"<h3>{heading}</h3>{table}"
 
 
 def _gate(result: Mapping[str, Any]) -> str:
-    where = f" · {result['slice']}" if result["slice"] else ""
-    counted = f"{result['rows']:,} rows" + (f" in {result['blocks']} blocks" if result["blocks"] else "")
-    return (
-        f'<article><h2><b class="{result["outcome"]}">{result["outcome"]}</b>{escape(result["gate"] + where)}</h2>'
-        f"<p>{escape(result['reason'])}</p>{_interval(result)}<p><small>{counted}</small></p></article>"
+    kind, word = SIGNS[result["outcome"]]
+    where = f" · {escape(result['slice'])}" if result["slice"] else ""
+    cells = (
+        ("value", "value", number(result["value"], sign=bool(result.get("versus")))),
+        ("limit", "bound", escape(bounded(result))),
+        ("bar", "", _interval(result)),
+        ("from", "from", escape(_counted(result))),
     )
+    told = "".join(f'<td role="cell" class="{name}" data-name="{label}">{text}</td>' for name, label, text in cells)
+    outcome = f'<td role="cell" class="outcome" data-name=""><span class="badge {kind}">{word}</span></td>'
+    name = f"{escape(result['gate'])}{where}<small>{escape(result['reason'])}</small>"
+    return f'<tr role="row">{outcome}<th role="rowheader" scope="row">{name}</th>{told}</tr>'
 
 
 def _interval(result: Mapping[str, Any]) -> str:
-    """The value with its interval and the bound, on one line."""
-    value, low, high, bound = (result[name] for name in ("value", "low", "high", "bound"))
+    value, low, high = result["value"], result["low"], result["high"]
     if value is None:
-        return ""
-    low, high = (value if low is None else low), (value if high is None else high)
-    least, most = min(low, bound), max(high, bound)
-    margin = (most - least or abs(value) or 1.0) * 0.1
-    least, most = least - margin, most + margin
+        return f'<span class="soft">{NOTHING if result["bound"] is None else "nothing was measured"}</span>'
+    picture = charts.interval(value, low, high, bound=result["bound"], relation=str(result.get("relation", "at_least")))
+    signed = bool(result.get("versus"))
+    level = f"{result['confidence'] * 100:.3g} %: " if result.get("confidence") else ""
+    ends = f"{level}{number(low, sign=signed)} to {number(high, sign=signed)}" if low is not None else "no interval"
+    return f"{picture}<small>{escape(ends)}</small>"
 
-    def at(number: float) -> str:
-        return f"{(number - least) / (most - least) * 300 + 10:.1f}"
 
-    return (
-        f'<svg viewBox="0 0 320 22" role="img" aria-label="value {value:.4f}, bound {bound:g}">'
-        f'<line x1="{at(low)}" x2="{at(high)}" y1="8" y2="8" stroke="currentColor" stroke-width="2"/>'
-        f'<circle cx="{at(value)}" cy="8" r="3.5" fill="currentColor"/>'
-        f'<line x1="{at(bound)}" x2="{at(bound)}" y1="1" y2="15" stroke="#b3261e" stroke-width="1.5"/>'
-        f'<text x="{at(value)}" y="21" font-size="7" fill="currentColor" text-anchor="middle">{value:.4f}</text></svg>'
-    )
+def _counted(result: Mapping[str, Any]) -> str:
+    blocks = f" in {count(result['blocks'], 'block')}" if result["blocks"] else ""
+    return f"{count(result['rows'], 'row')}{blocks}" if result["rows"] else NOTHING
+
+
+def _pictures(pictures: Pictures | None, entry: Entry) -> Iterator[str]:
+    if pictures is None:
+        yield "<h2>Pictures</h2><p>None were kept with this verdict.</p>"
+        return
+    champion, whose = entry.evidence["champion"], {name for values in pictures.board.values() for name in values}
+    who = "candidate" + (f" beside the champion, version {champion}" if "champion" in whose else "")
+    yield f"<h2>The {escape(who)}, on the same {count(pictures.rows, 'row')}</h2>"
+    yield from (f"<p>{escape(note)}</p>" for note in pictures.notes)
+    yield board(pictures)
+    yield f'<div class="figures">{"".join(figures(pictures, entry.evidence["gates"]))}</div>'
+
+
+def _facts(spec: Pipeline, entry: Entry, trained: Entry | None) -> Iterator[str]:
+    evidence = entry.evidence
+    known = trained.evidence if trained else {}
+    basis = "what it predicted in the shadow" if evidence.get("basis") == "shadow" else "the test rows"
+    at = (trained or entry).partition
+    told = {
+        "Decided": entry.reason,
+        "Candidate": f"version {evidence['version']}, trained at partition {at}",
+        "Champion": f"version {evidence['champion']}" if evidence["champion"] else "none",
+        "Judged on": f"{basis} of {span(evidence['test_partitions'])}",
+        "Fitted on": span(known["train_partitions"]) if "train_partitions" in known else "not recorded",
+        "Purpose": spec.description,
+        "Owner": spec.owner,
+        "Run": f"{entry.run_id}, by {entry.actor}, {entry.at:%Y-%m-%d %H:%M} UTC",
+        "MLflow run": str(known.get("mlflow_run_id", "not recorded")),
+        "Cause of the training": trained.key if trained else "not recorded",
+        "Key of the verdict": entry.key,
+    }
+    yield f"<h2>Facts</h2>{look.facts(told)}"
+    again = escape(f"tradewind reproduce {spec.model_name}/{evidence['version']}")
+    yield f"<p>To fit it again and compare: <code>{again}</code></p>"
+    yield from _data(known)
+
+
+def _data(known: Mapping[str, Any]) -> Iterator[str]:
+    digests, versions = known.get("digests", {}), known.get("versions", {})
+    rows = [
+        [name, str(versions.get(name, NOTHING)), key, digest]
+        for name, keys in digests.items()
+        for key, digest in keys.items()
+    ]
+    if rows:
+        more = f"<p>… and {len(rows) - _DIGESTS} more, in lineage.json of the run.</p>" if len(rows) > _DIGESTS else ""
+        table = look.table(["dataset", "table version", "partition", "digest"], rows[:_DIGESTS])
+        title = f"The data that it comes from: {count(len(rows), 'partition')}"
+        yield f"<details><summary>{title}</summary>{table}{more}</details>"
+
+
+def _list(items: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"

@@ -31,7 +31,7 @@ svg .value{fill:var(--fg)}svg .whisker{stroke:var(--fg);stroke-width:2}
 .key{color:var(--soft);font-size:.85rem;margin:.1rem 0}.key svg{display:inline;height:.8rem;vertical-align:middle;
 width:1.8rem}.key span{margin-right:1rem;white-space:nowrap}
 figure details{font-size:.85rem;color:var(--soft)}
-td.heat{background:color-mix(in srgb,var(--one) calc(var(--share)*45%),transparent)}
+.matrix th{white-space:nowrap}td.heat{background:color-mix(in srgb,var(--one) calc(var(--share)*45%),transparent)}
 """
 _WIDTH, _HEIGHT = 380, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 36
@@ -113,16 +113,14 @@ def bars(
     ends += [0.0] if from_zero else []
     ends += [limit] if limit is not None else []
     span = _span(ends, margin=0.0 if from_zero else 0.08)
-    height = 30 * len(found) + 22
-    lines = "".join(_bar(bar, 30 * place, span, from_zero) for place, bar in enumerate(found))
-    mark = ""
+    height = 30 * len(found) + (20 if limit is not None else 4)
+    lines = "".join(_bar(bar, 30 * place, span, from_zero, limit) for place, bar in enumerate(found))
     if limit is not None:
         at = _at(limit, span, 0, _WIDTH)
-        mark = f'<line class="limit" stroke-dasharray="3 2" x1="{at}" x2="{at}" y1="2" y2="{height - 16}"/>'
         anchor = "end" if float(at) > _WIDTH / 2 else "start"
-        mark += f'<text x="{at}" y="{height - 4}" text-anchor="{anchor}">bound {as_written(limit)}</text>'
+        lines += f'<text x="{at}" y="{height - 6}" text-anchor="{anchor}">bound {as_written(limit)}</text>'
     label = escape(f"{title}: {unit} of {len(found)}")
-    picture = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{lines}{mark}</svg>'
+    picture = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{lines}</svg>'
     spread = any(bar.low is not None for bar in found)
     rows = [[bar.name, number(bar.value), *([number(bar.low), number(bar.high)] if spread else [])] for bar in found]
     return figure(title, picture, note=note, numbers=table(["", unit, *(["from", "to"] if spread else [])], rows))
@@ -157,7 +155,7 @@ def matrix(title: str, names: Sequence[str], counts: Sequence[Sequence[int]], *,
         cells = "".join(f'<td class="number heat" style="--share:{cell / total:.3f}">{cell:,}</td>' for cell in row)
         body.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     inside = f'<thead><tr><th scope="col">is ↓ predicted →</th>{head}</tr></thead><tbody>{"".join(body)}</tbody>'
-    return figure(title, f'<div class="wide"><table>{inside}</table></div>', note=note)
+    return figure(title, f'<div class="wide matrix"><table>{inside}</table></div>', note=note)
 
 
 def _series(one: Series, across: tuple[float, float], up: tuple[float, float]) -> str:
@@ -198,7 +196,7 @@ def _axes(x: Axis, y: Axis, across: tuple[float, float], up: tuple[float, float]
     return "".join(parts)
 
 
-def _bar(bar: Bar, top: int, span: tuple[float, float], from_zero: bool) -> str:
+def _bar(bar: Bar, top: int, span: tuple[float, float], from_zero: bool, limit: float | None) -> str:
     name = bar.name if len(bar.name) <= 46 else f"{bar.name[:45]}…"
     value = _at(bar.value, span, 0, _WIDTH)
     parts = [
@@ -206,6 +204,9 @@ def _bar(bar: Bar, top: int, span: tuple[float, float], from_zero: bool) -> str:
         f'<text class="value" x="{_WIDTH}" y="{top + 12}" text-anchor="end">{number(bar.value)}</text>',
         f'<rect class="ground" x="0" y="{top + 17}" width="{_WIDTH}" height="7" rx="2"/>',
     ]
+    if limit is not None:
+        at = _at(limit, span, 0, _WIDTH)
+        parts.append(f'<line class="limit" x1="{at}" x2="{at}" y1="{top + 14}" y2="{top + 27}"/>')
     if from_zero:
         zero = _at(0.0, span, 0, _WIDTH)
         left, right = sorted((float(zero), float(value)))

@@ -23,7 +23,7 @@ h3{font-size:1rem;margin:1rem 0 .2rem}p{margin:.3rem 0}a{color:var(--one)}
 dl{display:grid;gap:.15rem 1rem;grid-template-columns:minmax(6rem,max-content) 1fr;margin:.4rem 0}
 dd{margin:0;min-width:0}
 code{font-size:.9em;background:color-mix(in srgb,var(--line) 40%,transparent);padding:0 .25em;border-radius:.25em}
-table{border-collapse:collapse;width:100%}caption{text-align:left}
+table{border-collapse:collapse;overflow-wrap:break-word;width:100%}caption{text-align:left}
 th,td{border-bottom:1px solid var(--line);padding:.35rem .8rem .35rem 0;text-align:left;vertical-align:top}
 th{font-weight:600}.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .wide{overflow-x:auto}summary{cursor:pointer}

@@ -55,10 +55,15 @@ def span(keys: Iterable[str]) -> str:
 
 def plain(text: str) -> str:
     """Somebody's text inside Markdown: one line, and no character of it means anything to Markdown, tables or HTML."""
-    line = " ".join(text.split()).replace("&", "&amp;")
+    line = re.sub(r"\s+", " ", text).replace("&", "&amp;")
     escaped = re.sub(r"([\\`*{}\[\]|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[-+#=])", r"\\\1", line)
     escaped = re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def prose(text: str) -> str:
+    """Text of ours about others' names inside Markdown: what stands between backticks is code, the rest is plain."""
+    return "".join(code(part) if at % 2 else plain(part) for at, part in enumerate(text.split("`")))
 
 
 def code(text: str) -> str:

@@ -1,0 +1,232 @@
+"""What the pictures of a verdict show, as plain numbers of bounded size: drawn once, kept with the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Self
+
+from tradewind.core import metrics
+from tradewind.core.blocks import local_blocks
+from tradewind.core.gates import CANDIDATE, CHAMPION
+from tradewind.spec.metrics import of_task
+
+if TYPE_CHECKING:
+    from tradewind.core.gates import TestRows
+    from tradewind.core.metrics import Floats
+
+METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "mae"}
+"""What is drawn over time, where nobody names a metric."""
+_POINTS, _BINS, _BLOCKS, _CLASSES, _FEATURES = 200, 10, 60, 12, 100
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What one verdict's pictures show.
+
+    :param metric: what ``blocks`` holds
+    :param rows: rows that are shown: those that every model which is shown has not seen in training
+    :param notes: what is not shown, and why
+    :param board: every metric of the task, by whose it is; None where it has no value
+    :param roc: false and true positive rates, by whose they are; for two classes
+    :param precision_recall: recall and precision, likewise
+    :param positive_share: share of positives, the precision of a guess
+    :param reliability: bins of predicted probability (of the predicted class, if there are several) with their rows,
+        mean prediction and share observed, by whose they are
+    :param by: length of a block: hour, day, week or month of local time
+    :param blocks: the metric in every block, at most 60
+    :param importance: permutation importance with its spread, largest first
+    :param deciles: for regression: tenths of the rows by prediction, with means and the middle 80 % of what was
+        observed, by whose they are
+    :param confusion: for several classes: ``classes``, and ``counts`` with one row for each class that is
+    """
+
+    task: str
+    metric: str
+    rows: int
+    notes: tuple[str, ...] = ()
+    board: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    roc: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    precision_recall: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    positive_share: float | None = None
+    reliability: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    by: str = "day"
+    blocks: Sequence[Mapping[str, Any]] = ()
+    importance: Sequence[Mapping[str, Any]] = ()
+    deciles: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    confusion: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What JSON can hold; :meth:`from_json` makes the same of it again."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The pictures as they were written."""
+        return cls(**{**document, "notes": tuple(document.get("notes", ()))})
+
+
+def pictures(
+    test: TestRows,
+    importance: Sequence[Mapping[str, Any]] = (),
+    *,
+    metric: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> Pictures:
+    """What to draw of a candidate and the champion on the same rows.
+
+    :param test: the rows that judge; only those after the training of both models are shown
+    :param importance: ``feature``, ``mean`` and ``std`` for every feature
+    :param metric: what is drawn over time; :data:`METRIC` of the task if None
+    :param classes: names of the classes in the order of their codes, for several classes
+    """
+    rows, whose, notes = _shown(test)
+    drawn = metric if metric in of_task(test.task) else METRIC[test.task]
+    by, blocks = _over_time(rows, whose, metric=str(drawn))
+    features = sorted(importance, key=lambda one: -float(one["mean"]))[:_FEATURES]
+    binary, regression = test.task == "binary", test.task == "regression"
+    return Pictures(
+        task=test.task,
+        metric=str(drawn),
+        rows=len(rows.y),
+        notes=notes,
+        board=_board(rows),
+        roc={name: _curve("roc", rows, name) for name in whose} if binary else {},
+        precision_recall={name: _curve("precision_recall", rows, name) for name in whose} if binary else {},
+        positive_share=_plain(rows.y.mean()) if binary and len(rows.y) else None,
+        reliability={} if regression else {name: _reliability(rows, name) for name in whose},
+        by=by,
+        blocks=blocks,
+        importance=[{name: one[name] for name in ("feature", "mean", "std")} for one in features],
+        deciles={name: _deciles(rows, name) for name in whose} if regression else {},
+        confusion=_confusion(rows, classes) if test.task == "multiclass" and whose else {},
+    )
+
+
+def _shown(test: TestRows) -> tuple[TestRows, list[str], tuple[str, ...]]:
+    """The rows that nobody who is shown has learned from, whom to show, and what is left out."""
+    import numpy as np
+
+    notes: list[str] = []
+    whole = {name: bool(np.isfinite(values).all()) for name, values in test.scores.items()}
+    rows = _unseen(test, CANDIDATE)
+    if (lost := len(test.y) - len(rows.y)) > 0:
+        notes.append(f"{lost:,} rows from before the end of the candidate's training are not shown.")
+    if CHAMPION in test.scores and not whole[CHAMPION]:
+        notes.append("The champion is not shown: it cannot predict these rows.")
+    elif CHAMPION in test.scores:
+        both = _unseen(rows, CHAMPION)
+        if len(both.y) == 0:
+            notes.append("The champion is not shown: it has learned from all of these rows.")
+        elif len(both.y) < len(rows.y):
+            notes.append(f"{len(rows.y) - len(both.y):,} rows that the champion has learned from are not shown.")
+        if len(both.y):
+            return both, [name for name in (CANDIDATE, CHAMPION) if whole[name]], tuple(notes)
+    return rows, [CANDIDATE] if whole[CANDIDATE] and len(rows.y) else [], tuple(notes)
+
+
+def _unseen(rows: TestRows, name: str) -> TestRows:
+    import numpy as np
+
+    if (end := rows.fit_end.get(name)) is None:
+        return rows
+    return rows.where(rows.timestamp >= np.datetime64(end.astimezone(UTC).replace(tzinfo=None), "us"))
+
+
+def _board(rows: TestRows) -> dict[str, dict[str, float | None]]:
+    if not len(rows.y):
+        return {}
+    return {
+        metric: {name: _measured(metric, rows.y, values) for name, values in rows.scores.items()}
+        for metric in of_task(rows.task)
+    }
+
+
+def _curve(kind: str, rows: TestRows, name: str) -> list[list[float]]:
+    from tradewind.core import curves
+
+    drawn = {"roc": curves.roc, "precision_recall": curves.precision_recall}[kind]
+    found = drawn(rows.y, rows.scores[name], points=_POINTS)
+    return [[round(float(x), _DIGITS), round(float(y), _DIGITS)] for x, y in found]
+
+
+def _reliability(rows: TestRows, name: str) -> list[dict[str, Any]]:
+    from tradewind.core import curves
+
+    y, score = rows.y, rows.scores[name]
+    if rows.task == "multiclass":
+        y, score = (score.argmax(axis=1) == y).astype("int64"), score.max(axis=1)
+    return [
+        {
+            "low": _plain(one.low),
+            "high": _plain(one.high),
+            "rows": int(one.rows),
+            "predicted": _plain(one.predicted),
+            "observed": _plain(one.observed),
+        }
+        for one in curves.reliability(y, score, bins=_BINS)
+        if one.rows
+    ]
+
+
+def _over_time(rows: TestRows, whose: Sequence[str], *, metric: str) -> tuple[str, list[dict[str, Any]]]:
+    """The metric in every block of local time: the shortest of which there are at most 60, of a day or more."""
+    import numpy as np
+
+    days = local_blocks(rows.timestamp, rows.timezone, by="day")
+    weeks = local_blocks(rows.timestamp, rows.timezone, by="week")
+    choices = {"day": days, "week": weeks, "month": days.astype("datetime64[M]").astype("datetime64[us]")}
+    if len(np.unique(days)) < 3:
+        choices = {"hour": local_blocks(rows.timestamp, rows.timezone, by="hour"), **choices}
+    by = next((name for name, blocks in choices.items() if len(np.unique(blocks)) <= _BLOCKS), "month")
+    starts, place = np.unique(choices[by], return_inverse=True)
+    found = []
+    for number, start in list(enumerate(starts))[-_BLOCKS:]:
+        inside = place == number
+        values = {name: _measured(metric, rows.y[inside], rows.scores[name][inside]) for name in whose}
+        found.append({"block": str(start)[: 13 if by == "hour" else 10], "rows": int(inside.sum()), **values})
+    return by, found
+
+
+def _deciles(rows: TestRows, name: str) -> list[dict[str, Any]]:
+    import numpy as np
+
+    score, found = rows.scores[name], []
+    for part in np.array_split(np.argsort(score, kind="stable"), _BINS):
+        if len(part):
+            observed, residual = rows.y[part], rows.y[part] - score[part]
+            low, high = np.quantile(observed, (0.1, 0.9))
+            least, most = np.quantile(residual, (0.1, 0.9))
+            told = {"predicted": score[part].mean(), "observed": observed.mean(), "low": low, "high": high}
+            told |= {"residual": residual.mean(), "residual_low": least, "residual_high": most}
+            found.append({"rows": len(part), **{key: _plain(value) for key, value in told.items()}})
+    return found
+
+
+def _confusion(rows: TestRows, classes: Sequence[str] | None) -> dict[str, Any]:
+    """Counts of what is and what was predicted; of many classes the rarest are one."""
+    import numpy as np
+
+    predicted, known = rows.scores[CANDIDATE].argmax(axis=1), rows.scores[CANDIDATE].shape[1]
+    names = list(classes or [str(code) for code in range(known)])
+    common = np.argsort(-np.bincount(rows.y[rows.y >= 0].astype("int64"), minlength=known), kind="stable")
+    kept = sorted(common[: known if known <= _CLASSES else _CLASSES - 1].tolist())
+    shown = [names[code] for code in kept] + (["others"] if len(kept) < known else [])
+    position = np.full(known + 1, len(shown) - 1)
+    position[kept] = range(len(kept))
+    unknown = bool((rows.y < 0).any())
+    position[-1] = len(shown)  # a label of -1 is a class that training never saw
+    width = len(shown) + int(unknown)
+    flat = np.bincount(position[rows.y.astype("int64")] * width + position[predicted], minlength=width * width)
+    return {"classes": shown + ["never seen"] * unknown, "counts": flat.reshape(width, width).tolist()}
+
+
+def _measured(metric: str, y: Floats, score: Floats) -> float | None:
+    return _plain(metrics.compute(metric, y, score))
+
+
+def _plain(value: Any) -> float | None:
+    return round(float(value), _DIGITS) if math.isfinite(value) else None

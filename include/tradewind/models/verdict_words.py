@@ -1,0 +1,169 @@
+"""The verdict in words: what it means, what to do about it, and all of it as Markdown for the form of an approval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tradewind.pages.words import NOTHING, bound, code, count, markdown_table, number, plain, prose, some, span
+
+if TYPE_CHECKING:
+    from tradewind.ledger.journal import Entry
+    from tradewind.spec.models import Pipeline
+
+_ORDER = {"fail": 0, "insufficient": 1, "skipped": 2, "pass": 3}
+_SIGNS = {"fail": "✗", "insufficient": "?", "pass": "✓", "skipped": "–"}
+_WORDS = {"pass": "passed", "fail": "failed", "insufficient": "insufficient", "skipped": "skipped"}
+_RELATIONS = {
+    "at_least": "≥",
+    "at_most": "≤",
+    "lower_bound": "low end ≥",
+    "upper_bound": "high end ≤",
+    "gap_at_most": "gap ≤",
+}
+_ROWS = 12
+
+
+def headline(entry: Entry) -> str:
+    """What follows from the verdict, in one sentence."""
+    version, champion = entry.evidence["version"], entry.evidence["champion"]
+    shadow = " on what it predicted in the shadow" if entry.evidence.get("basis") == "shadow" else ""
+    if entry.outcome == "passed":
+        follows = f"may replace version {champion}" if champion else "may become the first champion"
+        return f"Version {version} passed{shadow}: it {follows}."
+    stays = f"version {champion} stays champion" if champion else "there is still no champion"
+    return f"Version {version} did not pass{shadow}: {stays}."
+
+
+def reasons(entry: Entry, *, most: int = 5) -> list[str]:
+    """Why it did not pass, gate by gate; empty if it passed."""
+    failed = [gate for gate in ranked(entry.evidence["gates"]) if gate["outcome"] in ("fail", "insufficient")]
+    told = [f"{gate['gate']}{_where(gate)}: {gate['reason']}" for gate in failed[:most]]
+    return told + ([f"and {len(failed) - most} more, below"] if len(failed) > most else [])
+
+
+def tally(gates: Sequence[Mapping[str, Any]]) -> str:
+    """How many results there are of each kind."""
+    found = Counter(gate["outcome"] for gate in gates)
+    parts = [f"{found[kind]} {_WORDS[kind]}" for kind in _ORDER if found[kind]]
+    return f"{count(len(gates), 'gate result')}: {', '.join(parts)}." if gates else "No gate was judged."
+
+
+def ranked(gates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What did not pass first, otherwise as it was judged."""
+    return sorted(gates, key=lambda gate: _ORDER[gate["outcome"]])
+
+
+def bounded(gate: Mapping[str, Any]) -> str:
+    """The bound of a gate's result, with its direction."""
+    if gate["bound"] is None:
+        return NOTHING
+    return f"{_RELATIONS[gate.get('relation', 'at_least')]} {bound(gate['bound'], sign=bool(gate.get('versus')))}"
+
+
+def next_steps(spec: Pipeline, entry: Entry) -> list[str]:
+    """What a person can do now; commands and names stand between backticks."""
+    return _after_pass(spec, entry) if entry.outcome == "passed" else _after_rejection(spec, entry)
+
+
+def markdown(spec: Pipeline, entry: Entry, *, report: str = "") -> str:
+    """The verdict for the form in which somebody approves it: short, what did not pass or is doubtful first.
+
+    All text of others is escaped. It must not be rendered as a template afterwards.
+
+    :param entry: the ledger's entry of kind ``verdict``
+    :param report: address of the page with all of it; empty for none
+    """
+    gates, warnings = ranked(entry.evidence["gates"]), entry.evidence.get("warnings", ())
+    told = [f"**{plain(headline(entry))}** {plain(tally(gates))}"]
+    if report:
+        told.append(f"[Whole report with pictures]({report.replace(')', '%29').replace(' ', '%20')})")
+    if warnings:
+        told.append("\n".join([f"**{count(len(warnings), 'warning')}**\n", *(f"- {prose(one)}" for one in warnings)]))
+    rows = [_row(gate) for gate in gates[:_ROWS]]
+    told.append(markdown_table(("", "Gate", "Value", "Interval", "Bound", "From"), rows))
+    if len(gates) > _ROWS:
+        told.append(f"… and {len(gates) - _ROWS} more in the report.")
+    version, champion = str(entry.evidence["version"]), entry.evidence["champion"]
+    facts = {
+        "Purpose": plain(spec.description),
+        "Candidate": f"version {plain(version)}, of partition {plain(entry.partition or NOTHING)}",
+        "Champion": f"version {plain(str(champion))}" if champion else "none: this would be the first",
+        "Judged on": plain(span(entry.evidence["test_partitions"])),
+        "If you approve": "it serves from the first population that nobody has scored",
+        "To undo that": code(_undo(spec, str(champion))) if champion else "there is no earlier champion to go back to",
+    }
+    told.append("\n".join(f"- {name}: {text}" for name, text in facts.items()))
+    return "\n\n".join(told)
+
+
+def _row(gate: Mapping[str, Any]) -> list[str]:
+    signed = bool(gate.get("versus"))
+    ends = f"{number(gate['low'], sign=signed)} to {number(gate['high'], sign=signed)}"
+    blocks = f", {count(gate['blocks'], 'block')}" if gate["blocks"] else ""
+    return [
+        f"{_SIGNS[gate['outcome']]} {_WORDS[gate['outcome']]}",
+        plain(f"{gate['gate']}{_where(gate)}" + (f" ({gate['reason']})" if gate["outcome"] != "pass" else "")),
+        number(gate["value"], sign=signed),
+        ends if gate["low"] is not None else NOTHING,
+        plain(bounded(gate)),
+        f"{count(gate['rows'], 'row')}{blocks}" if gate["rows"] else NOTHING,
+    ]
+
+
+def _where(gate: Mapping[str, Any]) -> str:
+    return f" [{gate['slice']}]" if gate["slice"] else ""
+
+
+def _undo(spec: Pipeline, champion: str) -> str:
+    return f'tradewind rollback {spec.pipeline} --to {champion} --reason "…"'
+
+
+def _after_pass(spec: Pipeline, entry: Entry) -> list[str]:
+    promotion, champion, name = spec.promotion, entry.evidence["champion"], spec.pipeline
+    waits = bool(promotion.shadow and champion and entry.evidence.get("basis", "test") == "test")
+    steps = []
+    if waits:
+        steps.append(
+            f"Nothing yet: it scores {count(promotion.shadow, 'population')} beside the champion, without serving, and "
+            "is judged once more on these."
+        )
+    elif promotion.mode == "approval":
+        who = f" ({some(promotion.approvers)})" if promotion.approvers else ""
+        steps.append(
+            f"Approve or reject it in Airflow{who}: DAG `{name}__train`, run `{entry.run_id}`, task `approve`. "
+            f"Without an answer within {_hours(promotion.timeout.total_seconds())} it is rejected."
+        )
+    else:
+        steps.append("Nothing: it becomes champion by itself, from the first population that nobody has scored.")
+    if champion:
+        steps.append(
+            f"To go back afterwards: `{_undo(spec, str(champion))}`, or the form of the DAG `{name}__rollback`."
+        )
+    return steps
+
+
+def _after_rejection(spec: Pipeline, entry: Entry) -> list[str]:
+    champion, gates = entry.evidence["champion"], entry.evidence["gates"]
+    found = {gate["outcome"] for gate in gates}
+    steps = [
+        f"Nothing has to be done: version {champion} goes on serving, and the next training is decided as ever."
+        if champion
+        else "Nothing is scored by a model of this pipeline until a candidate passes."
+    ]
+    if "insufficient" in found:
+        steps.append(
+            "What is insufficient could not be judged, and that is no pass: see how many rows and blocks there were; "
+            "a larger `train.test` gives it more."
+        )
+    steps.append("If it ought to be better: see below where, by slice and over time, it is worse.")
+    steps.append(
+        f"If a gate asks for the wrong thing: change `gates` in the YAML and clear the task `verdict` of "
+        f"`{spec.pipeline}__train`, run `{entry.run_id}`; the same candidate is judged again."
+    )
+    return steps
+
+
+def _hours(seconds: float) -> str:
+    return count(round(seconds / 3600), "hour") if seconds >= 3600 else count(round(seconds / 60), "minute")
