@@ -73,6 +73,11 @@ def insert(connection: Connection, champion: Champion) -> bool:
     return insert_new(connection, tables().champions, values)
 
 
+def recorded(changes: list[Champion], new: Champion) -> Champion | None:
+    """The row that says already what ``new`` asks for: of a person's changes only the newest counts as the same."""
+    return next((row for row in (changes if new.decided_at else changes[-1:]) if row.same_change(new)), None)
+
+
 def effective(champions: list[Champion], population: str) -> Champion | None:
     """The newest change that holds for ``population``; what came later wins over what came before."""
     return next((champion for champion in reversed(champions) if champion.effective_from <= population), None)

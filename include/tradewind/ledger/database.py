@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 60
 _LOCK = 7_206_941_118  # of PostgreSQL's advisory locks: "Tradewind's ledger is being migrated"
+_ALONE = 720_694_112  # likewise, with the hash of a name: "one at a time changes what this names"
 
 
 class Database:
@@ -37,15 +38,23 @@ class Database:
         self._pid = 0
 
     @contextmanager
-    def begin(self, doing: str) -> Iterator[Connection]:
+    def begin(self, doing: str, *, alone: str | None = None) -> Iterator[Connection]:
         """A connection in a transaction of its own, with the schema up to date.
 
         :param doing: what is being done to which object; begins the message of an error
+        :param alone: of the transactions that name the same thing here, one at a time goes on, and sees what all before
+            it wrote; None for a transaction that minds nobody
         :raises Unavailable: the database is locked or away; trying again later can help
         :raises TradewindError: the database refused
         """
-        with _translated(doing, self._url), self._ready().begin() as connection:
-            yield connection
+        with _translated(doing, self._url):
+            engine = self._ready()
+            if alone is not None and engine.dialect.name == "sqlite":
+                engine = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+            with engine.begin() as connection:
+                if alone is not None and engine.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_ALONE, alone))
+                yield connection
 
     def _ready(self) -> Engine:
         if self._engine is None or self._pid != os.getpid():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from tradewind.core import faults
 from tradewind.errors import Conflict
 from tradewind.ledger import champions
 from tradewind.ledger.champions import Champion
@@ -15,7 +16,7 @@ from tradewind.ledger.rows import insert_new, plain, utc
 from tradewind.ledger.tables import tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, RowMapping
+    from sqlalchemy import ColumnElement, Connection, RowMapping
 
 Kind = Literal[
     "started",
@@ -90,11 +91,8 @@ class Ledger:
 
         :raises Unavailable: the database is locked or away
         """
-        names = ("pipeline", "kind", "subject", "partition", "key", "outcome", "reason", "actor", "run_id")
-        values = {name: getattr(entry, name) for name in names}
-        values |= {"evidence": plain(entry.evidence), "at": utc(entry.at)}
         with self._database.begin(f"journal {entry.kind} {entry.key} of {entry.pipeline}") as connection:
-            return insert_new(connection, tables().journal, values)
+            return _insert(connection, entry)
 
     def get(self, pipeline: str, kind: Kind, *, key: str) -> Entry | None:
         """The entry with this key, if it was written."""
@@ -177,7 +175,7 @@ class Ledger:
             population,
         )
 
-    def promote(self, new: Champion, *, expected: int) -> Champion:
+    def promote(self, new: Champion, *, expected: int, pin: Entry | None = None) -> Champion:
         """Write a change of champion, if nobody else wrote one since.
 
         A change that is recorded already (same version decided at the same partition; for a person's: the newest
@@ -185,45 +183,76 @@ class Ledger:
 
         :param new: the change; its ``seq`` is ignored
         :param expected: the newest ``seq`` that the caller based the decision on; 0 for none
-        :raises Conflict: another change came first
+        :param pin: of a person who rolls back: written with the change, or neither is; with a version that is the
+            newest champion already, it is all that is written. Without it, a pin that is on refuses the change
+        :raises Conflict: another change came first, or a pin
         """
         doing = f"make version {new.model_version} champion of {new.pipeline}"
-        if (written := self._recorded(new)) is not None:
-            return written
-        changes = self.champions(new.pipeline)
-        newest = changes[-1].seq if changes else 0
-        row = replace(new, seq=expected + 1, at=utc(new.at), evidence=plain(new.evidence))
-        if newest == expected:
-            with self._database.begin(doing) as connection:
-                if champions.insert(connection, row):
-                    return row
-            if (written := self._recorded(new)) is not None:
+        with self._database.begin(doing, alone=new.pipeline) as connection:
+            changes = champions.read(connection, new.pipeline)
+            if pin is not None and changes and changes[-1].model_version == new.model_version:
+                _pin(connection, pin)
+                return changes[-1]
+            if (written := champions.recorded(changes, new)) is not None:
                 return written
-        first = self.champions(new.pipeline)[expected:]
-        other = (
-            f"version {first[0].model_version} ({first[0].reason or first[0].actor})"
-            if first
-            else f"nothing: the newest change is {newest}"
-        )
-        raise Conflict(
-            f"{doing}: decided against change {expected}, but after it came {other}; judge the candidate again"
-        )
+            if len(changes) != expected:
+                raise Conflict(f"{doing}: {_who_was_first(changes, expected)}; judge the candidate again")
+            held = _pinned(connection, new.pipeline) if pin is None else None
+            if held is not None:
+                raise Conflict(f"{doing}: {held.actor} pinned version {held.subject} in the meantime: {held.reason}")
+            row = replace(new, seq=expected + 1, at=utc(new.at), evidence=plain(new.evidence))
+            champions.insert(connection, row)
+            faults.reach("between-champion-and-pin")
+            if pin is not None:
+                _pin(connection, pin)
+            return row
 
-    def _recorded(self, new: Champion) -> Champion | None:
-        changes = self.champions(new.pipeline)
-        return next(
-            (change for change in (changes if new.decided_at else changes[-1:]) if change.same_change(new)), None
-        )
+    def pinned(self, pipeline: str) -> Entry | None:
+        """The pin that keeps the champion of a pipeline in place; None if nobody pinned it."""
+        with self._database.begin(f"read the pins of {pipeline}") as connection:
+            return _pinned(connection, pipeline)
 
     def _select(self, pipeline: str, kind: Kind, *conditions: ColumnElement[bool]) -> list[Entry]:
-        from sqlalchemy import select
-
-        table = tables().journal
-        query = (
-            select(table).where(table.c.pipeline == pipeline, table.c.kind == kind, *conditions).order_by(table.c.id)
-        )
         with self._database.begin(f"read {kind} entries of {pipeline}") as connection:
-            return [_entry(row) for row in connection.execute(query).mappings()]
+            return _find(connection, pipeline, kind, *conditions)
+
+
+def _insert(connection: Connection, entry: Entry) -> bool:
+    names = ("pipeline", "kind", "subject", "partition", "key", "outcome", "reason", "actor", "run_id")
+    values = {name: getattr(entry, name) for name in names}
+    values |= {"evidence": plain(entry.evidence), "at": utc(entry.at)}
+    return insert_new(connection, tables().journal, values)
+
+
+def _find(connection: Connection, pipeline: str, kind: Kind, *conditions: ColumnElement[bool]) -> list[Entry]:
+    from sqlalchemy import select
+
+    table = tables().journal
+    query = select(table).where(table.c.pipeline == pipeline, table.c.kind == kind, *conditions).order_by(table.c.id)
+    return [_entry(row) for row in connection.execute(query).mappings()]
+
+
+def _pinned(connection: Connection, pipeline: str) -> Entry | None:
+    pins = _find(connection, pipeline, "pin")
+    if not pins or _find(connection, pipeline, "unpin", tables().journal.c.key == pins[-1].key):
+        return None
+    return pins[-1]
+
+
+def _pin(connection: Connection, pin: Entry) -> None:
+    """Pins are numbered, and the newest one holds; the same person's same word, said again, is no other pin."""
+    held = _pinned(connection, pin.pipeline)
+    if held is not None and (held.subject, held.reason, held.actor) == (pin.subject, pin.reason, pin.actor):
+        return
+    _insert(connection, replace(pin, key=str(len(_find(connection, pin.pipeline, "pin")))))
+
+
+def _who_was_first(changes: list[Champion], expected: int) -> str:
+    after = changes[expected:]
+    if not after:
+        return f"decided against change {expected}, but the newest one is {len(changes)}"
+    other = f"version {after[0].model_version} ({after[0].reason or after[0].actor})"
+    return f"decided against change {expected}, but after it came {other}"
 
 
 def _entry(row: RowMapping) -> Entry:
