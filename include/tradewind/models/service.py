@@ -1,27 +1,27 @@
-"""Who serves a population: the champion, or, when it cannot be loaded, what the YAML names as its fallback."""
+"""Who serves a population: the champion, or, when it cannot, what the YAML names as its fallback."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import ModelError
 from tradewind.ledger.journal import Entry
-from tradewind.models import tasks
+from tradewind.models import predictions, tasks
 from tradewind.models.host import ModelHost
-from tradewind.models.inputs import scoring
+from tradewind.models.inputs import scoring, training
 from tradewind.models.registry import Registry
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.champions import Champion
     from tradewind.ledger.journal import Ledger
+    from tradewind.models.tasks import Array
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
@@ -31,105 +31,163 @@ log = logging.getLogger(__name__)
 class Service:
     """What predicts.
 
-    :param version: model version whose predictions these are; for ``majority`` the one whose training share is used
-    :param served_by: ``champion``, ``previous_champion`` or ``majority``
+    :param version: model version whose predictions these are; for ``majority`` the one whose training is used
+    :param served_by: ``champion``, ``previous_champion``, ``majority`` or ``shadow``
     :param train_partitions: what that version was fitted on
     :param host: the model; None for ``majority``
-    :param share: predicted by ``majority``
+    :param majority: what ``majority`` predicts, as :func:`tasks.majority` gives it
     """
 
     version: str
     served_by: str
     train_partitions: frozenset[str]
     host: ModelHost | None
-    share: float = 0.0
+    majority: Mapping[str, Any] = field(default_factory=dict)
 
-    def probability(self, rows: pa.Table) -> npt.NDArray[Any]:
-        """Probability of the label 1, float64, shape (rows,)."""
+    def answers(self, rows: pa.Table) -> tuple[Array, list[Any] | None]:
+        """Answers for all rows, float64 of shape (rows, outputs), and the model's classes; None for a regressor.
+
+        The model gets batch after batch, never the whole population at once.
+
+        :raises ModelError: it fails in any of them
+        """
         import numpy as np
 
         if self.host is None:
-            return np.full(rows.num_rows, self.share)
-        return tasks.scores("binary", self.host.predict(rows), self.host.classes)
+            return tasks.constant_output(self.majority, rows.num_rows)
+        size = predictions.BATCH_ROWS
+        made = [self.host.predict(rows.slice(begin, size)) for begin in range(0, rows.num_rows, size)]
+        return np.concatenate(made), self.host.classes
+
+
+@dataclass(slots=True)
+class Line:
+    """The champion and, behind it, its fallbacks: one of them serves the whole of a population.
+
+    :param service: who serves, as far as is known by now
+    :param failed: why nobody before it could, in order
+    """
+
+    spec: Pipeline
+    champion: Champion
+    population: str
+    runtime: Runtime
+    ledger: Ledger
+    stack: ExitStack
+    service: Service = field(init=False)
+    failed: list[ModelError] = field(default_factory=list)
+    behind: list[str] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Load the champion, or the first fallback that can be loaded.
+
+        :raises ModelError: none can
+        """
+        self.behind = list(scoring(self.spec).fallback)
+        try:
+            self.service = load(self.spec, self.champion.model_version, "champion", self.runtime, self.ledger,
+                                self.stack)  # fmt: skip
+        except ModelError as exc:
+            self.fall_back(exc, warm=self.runtime.warm)
+
+    def fall_back(self, failed: ModelError, *, warm: bool = False) -> None:
+        """Let the next one serve that can be loaded.
+
+        :param failed: why the present one cannot
+        :param warm: whether this process may still fork; not once it has used the lake
+        :raises ModelError: nobody is left
+        """
+        self.failed.append(failed)
+        while self.behind:
+            fallback = self.behind.pop(0)
+            try:
+                service = self._load(fallback, warm=warm)
+            except ModelError as exc:
+                log.warning("%s: %s cannot serve population %s either: %s", self.spec.pipeline, fallback,
+                            self.population, exc)  # fmt: skip
+                continue
+            if service is not None:
+                self.service = service
+                return
+        name = self.spec.pipeline
+        asked = scoring(self.spec).fallback
+        behind = f"{', '.join(asked)} cannot either" if asked else "`score.fallback` is empty"
+        raise ModelError(
+            f"{self.failed[0]}\n{name} version {self.champion.model_version} cannot serve population "
+            f"{self.population}, and {behind}: give another version the place with `tradewind rollback {name}`"
+        ) from self.failed[0]
+
+    def note(self) -> None:
+        """Say loudly, and journal, that it is not the champion who serves; once for the same reason."""
+        if not self.failed:
+            return
+        reason = f"version {self.champion.model_version} cannot serve: {self.failed[0]}"
+        log.error("%s: population %s is served by %s (version %s), because %s", self.spec.pipeline, self.population,
+                  self.service.served_by, self.service.version, reason)  # fmt: skip
+        served = f"{self.service.served_by}/{self.service.version}"
+        key = f"fallback/{self.population}/{self.champion.model_version}/{served}"
+        evidence = {"champion": self.champion.model_version, "served": self.service.version}
+        entry = Entry(
+            self.spec.pipeline, "note", "fallback", self.population, key, outcome=self.service.served_by,
+            reason=reason, evidence=evidence, actor=self.runtime.actor, run_id=self.runtime.run_id,
+        )  # fmt: skip
+        self.ledger.append(entry)
+
+    def _load(self, fallback: str, *, warm: bool) -> Service | None:
+        """A fallback; None if there is no such one."""
+        if fallback == "majority":
+            version = self.champion.model_version
+            known, fitted_on = _trained(self.spec, version, self.ledger)
+            if known is None:
+                raise ModelError(f"the ledger does not say what the majority in the training of version {version} was")
+            tasks.check_classes(training(self.spec).task, known.get("classes"), f"the majority of version {version}")
+            return Service(version, fallback, fitted_on, None, known)
+        previous = self.ledger.previous_champion(self.spec.pipeline, self.population)
+        if previous is None:
+            return None
+        return load(self.spec, previous.model_version, fallback, self.runtime, self.ledger, self.stack, warm=warm)
 
 
 @contextmanager
-def open_service(
-    spec: Pipeline, champion: Champion, population: str, runtime: Runtime, ledger: Ledger
-) -> Iterator[Service]:
-    """Load the champion, or the first fallback that works; every fallback is journalled and logged loudly.
+def open_line(spec: Pipeline, champion: Champion, population: str, runtime: Runtime, ledger: Ledger) -> Iterator[Line]:
+    """Who can serve a population; the first of them is loaded.
 
-    :raises ModelError: nothing can serve
+    :raises ModelError: nobody can be loaded
     """
     with ExitStack() as stack:
-        try:
-            service = _load(spec, champion, "champion", runtime, ledger, stack)
-        except ModelError as exc:
-            service = _fall_back(spec, champion, population, runtime, ledger, stack, failed=exc)
-        yield service
+        line = Line(spec, champion, population, runtime, ledger, stack)
+        line.begin()
+        yield line
 
 
-def _fall_back(
-    spec: Pipeline, champion: Champion, population: str, runtime: Runtime, ledger: Ledger, stack: ExitStack, *,
-    failed: ModelError,
+def load(
+    spec: Pipeline, version: str, served_by: str, runtime: Runtime, ledger: Ledger, stack: ExitStack, *,
+    warm: bool | None = None,
 ) -> Service:  # fmt: skip
-    for fallback in scoring(spec).fallback:
-        try:
-            service = _serve_by(fallback, spec, champion, population, runtime, ledger, stack)
-        except ModelError as exc:
-            log.warning("%s: %s cannot serve population %s either: %s", spec.pipeline, fallback, population, exc)
-            continue
-        if service is not None:
-            _note(spec, champion, population, runtime, ledger, service=service, failed=failed)
-            return service
-    raise failed
+    """Load a model version into a process of its own and wait until it is there.
+
+    :param stack: ends the process
+    :param warm: fork this process; as the runtime says if None
+    :raises ModelError: it cannot be loaded, or is no model of the pipeline's task
+    :raises Unavailable: the registry does not answer
+    """
+    registry = Registry(runtime, spec.model_name)
+    found = registry.get(version)
+    folder = stack.enter_context(registry.folder(found))
+    host = ModelHost(folder, name=str(found), warm=runtime.warm if warm is None else warm)
+    stack.enter_context(host)
+    tasks.check_classes(training(spec).task, host.classes, str(found))
+    _, fitted_on = _trained(spec, version, ledger)
+    return Service(found.version, served_by, fitted_on, host)
 
 
-def _serve_by(
-    fallback: str, spec: Pipeline, champion: Champion, population: str, runtime: Runtime, ledger: Ledger,
-    stack: ExitStack,
-) -> Service | None:  # fmt: skip
-    if fallback == "majority":
-        share, fitted_on = _trained(spec, champion, ledger)
-        return Service(champion.model_version, fallback, fitted_on, None, share)
-    previous = ledger.previous_champion(spec.pipeline, population)
-    return _load(spec, previous, fallback, runtime, ledger, stack) if previous else None
-
-
-def _load(
-    spec: Pipeline, champion: Champion, served_by: str, runtime: Runtime, ledger: Ledger, stack: ExitStack
-) -> Service:
-    registry = Registry(runtime, champion.model_name)
-    version = registry.get(champion.model_version)
-    folder = stack.enter_context(registry.folder(version))
-    host = stack.enter_context(ModelHost(folder, name=str(version), warm=runtime.warm))
-    assert host.columns is not None  # waits until the model is loaded, or raises
-    _, fitted_on = _trained(spec, champion, ledger)
-    return Service(version.version, served_by, fitted_on, host)
-
-
-def _trained(spec: Pipeline, champion: Champion, ledger: Ledger) -> tuple[float, frozenset[str]]:
-    """Positive share and partitions of the version's training, from the ledger: MLflow may be what is broken."""
-    trained = ledger.find(spec.pipeline, "trained", subject=champion.model_version)
+def _trained(spec: Pipeline, version: str, ledger: Ledger) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
+    """Majority and partitions of the version's training, from the ledger: MLflow may be what is broken."""
+    trained = ledger.find(spec.pipeline, "trained", subject=version)
     if not trained:
-        raise ModelError(f"{spec.pipeline} version {champion.model_version}: the ledger knows nothing of its training")
+        raise ModelError(f"{spec.pipeline} version {version}: the ledger knows nothing of its training")
     evidence = trained[-1].evidence
-    return float(evidence["positive_share"]), frozenset(evidence["train_partitions"])
-
-
-def _note(
-    spec: Pipeline, champion: Champion, population: str, runtime: Runtime, ledger: Ledger, *,
-    service: Service, failed: ModelError,
-) -> None:  # fmt: skip
-    reason = f"version {champion.model_version} cannot serve: {failed}"
-    log.error(
-        "%s: population %s is served by %s (version %s), because %s",
-        spec.pipeline, population, service.served_by, service.version, reason,
-    )  # fmt: skip
-    key = f"fallback/{population}/{champion.model_version}/{service.served_by}/{service.version}"
-    evidence = {"champion": champion.model_version, "served": service.version}
-    entry = Entry(
-        spec.pipeline, "note", "fallback", population, key,
-        outcome=service.served_by, reason=reason, evidence=evidence, actor=runtime.actor, run_id=runtime.run_id,
-    )  # fmt: skip
-    ledger.append(entry)
+    known = evidence.get("majority")
+    if known is None and (share := evidence.get("positive_share")) is not None:
+        known = {"classes": [0, 1], "shares": [1 - share, share]}
+    return known, frozenset(evidence["train_partitions"])

@@ -173,18 +173,34 @@ def scores(task: Task, output: Array, classes: Sequence[Any] | None, *, order: S
     """
     import numpy as np
 
+    check_classes(task, classes, "the model")
+    known = list(classes or ())
     if task == "regression":
         return output[:, 0]
-    names = [_name(value) for value in classes or ()]
     if task == "binary":
-        if sorted(names) != ["0", "1"]:
-            raise ModelError(f"the model has the classes {list(classes or ())}; where `train.task` is binary: 0 and 1")
-        return output[:, names.index("1")]
-    if order is None or not set(names) <= set(order):
-        raise ModelError(f"the model has the classes {names}, of which {list(order or ())} are asked for")
-    columns = {name: output[:, place] for place, name in enumerate(names)}
+        return output[:, [_name(value) for value in known].index("1")]
+    if order is None or not set(known) <= set(order):
+        raise ModelError(f"the model knows the classes {known}, and asked for are {list(order or ())}")
+    columns = {name: output[:, place] for place, name in enumerate(known)}
     nothing = np.zeros(len(output))
     return np.column_stack([columns.get(name, nothing) for name in order])
+
+
+def check_classes(task: Task, classes: Sequence[Any] | None, name: str) -> None:
+    """See that a model is one of the task.
+
+    :param classes: of the model; None for a regressor
+    :raises ModelError: it is not
+    """
+    known = list(classes or ())
+    right = {
+        "binary": sorted(_name(value) for value in known) == ["0", "1"],
+        "multiclass": classes is not None and all(isinstance(value, str) for value in known),
+        "regression": classes is None,
+    }
+    if not right[task]:
+        of = "predicts numbers" if classes is None else f"knows the classes {known}"
+        raise ModelError(f"{name} {of}: that is no model for `train.task: {task}`; train and promote one that is")
 
 
 def _name(value: Any) -> str:
@@ -193,9 +209,9 @@ def _name(value: Any) -> str:
     return str(int(value)) if whole else str(value)
 
 
-def order(*classes: Sequence[Any] | None) -> list[str]:
-    """All the classes that some models know, as text, in the one order; of regressors an empty list."""
-    return sorted({_name(value) for known in classes for value in known or ()})
+def order(*classes: Sequence[str] | None) -> list[str]:
+    """All the classes that some models of several classes know, in the one order; else an empty list."""
+    return sorted({value for known in classes for value in known or () if isinstance(value, str)})
 
 
 def codes(names: Array, order: Sequence[str]) -> Array:

@@ -13,10 +13,12 @@ from tradewind.errors import Conflict, MalformedInput, ModelError, NotReady, Una
 from tradewind.lake.dataset import Dataset
 from tradewind.ledger import absences, progress
 from tradewind.ledger.champions import Champion
+from tradewind.models import predictions as predicted
 from tradewind.models import score as scoring
 from tradewind.models.host import ModelHost
+from tradewind.models.predictions import prediction_id
 from tradewind.models.registry import Registry
-from tradewind.models.score import Scored, Skipped, prediction_id, score
+from tradewind.models.score import Scored, Skipped, score
 from tradewind.models.train import train
 from tradewind.spec.models import Pipeline
 
@@ -150,7 +152,7 @@ def test_a_population_that_changes_while_it_is_scored_is_tried_again(served, del
 def test_batches_give_what_one_batch_gives(served, monkeypatch) -> None:
     score(served.spec, served.week(5), served.runtime)
     whole = served.lake.dataset("delays", "predictions").snapshot().partitions[served.week(6)].digest
-    monkeypatch.setattr(scoring, "BATCH_ROWS", 64)
+    monkeypatch.setattr(predicted, "BATCH_ROWS", 64)
     monkeypatch.setattr(scoring, "CODE", "score/test")
     assert score(served.spec, served.week(5), served.runtime).changed
     assert served.lake.dataset("delays", "predictions").snapshot().partitions[served.week(6)].digest == whole
