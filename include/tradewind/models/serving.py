@@ -8,6 +8,7 @@ no pass.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from tradewind.spec.gates import Gate
     from tradewind.spec.models import Pipeline
 
+    Columns = list[tuple[str, str]]
+
 LIMIT = 300.0
 """Seconds after which a process that loads a candidate is killed, where no gate allows more."""
 
@@ -45,7 +48,7 @@ _KINDS = {"double": "double", "string": "string", "timestamp[us]": "datetime"}
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Running:
     """A candidate in a clean process, and what it is held against.
 
     :param host: its process; not warm
@@ -83,85 +86,84 @@ def limit(gates: Sequence[Gate]) -> float:
     return max([LIMIT, *(gate.at_most or 0 for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads")])
 
 
-def load(trial: Trial, gates: Sequence[Gate]) -> Mapping[int, float]:
+def load(running: Running, gates: Sequence[Gate]) -> Mapping[int, float]:
     """Wait until the candidate is loaded and has predicted, and say how long after its start: by number of rows.
 
     :raises ModelError: it cannot be loaded, or fails at the rows
     """
     counts = {gate.rows for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads"}
-    _ = trial.host.columns
-    loaded = time.monotonic() - trial.started
+    _ = running.host.columns
+    loaded = time.monotonic() - running.started
     seconds = {}
     for count in sorted(counts):
         begun = time.monotonic()
-        trial.host.predict(trial.rows.slice(0, count))
+        running.host.predict(running.rows.slice(0, count))
         seconds[count] = loaded + time.monotonic() - begun
     return seconds
 
 
 def measure(
-    spec: Pipeline, gates: Sequence[Gate], runtime: Runtime, *, trial: Trial, loaded: Mapping[int, float] | ModelError
-) -> dict[int, Measurement]:
+    gates: Sequence[Gate], *,
+    running: Running, loaded: Mapping[int, float] | ModelError, wanted: Columns | TradewindError,
+) -> dict[int, Measurement]:  # fmt: skip
     """What each check found, by the position of its gate.
 
     :param loaded: what :func:`load` returned, or raised
+    :param wanted: what :func:`expected` returned
     """
+    checks: Mapping[str, Callable[[CheckGate], Measurement]] = {
+        "schema": lambda _: _schema(running, wanted),
+        "size": lambda _: _size(running),
+        "loads": lambda gate: _loads(gate, running, loaded),
+        "latency": lambda gate: _latency(gate, running),
+        "stability": lambda gate: _stability(gate, running),
+    }
     found: dict[CheckGate, Measurement] = {}
     measurements = {}
     for place, gate in enumerate(gates):
         if isinstance(gate, CheckGate):
             same = gate.model_copy(update={"at_most": None})
             if same not in found:
-                found[same] = _measured(spec, same, runtime, trial=trial, loaded=loaded)
+                found[same] = _tried(same, checks[gate.check], running=running, loaded=loaded)
             measurements[place] = found[same]
     return measurements
 
 
-def _measured(
-    spec: Pipeline, gate: CheckGate, runtime: Runtime, *, trial: Trial, loaded: Mapping[int, float] | ModelError
-) -> Measurement:
-    checks: Mapping[str, Callable[[], Measurement]] = {
-        "schema": lambda: _schema(spec, runtime, trial),
-        "size": lambda: _size(trial),
-        "loads": lambda: _loads(gate, trial, loaded),
-        "latency": lambda: _latency(gate, trial),
-        "stability": lambda: _stability(gate, trial),
-    }
+def _tried(
+    gate: CheckGate, check: Callable[[CheckGate], Measurement], *,
+    running: Running, loaded: Mapping[int, float] | ModelError,
+) -> Measurement:  # fmt: skip
     if isinstance(loaded, ModelError) and gate.check in ("loads", "latency", "stability"):
         return Measurement(None, 0, f"the candidate does not run: {loaded}", passed=False)
-    if gate.check in ("loads", "latency") and trial.rows.num_rows < gate.rows:
-        return Measurement(None, 0, f"there are {trial.rows.num_rows} test rows, fewer than {gate.rows}", passed=False)
+    count = running.rows.num_rows
+    if gate.check in ("loads", "latency") and count < gate.rows:
+        return Measurement(None, count, f"there are {count} test rows, fewer than {gate.rows}")
     try:
-        return checks[gate.check]()
+        return check(gate)
     except TradewindError as exc:
-        return Measurement(None, 0, str(exc), passed=False)
+        return Measurement(None, 0, str(exc))
 
 
-def _loads(gate: CheckGate, trial: Trial, loaded: Mapping[int, float] | ModelError) -> Measurement:
+def _loads(gate: CheckGate, running: Running, loaded: Mapping[int, float] | ModelError) -> Measurement:
     assert not isinstance(loaded, ModelError)
     seconds = loaded[gate.rows]
-    if (wrong := _other(trial)) is not None:
-        return Measurement(
-            seconds, gate.rows, f"what is in the registry is not what was trained: {wrong}", passed=False
-        )
+    if (wrong := _other(running)) is not None:
+        reason = f"what is in the registry is not what was trained: {wrong}"
+        return Measurement(seconds, gate.rows, reason, passed=False)
     how = f"a clean process loaded the registry's files and predicted {gate.rows} rows in {seconds:.1f} s"
-    return Measurement(seconds, gate.rows, f"{how}; {_compared(trial)}", passed=True)
+    if running.example is None:
+        return Measurement(seconds, gate.rows, f"{how}; training kept no predictions to compare with", passed=True)
+    same = f"its predictions of {running.example[0].num_rows} example rows are those of training"
+    return Measurement(seconds, gate.rows, f"{how}; {same}", passed=True)
 
 
-def _compared(trial: Trial) -> str:
-    found = (
-        "" if trial.example is None else f"its predictions of {trial.example[0].num_rows} rows are those of training"
-    )
-    return found or "nobody kept predictions of training to compare with"
-
-
-def _other(trial: Trial) -> str | None:
+def _other(running: Running) -> str | None:
     """What shows that the registry's files are not those that were logged; None if nothing does."""
     import numpy as np
 
-    if trial.example is not None:
-        rows, then = trial.example
-        now = trial.host.predict(rows)
+    if running.example is not None:
+        rows, then = running.example
+        now = running.host.predict(rows)
         if now.shape != then.shape:
             return f"it predicts {now.shape[1]} numbers a row, and {then.shape[1]} when it was logged"
         if not np.allclose(now, then, rtol=_SAME, atol=_SAME):
@@ -171,62 +173,63 @@ def _other(trial: Trial) -> str | None:
                 f"up to {off.max():.6g} (row {off.argmax()}: {now[off.argmax()].tolist()}, then "
                 f"{then[off.argmax()].tolist()})"
             )
-    if trial.digest is not None and (found := files_digest(trial.folder)) != trial.digest:
-        return f"the digest of its files is {found[:12]}…, and was {trial.digest[:12]}… when it was logged"
+    if running.digest is not None and (found := files_digest(running.folder)) != running.digest:
+        return f"the digest of its files is {found[:12]}…, and was {running.digest[:12]}… when it was logged"
     return None
 
 
-def _schema(spec: Pipeline, runtime: Runtime, trial: Trial) -> Measurement:
+def _schema(running: Running, wanted: Columns | TradewindError) -> Measurement:
     """The columns of the model's signature beside those that a population has now."""
-    wanted, has = expected_inputs(spec, runtime), signature_inputs(trial.folder)
-    said = f"{len(wanted)} columns"
+    if isinstance(wanted, TradewindError):
+        return Measurement(None, 0, f"what the model would get now cannot be told: {wanted}")
+    has = signature(running.folder)
     if has == wanted:
-        return Measurement(0.0, 0, f"its {said} are those of `train.columns` and {training(spec).service}", passed=True)
-    names, known = [name for name, _ in has], [name for name, _ in wanted]
-    kinds = dict(wanted)
+        reason = f"its {len(wanted)} columns are those of `train.columns` and the feature service"
+        return Measurement(0.0, 0, reason, passed=True)
+    names, known, kinds = [name for name, _ in has], [name for name, _ in wanted], dict(wanted)
     wrong = [f"it wants {name}, which is gone" for name in names if name not in known]
     wrong += [f"it does not know {name}" for name in known if name not in names]
     wrong += [f"{name} is {kinds[name]}, and was {kind}" for name, kind in has if kinds.get(name, kind) != kind]
     wrong = wrong or [f"the order is {', '.join(known)}, and was {', '.join(names)}"]
-    return Measurement(float(len(wrong)), 0, f"{said} are there now; {'; '.join(wrong)}", passed=False)
+    return Measurement(float(len(wrong)), 0, f"there are {len(wanted)} columns now: {'; '.join(wrong)}", passed=False)
 
 
-def _size(trial: Trial) -> Measurement:
-    files = _files(trial.folder)
+def _size(running: Running) -> Measurement:
+    files = _files(running.folder)
     size = sum(path.stat().st_size for path in files)
     return Measurement(size / 1e6, 0, f"{size:,} bytes in {len(files)} files, its code among them")
 
 
-def _latency(gate: CheckGate, trial: Trial) -> Measurement:
+def _latency(gate: CheckGate, running: Running) -> Measurement:
     import numpy as np
 
-    taken = 1000 * trial.host.latency(
-        trial.rows.slice(0, gate.rows), most=PREDICTIONS, least=_LEAST, seconds=_SECONDS
+    taken = 1000 * running.host.latency(
+        running.rows.slice(0, gate.rows), most=PREDICTIONS, least=_LEAST, seconds=_SECONDS
     )  # fmt: skip
     value, median = float(np.percentile(taken, 95)), float(np.median(taken))
     what = f"{len(taken)} predictions of {gate.rows} row{'s' if gate.rows > 1 else ''}"
     return Measurement(value, gate.rows, f"95th percentile of {what} in a warmed process; median {median:.2f} ms")
 
 
-def _stability(gate: CheckGate, trial: Trial) -> Measurement:
+def _stability(gate: CheckGate, running: Running) -> Measurement:
     """Mean over rows of the change: half the sum of absolute changes of probabilities (for two classes the change of
     one of them; else the total variation distance), or the absolute change in standard deviations of the label.
     """
     import numpy as np
 
-    count = trial.rows.num_rows
-    rows = trial.rows.take(np.unique(np.linspace(0, count - 1, min(count, _SHAKEN_ROWS)).astype(int)))
-    rows = rows.select(trial.host.columns)
-    noisy, shaken = _shake(rows, gate.noise, trial.seed)
+    count = running.rows.num_rows
+    rows = running.rows.take(np.unique(np.linspace(0, count - 1, min(count, _SHAKEN_ROWS)).astype(int)))
+    rows = rows.select(running.host.columns)
+    noisy, shaken = _shake(rows, gate.noise, running.seed)
     if not shaken:
         return Measurement(None, 0, "the model has no numeric column that varies, so nothing can be shaken")
-    moved = np.abs(trial.host.predict(noisy) - trial.host.predict(rows)).sum(axis=1)
+    moved = np.abs(running.host.predict(noisy) - running.host.predict(rows)).sum(axis=1)
     how = f"{shaken} numeric columns shaken by {gate.noise:g} of their standard deviation on {rows.num_rows} rows"
-    if trial.host.classes is not None:
+    if running.host.classes is not None:
         return Measurement(float(moved.mean() / 2), rows.num_rows, f"{how}; mean change of probability")
-    if not trial.spread:
+    if not running.spread:
         return Measurement(None, 0, "the label has one value in all test rows, so there is nothing to measure in")
-    value = float(moved.mean() / trial.spread)
+    value = float(moved.mean() / running.spread)
     return Measurement(value, rows.num_rows, f"{how}; mean change in standard deviations of the label")
 
 
@@ -250,32 +253,38 @@ def _shake(rows: pa.Table, noise: float, seed: int) -> tuple[pa.Table, int]:
     return rows, shaken
 
 
-def expected_inputs(spec: Pipeline, runtime: Runtime) -> list[tuple[str, str]]:
-    """Columns that a model of this pipeline gets now, in order, with MLflow's names of their types.
+def expected(spec: Pipeline, runtime: Runtime) -> Columns | TradewindError:
+    """Columns that a model of this pipeline gets now, in order, with MLflow's names of their types; or why nobody knows."""
+    try:
+        schema = model_input(_fields(spec, runtime).empty_table()).schema
+    except TradewindError as exc:
+        return exc
+    return [(field.name, _KINDS[str(field.type)]) for field in schema]
 
-    :raises TradewindError: the feature definitions or the label dataset do not say
-    """
+
+def _fields(spec: Pipeline, runtime: Runtime) -> pa.Schema:
+    """`train.columns` as the label dataset has them, and the features as the service declares them."""
     import pyarrow as pa
     from feast.type_map import feast_value_type_to_pa
 
     train = training(spec)
     service = definitions.service_of(spec, definitions.load(spec, runtime))
-    features = [f for projection in service.feature_view_projections for f in projection.features]
+    features = [feature for projection in service.feature_view_projections for feature in projection.features]
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
     snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
-    if snapshot is None or set(train.columns) - set(snapshot.schema.names):
-        missing = sorted(set(train.columns) - set(snapshot.schema.names if snapshot else ()))
-        raise ModelError(f"{spec.pipeline}: the dataset {train.label.dataset} has no column {', '.join(missing)}")
-    fields = [(name, pa.schema(snapshot.schema).field(name).type) for name in train.columns]
-    fields += [(f.name, feast_value_type_to_pa(f.dtype.to_value_type())) for f in features]
-    schema = model_input(pa.schema(fields).empty_table()).schema
-    return [(field.name, _KINDS[str(field.type)]) for field in schema]
+    known = snapshot.schema.names if snapshot else []
+    if snapshot is None or (missing := sorted(set(train.columns) - set(known))):
+        raise ModelError(f"the dataset {train.label.dataset} has no column {', '.join(missing)}")
+    fields = [(name, snapshot.schema.field(name).type) for name in train.columns]
+    fields += [(feature.name, feast_value_type_to_pa(feature.dtype.to_value_type())) for feature in features]
+    return pa.schema(fields)
 
 
-def signature_inputs(folder: Path) -> list[tuple[str, str]]:
-    """Columns of the model's signature, in order, with their types."""
-    import json
+def signature(folder: Path) -> Columns:
+    """Columns of the model's signature, in order, with their types.
 
+    :raises ModelError: it has none
+    """
     import yaml
 
     described = yaml.safe_load((folder / "MLmodel").read_text())

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from tradewind.core import gates
-from tradewind.core.gates import GateResult, TestRows
-from tradewind.errors import UsageError
+from tradewind.core import faults, gates
+from tradewind.core.gates import GateResult, Measurement, TestRows
+from tradewind.errors import ModelError, UsageError
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models import tasks, verdict_report
-from tradewind.models.host import ModelHost
-from tradewind.models.inputs import scoring, training
-from tradewind.models.registry import Registry, Version, answering
+from tradewind.models import verdict_files, verdict_notes
+from tradewind.models.code import locate
+from tradewind.models.inputs import training
+from tradewind.models.opponents import heuristics, opponent
+from tradewind.models.registry import Registry, Version
+from tradewind.models.trial import Tried, tried
 from tradewind.spec.digest import config_hash
-from tradewind.spec.gates import MetricGate
+from tradewind.spec.gates import CheckGate
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.champions import Champion
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
 
-CODE = "verdict/1"
+CODE = "verdict/2"
+Basis = Literal["test", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +42,7 @@ class Verdict:
     :param candidate: version that was judged
     :param champion: version that it was compared with; None if there was none
     :param report: the self-contained HTML page
+    :param warnings: what whoever decides should know, although no gate forbids it
     """
 
     outcome: str
@@ -55,51 +53,60 @@ class Verdict:
     mlflow_run_id: str
     experiment_id: str
     report: str
+    warnings: tuple[str, ...] = ()
 
 
 def verdict(spec: Pipeline, partition: str, runtime: Runtime) -> Verdict:
     """Judge the candidate of ``partition`` at the gates, and write the verdict into ledger, MLflow and a report.
 
     Both models predict the candidate's test rows afresh, each in a process of its own. A verdict that is there already,
-    on the same candidate, champion and gates, is returned as it was.
+    on the same candidate, champion and gates, is returned as it was, with the latency that was measured then; only one
+    for which somebody could not be asked is made again.
 
     :raises UsageError: nothing was trained at this partition
-    :raises ModelError: a model cannot be loaded, or fails
+    :raises ModelError: the candidate's files or its test rows are gone
     :raises Unavailable: the model registry does not answer
     """
     ledger, registry = Ledger(runtime.ledger), Registry(runtime, spec.model_name)
     candidate = registry.get(_candidate(spec, partition, ledger))
     champion = opponent(spec, partition, ledger, candidate=candidate.version)
-    key = _key(spec, candidate, champion)
-    report = runtime.reports / spec.pipeline / f"verdict-{partition}-version-{candidate.version}.html"
-    entry = ledger.get(spec.pipeline, "verdict", key=key)
-    if entry is None:
-        results = _judge(spec, runtime, registry, candidate=candidate, champion=champion)
-        entry = _entry(spec, partition, runtime, key=key, candidate=candidate, champion=champion, results=results)
-        _publish(entry, spec, registry, candidate=candidate, report=report)
-    elif not report.exists():
-        _write(report, verdict_report.page(spec, entry))
-    _journal(ledger, entry, run_id=runtime.run_id)
-    log.info("%s at %s: %s is %s: %s", spec.pipeline, partition, candidate, entry.outcome, entry.reason)
-    results = tuple(GateResult(**result) for result in entry.evidence["gates"])
-    against = champion.model_version if champion else None
-    ids = (candidate.mlflow_run_id, candidate.experiment_id)
-    return Verdict(entry.outcome, entry.reason, results, candidate.version, against, *ids, str(report))
+    key = _key(spec, candidate, champion, runtime)
+    entry = _known(ledger, spec, candidate, key)
+    if entry is not None and _whole(entry):
+        return _settled(entry, spec, partition, runtime, candidate=candidate)
+    found = tried(spec, runtime, registry, candidate=candidate, champion=champion)
+    return _concluded(
+        spec, partition, runtime, candidate=candidate, champion=champion, found=found, key=key, basis="test"
+    )
 
 
-def opponent(spec: Pipeline, partition: str, ledger: Ledger, *, candidate: str) -> Champion | None:
-    """The champion that a candidate of ``partition`` would replace: the newest that was known to that partition's run.
+def conclude(
+    spec: Pipeline, partition: str, runtime: Runtime, *,
+    candidate: Version, champion: Champion | None, test: TestRows, key: str, basis: Basis,
+    measurements: Mapping[int, Measurement] | None = None, partitions: Sequence[str] | None = None,
+    classes: Sequence[str] = (), notes: Sequence[str] = (),
+) -> Verdict:  # fmt: skip
+    """Judge rows that somebody else has put together, and write the verdict like any other.
 
-    What a later partition, or a person later on, decided is not looked at: a replay compares as the first run did.
+    Checks of serving are judged where something was measured for them, and left out otherwise: they were judged when
+    the candidate was.
+
+    :param measurements: what was measured for the checks, by the position of their gate
+    :param key: names the verdict: with the same key nothing is judged again
+    :param basis: ``test``, or ``shadow`` for what a candidate predicted beside the champion
+    :param partitions: partitions of the rows; the candidate's test partitions if None
+    :param classes: the classes by number, for ``multiclass``
+    :param notes: what a reader should know of the rows
+    :raises Unavailable: the model registry does not answer
     """
-    first = spec.partitioning.shift(partition, scoring(spec).ahead + 1)
-    known = [
-        change
-        for change in ledger.champions(spec.pipeline)
-        if change.model_version != candidate
-        and (change.decided_at <= partition if change.decided_at else change.effective_from <= first)
-    ]
-    return known[-1] if known else None
+    entry = _known(Ledger(runtime.ledger), spec, candidate, key)
+    if entry is not None and _whole(entry):
+        return _settled(entry, spec, partition, runtime, candidate=candidate)
+    asked = spec.gates if measurements else [gate for gate in spec.gates if not isinstance(gate, CheckGate)]
+    found = Tried(tuple(asked), test, dict(measurements or {}), tuple(classes), tuple(notes), partitions)
+    return _concluded(
+        spec, partition, runtime, candidate=candidate, champion=champion, found=found, key=key, basis=basis
+    )
 
 
 def _candidate(spec: Pipeline, partition: str, ledger: Ledger) -> str:
@@ -111,83 +118,103 @@ def _candidate(spec: Pipeline, partition: str, ledger: Ledger) -> str:
     return str(trained[-1].evidence["version"])
 
 
-def _key(spec: Pipeline, candidate: Version, champion: Champion | None) -> str:
+def _key(spec: Pipeline, candidate: Version, champion: Champion | None, runtime: Runtime) -> str:
     change = champion.seq if champion else 0
-    asked = config_hash(CODE, spec.gates, training(spec).seed, spec.timezone, change)
+    rules = {name: _digest(reference, runtime) for name, reference in heuristics(spec).items()}
+    asked = config_hash(CODE, spec.gates, spec.verdict, training(spec).seed, spec.timezone, change, rules)
     return f"{candidate.version}/{champion.model_version if champion else '-'}/{asked}"
 
 
-def _judge(
-    spec: Pipeline, runtime: Runtime, registry: Registry, *, candidate: Version, champion: Champion | None
-) -> tuple[GateResult, ...]:
-    against = registry.get(champion.model_version) if champion else None
-    ends = {gates.CANDIDATE: candidate, **({gates.CHAMPION: against} if against else {})}
-    with ExitStack() as stack:
-        # Hosts first: a warm one is a fork, and this process has used nothing yet.
-        hosts = [
-            stack.enter_context(
-                ModelHost(stack.enter_context(registry.folder(version)), name=str(version), warm=runtime.warm)
-            )
-            for version in (candidate, against)
-            if version is not None
-        ]
-        rows = _read_rows(registry, candidate)
-        predicted = [_predict(host, rows) for host in hosts]
-    test = _test_rows(spec, rows, predicted)
-    test = replace(test, fit_end={name: _fit_end(spec, version) for name, version in ends.items()})
-    return gates.judge(spec.gates, test, measurements={}, verdict=spec.verdict, seed=training(spec).seed)
+def _digest(reference: str, runtime: Runtime) -> str:
+    try:
+        return locate(reference, runtime.project).digest()
+    except ModelError as exc:
+        return str(exc)
 
 
-def _read_rows(registry: Registry, candidate: Version) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    with registry.evidence(candidate) as folder:
-        return pq.read_table(folder / "test.parquet")
-
-
-def _predict(host: ModelHost, rows: pa.Table) -> npt.NDArray[Any]:
-    """Probability of the label 1. A model that needs columns which the rows do not have predicts nothing: NaN,
-    which the gates call insufficient, so that it can neither win nor be skipped.
-    """
-    import numpy as np
-
-    if missing := sorted(set(host.columns) - set(rows.column_names)):
-        log.warning("%s cannot be compared: the test rows have no column %s", host.name, ", ".join(missing))
-        return np.full(rows.num_rows, np.nan)
-    return tasks.scores("binary", host.predict(rows), host.classes)
+def _known(ledger: Ledger, spec: Pipeline, candidate: Version, key: str) -> Entry | None:
+    """The newest verdict with this key."""
+    found = ledger.find(spec.pipeline, "verdict", subject=candidate.version)
+    return next((entry for entry in reversed(found) if _named(entry) == key), None)
 
 
-def _test_rows(spec: Pipeline, rows: pa.Table, predicted: Sequence[npt.NDArray[Any]]) -> TestRows:
-    import pyarrow as pa
-
-    label, timestamp = training(spec).label.column, scoring(spec).population.timestamp
-    sliced = {gate.slice for gate in spec.gates if isinstance(gate, MetricGate) and gate.slice in rows.column_names}
-    return TestRows(
-        task=training(spec).task,
-        y=tasks.labels(rows[label], "binary", label),
-        scores=dict(zip((gates.CANDIDATE, gates.CHAMPION), predicted, strict=False)),
-        timestamp=rows[timestamp].cast(pa.timestamp("us")).to_numpy(),
-        timezone=spec.timezone,
-        columns={name: rows[name].to_numpy(zero_copy_only=False) for name in sorted(filter(None, sliced))},
-    )
+def _named(entry: Entry) -> str:
+    """What the verdict was asked by; entries that repeat it have keys of their own."""
+    return str(entry.evidence.get("key") or entry.key.split("#")[0])
 
 
-def _fit_end(spec: Pipeline, version: Version) -> Any:
-    return spec.partitioning.bounds(json.loads(version.tags["tradewind.train_partitions"])[-1]).end
+def _whole(entry: Entry) -> bool:
+    """Whether everybody could be asked: that files were away, or a process died, may be over by now."""
+    return not entry.evidence.get("absent")
+
+
+def _concluded(
+    spec: Pipeline, partition: str, runtime: Runtime, *,
+    candidate: Version, champion: Champion | None, found: Tried, key: str, basis: Basis,
+) -> Verdict:  # fmt: skip
+    ledger, registry = Ledger(runtime.ledger), Registry(runtime, spec.model_name)
+    seed = training(spec).seed
+    results = gates.judge(
+        found.gates, found.test, measurements=found.measurements, verdict=spec.verdict, seed=seed
+    )  # fmt: skip
+    trained = _trained(ledger, spec, candidate)
+    entry = _entry(
+        spec, partition, runtime, candidate=candidate, champion=champion, found=found, results=results,
+        trained=trained, key=key, basis=basis,
+    )  # fmt: skip
+    before = _known(ledger, spec, candidate, key)
+    if before is not None and (before.outcome, before.reason) == (entry.outcome, entry.reason):
+        return _settled(before, spec, partition, runtime, candidate=candidate)
+    report = verdict_files.report_of(entry, runtime)
+    drawn = verdict_files.draw(registry, candidate, found.test, classes=found.classes)
+    verdict_files.publish(
+        entry, spec, registry, candidate=candidate, report=report, drawn=drawn, trained=trained
+    )  # fmt: skip
+    faults.reach("after-mlflow-before-ledger")
+    return _settled(entry, spec, partition, runtime, candidate=candidate)
+
+
+def _settled(entry: Entry, spec: Pipeline, partition: str, runtime: Runtime, *, candidate: Version) -> Verdict:
+    """Make sure that the ledger's newest verdict of the partition is this one and that its report is there."""
+    ledger, entry = Ledger(runtime.ledger), replace(entry, partition=partition)
+    _journal(ledger, entry, run_id=runtime.run_id)
+    report = verdict_files.report_of(entry, runtime)
+    verdict_files.restore(
+        entry, spec, Registry(runtime, spec.model_name), candidate=candidate, report=report,
+        trained=_trained(ledger, spec, candidate),
+    )  # fmt: skip
+    log.info("%s at %s: %s is %s: %s", spec.pipeline, partition, candidate, entry.outcome, entry.reason)
+    evidence = entry.evidence
+    return Verdict(
+        entry.outcome, entry.reason, tuple(GateResult(**result) for result in evidence["gates"]), candidate.version,
+        evidence["champion"], candidate.mlflow_run_id, candidate.experiment_id, str(report),
+        tuple(evidence.get("warnings", ())),
+    )  # fmt: skip
+
+
+def _trained(ledger: Ledger, spec: Pipeline, candidate: Version) -> Entry | None:
+    found = ledger.find(spec.pipeline, "trained", subject=candidate.version)
+    return found[-1] if found else None
 
 
 def _entry(
     spec: Pipeline, partition: str, runtime: Runtime, *,
-    key: str, candidate: Version, champion: Champion | None, results: Sequence[GateResult],
+    candidate: Version, champion: Champion | None, found: Tried, results: Sequence[GateResult],
+    trained: Entry | None, key: str, basis: Basis,
 ) -> Entry:  # fmt: skip
-    outcome, reason = gates.decision(results)
+    outcome, reason = _decision(results, champion)
     evidence = {
+        "key": key,
         "version": candidate.version,
         "champion": champion.model_version if champion else None,
         # Promotion is refused when somebody else changed the champion in between.
         "expected_seq": champion.seq if champion else 0,
-        "test_partitions": json.loads(candidate.tags["tradewind.test_partitions"]),
+        "basis": basis,
+        "test_partitions": list(found.partitions or json.loads(candidate.tags["tradewind.test_partitions"])),
+        "rows": len(found.test.y),
         "gates": [asdict(result) for result in results],
+        "warnings": verdict_notes.notes(found, results, candidate=candidate, champion=champion, trained=trained),
+        "absent": dict(found.test.absent),
     }
     return Entry(
         spec.pipeline, "verdict", candidate.version, partition, key,
@@ -195,30 +222,20 @@ def _entry(
     )  # fmt: skip
 
 
+def _decision(results: Sequence[GateResult], champion: Champion | None) -> tuple[str, str]:
+    """As the gates decide, and whom the candidate was not compared with."""
+    outcome, reason = gates.decision(results)
+    if champion is None and outcome == "passed":
+        reason += "; judged on absolute gates only: there is no champion"
+    return outcome, reason
+
+
 def _journal(ledger: Ledger, entry: Entry, *, run_id: str) -> None:
     """The newest entry of a partition is its verdict, also when its candidate changed and changed back."""
     earlier = ledger.find(entry.pipeline, "verdict", partition=entry.partition)
-    if earlier and earlier[-1].key.split("#")[0] == entry.key:
+    same = [known for known in earlier if known.evidence.get("basis", "test") == entry.evidence.get("basis", "test")]
+    if same and (_named(same[-1]), same[-1].outcome, same[-1].reason) == (_named(entry), entry.outcome, entry.reason):
         return
-    key = entry.key if entry.id is None else f"{entry.key}#{len(earlier)}"
+    taken = ledger.get(entry.pipeline, "verdict", key=_named(entry)) is not None
+    key = f"{_named(entry)}#{entry.partition}.{len(earlier)}" if taken else _named(entry)
     ledger.append(replace(entry, key=key, id=None, run_id=run_id, at=datetime.now(UTC)))
-
-
-def _publish(entry: Entry, spec: Pipeline, registry: Registry, *, candidate: Version, report: Path) -> None:
-    """Into MLflow and the reports folder; before the ledger, so that what the ledger knows of is there."""
-    page = verdict_report.page(spec, entry)
-    _write(report, page)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        document = {"outcome": entry.outcome, "reason": entry.reason, "partition": entry.partition, **entry.evidence}
-        (folder / "verdict.json").write_text(json.dumps(document, indent=1))
-        (folder / "verdict.html").write_text(page, encoding="utf-8")
-        with answering(f"the verdict on {candidate} cannot be logged"):
-            registry.client.log_artifacts(candidate.mlflow_run_id, scratch, "verdict")
-            tagged = (spec.model_name, candidate.version, "tradewind.verdict", entry.outcome)
-            registry.client.set_model_version_tag(*tagged)
-
-
-def _write(report: Path, page: str) -> None:
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(page, encoding="utf-8")

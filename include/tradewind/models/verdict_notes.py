@@ -1,0 +1,62 @@
+"""Warnings of a verdict: what no gate forbids, and whoever decides should know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tradewind.spec.gates import MetricGate
+
+if TYPE_CHECKING:
+    from tradewind.core.gates import GateResult
+    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.journal import Entry
+    from tradewind.models.registry import Version
+    from tradewind.models.trial import Tried
+
+FEW_BLOCKS = 20
+"""With fewer, resampled intervals are narrower than they say (Cameron, Gelbach, Miller 2008, "… with clustered errors")."""
+
+
+def notes(
+    found: Tried, results: Sequence[GateResult], *,
+    candidate: Version, champion: Champion | None, trained: Entry | None,
+) -> list[str]:  # fmt: skip
+    """All warnings, those of the training first.
+
+    :param trained: the ledger's entry of kind ``trained`` of the candidate
+    """
+    told = [*_of_training(candidate, trained), *found.remarks, *_of_comparison(found, champion)]
+    return list(dict.fromkeys([*told, *_of_results(results)]))
+
+
+def _of_training(candidate: Version, trained: Entry | None) -> Iterator[str]:
+    if trained is not None:
+        yield from (str(warning) for warning in trained.evidence.get("warnings", ()))
+    if candidate.tags.get("tradewind.serialization") == "pickle":
+        yield "The model is stored with pickle: whoever loads it runs code of whoever wrote the file."
+    if json.loads(candidate.tags.get("tradewind.test_partitions", "[]")) == []:
+        yield "Nobody recorded which partitions the test rows come from."
+
+
+def _of_comparison(found: Tried, champion: Champion | None) -> Iterator[str]:
+    compared = any(isinstance(gate, MetricGate) and gate.versus == "champion" for gate in found.gates)
+    if champion is None:
+        yield "Judged on absolute gates only: there is no champion."
+    elif not compared:
+        yield f"No gate compares it with the champion, version {champion.model_version}."
+
+
+def _of_results(results: Sequence[GateResult]) -> Iterator[str]:
+    few = {(result.blocks, result.gate) for result in results if result.low is not None and result.blocks < FEW_BLOCKS}
+    for blocks in sorted({blocks for blocks, _ in few}):
+        count = sum(known == blocks for known, _ in few)
+        yield (
+            f"The intervals of {count} gate{'s' if count > 1 else ''} rest on {blocks} blocks only: with fewer than "
+            f"{FEW_BLOCKS}, they are narrower than they say."
+        )
+    for result in results:
+        if result.outcome == "skipped":
+            where = f" [{result.slice}]" if result.slice else ""
+            yield f"Not judged: {result.gate}{where}: {result.reason}."
