@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.core import metrics
 from tradewind.core.blocks import local_blocks
 from tradewind.core.gates import CANDIDATE, CHAMPION
+from tradewind.pages.words import count
 from tradewind.spec.metrics import of_task
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def pictures(
         blocks=blocks,
         importance=[{name: one[name] for name in ("feature", "mean", "std")} for one in features],
         deciles={name: _deciles(rows, name) for name in whose} if regression else {},
-        confusion=_confusion(rows, classes) if test.task == "multiclass" and whose else {},
+        confusion=_confusion(rows, classes) if test.task == "multiclass" and CANDIDATE in whose else {},
     )
 
 
@@ -110,30 +110,26 @@ def _shown(test: TestRows) -> tuple[TestRows, list[str], tuple[str, ...]]:
     """The rows that nobody who is shown has learned from, whom to show, and what is left out."""
     import numpy as np
 
-    notes: list[str] = []
-    whole = {name: bool(np.isfinite(values).all()) for name, values in test.scores.items()}
+    whole = [name for name in (CANDIDATE, CHAMPION) if name in test.scores and np.isfinite(test.scores[name]).all()]
+    notes = [f"The {name} is not shown: {test.absent[name]}." for name in (CANDIDATE, CHAMPION) if name in test.absent]
+    unable = [name for name in (CANDIDATE, CHAMPION) if name in test.scores and name not in whole]
+    notes += [f"The {name} is not shown: it cannot predict these rows." for name in unable]
     rows = _unseen(test, CANDIDATE)
-    if (lost := len(test.y) - len(rows.y)) > 0:
-        notes.append(f"{lost:,} rows from before the end of the candidate's training are not shown.")
-    if CHAMPION in test.scores and not whole[CHAMPION]:
-        notes.append("The champion is not shown: it cannot predict these rows.")
-    elif CHAMPION in test.scores:
+    if lost := len(test.y) - len(rows.y):
+        notes.append(f"{count(lost, 'row')} from before the end of the candidate's training are not shown.")
+    if CHAMPION in whole:
         both = _unseen(rows, CHAMPION)
-        if len(both.y) == 0:
+        if not len(both.y):
             notes.append("The champion is not shown: it has learned from all of these rows.")
-        elif len(both.y) < len(rows.y):
-            notes.append(f"{len(rows.y) - len(both.y):,} rows that the champion has learned from are not shown.")
-        if len(both.y):
-            return both, [name for name in (CANDIDATE, CHAMPION) if whole[name]], tuple(notes)
-    return rows, [CANDIDATE] if whole[CANDIDATE] and len(rows.y) else [], tuple(notes)
+            whole.remove(CHAMPION)
+        elif lost := len(rows.y) - len(both.y):
+            notes.append(f"{count(lost, 'row')} that the champion has learned from are not shown.")
+        rows = both if len(both.y) else rows
+    return rows, whole if len(rows.y) else [], tuple(notes)
 
 
 def _unseen(rows: TestRows, name: str) -> TestRows:
-    import numpy as np
-
-    if (end := rows.fit_end.get(name)) is None:
-        return rows
-    return rows.where(rows.timestamp >= np.datetime64(end.astimezone(UTC).replace(tzinfo=None), "us"))
+    return rows.since(rows.fit_end[name]) if name in rows.fit_end else rows
 
 
 def _board(rows: TestRows) -> dict[str, dict[str, float | None]]:

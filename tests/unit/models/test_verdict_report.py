@@ -312,6 +312,9 @@ def test_a_champion_that_cannot_predict_is_not_shown() -> None:
     assert shown.roc.keys() == {"candidate"}
     assert "cannot predict" in shown.notes[0]
     assert shown.board["roc_auc"]["champion"] is None
+    only = {"candidate": test.scores["candidate"]}
+    gone = pictures(replace(test, scores=only, absent={"champion": "its files are gone"}))
+    assert gone.notes == ("The champion is not shown: its files are gone.",)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
