@@ -95,8 +95,9 @@ def _performance(value: object, monitor: Monitor | None) -> str:
         return "no data"
     if monitor is None:
         return f"{value:.4f}"
-    bound = monitor.performance.at_least
-    return f"{monitor.performance.metric} {value:.4f}, {'at least' if value >= bound else 'BELOW'} {bound:g},"
+    limit = monitor.performance
+    kept, missed = ("at least", "BELOW") if limit.at_most is None else ("at most", "ABOVE")
+    return f"{limit.metric} {value:.4f}, {missed if limit.missed_by(value) else kept} {limit.bound:g},"
 
 
 def _incidents(found: Standing) -> Iterator[str]:

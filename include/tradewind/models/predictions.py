@@ -16,15 +16,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.models import tasks
+from tradewind.spec.metrics import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.models.frame import Frame
     from tradewind.models.tasks import Array
-    from tradewind.spec.metrics import Task
 
 BATCH_ROWS = 50_000
+COLUMNS: Mapping[Task, tuple[str, ...]] = {
+    "binary": ("probability",),
+    "multiclass": ("prediction", "probability", "probabilities"),
+    "regression": ("prediction",),
+}
+"""What each task predicts; the first is the one whose drift is watched."""
 
 
 def rows_of(

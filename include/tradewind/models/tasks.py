@@ -115,7 +115,7 @@ def output_of(model: Any, frame: pd.DataFrame, classes: Sequence[Any] | None) ->
     if answer.shape != wanted:
         raise ModelError(f"`{asked}` answers with the shape {answer.shape}, where {wanted} is right")
     _check(answer, asked)
-    return answer
+    return answer if classes is None else answer.clip(0, 1)
 
 
 def _check(answer: Array, asked: str) -> None:

@@ -7,11 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core import bootstrap, metrics
+from tradewind.core import bootstrap
 from tradewind.core.blocks import local_blocks
 from tradewind.errors import MalformedInput
 from tradewind.lake.cause import Cause
+from tradewind.models import tasks
 from tradewind.models.inputs import scoring, training
+from tradewind.models.predictions import COLUMNS, answers_of
 from tradewind.monitoring import datasets
 from tradewind.monitoring.profile import MAJORITY, PREDICTIONS, versions_of
 from tradewind.spec.digest import config_hash
@@ -80,22 +82,32 @@ def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Pub
 
 def configuration(spec: Pipeline, populations: Sequence[str]) -> str:
     """Hash of the configuration that determines the performance of these populations."""
-    label, limit = training(spec).label, datasets.monitored(spec).performance
-    return config_hash(populations, limit, label.column, scoring(spec).population.key, spec.timezone)
+    train, limit = training(spec), datasets.monitored(spec).performance
+    # Of two classes it was not said before there were others: what is published of them stays as it is.
+    task = [] if train.task == "binary" else [train.task]
+    return config_hash(populations, limit, train.label.column, scoring(spec).population.key, spec.timezone, *task)
 
 
 def _row(spec: Pipeline, population: str, scored: Snapshot | None, labelled: Snapshot | None) -> Mapping[str, Any]:
     label, limit = training(spec).label, datasets.monitored(spec).performance
-    row = {"population": population, "metric": limit.metric, "limit": limit.at_least, "rows": 0}
+    row = {"population": population, "metric": limit.metric, "limit": limit.bound, "rows": 0}
     predictions, labels = datasets.rows_of(scored, [population]), datasets.rows_of(labelled, [population])
     if predictions is None or not predictions.num_rows:
         row |= {"outcome": "no data", "reason": "nothing was scored"}
+    elif other := _missing(spec, predictions):
+        row |= {"outcome": "no data", "reason": f"the predictions have no {other}: they were made for another task"}
     elif labels is None or not labels.num_rows:
         row |= {"outcome": "no data", "reason": f"dataset {label.dataset} has no partition {population}"}
     else:
         row |= _measured(spec, population, predictions, labels)
     log.info("%s: population %s: %s, %s", spec.pipeline, population, row["outcome"], row["reason"])
     return row
+
+
+def _missing(spec: Pipeline, predictions: pa.Table) -> str:
+    """A column of the task that these predictions do not have; empty if they have all."""
+    present = [name for name in predictions.column_names if not predictions[name].null_count]
+    return next((name for name in COLUMNS[training(spec).task] if name not in present), "")
 
 
 def _measured(spec: Pipeline, population: str, predictions: pa.Table, labels: pa.Table) -> Mapping[str, Any]:
@@ -130,8 +142,9 @@ def _joined(spec: Pipeline, population: str, predictions: pa.Table, labels: pa.T
     key, label = scoring(spec).population.key, training(spec).label
     right = labels.select([key, label.column]).rename_columns(["key", "label"])
     right = right.append_column("labelled", pa.array([True] * right.num_rows))
-    left = predictions.select([key, scoring(spec).population.timestamp, "probability"])
-    joined = left.rename_columns(["key", "timestamp", "probability"]).join(right, "key", join_type="left outer")
+    predicted = COLUMNS[training(spec).task]
+    left = predictions.select([key, scoring(spec).population.timestamp, *predicted])
+    joined = left.rename_columns(["key", "timestamp", *predicted]).join(right, "key", join_type="left outer")
     if joined.num_rows != predictions.num_rows:
         raise MalformedInput(
             f"dataset {label.dataset}, partition {population}: {key} names some entities more than once, "
@@ -150,11 +163,14 @@ def _null_labels(joined: pa.Table) -> int:
 def _interval(spec: Pipeline, known: pa.Table, limit: Performance) -> bootstrap.Interval:
     import pyarrow as pa
 
-    y = known["label"].cast(pa.int64()).to_numpy()
-    probability = known["probability"].cast(pa.float64()).to_numpy()
+    task, label = training(spec).task, training(spec).label
+    output, classes = answers_of(task, known)
+    order = tasks.order(classes)
+    y = tasks.targets(task, tasks.labels(known["label"], task, label.column), order)
+    score = tasks.scores(task, output, classes, order=order)
     timestamp = known["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy().astype("datetime64[us]")
     blocks = local_blocks(timestamp, spec.timezone, by="day")
-    return bootstrap.level(y, probability, blocks, metric=limit.metric, confidence=_CONFIDENCE, seed=0)
+    return bootstrap.level(y, score, blocks, metric=limit.metric, confidence=_CONFIDENCE, seed=0)
 
 
 def _outcome(limit: Performance, interval: bootstrap.Interval, *, in_sample: bool, version: str) -> tuple[str, str]:
@@ -162,18 +178,13 @@ def _outcome(limit: Performance, interval: bootstrap.Interval, *, in_sample: boo
     if interval.rows < limit.min_rows:
         return "insufficient", f"{interval.rows} rows with a label, fewer than {limit.min_rows}"
     if not math.isfinite(interval.value):
-        return "insufficient", f"{limit.metric} has no value on {interval.rows} rows: one class only, or no probability"
+        return "insufficient", f"{limit.metric} has no value on {interval.rows} rows: their labels do not differ"
     if MAJORITY in version:
         return "fallback", f"{found}, but no model could serve: this says nothing about one"
     if in_sample:
         return "in_sample", f"{found}, but the model was trained on them: this is not its performance"
-    higher = metrics.HIGHER_IS_BETTER[limit.metric]
-    worse = interval.value < limit.at_least if higher else interval.value > limit.at_least
-    return (
-        ("below", f"{found} is worse than {limit.at_least:g}")
-        if worse
-        else ("ok", f"{found}, limit {limit.at_least:g}")
-    )
+    missed = limit.missed_by(interval.value)
+    return ("below", f"{found} is worse than {limit.bound:g}") if missed else ("ok", f"{found}, limit {limit.bound:g}")
 
 
 def _finite(value: float) -> float | None:

@@ -11,11 +11,12 @@ from tradewind.errors import InvalidPartitionKey
 from tradewind.spec import cron, project, schedule
 from tradewind.spec.check_gates import check_gates, metric_in, outside
 from tradewind.spec.check_sources import check_rows, check_sources, queries
-from tradewind.spec.metrics import MEASURES, of_task
+from tradewind.spec.metrics import MEASURES
 from tradewind.spec.models import Pipeline
 from tradewind.spec.order import cycle
 from tradewind.spec.partitions import LONGEST
-from tradewind.spec.problems import Finding, Path, listed, nearest
+from tradewind.spec.policy import Performance
+from tradewind.spec.problems import Finding, Path, nearest
 from tradewind.spec.training import Early
 from tradewind.spec.values import spell
 
@@ -152,12 +153,8 @@ def _performance(spec: Pipeline) -> Iterator[Finding]:
     performance, path = spec.monitor.performance, ("monitor", "performance")
     if (wrong := metric_in(performance.metric, spec.train.task, (*path, "metric"))) is not None:
         yield wrong
-    elif not MEASURES[performance.metric].higher_is_better:
-        message = f"{performance.metric} is better when smaller, which `at_least` cannot say"
-        better = listed([name for name in of_task(spec.train.task) if MEASURES[name].higher_is_better])
-        yield Finding((*path, "metric"), message, expected=better)
     else:
-        yield from outside(performance.metric, performance.at_least, (*path, "at_least"))
+        yield from _bounded(performance, path, "this would call only good partitions decayed")
 
 
 def _before_the_verdict(spec: Pipeline) -> Iterator[Finding]:
@@ -168,19 +165,19 @@ def _before_the_verdict(spec: Pipeline) -> Iterator[Finding]:
         if part and (wrong := metric_in(part.metric, spec.train.task, ("train", name, "metric"))) is not None:
             yield wrong
         elif isinstance(part, Early):
-            yield from _worth(part)
+            yield from _bounded(part, ("train", "early"), "this would stop only good candidates")
 
 
-def _worth(early: Early) -> Iterator[Finding]:
-    right = "at_least" if MEASURES[early.metric].higher_is_better else "at_most"
-    given = "at_least" if early.at_least is not None else "at_most"
-    path = ("train", "early", given)
+def _bounded(part: Early | Performance, path: Path, otherwise: str) -> Iterator[Finding]:
+    """Whether the one bound stands on the side of the metric that is worse."""
+    right = "at_least" if MEASURES[part.metric].higher_is_better else "at_most"
+    given = "at_least" if part.at_least is not None else "at_most"
     if given != right:
         which = "larger" if right == "at_least" else "smaller"
-        message = f"{early.metric} is better when {which}: this would stop only good candidates"
-        yield Finding(path, message, suggestion=right, on_key=True)
+        message = f"{part.metric} is better when {which}: {otherwise}"
+        yield Finding((*path, given), message, suggestion=right, on_key=True)
     else:
-        yield from outside(early.metric, getattr(early, given), path)
+        yield from outside(part.metric, getattr(part, given), (*path, given))
 
 
 def _kept_long_enough(spec: Pipeline) -> Iterator[Finding]:

@@ -163,7 +163,8 @@ class Score(Model):
         "entity's own time (event). Training follows the same rule.",
     )
     fallback: tuple[Literal["previous_champion", "majority"], ...] = Field(
-        default=(), description="What serves, in this order, when the champion cannot be loaded."
+        default=(),
+        description="What serves a whole population, in this order, when the champion cannot be loaded or fails.",
     )
 
 

@@ -34,8 +34,28 @@ class Performance(Model):
     """Realised performance of scored partitions."""
 
     metric: Metric = Field(description="What is measured when the labels have fallen due.")
-    at_least: Number = Field(description="A scored partition below this has decayed.")
+    at_least: Number | None = Field(default=None, description="A scored partition below this has decayed.")
+    at_most: Number | None = Field(
+        default=None, description="A scored partition above this has decayed, for metrics that are better when smaller."
+    )
     min_rows: Integer = Field(default=100, ge=1, description="Fewer labelled rows than this are insufficient to judge.")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise wrong("`performance` has either `at_least` or `at_most`")
+        return self
+
+    @property
+    def bound(self) -> float:
+        """The bound that is given."""
+        bound = self.at_least if self.at_most is None else self.at_most
+        assert bound is not None
+        return bound
+
+    def missed_by(self, value: float) -> bool:
+        """Whether a value lies on the wrong side of the bound."""
+        return value < self.bound if self.at_most is None else value > self.bound
 
 
 class Drift(Model):

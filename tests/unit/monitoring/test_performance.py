@@ -78,7 +78,7 @@ def test_performance_below_the_limit_is_decay(world: World) -> None:
 
 
 def test_of_a_loss_more_is_worse(world: World, with_spec: Callable[..., World]) -> None:
-    changed = with_spec(monitor={"performance": {"metric": "log_loss", "at_least": 0.1}})
+    changed = with_spec(monitor={"performance": {"metric": "log_loss", "at_most": 0.1}})
     late = changed.flights(changed.week(4))
     changed.scored(changed.week(4), late)
     row = measured(changed, changed.week(5))
