@@ -1,18 +1,31 @@
-"""Paired block bootstrap: how sure a metric, or the difference of two models, is on rows that come in time blocks."""
+"""Paired block bootstrap: how sure a metric, or the difference of two models, is on rows that come in blocks."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tradewind.core import metrics
+from tradewind.core import metrics, sums
+from tradewind.core.ranking import Ranking, RankMetric, concordance
+from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
     from tradewind.core.metrics import Floats
 
-MIN_BLOCKS = 5
-"""With fewer blocks no interval is given: too few to see how blocks differ."""
+    Statistic = Callable[[Floats], Floats]
+    """From how often each block is drawn, shape (resamples, blocks), to a value of each resample, (resamples,)."""
+
 _DEGENERATE = 0.01
+_FEW_BLOCKS = 9
+_PAIRED_BLOCKS = 256
+"""Up to so many blocks an AUC is resampled by pairs of blocks, whose number grows with the square."""
+_BEYOND = 2
+"""So many resamples must be expected beyond each end of an interval, else the ends are made of the last of them."""
+_CELLS = 2**21
+"""So many counts of draws are in memory at once (16 MB)."""
+_MOST_CELLS = 2**29
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +35,9 @@ class Interval:
     :param value: the metric, or difference, on the rows as they are; NaN if it cannot be computed
     :param low: lower end, NaN if no honest interval can be given
     :param high: upper end, NaN likewise
-    :param blocks: number of different time blocks
+    :param blocks: number of different blocks
     :param rows: number of rows
+    :param missing: why there is no interval, in words; empty if there is one
     """
 
     value: float
@@ -31,78 +45,165 @@ class Interval:
     high: float
     blocks: int
     rows: int
+    missing: str = ""
 
 
 def level(
-    y: Floats, score: Floats, blocks: Floats, *, metric: str, confidence: float, seed: int, resamples: int = 2000
-) -> Interval:
-    """Interval of one model's metric. Parameters and method as in :func:`difference`."""
+    y: Floats, score: Floats, blocks: Floats, *,
+    metric: str, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
+) -> Interval:  # fmt: skip
+    """Interval of one model's metric. Parameters and method as in :func:`difference` and :func:`interval`."""
     value = metrics.compute(metric, y, score)
-    return _interval(value, y, (score,), blocks, metric=metric, confidence=confidence, resamples=resamples, seed=seed)
+    block, count = _numbered(blocks)
+    return interval(
+        value,
+        lambda: of_metric(metric, y, score, block=block, blocks=count),
+        blocks=count, rows=len(y), confidence=confidence, seed=seed, resamples=resamples, min_blocks=min_blocks,
+    )  # fmt: skip
 
 
 def difference(
-    y: Floats,
-    score_a: Floats,
-    score_b: Floats,
-    blocks: Floats,
-    *,
-    metric: str,
-    confidence: float,
-    seed: int,
-    resamples: int = 2000,
-) -> Interval:
+    y: Floats, score_a: Floats, score_b: Floats, blocks: Floats, *,
+    metric: str, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
+) -> Interval:  # fmt: skip
     """Interval of how much better model *a* is than model *b* on the same rows (above 0: *a* is better).
 
-    Whole blocks are drawn with replacement, the same for both models (cluster bootstrap, Davison and Hinkley
+    :param y: labels as in ``metrics.compute``, shape (rows,)
+    :param score_a: predictions of model *a*, likewise, shape (rows,) or (rows, classes)
+    :param score_b: predictions of model *b*, likewise
+    :param blocks: block of each row, of a sortable dtype (see ``groups.of_column`` for others), shape (rows,)
+    :param metric: a key of ``spec.metrics.MEASURES``; where less is better the sign is turned
+    """
+    sign = 1.0 if MEASURES[metric].higher_is_better else -1.0
+    value = sign * (metrics.compute(metric, y, score_a) - metrics.compute(metric, y, score_b))
+    block, count = _numbered(blocks)
+
+    def statistic() -> Statistic:
+        a, b = (of_metric(metric, y, score, block=block, blocks=count) for score in (score_a, score_b))
+        return of_difference(a, b, sign=sign)
+
+    return interval(
+        value, statistic,
+        blocks=count, rows=len(y), confidence=confidence, seed=seed, resamples=resamples, min_blocks=min_blocks,
+    )  # fmt: skip
+
+
+def interval(
+    value: float, statistic: Callable[[], Statistic], *,
+    blocks: int, rows: int, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
+) -> Interval:  # fmt: skip
+    """Interval of any statistic of rows that come in blocks.
+
+    Whole blocks are drawn with replacement, the same for all that is compared (cluster bootstrap, Davison and Hinkley
     1997, §3.8), because rows of a block share their circumstances. The ends are expanded percentiles (Hesterberg
     2015, §5.3): quantiles at Φ(-√(n/(n-1))·t), with t the quantile of Student's t for n-1 degrees of freedom and n
     the number of blocks, which widens what plain percentiles of few blocks make too narrow.
 
-    :param y: labels 0 or 1, shape (rows,)
-    :param score_a: probability of 1 by model *a*, shape (rows,)
-    :param score_b: probability of 1 by model *b*, shape (rows,)
-    :param blocks: block of each row, any sortable dtype, shape (rows,)
-    :param metric: a key of ``metrics.HIGHER_IS_BETTER``; where less is better the sign is turned
+    :param value: the statistic of the rows as they are
+    :param statistic: makes what computes it for draws of blocks; called only if there can be an interval
+    :param blocks: how many blocks there are
     :param confidence: two-sided, in (0, 1)
     :param seed: of the resampling; the same seed gives the same interval
-    :param resamples: number of bootstrap samples
+    :param resamples: number of bootstrap samples; more are drawn where the ends lie so far out that it takes more
+    :param min_blocks: with fewer there is no interval; nor with fewer than :func:`blocks_for`
     """
-    sign = 1.0 if metrics.HIGHER_IS_BETTER[metric] else -1.0
-    value = sign * (metrics.compute(metric, y, score_a) - metrics.compute(metric, y, score_b))
-    return _interval(
-        value, y, (score_a, score_b), blocks, metric=metric, confidence=confidence, resamples=resamples, seed=seed
-    )
-
-
-def _interval(
-    value: float,
-    y: Floats,
-    scores: tuple[Floats, ...],
-    blocks: Floats,
-    *,
-    metric: str,
-    confidence: float,
-    resamples: int,
-    seed: int,
-) -> Interval:
     import numpy as np
 
-    names, block = np.unique(blocks, return_inverse=True)
-    count = len(names)
-    nothing = Interval(value, float("nan"), float("nan"), count, len(y))
-    if count < MIN_BLOCKS or np.isnan(value):
-        return nothing
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
-    values = [_resampled(metric, y, score, block, draws) for score in scores]
-    sign = 1.0 if len(scores) == 1 or metrics.HIGHER_IS_BETTER[metric] else -1.0
-    sample = values[0] if len(values) == 1 else sign * (values[0] - values[1])
+    def none(why: str) -> Interval:
+        return Interval(value, math.nan, math.nan, blocks, rows, why)
+
+    if math.isnan(value):
+        return none("there is no value")
+    needed = max(min_blocks, blocks_for(confidence))
+    if blocks < needed:
+        return none(f"{blocks} blocks, and an interval of {confidence * 100:.4g} % needs {needed}")
+    tail = _expanded_tail(confidence, blocks)
+    resamples = max(resamples, math.ceil(_BEYOND / tail))
+    if resamples * blocks > _MOST_CELLS:
+        return none(f"an interval of {confidence * 100:.4g} % from {blocks} blocks would take {resamples} resamples")
+    of_draws = statistic()
+    sample = np.concatenate([of_draws(draws) for draws in _draws(blocks, resamples, seed=seed)])
     # A draw of blocks with one class only has no AUC. A few of them change nothing; many would bias the ends.
-    if np.isnan(sample).mean() > _DEGENERATE:
-        return nothing
-    tail = _expanded_tail(confidence, count)
+    if (lost := float((~np.isfinite(sample)).mean())) > _DEGENERATE:
+        return none(f"in {lost * 100:.2g} % of the resamples it has no value, because some blocks lack what it needs")
     low, high = np.nanquantile(sample, (tail, 1 - tail))
-    return Interval(value, float(low), float(high), count, len(y))
+    return Interval(value, float(low), float(high), blocks, rows)
+
+
+def blocks_for(confidence: float) -> int:
+    """Blocks that an interval of this confidence needs at least: 1 + log₂(1 / (1 - confidence)), rounded up.
+
+    Resamples of blocks reach no further than the lowest and the highest block, and the median of what blocks are drawn
+    from lies between these with a probability of 1 - 2^(1 - n) only.
+    """
+    return math.ceil(1 + math.log2(1 / (1 - confidence)) - 1e-9)
+
+
+def of_metric(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: int) -> Statistic:
+    """A metric as a function of how often each block is drawn, exactly that of the drawn rows.
+
+    Formulas of sums need the sums of each block only. An AUC needs the concordant pairs between any two blocks; with
+    very many blocks, and for the average precision, every resample weighs the sorted rows.
+    """
+    y, score = metrics.checked(metric, y, score)
+    if metric in sums.ADDITIVE:
+        return of_table(sums.by_block(metric, y, score, block=block, blocks=blocks), lambda t: sums.value(metric, t))
+    if metric == "roc_auc" and blocks <= _PAIRED_BLOCKS:
+        return _of_pairs(*concordance(y, score, block, blocks=blocks))
+    return _of_ranks(cast(RankMetric, metric), Ranking.of(y, score), block)
+
+
+def of_difference(a: Statistic, b: Statistic, *, sign: float) -> Statistic:
+    """``sign`` × (a - b), of the same draws."""
+    return lambda draws: sign * (a(draws) - b(draws))
+
+
+def of_table(table: Floats, value: Callable[[Floats], Floats]) -> Statistic:
+    """A formula of sums.
+
+    :param table: the sums of each block, shape (blocks, …)
+    :param value: the formula, from sums of shape (resamples, …) to shape (resamples,)
+    """
+    flat, shape = table.reshape(len(table), -1), table.shape[1:]
+    return lambda draws: value((draws @ flat).reshape(len(draws), *shape))
+
+
+def _of_pairs(concordant: Floats, positives: Floats, negatives: Floats) -> Statistic:
+    import numpy as np
+
+    def areas(draws: Floats) -> Floats:
+        pairs = (draws @ positives) * (draws @ negatives)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(pairs > 0, ((draws @ concordant) * draws).sum(axis=1) / pairs, np.nan)
+
+    return areas
+
+
+def _of_ranks(metric: RankMetric, ranking: Ranking, block: Floats) -> Statistic:
+    import numpy as np
+
+    of_positives, of_negatives = block[ranking.positives], block[ranking.negatives]
+
+    def values(draws: Floats) -> Floats:
+        # Few blocks can be drawn in few ways only.
+        few = draws.shape[1] <= _FEW_BLOCKS
+        drawn, back = np.unique(draws, axis=0, return_inverse=True) if few else (draws, slice(None))
+        found = [ranking.value(metric, times[of_positives], times[of_negatives]) for times in drawn]
+        return np.array(found)[back]
+
+    return values
+
+
+def _draws(blocks: int, resamples: int, *, seed: int) -> Iterator[Floats]:
+    """How often each block is drawn in each resample, some resamples at a time; float64, shape (resamples, blocks)."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    at_once = max(1, _CELLS // max(blocks, 64))
+    for begin in range(0, resamples, at_once):
+        size = min(at_once, resamples - begin)
+        drawn = rng.integers(0, blocks, (size, blocks)) + blocks * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * blocks).reshape(size, blocks).astype(np.float64)
 
 
 def _expanded_tail(confidence: float, blocks: int) -> float:
@@ -112,43 +213,8 @@ def _expanded_tail(confidence: float, blocks: int) -> float:
     return float(ndtr(-t * (blocks / (blocks - 1)) ** 0.5))
 
 
-def _resampled(metric: str, y: Floats, score: Floats, block: Floats, draws: Floats) -> Floats:
-    """The metric of every resample, shape (resamples,), from sums per block: no resample touches the rows."""
+def _numbered(blocks: Floats) -> tuple[Floats, int]:
     import numpy as np
 
-    if metric != "roc_auc":
-        losses = np.bincount(block, weights=metrics.row_losses(metric, y, score))
-        resampled: Floats = (draws @ losses) / (draws @ np.bincount(block))
-        return resampled
-    concordant, positives, negatives = concordance(y, score, block)
-    pairs = (draws @ positives) * (draws @ negatives)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        areas: Floats = np.where(pairs > 0, ((draws @ concordant) * draws).sum(axis=1) / pairs, np.nan)
-    return areas
-
-
-def concordance(y: Floats, score: Floats, block: Floats) -> tuple[Floats, Floats, Floats]:
-    """Concordant pairs between blocks; the AUC of any reweighting *w* of blocks is wᵀCw / ((w·p)(w·n)).
-
-    :param y: labels 0 or 1, shape (rows,)
-    :param score: scores without NaN, shape (rows,)
-    :param block: block number of each row, 0…blocks-1, shape (rows,)
-    :return: C, shape (blocks, blocks), where C[i, j] counts pairs of a positive of block i and a negative of block j
-        with the positive above (ties count ½); p and n, the positives and negatives of each block, shape (blocks,)
-    """
-    import numpy as np
-
-    count = int(block.max()) + 1
-    positive = np.asarray(y) == 1
-    scores, owners = score[positive], block[positive]
-    matrix = np.zeros((count, count))
-    for column in range(count):
-        rivals = np.sort(score[~positive & (block == column)])
-        if len(rivals):
-            beaten = (np.searchsorted(rivals, scores, side="left") + np.searchsorted(rivals, scores, side="right")) / 2
-            matrix[:, column] = np.bincount(owners, weights=beaten, minlength=count)
-    return (
-        matrix,
-        np.bincount(owners, minlength=count).astype(float),
-        np.bincount(block[~positive], minlength=count).astype(float),
-    )
+    names, block = np.unique(blocks, return_inverse=True)
+    return block, len(names)

@@ -1,104 +1,99 @@
-"""Metrics of binary classifiers on plain arrays; a metric that cannot be computed is NaN, never a guess."""
+"""Metrics of models on plain arrays; a metric that cannot be computed is NaN, never a guess."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from tradewind.core import sums
+from tradewind.core.ranking import RankMetric, rank_metric
+from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[Any]
 
-HIGHER_IS_BETTER: Mapping[str, bool] = {"roc_auc": True, "log_loss": False, "brier": False, "accuracy": True}
+HIGHER_IS_BETTER: Mapping[str, bool] = {name: measure.higher_is_better for name, measure in MEASURES.items()}
+_SLACK = 1e-6  # single-precision softmax may reach 1 + 1e-7
 
 
-def compute(metric: str, y: Floats, probability: Floats, *, weights: Floats | None = None) -> float:
-    """Value of ``metric`` for labels and predicted probabilities.
+def compute(metric: str, y: Floats, score: Floats, *, weights: Floats | None = None) -> float:
+    """Value of ``metric`` for labels and predictions.
 
-    :param metric: a key of :data:`HIGHER_IS_BETTER`
-    :param y: labels 0 or 1, shape (rows,)
-    :param probability: predicted probability of 1, shape (rows,)
-    :param weights: weight of each row, shape (rows,), not negative; equal weights if None
-    :return: NaN without rows, with a NaN among the probabilities, or, for ``roc_auc``, with labels of one class only
+    The task follows from the metric and from the shape of ``score``. In words, where there is a choice:
+
+    - ``log_loss``: mean of -log p(truth), p clipped by the float64 epsilon (scikit-learn's)
+    - ``brier``: mean squared error of the probability of 1; of many classes Σ over all of them, so 0 to 2 (Brier 1950)
+    - ``ece``: Σ over 10 bins of equal width of share of rows × |mean claim - share that came true|; see ``calibration``
+    - ``accuracy``, ``balanced_accuracy``, ``f1``: of the class that is predicted: 1 above ½, or the most probable
+    - ``f1``: of class 1; of many classes the plain mean over those that occur or are predicted
+    - ``balanced_accuracy``: mean recall of the classes that occur; NaN if only one does
+    - ``roc_auc``, ``average_precision``: from ranks; NaN if only one class occurs
+    - ``r2``: NaN where all labels are the same
+
+    :param metric: a key of ``spec.metrics.MEASURES``
+    :param y: shape (rows,); labels 0 or 1; numbers of classes, -1 for one that nobody knows, which is always wrong and
+        was given the probability 0; or values
+    :param score: probability of 1 (for ranks any number), shape (rows,); class probabilities, shape (rows, classes);
+        or predicted values, shape (rows,)
+    :param weights: weight of each row, shape (rows,), finite and not negative; equal weights if None
+    :return: NaN without rows, or where a prediction is missing, infinite or no probability
+    :raises ValueError: shapes do not fit, a label is missing or is none
     """
-    metrics: dict[str, Callable[..., float]] = {
-        "roc_auc": roc_auc,
-        "log_loss": log_loss,
-        "brier": brier,
-        "accuracy": accuracy,
-    }
-    return metrics[metric](y, probability, weights=weights)
+    import numpy as np
+
+    y, score = checked(metric, y, score)
+    if weights is not None:
+        weights = np.asarray(weights, dtype=np.float64)
+        if weights.shape != y.shape or not (np.isfinite(weights) & (weights >= 0)).all():
+            raise ValueError(f"weights {weights.shape} must be finite, not negative, and as many as rows {y.shape}")
+    if not len(y) or not usable(metric, score).all():
+        return float("nan")
+    if metric not in sums.ADDITIVE:
+        return rank_metric(cast(RankMetric, metric), y, score, weights=weights)
+    return float(sums.value(metric, sums.by_block(metric, y, score, weights=weights))[0])
 
 
 def roc_auc(y: Floats, score: Floats, *, weights: Floats | None = None) -> float:
-    """Area under the ROC curve: P(score of a positive > score of a negative) + ½ P(equal).
+    """Area under the ROC curve; parameters as in :func:`compute`."""
+    return compute("roc_auc", y, score, weights=weights)
 
-    Computed from ranks with ties (Mann and Whitney 1947; Hanley and McNeil 1982). Parameters as in
-    :func:`compute`; ``score`` may be any real number, infinite ones too.
+
+def checked(metric: str, y: Floats, score: Floats) -> tuple[Floats, Floats]:
+    """Labels and predictions as float64 (class numbers as int64), if they fit the metric and each other.
+
+    :raises ValueError: they do not
     """
     import numpy as np
 
-    y, score, weight = _arrays(y, score, weights)
-    positive, negative = weight * (y == 1), weight * (y == 0)
-    area = float(positive.sum() * negative.sum())
-    if not area > 0 or np.isnan(score).any():
-        return float("nan")
-    _, group = np.unique(score, return_inverse=True)
-    positives = np.bincount(group, weights=positive)
-    negatives = np.bincount(group, weights=negative)
-    return float(positives @ (np.cumsum(negatives) - negatives / 2)) / area
-
-
-def log_loss(y: Floats, probability: Floats, *, weights: Floats | None = None) -> float:
-    """Mean negative log-likelihood, probabilities clipped by the float64 epsilon. Parameters as in :func:`compute`."""
-    return _mean(row_losses("log_loss", y, probability), weights)
-
-
-def brier(y: Floats, probability: Floats, *, weights: Floats | None = None) -> float:
-    """Mean squared error of the probability (Brier 1950). Parameters as in :func:`compute`."""
-    return _mean(row_losses("brier", y, probability), weights)
-
-
-def accuracy(y: Floats, probability: Floats, *, weights: Floats | None = None) -> float:
-    """Share of rows where "probability above ½" is right; exactly ½ says 0. Parameters as in :func:`compute`."""
-    return _mean(row_losses("accuracy", y, probability), weights)
-
-
-def row_losses(metric: str, y: Floats, probability: Floats) -> Floats:
-    """What each row adds to a metric that is a mean over rows (all but ``roc_auc``); shape (rows,), float64."""
-    import numpy as np
-
-    y, probability, _ = _arrays(y, probability, None)
-    if metric == "brier":
-        return (probability - y) ** 2
-    if metric == "accuracy":
-        return np.where(np.isnan(probability), np.nan, (probability > 0.5) == (y == 1))
-    if metric == "log_loss":
-        epsilon = np.finfo(np.float64).eps
-        clipped = np.clip(probability, epsilon, 1 - epsilon)
-        return -np.log(np.where(y == 1, clipped, 1 - clipped))
-    raise ValueError(f"{metric} is not a mean over rows")
-
-
-def _arrays(y: Floats, score: Floats, weights: Floats | None) -> tuple[Floats, Floats, Floats]:
-    import numpy as np
-
-    y, score = np.asarray(y, dtype=np.float64), np.asarray(score, dtype=np.float64)
-    weight = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if not y.shape == score.shape == weight.shape or y.ndim != 1:
-        raise ValueError(
-            f"labels {y.shape}, scores {score.shape} and weights {weight.shape} must be rows of one length"
-        )
-    if not np.isin(y, (0.0, 1.0)).all():
+    tasks = MEASURES[metric].tasks
+    score, given = np.asarray(score, dtype=np.float64), np.asarray(y)
+    task = "regression" if "regression" in tasks else "multiclass" if score.ndim == 2 else "binary"
+    if given.ndim != 1 or score.shape[:1] != given.shape or score.ndim not in (1, 2):
+        raise ValueError(f"labels {given.shape} and predictions {score.shape} must be rows of one length")
+    if task not in tasks or (task == "regression" and score.ndim == 2):
+        raise ValueError(f"{metric} is for {' and '.join(sorted(tasks))}; predictions have the shape {score.shape}")
+    values = np.asarray(given, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("a label is missing or infinite; leave rows without a label out before")
+    if task == "binary" and not np.isin(values, (0.0, 1.0)).all():
         raise ValueError("labels must be 0 or 1; leave rows without a label out before")
-    return y, score, weight
+    if task != "multiclass":
+        return values, score
+    codes = values.astype(np.int64)
+    if (codes != values).any() or (codes < -1).any() or (codes >= score.shape[1]).any():
+        raise ValueError(f"labels must be the numbers of {score.shape[1]} classes, or -1 for one that nobody knows")
+    return codes, score
 
 
-def _mean(losses: Floats, weights: Floats | None) -> float:
+def usable(metric: str, score: Floats) -> Floats:
+    """Which rows have a prediction that the metric can be computed with; bool, shape (rows,)."""
     import numpy as np
 
-    total = float(np.sum(weights)) if weights is not None else len(losses)
-    if not total > 0:
-        return float("nan")
-    return float(np.average(losses, weights=weights))
+    if metric not in sums.ADDITIVE:
+        return ~np.isnan(score)
+    if "regression" in MEASURES[metric].tasks:
+        return np.isfinite(score)
+    valid = (score >= -_SLACK) & (score <= 1 + _SLACK)
+    return valid if valid.ndim == 1 else np.logical_and.reduce(valid, axis=1)

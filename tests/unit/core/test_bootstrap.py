@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.core import bootstrap, metrics
+from tradewind.core.ranking import concordance
 
 
 def blocked(seed: int, *, blocks: int = 14, size: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -26,7 +27,7 @@ def test_auc_from_block_counts_equals_the_auc_of_the_drawn_rows(seed: int, count
     block, y, score = rng.integers(0, count, 40), rng.integers(0, 2, 40), rng.integers(0, 6, 40) / 5
     block[:count] = np.arange(count)
     weights = rng.multinomial(count, np.full(count, 1 / count))
-    c, p, n = bootstrap.concordance(y, score, block)
+    c, p, n = concordance(y, score, block, blocks=count)
     repeated = np.concatenate([np.repeat(np.flatnonzero(block == b), weights[b]) for b in range(count)])
     expected = metrics.roc_auc(y[repeated], score[repeated])
     if math.isnan(expected):
