@@ -74,7 +74,7 @@ class Heuristic(AbstractContextManager["Heuristic"]):
         if self._process.returncode:
             raise self._failed(f"failed: {wrote.decode(errors='replace').strip()[-500:] or 'its process died'}")
         try:
-            return _checked(pa.ipc.open_stream(said).read_all(), rows.num_rows, task)
+            return checked(pa.ipc.open_stream(said).read_all(), rows.num_rows, task)
         except (ModelError, pa.ArrowInvalid) as exc:
             raise self._failed(str(exc)) from exc
 
@@ -82,7 +82,12 @@ class Heuristic(AbstractContextManager["Heuristic"]):
         return ModelError(f"heuristic {self.reference} {what}")
 
 
-def _checked(answer: pa.Table, rows: int, task: Task) -> tuple[npt.NDArray[Any], list[Any] | None]:
+def checked(answer: pa.Table, rows: int, task: Task) -> tuple[npt.NDArray[Any], list[Any] | None]:
+    """A rule's answer as a model's: float64 of shape (rows, outputs), and its classes; None for numbers.
+
+    :param answer: as :func:`columns_of` gives it
+    :raises ModelError: it is none of the task
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -139,7 +144,7 @@ def main() -> None:
     rows = pa.ipc.open_stream(sys.stdin.buffer).read_all()
     try:
         with imported(locate(reference, Path(project))) as function:
-            table = pa.table(_columns(function(rows.to_pandas())))
+            table = pa.table(columns_of(function(rows.to_pandas())))
     except Exception as exc:
         sys.exit(f"{type(exc).__name__}: {exc}")
     with pa.ipc.new_stream(answer, table.schema) as writer:
@@ -147,7 +152,7 @@ def main() -> None:
     answer.close()
 
 
-def _columns(said: Any) -> Mapping[str, Any]:
+def columns_of(said: Any) -> Mapping[str, Any]:
     """A rule's answer as columns: one a class, or the only one."""
     import numpy as np
     import pandas as pd

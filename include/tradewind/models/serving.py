@@ -254,7 +254,7 @@ def _shake(rows: pa.Table, noise: float, seed: int) -> tuple[pa.Table, int]:
 
 
 def expected(spec: Pipeline, runtime: Runtime) -> Columns | TradewindError:
-    """Columns that a model of this pipeline gets now, in order, with MLflow's names of their types; or why nobody knows."""
+    """Columns that a model of this pipeline gets now, in order, with MLflow's names of their types; else why not."""
     try:
         schema = model_input(_fields(spec, runtime).empty_table()).schema
     except TradewindError as exc:

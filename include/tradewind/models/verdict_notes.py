@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradewind.models.trial import Tried
 
 FEW_BLOCKS = 20
-"""With fewer, resampled intervals are narrower than they say (Cameron, Gelbach, Miller 2008, "… with clustered errors")."""
+"""With fewer, intervals from resampled blocks are narrower than they say (Cameron, Gelbach and Miller 2008)."""
 
 
 def notes(
