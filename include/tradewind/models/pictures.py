@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.core import metrics
@@ -65,8 +65,9 @@ class Pictures:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """The pictures as they were written."""
-        return cls(**{**document, "notes": tuple(document.get("notes", ()))})
+        """The pictures as they were written, by this version or another that drew less or more."""
+        known = {one.name: document[one.name] for one in fields(cls) if one.name in document}
+        return cls(**{**known, "notes": tuple(known.get("notes", ()))})
 
 
 def pictures(

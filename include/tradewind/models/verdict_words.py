@@ -6,7 +6,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradewind.pages.words import NOTHING, bound, code, count, markdown_table, number, plain, prose, some, span
+from tradewind.pages.words import (
+    NOTHING,
+    bound,
+    code,
+    count,
+    duration,
+    markdown_table,
+    number,
+    plain,
+    prose,
+    some,
+    span,
+)
 
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Entry
@@ -133,7 +145,7 @@ def _after_pass(spec: Pipeline, entry: Entry) -> list[str]:
         who = f" ({some(promotion.approvers)})" if promotion.approvers else ""
         steps.append(
             f"Approve or reject it in Airflow{who}: DAG `{name}__train`, run `{entry.run_id}`, task `approve`. "
-            f"Without an answer within {_hours(promotion.timeout.total_seconds())} it is rejected."
+            f"Without an answer within {duration(promotion.timeout)} it is rejected."
         )
     else:
         steps.append("Nothing: it becomes champion by itself, from the first population that nobody has scored.")
@@ -163,7 +175,3 @@ def _after_rejection(spec: Pipeline, entry: Entry) -> list[str]:
         f"`{spec.pipeline}__train`, run `{entry.run_id}`; the same candidate is judged again."
     )
     return steps
-
-
-def _hours(seconds: float) -> str:
-    return count(round(seconds / 3600), "hour") if seconds >= 3600 else count(round(seconds / 60), "minute")

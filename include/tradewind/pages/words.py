@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 
 NOTHING = "–"
 
@@ -36,6 +37,15 @@ def bound(value: float | None, *, sign: bool = False) -> str:
 def count(many: int, what: str) -> str:
     """``1 row``, ``2,000 rows``."""
     return f"{many:,} {what}{'' if many == 1 else 's'}"
+
+
+def duration(time: timedelta) -> str:
+    """``2 days``, ``36 hours``, ``10 minutes``: the largest unit that says it whole."""
+    seconds = round(time.total_seconds())
+    for length, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds % length == 0 and seconds:
+            return count(seconds // length, unit)
+    return count(seconds, "second")
 
 
 def some(texts: Iterable[str], *, most: int = 6) -> str:

@@ -204,7 +204,7 @@ def test_warnings_are_said_before_the_gates(spec: Pipeline) -> None:
     ("mode", "champion", "said"),
     [
         ("automatic", "2", "becomes champion by itself"),
-        ("approval", "2", "run `run-7`, task `approve`. Without an answer within 24 hours"),
+        ("approval", "2", "run `run-7`, task `approve`. Without an answer within 1 day"),
         ("shadow", "2", "3 populations beside the champion"),
         ("shadow", None, "becomes champion by itself"),
     ],

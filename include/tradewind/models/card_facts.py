@@ -1,0 +1,137 @@
+"""What is known of a champion when its card is written: from the ledger, and from what was logged with its training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tradewind.ledger import pins
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models import verdict_files
+from tradewind.models.registry import Registry
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.ledger.champions import Champion
+    from tradewind.models.registry import Version
+    from tradewind.spec.models import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """Everything that a card is made from; what is not recorded is None or empty, and the card says so.
+
+    :param trained: the ledger's entry of its training
+    :param verdicts: every verdict on it, the one that it was promoted on among them
+    :param changes: all changes of champion up to this one, oldest first
+    :param rejected: verdicts on other versions that were rejected since the champion before
+    :param answers: what persons said about it, or about candidates since the champion before
+    :param shadows: what the ledger says of it as a shadow
+    :param pin: the pin that is on
+    :param alarms: what had drifted, by partition, after its training
+    :param metrics: on the test rows, with their intervals
+    :param environment: with what it was made
+    :param importance: of its columns, largest first
+    :param drawn: what the pictures of its verdict show
+    """
+
+    spec: Pipeline
+    champion: Champion
+    trained: Entry | None
+    verdicts: Sequence[Entry]
+    changes: Sequence[Champion]
+    rejected: Sequence[Entry]
+    answers: Sequence[Entry]
+    shadows: Sequence[Entry]
+    pin: Entry | None
+    alarms: Mapping[str, Sequence[str]]
+    metrics: Mapping[str, Mapping[str, Any]]
+    environment: Mapping[str, Any]
+    importance: Sequence[Mapping[str, Any]]
+    drawn: Mapping[str, Any]
+
+    @property
+    def known(self) -> Mapping[str, Any]:
+        """What the ledger says of its training."""
+        return self.trained.evidence if self.trained else {}
+
+    @property
+    def decided(self) -> Entry | None:
+        """The verdict that it was promoted on; the newest where a person named the version."""
+        key = self.champion.evidence.get("verdict_key")
+        found = [entry for entry in self.verdicts if entry.key == key] or self.verdicts
+        return found[-1] if found else None
+
+    @property
+    def before(self) -> Champion | None:
+        """The change before this one."""
+        return self.changes[-2] if len(self.changes) > 1 else None
+
+    @property
+    def fitted(self) -> list[str]:
+        """Partitions that it was fitted on."""
+        return list(self.known.get("train_partitions") or self.champion.evidence.get("train_partitions") or ())
+
+
+def gather(spec: Pipeline, runtime: Runtime, champion: Champion, registry: Registry, version: Version) -> CardFacts:
+    """Look everything up; nothing is computed, and nothing is missed that is not there.
+
+    :param version: the champion in the registry
+    :raises Unavailable: the ledger does not answer
+    """
+    ledger, name, number = Ledger(runtime.ledger), spec.pipeline, champion.model_version
+    changes = [change for change in ledger.champions(name) if change.seq <= champion.seq]
+    trained = ledger.find(name, "trained", subject=number)
+    since = changes[-2].decided_at or "" if len(changes) > 1 else ""
+    until = champion.decided_at or "9999"
+    verdicts = [entry for entry in ledger.find(name, "verdict") if (entry.partition or "") <= until]
+    answers = [entry for entry in ledger.find(name, "approval") if since < (entry.partition or "") <= until]
+    files = {
+        key: _json(registry, version, path)
+        for key, path in {
+            "metrics": "evaluation/metrics.json",
+            "environment": "evaluation/environment.json",
+            "importance": "evaluation/importance.json",
+            "drawn": "verdict/pictures.json",
+        }.items()
+    }
+    return CardFacts(
+        spec=spec,
+        champion=champion,
+        trained=trained[-1] if trained else None,
+        verdicts=[entry for entry in verdicts if entry.subject == number],
+        changes=changes,
+        rejected=[
+            entry
+            for entry in verdicts
+            if entry.subject != number and entry.outcome == "rejected" and (entry.partition or "") > since
+        ],
+        answers=answers,
+        shadows=ledger.find(name, "shadow", subject=number),
+        pin=pins.pinned(ledger, name),
+        alarms=_alarms(ledger, name, since=trained[-1].partition if trained else None, until=champion.decided_at),
+        metrics=files["metrics"] or {},
+        environment=files["environment"] or {},
+        importance=files["importance"] or [],
+        drawn=files["drawn"] or {},
+    )
+
+
+def _alarms(ledger: Ledger, pipeline: str, *, since: str | None, until: str | None) -> dict[str, Sequence[str]]:
+    """What drifted in the partitions after the training, up to the one that decided."""
+    newest: dict[str, Sequence[str]] = {}
+    for entry in ledger.find(pipeline, "complete", subject="monitor", until=until):
+        if entry.partition and entry.partition > (since or ""):
+            newest[entry.partition] = tuple(entry.evidence.get("alarms", ()))
+    return {key: found for key, found in sorted(newest.items()) if found}
+
+
+def _json(registry: Registry, version: Version, path: str) -> Any:
+    """A file that was logged with the version; None if it is not there or no JSON."""
+    text = verdict_files.read(registry, version, path)
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None

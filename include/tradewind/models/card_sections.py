@@ -1,0 +1,256 @@
+"""The sections of a model card, each from the facts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from tradewind.models.card_limits import limits
+from tradewind.models.verdict_words import bounded
+from tradewind.pages.text import Block, Facts, Grid, Items, Prose, Section
+from tradewind.pages.words import NOTHING, count, duration, number, some, span
+from tradewind.spec.gates import FairnessGate
+from tradewind.spec.metrics import MEASURES
+
+if TYPE_CHECKING:
+    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.journal import Entry
+    from tradewind.models.card_facts import CardFacts
+
+UNKNOWN = "not recorded"
+FAIRNESS = get_args(FairnessGate.model_fields["fairness"].annotation)
+_TASKS = {
+    "binary": "the probability that `{}` is true",
+    "multiclass": "the probability of each class of `{}`",
+    "regression": "the value of `{}`",
+}
+_ROWS = 200
+
+
+def in_short(facts: CardFacts) -> Section:
+    """Who it is, what it is for, since when it serves, and who decided so."""
+    spec, champion = facts.spec, facts.champion
+    comment = str(champion.evidence.get("comment") or "")
+    told = {
+        "Purpose": spec.description,
+        "Owner": spec.owner,
+        "Serves": f"populations from {champion.effective_from} on",
+        "Promoted": f"by {champion.actor}, {champion.at:%Y-%m-%d %H:%M} UTC, "
+        + (f"at partition {champion.decided_at}" if champion.decided_at else "by hand"),
+        "Reason": champion.reason,
+        "Comment": comment or "none",
+        "Replaces": f"version {facts.before.model_version}" if facts.before else "nobody: it is the first champion",
+        "Pinned": f"by {facts.pin.actor}: {facts.pin.reason}" if facts.pin else "no",
+    }
+    blocks: list[Block] = [Facts(told)]
+    if spec.train is not None and spec.score is not None:
+        what = _TASKS[spec.train.task].format(spec.train.label.column)
+        entity, ahead = spec.score.population.key, spec.score.ahead
+        far = f", {count(ahead, spec.partition)} ahead" if ahead else ""
+        whose = f"for every `{entity}` of a population{far}"
+        blocks.append(Prose(f"It predicts {what} {whose}, and is meant for nothing else."))
+    return Section("In short", blocks)
+
+
+def limits_of(facts: CardFacts) -> Section:
+    """What it cannot be trusted with."""
+    return Section("Limits", [Items(limits(facts))])
+
+
+def metrics(facts: CardFacts) -> Section:
+    """Every metric on the test rows, with its interval."""
+    if not facts.metrics:
+        return Section("Metrics", [Prose(f"Metrics with intervals: {UNKNOWN}.")])
+    rows = [
+        [
+            f"{name} {'↑' if MEASURES[name].higher_is_better else '↓'}" if name in MEASURES else name,
+            number(one.get("value")),
+            _between(one.get("low"), one.get("high")),
+            _counted(one),
+        ]
+        for name, one in facts.metrics.items()
+    ]
+    note = "On its test rows; 90 % intervals by day; ↑ more is better, ↓ less is better."
+    return Section("Metrics", [Prose(note), Grid(("metric", "value", "interval", "from"), rows)])
+
+
+def gates(facts: CardFacts) -> Section:
+    """Every verdict on it, gate by gate."""
+    if not facts.verdicts:
+        return Section("Verdict", [Prose(f"Verdict: {UNKNOWN}.")])
+    blocks: list[Block] = []
+    for entry in facts.verdicts:
+        against = f"version {entry.evidence['champion']}" if entry.evidence["champion"] else "no champion"
+        basis = "in the shadow" if entry.evidence.get("basis") == "shadow" else "on its test rows"
+        told = f"At partition {entry.partition}, {basis}, against {against}: {entry.outcome}. {entry.reason}"
+        blocks += [Prose(told), _gates(gate for gate in entry.evidence["gates"] if not gate["slice"])]
+    return Section("Verdict", blocks)
+
+
+def slices(facts: CardFacts) -> Section:
+    """How it does for parts of the rows."""
+    found = [gate for gate in _judged(facts) if gate["slice"] and gate["metric"] not in FAIRNESS]
+    if not found:
+        return Section("Slices", [Prose("No gate judges slices.")])
+    shown = sorted(found, key=lambda gate: (gate["value"] is None, gate["gate"], gate["value"] or 0.0))
+    return Section("Slices", [_gates(shown[:_ROWS])])
+
+
+def fairness(facts: CardFacts) -> Section:
+    """How differently it treats groups."""
+    found = [gate for gate in _judged(facts) if gate["metric"] in FAIRNESS]
+    if not found:
+        return Section("Fairness", [Prose("Not measured: the YAML has no `fairness` gate.")])
+    return Section("Fairness", [_gates(found)])
+
+
+def calibration(facts: CardFacts) -> Section:
+    """Whether its probabilities are what they say."""
+    bins = facts.drawn.get("reliability", {}).get("candidate", ())
+    if facts.spec.train and facts.spec.train.task == "regression":
+        return Section("Calibration", [Prose("It predicts values, not probabilities.")])
+    if not bins:
+        return Section("Calibration", [Prose(f"Predicted and observed: {UNKNOWN}.")])
+    rows = [
+        [
+            f"{number(one['low'])} to {number(one['high'])}",
+            f"{one['rows']:,}",
+            number(one["predicted"]),
+            number(one["observed"]),
+        ]
+        for one in bins
+    ]
+    told = "Of the rows that were predicted between two values: the mean prediction, and the share that came true."
+    return Section("Calibration", [Prose(told), Grid(("predicted", "rows", "mean predicted", "observed"), rows)])
+
+
+def relies_on(facts: CardFacts) -> Section:
+    """Permutation importance, the largest first."""
+    if not facts.importance:
+        return Section("What it relies on", [Prose(f"Importance: {UNKNOWN}.")])
+    rows = [[str(one["feature"]), number(one["mean"]), number(one["std"])] for one in facts.importance[:15]]
+    told = "How much worse it gets when a column is shuffled, and the standard deviation of that. No cause is meant."
+    return Section("What it relies on", [Prose(told), Grid(("column", "loss", "spread"), rows)])
+
+
+def model(facts: CardFacts) -> Section:
+    """What it is, and with what it was made."""
+    train, made = facts.spec.train, facts.environment
+    libraries = made.get("libraries") or {}
+    params = facts.known.get("params", made.get("params"))
+    told = {
+        "Model": train.model if train else UNKNOWN,
+        "Parameters": _params(params),
+        "Searched": _search(facts.known.get("search")),
+        "Features": train.service if train else UNKNOWN,
+        "Seed": str((made.get("seeds") or {}).get("train", UNKNOWN)),
+        "Stored with": train.serialization if train else UNKNOWN,
+        "Code": str(made.get("code", UNKNOWN)),
+        "Commit": str(made.get("git") or UNKNOWN),
+        "Python": str(made.get("python", UNKNOWN)),
+        "Libraries": ", ".join(f"{name} {version}" for name, version in libraries.items()) or UNKNOWN,
+        "MLflow run": str(facts.known.get("mlflow_run_id") or facts.champion.evidence.get("mlflow_run_id") or UNKNOWN),
+    }
+    return Section("Model", [Facts(told)])
+
+
+def data(facts: CardFacts) -> Section:
+    """Which data it comes from, partition by partition."""
+    known, train = facts.known, facts.spec.train
+    digests: Mapping[str, Mapping[str, str]] = known.get("digests") or {}
+    versions = known.get("versions") or {}
+    delay = f", known {duration(train.label.available_after)} later" if train else ""
+    label = f"{train.label.column} of {train.label.dataset}{delay}" if train else UNKNOWN
+    rows = facts.decided.evidence.get("rows") if facts.decided else None
+    told = {
+        "Label": label,
+        "Fitted on": span(facts.fitted) if facts.fitted else UNKNOWN,
+        "Chosen on": span(known["validation_partitions"]) if known.get("validation_partitions") else "nothing",
+        "Tested on": span(known["test_partitions"]) if known.get("test_partitions") else UNKNOWN,
+        "Rows tested": f"{rows:,}" if rows else UNKNOWN,
+    }
+    read = [
+        [name, str(versions.get(name, NOTHING)), span(sorted(keys)), f"{len(keys):,}"] for name, keys in digests.items()
+    ]
+    every = [[name, key, digest] for name, keys in digests.items() for key, digest in sorted(keys.items())]
+    blocks: list[Block] = [Facts(told)]
+    if read:
+        blocks += [Grid(("dataset", "table version", "partitions", "number"), read)]
+        blocks += [Grid(("dataset", "partition", "digest"), every[:_ROWS])]
+    else:
+        blocks.append(Prose(f"Datasets and digests: {UNKNOWN}."))
+    if len(every) > _ROWS:
+        blocks.append(Prose(f"… and {len(every) - _ROWS} more, in `evaluation/lineage.json` of the run."))
+    return Section("Data", blocks)
+
+
+def history(facts: CardFacts) -> Section:
+    """Who was champion before, what was rejected since, what persons said."""
+    changes = [_change(one) for one in reversed(facts.changes)]
+    blocks: list[Block] = [Grid(("change", "version", "from population", "by", "when", "why"), changes[:_ROWS])]
+    said = {
+        "Rejected since the champion before": [_verdict(one) for one in facts.rejected],
+        "What persons answered": [
+            f"{one.actor} {one.outcome} at {one.partition}: {one.reason}" for one in facts.answers
+        ],
+        "As a shadow": [f"{one.outcome} at {one.partition}: {one.reason}" for one in facts.shadows],
+    }
+    for title, lines in said.items():
+        blocks += [Prose(f"{title}:"), Items(lines[-20:])] if lines else [Prose(f"{title}: nothing.")]
+    return Section("History", blocks)
+
+
+def again(facts: CardFacts) -> Section:
+    """How to make it again, and how to get rid of it."""
+    spec, number_ = facts.spec, facts.champion.model_version
+    steps = [f"To fit it again from the same data, and compare: `tradewind reproduce {spec.model_name}/{number_}`"]
+    earlier = [one.model_version for one in reversed(facts.changes) if one.model_version != number_]
+    if earlier:
+        steps.append(f'To go back: `tradewind rollback {spec.pipeline} --to {earlier[0]} --reason "…"`')
+    else:
+        steps.append(f"There is no earlier champion to go back to; to stop it: `tradewind hold {spec.pipeline}`")
+    steps.append(f"All that was ever decided: `tradewind history {spec.pipeline}`")
+    return Section("Again, and back", [Items(steps)])
+
+
+def _judged(facts: CardFacts) -> Sequence[Mapping[str, Any]]:
+    return facts.decided.evidence["gates"] if facts.decided else ()
+
+
+def _gates(found: Iterable[Mapping[str, Any]]) -> Grid:
+    rows = []
+    for gate in found:
+        signed = bool(gate.get("versus"))
+        name = gate["gate"] + (f" · {gate['slice']}" if gate["slice"] else "")
+        value, ends = number(gate["value"], sign=signed), _between(gate["low"], gate["high"], signed)
+        rows.append([gate["outcome"], name, value, ends, bounded(gate), _counted(gate), gate["reason"]])
+    return Grid(("outcome", "gate", "value", "interval", "bound", "from", "reason"), rows)
+
+
+def _between(low: float | None, high: float | None, signed: bool = False) -> str:
+    return NOTHING if low is None else f"{number(low, sign=signed)} to {number(high, sign=signed)}"
+
+
+def _counted(one: Mapping[str, Any]) -> str:
+    blocks = f", {count(int(one['blocks']), 'block')}" if one.get("blocks") else ""
+    return f"{count(int(one['rows']), 'row')}{blocks}" if one.get("rows") else NOTHING
+
+
+def _params(params: Mapping[str, Any] | None) -> str:
+    if params is None:
+        return UNKNOWN
+    return some((f"{name} = {value!r}" for name, value in params.items()), most=40) or "none"
+
+
+def _search(search: Mapping[str, Any] | None) -> str:
+    if not search:
+        return "no"
+    return f"{search['metric']} {number(search.get('value'))} was the best of {count(int(search['trials']), 'trial')}"
+
+
+def _change(one: Champion) -> list[str]:
+    return [str(one.seq), one.model_version, one.effective_from, one.actor, f"{one.at:%Y-%m-%d %H:%M}", one.reason]
+
+
+def _verdict(one: Entry) -> str:
+    return f"version {one.subject} at {one.partition}: {one.reason}"
