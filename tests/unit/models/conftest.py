@@ -137,6 +137,7 @@ def spec() -> Pipeline:
                 "seed": 7,
                 "trusted": ["delays_model.transformers.Known", "numpy.dtype"],
             },
+            "verdict": {"columns": ["origin"]},
             "gates": [
                 {"metric": "roc_auc", "at_least": 0.55},
                 {"metric": "roc_auc", "versus": "champion", "lower_bound": -0.05},
@@ -222,6 +223,12 @@ def build(folder: Path) -> House:
         house.publish("carrier_week", week, carrier_week(week, rows))
         write_population(house, week)
     return house
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Pipeline:
+    """The YAML alone, for what needs no deployment."""
+    return spec()
 
 
 @pytest.fixture(scope="session")
