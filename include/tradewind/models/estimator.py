@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import ModelError
 from tradewind.models import tasks
+from tradewind.models.requirements import requirements
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from tradewind.models.code import ProjectCode
     from tradewind.models.frame import Frame
     from tradewind.spec.training import Train
-
-_REQUIRED = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 
 
 def fit(
@@ -83,22 +82,33 @@ def saver(fitted: Any, train: Train, code: ProjectCode, example: pa.Table) -> Ca
     classes = tasks.classes_of(fitted, train.task)
     if train.serialization == "skops":
         _check_trusted(fitted, train)
+    # Now, while the project's code is imported.
+    required = requirements(code)
 
     def save(folder: Path, described: Model) -> None:
         import mlflow.sklearn
+        from mlflow.exceptions import MlflowException
 
-        mlflow.sklearn.save_model(
-            fitted,
-            str(folder),
-            mlflow_model=described,
-            code_paths=[str(code.folder)],
-            serialization_format=train.serialization,
-            skops_trusted_types=list(train.trusted),
-            signature=signature(example, classes=None if classes is None else len(classes)),
-            input_example=example.to_pandas(),
-            pip_requirements=requirements(code),
-            pyfunc_predict_fn="predict" if classes is None else "predict_proba",
-        )
+        try:
+            mlflow.sklearn.save_model(
+                fitted,
+                str(folder),
+                mlflow_model=described,
+                code_paths=[str(code.folder)],
+                serialization_format=train.serialization,
+                skops_trusted_types=list(train.trusted),
+                signature=signature(example, classes=None if classes is None else len(classes)),
+                input_example=example.to_pandas(),
+                pip_requirements=required,
+                pyfunc_predict_fn="predict" if classes is None else "predict_proba",
+            )
+        except MlflowException:
+            raise
+        except Exception as exc:
+            raise ModelError(
+                f"model {train.model} cannot be stored as {train.serialization}: {type(exc).__name__}: {exc}"
+            ) from exc
+        _check_signature(folder, example, train)
 
     return save
 
@@ -119,14 +129,6 @@ def signature(example: pa.Table, *, classes: int | None) -> ModelSignature:
     ]
     shape = (-1,) if classes is None else (-1, classes)
     return ModelSignature(Schema(inputs), Schema([TensorSpec(np.dtype("float64"), shape)]))
-
-
-def requirements(code: ProjectCode) -> list[str]:
-    """Exact versions of what the model needs in an empty environment, and the ``requirements.txt`` beside its code."""
-    own = code.folder / "requirements.txt"
-    lines = own.read_text().splitlines() if own.is_file() else []
-    extra = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    return [*(f"{name}=={version(name)}" for name in _REQUIRED), *extra]
 
 
 def _seed_generators(seed: int) -> None:
@@ -171,10 +173,30 @@ def _check_classes(fitted: Any, rows: Frame, name: str) -> None:
         )
 
 
+def _check_signature(folder: Path, example: pa.Table, train: Train) -> None:
+    """MLflow leaves a signature out where it cannot tell a type, and says so only in a warning."""
+    import yaml
+
+    said = (yaml.safe_load((folder / "MLmodel").read_text()).get("signature") or {}).get("inputs")
+    columns = [column.get("name") for column in json.loads(said)] if said else []
+    if columns != example.schema.names:
+        raise ModelError(
+            f"model {train.model} was stored without its signature: MLflow's file says the columns "
+            f"{', '.join(map(str, columns)) or 'nothing'}, and they are {', '.join(example.schema.names)}"
+        )
+
+
 def _check_trusted(fitted: Any, train: Train) -> None:
     import skops.io
 
-    unknown = sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(fitted))) - set(train.trusted))
+    try:
+        stored = skops.io.dumps(fitted)
+    except Exception as exc:
+        raise ModelError(
+            f"model {train.model} cannot be stored with skops: {type(exc).__name__}: {exc}. Change the model, or set "
+            "`train.serialization: pickle`, which runs code when it is loaded"
+        ) from exc
+    unknown = sorted(set(skops.io.get_untrusted_types(data=stored)) - set(train.trusted))
     if unknown:
         raise ModelError(
             f"model {train.model} holds types that nobody has said to trust: {', '.join(unknown)}. "

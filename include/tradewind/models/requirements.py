@@ -1,0 +1,85 @@
+"""What a model needs in an empty environment: exact versions of the libraries that it and its code use."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradewind.errors import ModelError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from tradewind.models.code import ProjectCode
+
+_ALWAYS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
+_THEIR_NAMES = frozenset({"mlflow", "numpy", "pandas", "sklearn", "scipy", "skops"})
+
+
+def requirements(code: ProjectCode) -> list[str]:
+    """Lines of ``requirements.txt``, each an exact version that is installed here.
+
+    They are what every model needs, what the project's imported modules import, and what a ``requirements.txt`` beside
+    them names. To be asked while the package is imported: modules that the model did not load ask for nothing.
+
+    :raises ModelError: a library is not installed, or in a version that ``requirements.txt`` does not allow
+    """
+    named = dict(_named(code.folder / "requirements.txt"))
+    found = {name: f"{name}=={version(name)}" for name in _ALWAYS}
+    for name in sorted(_imported(code)):
+        found.setdefault(name.lower(), f"{name}=={version(name)}")
+    return [*{**found, **named}.values()]
+
+
+def _named(own: Path) -> Iterator[tuple[str, str]]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    lines = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
+    for line in (line.partition(" #")[0].strip() for line in lines):
+        if not line or line.startswith("#"):
+            continue
+        try:
+            asked = Requirement(line)
+        except InvalidRequirement:
+            # An option of pip, or an address: exact or not, it is what the project wants.
+            yield line, line
+            continue
+        if asked.marker is not None and not asked.marker.evaluate():
+            continue
+        yield asked.name.lower(), line if asked.url else _pinned(asked, own)
+
+
+def _pinned(asked: Requirement, own: Path) -> str:
+    try:
+        installed = version(asked.name)
+    except PackageNotFoundError:
+        raise ModelError(f"{own} names {asked.name}, which is not installed here; install it or take it out") from None
+    if not asked.specifier.contains(installed, prereleases=True):
+        raise ModelError(f"{own} asks for {asked}, and {installed} is installed here; make them agree")
+    extras = f"[{','.join(sorted(asked.extras))}]" if asked.extras else ""
+    return f"{asked.name}{extras}=={installed}"
+
+
+def _imported(code: ProjectCode) -> set[str]:
+    """Distributions of the libraries that the loaded modules of the package import."""
+    own = (code.package, f"{code.package}.")
+    loaded = [module for name, module in list(sys.modules.items()) if name == own[0] or name.startswith(own[1])]
+    files = {Path(file) for module in loaded if (file := getattr(module, "__file__", None))}
+    libraries = {name for file in files for name in _libraries(file)}
+    libraries -= {code.package, *_THEIR_NAMES, *sys.stdlib_module_names}
+    if not libraries:
+        return set()
+    homes = packages_distributions()
+    return {homes[name][0] for name in libraries if name in homes}
+
+
+def _libraries(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

@@ -1,0 +1,357 @@
+"""Whatever looks like scikit-learn is fitted, seeded, asked and stored; what cannot is told in words."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from tradewind.errors import ModelError
+from tradewind.models.code import imported, locate
+from tradewind.models.estimator import answers, fit, saver
+from tradewind.models.frame import Frame
+from tradewind.models.host import ModelHost
+from tradewind.models.requirements import requirements
+from tradewind.spec.training import Label, Train
+
+ROWS = 40
+VALUES = {
+    "binary": pa.array([n % 2 for n in range(ROWS)]),
+    "multiclass": pa.array(['"a"', "b\n", "ü"] * 13 + ["ü"]),
+    "regression": pa.array([float(n) for n in range(ROWS)]),
+}
+
+
+def frame(task: str) -> Frame:
+    label = VALUES[task]
+    level = np.unique(label.to_numpy(zero_copy_only=False), return_inverse=True)[1]
+    noise = np.random.default_rng(0).normal(size=ROWS)
+    table = pa.table({"key": range(ROWS), "at": range(ROWS), "x": level + noise / 10, "z": noise, "label": label})
+    return Frame(table, ("x", "z"), "key", "at", "label", task)
+
+
+def settings(task: str, **changes) -> Train:
+    given = {
+        "task": task, "window": 2, "test": 1, "service": "s", "label": Label(dataset="d", column="label"),
+        "model": "include/m/model.py:build", "seed": 5, **changes,
+    }  # fmt: skip
+    return Train.model_validate(given)
+
+
+def fitted(build, task: str = "binary"):
+    return fit(build, settings(task), frame(task), name="build")
+
+
+class NoBase:
+    """Nothing of scikit-learn's; its `fit` returns nothing, its parameters know no `deep`."""
+
+    def __init__(self) -> None:
+        self.random_state = None
+
+    def get_params(self):
+        return {"random_state": self.random_state}
+
+    def set_params(self, random_state) -> None:
+        self.random_state = random_state
+
+    def fit(self, X, y) -> None:
+        self.classes_ = np.unique(y)
+
+    def predict_proba(self, X):
+        return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
+
+
+class Bare:
+    """A regressor that is no more than its two methods."""
+
+    def fit(self, X, y):
+        self.mean_ = y.mean()
+        return self
+
+    def predict(self, X):
+        return [self.mean_] * len(X)
+
+
+class Results:
+    """What `fit` returns is the model, as statsmodels does it."""
+
+    def fit(self, X, y):
+        return Bare().fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("build", "task"),
+    [
+        (lambda _: make_pipeline(StandardScaler(), LogisticRegression()), "binary"),
+        (lambda _: make_pipeline(StandardScaler(), LogisticRegression()), "multiclass"),
+        (lambda _: GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2), "multiclass"),
+        (lambda _: GridSearchCV(make_pipeline(LinearRegression()), {}, cv=2), "regression"),
+        (lambda _: NoBase(), "multiclass"),
+        (lambda _: Bare(), "regression"),
+        (lambda _: Results(), "regression"),
+    ],
+    ids=["pipeline", "pipeline-3", "grid", "grid-of-numbers", "nothing-of-sklearn", "bare", "results"],
+)
+def test_what_looks_like_scikit_learn_is_fitted_and_asked(build, task) -> None:
+    output, classes = answers(fitted(build, task), frame(task))
+    known = None if task == "regression" else sorted(set(VALUES[task].to_pylist()))
+    assert (classes, output.shape) == (known, (ROWS, len(known or [0])))
+
+
+def test_every_random_state_that_was_left_open_is_seeded_also_of_nested_estimators() -> None:
+    model = fitted(lambda _: make_pipeline(RandomForestClassifier(2)))
+    assert model[0].random_state == 5
+    chosen = fitted(lambda _: make_pipeline(RandomForestClassifier(2, random_state=9)))
+    assert chosen[0].random_state == 9
+    assert fitted(lambda _: NoBase()).random_state == 5
+
+
+def test_what_draws_from_the_global_generators_is_the_same_again(monkeypatch) -> None:
+    import random
+
+    seeds: list[int] = []
+    monkeypatch.setitem(sys.modules, "torch", type("torch", (), {"manual_seed": seeds.append}))
+    drawn = []
+
+    def build(_):
+        drawn.append((random.random(), np.random.random()))
+        return DummyClassifier()
+
+    fitted(build)
+    fitted(build)
+    assert drawn[0] == drawn[1]
+    assert seeds == [5, 5]
+
+
+def test_the_parameters_of_a_search_replace_those_of_the_yaml() -> None:
+    given: list[dict] = []
+
+    def build(params):
+        given.append(params)
+        return DummyClassifier()
+
+    fit(build, settings("binary", params={"a": 1}), frame("binary"), name="build")
+    fit(build, settings("binary", params={"a": 1}), frame("binary"), name="build", params={"b": 2})
+    assert given == [{"a": 1}, {"b": 2}]
+
+
+class Numbers(ClassifierMixin, BaseEstimator):
+    """Numbers classes by itself and does not give their names back."""
+
+    def fit(self, X, y):
+        self.classes_ = np.arange(len(np.unique(y)))
+        return self
+
+    def predict_proba(self, X):
+        return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
+
+
+class Nameless(NoBase):
+    def fit(self, X, y) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("build", "task", "words"),
+    [
+        (lambda _: LinearSVC(), "binary", "model build: LinearSVC has no `predict_proba`.*CalibratedClassifierCV"),
+        (lambda _: LinearRegression(), "binary", "model build: LinearRegression has no `predict_proba`"),
+        (lambda _: NoBase(), "regression", "model build: NoBase has no `predict`"),
+        (lambda _: Nameless(), "binary", "model build: Nameless has no `classes_`"),
+        (lambda _: Numbers(), "multiclass", "model build: its `classes_` have 0, which is no class of the label"),
+        (lambda _: None, "binary", "model build returns NoneType, where an estimator with `fit` is needed"),
+        (lambda _: DummyClassifier, "binary", "model build returns the class DummyClassifier"),
+        (lambda _: 1 / 0, "binary", "model build cannot be fitted on 40 rows: ZeroDivisionError"),
+    ],
+    ids=["svc", "regressor", "classifier", "nameless", "numbers", "none", "class", "fails"],
+)
+def test_what_is_no_model_of_the_task_is_told_by_name(build, task, words) -> None:
+    with pytest.raises(ModelError, match=words):
+        fitted(build, task)
+
+
+class Broken(LinearRegression):
+    def predict(self, X):
+        raise KeyError("x")
+
+
+class Blind(LinearRegression):
+    def predict(self, X):
+        return np.full(len(X), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda _: Broken(), "model m cannot predict 40 rows: KeyError"),
+        (lambda _: Blind(), r"model m: `predict` answers with \[nan\] in 40 of 40 rows"),
+    ],
+    ids=["fails", "nan"],
+)
+def test_an_answer_that_fails_names_the_model(build, words) -> None:
+    with pytest.raises(ModelError, match=words):
+        answers(fitted(build, "regression"), frame("regression"), name="m")
+
+
+OWN = """
+import yaml
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+class Double(BaseEstimator):
+    def fit(self, X, y=None):
+        self.done_ = True
+        return self
+    def transform(self, X):
+        return X.to_numpy() * 2
+
+def classify(params):
+    return make_pipeline(Double(), LogisticRegression())
+
+def regress(params):
+    return make_pipeline(Double(), LinearRegression())
+"""
+TRUSTED = ("own.model.Double", "numpy.dtype")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model with code of its own, as it was stored, and what it said before."""
+
+    folder: Path
+    rows: Frame
+    output: np.ndarray
+    classes: list | None
+
+
+def save(folder: Path, task: str, function: str, **changes) -> Saved:
+    from mlflow.models import Model
+
+    path = folder / "include" / "own" / "model.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(OWN)
+    train, rows = settings(task, trusted=TRUSTED, **changes), frame(task)
+    code = locate(f"include/own/model.py:{function}", folder)
+    with imported(code) as build:
+        model = fit(build, train, rows, name="own")
+        output, classes = answers(model, rows)
+        saver(model, train, code, rows.inputs().slice(0, 3))(folder / "model", Model())
+    return Saved(folder / "model", rows, output, classes)
+
+
+@pytest.fixture(scope="module", params=[("binary", "skops"), ("multiclass", "skops"), ("regression", "skops"),
+                                        ("multiclass", "pickle")], ids="-".join)  # fmt: skip
+def saved(request, tmp_path_factory) -> Saved:
+    task, form = request.param
+    function = "regress" if task == "regression" else "classify"
+    return save(tmp_path_factory.mktemp("saved"), task, function, serialization=form)
+
+
+def test_a_stored_model_says_in_its_host_and_in_mlflow_what_it_said_in_training(saved: Saved, monkeypatch) -> None:
+    import mlflow.pyfunc
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with ModelHost(saved.folder, name="own", warm=False) as host:
+        found = host.predict(saved.rows.inputs())
+        assert (host.classes, host.columns) == (saved.classes, ["x", "z"])
+    try:
+        plain = np.asarray(mlflow.pyfunc.load_model(str(saved.folder)).predict(saved.rows.inputs().to_pandas()))
+    finally:
+        for name in [name for name in sys.modules if name == "own" or name.startswith("own.")]:
+            del sys.modules[name]
+    assert np.array_equal(found, saved.output)
+    assert np.array_equal(plain.reshape(found.shape), saved.output)
+
+
+def test_signature_example_and_requirements_are_stored(saved: Saved) -> None:
+    described = yaml.safe_load((saved.folder / "MLmodel").read_text())
+    inputs, outputs = (json.loads(described["signature"][name]) for name in ("inputs", "outputs"))
+    assert [(column["name"], column["type"]) for column in inputs] == [("x", "double"), ("z", "double")]
+    assert outputs[0]["tensor-spec"]["shape"] == ([-1] if saved.classes is None else [-1, len(saved.classes)])
+    assert (saved.folder / "input_example.json").is_file()
+    required = (saved.folder / "requirements.txt").read_text().splitlines()
+    assert all("==" in line for line in required)
+    assert any(line.startswith("PyYAML==") for line in required), "the model's code imports it"
+
+
+def test_a_signature_that_mlflow_loses_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    import mlflow.sklearn
+
+    original = mlflow.sklearn.save_model
+    monkeypatch.setattr(mlflow.sklearn, "save_model", lambda *a, **k: original(*a, **{**k, "signature": False}))
+    with pytest.raises(ModelError, match=r"stored without its signature: .* says the columns nothing, and .* x, z"):
+        save(tmp_path, "binary", "classify")
+
+
+def test_what_cannot_be_pickled_is_told(tmp_path: Path) -> None:
+    from mlflow.models import Model
+
+    (tmp_path / "include/own").mkdir(parents=True)
+    (tmp_path / "include/own/model.py").write_text("def build(params): ...")
+    code, rows = locate("include/own/model.py:build", tmp_path), frame("regression")
+
+    class Local(Bare):
+        """pickle cannot name it."""
+
+    train = settings("regression", serialization="pickle")
+    with pytest.raises(ModelError, match=r"build cannot be stored as pickle: .*Local"):
+        saver(Local().fit(None, np.ones(3)), train, code, rows.inputs())(tmp_path / "model", Model())
+    odd = Bare().fit(None, np.ones(3))
+    odd.mean_ = lambda: 0
+    with pytest.raises(ModelError, match=r"holds types that nobody|cannot be stored with skops"):
+        saver(odd, settings("regression"), code, rows.inputs())
+
+
+def test_a_type_that_skops_would_not_load_must_be_trusted_by_name(tmp_path: Path) -> None:
+    (tmp_path / "include/own").mkdir(parents=True)
+    (tmp_path / "include/own/model.py").write_text("def build(params): ...")
+    code, rows = locate("include/own/model.py:build", tmp_path), frame("binary")
+    model = HistGradientBoostingClassifier(max_iter=1).fit(rows.inputs().to_pandas(), rows.labels())
+    with pytest.raises(ModelError, match=r"nobody has said to trust: .*TreePredictor.*train\.trusted"):
+        saver(model, settings("binary"), code, rows.inputs())
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("numpy>=1", None),
+        ("numpy<1", "asks for numpy<1, and .* is installed here"),
+        ("no-such-library==1", "names no-such-library, which is not installed here"),
+    ],
+    ids=["pinned", "other-version", "missing"],
+)
+def test_the_projects_own_requirements_are_pinned_to_what_is_installed(tmp_path: Path, line, words) -> None:
+    from importlib.metadata import version
+
+    folder = tmp_path / "include" / "own"
+    folder.mkdir(parents=True)
+    (folder / "model.py").write_text("def build(params): ...")
+    (folder / "requirements.txt").write_text(f"# ours\n{line}\n--extra-index-url https://example.com\n")
+    code = locate("include/own/model.py:build", tmp_path)
+    if words:
+        with pytest.raises(ModelError, match=words):
+            requirements(code)
+    else:
+        found = requirements(code)
+        assert f"numpy=={version('numpy')}" in found
+        assert [one for one in found if "==" not in one] == ["--extra-index-url https://example.com"]
+
+
+def test_the_label_of_a_part_of_the_rows_is_that_of_the_whole() -> None:
+    whole = frame("multiclass")
+    assert replace(whole, table=whole.table.slice(0, 2)).labels().tolist() == ['"a"', "b\n"]
