@@ -34,8 +34,8 @@ _STYLE = """
 .lead.bad{--mine:var(--bad);color:var(--fg)}.lead.ok{--mine:var(--ok);color:var(--fg)}
 .lead+ul{margin-top:.2rem}li{margin:.15rem 0}
 .gates table{table-layout:fixed}.gates td,.gates th[scope=row]{padding:.5rem .8rem .5rem 0}
-.gates .value,.gates .limit{font-variant-numeric:tabular-nums}
-@media(min-width:44.01rem){.gates .outcome{width:9.4rem}.gates .value{width:5rem}.gates .limit{width:7.5rem}
+.gates .value,.gates .limit{font-variant-numeric:tabular-nums}.gates .value{white-space:nowrap}
+@media(min-width:44.01rem){.gates .outcome{width:9.4rem}.gates .value{width:5.6rem}.gates .limit{width:7.5rem}
 .gates .bar{width:12rem}.gates .from{width:7rem}}
 .gates th small{display:block;font-weight:400}.interval{display:block;width:100%;max-width:14rem}
 @media(max-width:44rem){.gates thead{position:absolute;clip-path:inset(50%)}
@@ -62,8 +62,9 @@ def page(spec: Pipeline, entry: Entry, pictures: Pictures | None = None, *, trai
         f'<p class="soft">Verdict · {escape(spec.pipeline)} · {escape(entry.partition or "")}</p>',
         f'<h1><span class="badge {sign}">{word}</span> {escape(spec.pipeline)}, version {escape(version)}</h1>',
         f'<p class="lead {sign}">{escape(headline(entry))}</p>',
-        _list([escape(reason) for reason in why]) if why else f"<p>{escape(entry.reason)}</p>",
-        f'<p class="soft">{escape(tally(gates))}</p>',
+        f'{_list(list(map(look.marked, why)))}<p class="soft">{escape(tally(gates))}</p>'
+        if why
+        else f"<p>{look.marked(entry.reason)}</p>",
         "<h2>What to do next</h2>",
         _list([look.marked(step) for step in next_steps(spec, entry)]),
         *_warnings(entry.evidence.get("warnings", ())),
@@ -118,13 +119,13 @@ def _gate(result: Mapping[str, Any]) -> str:
     )
     told = "".join(f'<td role="cell" class="{name}" data-name="{label}">{text}</td>' for name, label, text in cells)
     outcome = f'<td role="cell" class="outcome" data-name=""><span class="badge {kind}">{word}</span></td>'
-    name = f"{escape(result['gate'])}{where}<small>{escape(result['reason'])}</small>"
+    name = f"{escape(result['gate'])}{where}<small>{look.marked(result['reason'])}</small>"
     return f'<tr role="row">{outcome}<th role="rowheader" scope="row">{name}</th>{told}</tr>'
 
 
 def _interval(result: Mapping[str, Any]) -> str:
     value, low, high = result["value"], result["low"], result["high"]
-    if value is None:
+    if value is None or result["bound"] is None:
         return f'<span class="soft">{NOTHING if result["bound"] is None else "nothing was measured"}</span>'
     picture = charts.interval(value, low, high, bound=result["bound"], relation=str(result.get("relation", "at_least")))
     signed = bool(result.get("versus"))

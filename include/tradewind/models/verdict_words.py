@@ -116,7 +116,7 @@ def _row(gate: Mapping[str, Any]) -> list[str]:
     blocks = f", {count(gate['blocks'], 'block')}" if gate["blocks"] else ""
     return [
         f"{_SIGNS[gate['outcome']]} {_WORDS[gate['outcome']]}",
-        plain(f"{gate['gate']}{_where(gate)}" + (f" ({gate['reason']})" if gate["outcome"] != "pass" else "")),
+        prose(f"{gate['gate']}{_where(gate)}" + (f" ({gate['reason']})" if gate["outcome"] != "pass" else "")),
         number(gate["value"], sign=signed),
         ends if gate["low"] is not None else NOTHING,
         plain(bounded(gate)),

@@ -57,7 +57,10 @@ def facts(told: Mapping[str, str]) -> str:
 
 
 def table(head: list[str], rows: list[list[str]], *, caption: str = "") -> str:
-    """A table of texts; columns from the second on whose cells are all numbers are set like numbers."""
+    """A table of texts; columns from the second on whose cells are all numbers are set like numbers.
+
+    :param rows: what stands between backticks is code
+    """
     numeric = [
         place > 0 and bool(rows) and all(re.fullmatch(r"[-+−]?[\d,.]+(e-?\d+)?( %)?|–", row[place]) for row in rows)
         for place in range(len(head))
@@ -65,7 +68,7 @@ def table(head: list[str], rows: list[list[str]], *, caption: str = "") -> str:
     mark = [' class="number"' if one else "" for one in numeric]
     top = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(head, mark, strict=True))
     lines = "".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, mark, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{kind}>{marked(cell)}</td>" for cell, kind in zip(row, mark, strict=True)) + "</tr>"
         for row in rows
     )
     told = f"<caption>{escape(caption)}</caption>" if caption else ""

@@ -70,7 +70,7 @@ def _markdown(block: Block) -> str:
         return "\n".join(f"- {prose(text)}" for text in block.texts)
     if isinstance(block, Facts):
         return markdown_table(("", ""), [(plain(name), plain(told) or NOTHING) for name, told in block.told.items()])
-    return markdown_table([plain(name) for name in block.head], [[plain(cell) for cell in row] for row in block.rows])
+    return markdown_table([plain(name) for name in block.head], [[prose(cell) for cell in row] for row in block.rows])
 
 
 def _html(block: Block) -> str:

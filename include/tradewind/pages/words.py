@@ -18,7 +18,7 @@ def number(value: float | None, *, sign: bool = False) -> str:
     if value is None or value != value:
         return NOTHING
     size = abs(value)
-    if size == 0 or 0.001 <= size < 10:
+    if size == 0 or 0.00005 <= size < 10:
         text = f"{value:.4f}"
     elif 10 <= size < 1000:
         text = f"{value:.2f}"
@@ -66,14 +66,16 @@ def span(keys: Iterable[str]) -> str:
 def plain(text: str) -> str:
     """Somebody's text inside Markdown: one line, and no character of it means anything to Markdown, tables or HTML."""
     line = re.sub(r"\s+", " ", text).replace("&", "&amp;")
-    escaped = re.sub(r"([\\`*{}\[\]|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[-+#=])", r"\\\1", line)
-    escaped = re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)
+    escaped = re.sub(r"([\\`*{}\[\]|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", line)
+    # What would begin a list, a heading or a rule, if it stands at the beginning.
+    escaped = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", escaped)
+    escaped = re.sub(r"^(#{1,6}|[-+])(?=\s|$)|^(?=--|==)", r"\\\g<0>", escaped)
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def prose(text: str) -> str:
     """Text of ours about others' names inside Markdown: what stands between backticks is code, the rest is plain."""
-    return "".join(code(part) if at % 2 else plain(part) for at, part in enumerate(text.split("`")))
+    return "".join(code(part) if at % 2 else plain(part) for at, part in enumerate(re.split(r"`([^`]+)`", text)))
 
 
 def code(text: str) -> str:
