@@ -6,32 +6,30 @@ Nothing here decides; who is champion is in the ledger.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from tradewind.errors import ModelError, Unavailable
+from tradewind.models import runs
+from tradewind.models.runs import CAUSE, Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, LoggedModel
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models import Model
 
     from tradewind.core.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
 ALIAS = "champion"
-CAUSE = "tradewind.cause"
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -102,40 +100,31 @@ class Registry:
         with answering(f"{self.name} version {version} is not in the model registry"):
             return self._version(self.client.get_model_version(self.name, version))
 
-    def log(
-        self,
-        save: Callable[[Path, Model], None],
-        *,
-        cause: str,
-        partition: str,
-        params: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        evidence: Path,
-    ) -> Version:
+    def log(self, record: Record, *, cause: str) -> Version:
         """Log a run with its model and evidence, and register it as a new version.
 
         What an earlier attempt with the same cause has left is used: its version, or its complete, unregistered model.
+        What such an attempt began and never ended is marked.
 
-        :param save: writes the model into the (empty) folder that it is given, with the description that it is given
-        :param evidence: folder whose files become artifacts of the run below ``evaluation``
         :raises ModelError: MLflow refuses what it is given
         :raises Unavailable: MLflow does not answer; trying again uses what is there by then
         """
         if (version := self.find(cause)) is not None:
             return version
-        about = {CAUSE: cause, "tradewind.partition": partition, **tags}
-        with answering(f"the model of {self.name}, trained at {partition}, cannot be logged"):
-            model = self._unregistered(cause) or self._log(
-                save, partition=partition, params=params, metrics=metrics, tags=about, evidence=evidence
-            )
+        record = replace(record, tags={**record.tags, CAUSE: cause})
+        with answering(f"the model of {self.name}, {record.name}, cannot be logged"):
+            experiment = self.experiment()
+            model = self._unregistered(cause) or runs.write(self.client, experiment, record)
             self._ensure_registered_model()
+            digest = {key: value for key, value in model.tags.items() if key == runs.MODEL_DIGEST}
+            tags = {**record.tags, **digest}
             self.client.create_model_version(
-                self.name, model.artifact_location, model.source_run_id, tags=about, model_id=model.model_id
+                self.name, model.artifact_location, model.source_run_id, tags=tags, model_id=model.model_id
             )
+            left = runs.supersede(self.client, experiment, cause=cause, by=str(model.source_run_id))
         registered = self.find(cause)
         assert registered is not None  # just written
-        log.info("registered %s, trained at %s", registered, partition)
+        log.info("registered %s (%s); %s unfinished runs of earlier attempts", registered, record.name, len(left))
         return registered
 
     @contextmanager
@@ -191,45 +180,6 @@ class Registry:
     def _unregistered(self, cause: str) -> LoggedModel | None:
         found = self.client.search_logged_models([self.experiment()], filter_string=f"tags.`{CAUSE}` = '{cause}'")
         return next((model for model in found if str(model.status) == "READY"), None)
-
-    def _log(
-        self,
-        save: Callable[[Path, Model], None],
-        *,
-        partition: str,
-        params: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        evidence: Path,
-    ) -> LoggedModel:
-        """The run first, the model's READY last: what is READY is whole."""
-        from mlflow.entities import LoggedModelOutput, Metric, Param
-        from mlflow.exceptions import MlflowException
-        from mlflow.models import Model
-
-        experiment, now = self.experiment(), int(time.time() * 1000)
-        run = self.client.create_run(experiment, tags=dict(tags), run_name=f"train {partition}").info.run_id
-        texts = {
-            key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in params.items()
-        }
-        model = self.client.create_logged_model(
-            experiment, name="model", source_run_id=run, tags=dict(tags), params=texts, model_type="sklearn"
-        )
-        logged = [Metric(key, value, now, 0, model_id=model.model_id, run_id=run) for key, value in metrics.items()]
-        self.client.log_batch(run, metrics=logged, params=[Param(key, value) for key, value in texts.items()])
-        self.client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
-        self.client.log_artifacts(run, str(evidence), "evaluation")
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / "model"
-            described = Model(artifact_path=model.artifact_location, run_id=run, model_id=model.model_id)
-            try:
-                save(folder, described)
-            except MlflowException as exc:
-                # Nobody was asked over the network: the model itself is what MLflow does not take.
-                raise ModelError(f"the model of {self.name}, trained at {partition}, cannot be saved: {exc}") from exc
-            self.client.log_model_artifacts(model.model_id, str(folder))
-        self.client.set_terminated(run, "FINISHED")
-        return self.client.finalize_logged_model(model.model_id, "READY")
 
     def _version(self, found: ModelVersion) -> Version:
         if not found.run_id or not found.source:

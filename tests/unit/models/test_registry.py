@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from tradewind.errors import ModelError, Unavailable
 from tradewind.models.registry import Registry, Version, project_alias
+from tradewind.models.runs import Record
 from tradewind.models.train import train
 
 
@@ -46,8 +47,8 @@ def away(house, monkeypatch) -> Callable[..., Registry]:
 
 def logged(registry: Registry, folder: Path, save: Callable[..., None] = lambda *_: None) -> None:
     """Ask for a model to be logged."""
-    about = {"cause": "c" * 32, "partition": "2013-03-04", "params": {}, "metrics": {}, "tags": {}}
-    registry.log(save, **about, evidence=folder)
+    record = Record(save, "train 2013-03-04", params={}, metrics={}, tags={}, evidence=folder)
+    registry.log(record, cause="c" * 32)
 
 
 def test_a_registry_that_does_not_answer_is_away_and_not_without_the_version(away) -> None:
@@ -69,7 +70,7 @@ def test_an_experiment_that_nobody_can_make_is_tried_again(away) -> None:
 def test_a_model_that_cannot_be_logged_now_is_tried_again(away, tmp_path, call) -> None:
     (tmp_path / "evidence").mkdir()
     registry = away(call, error=requests.ConnectionError("connection refused"))
-    with pytest.raises(Unavailable, match="trained at 2013-03-04, cannot be logged: connection refused"):
+    with pytest.raises(Unavailable, match="model of delays, train 2013-03-04, cannot be logged: connection refused"):
         logged(registry, tmp_path / "evidence")
 
 
@@ -78,7 +79,7 @@ def test_a_model_that_mlflow_cannot_save_is_not_tried_again(house, tmp_path) -> 
         raise MlflowException("what is this")
 
     (tmp_path / "evidence").mkdir()
-    with pytest.raises(ModelError, match="trained at 2013-03-04, cannot be saved: what is this"):
+    with pytest.raises(ModelError, match="run train 2013-03-04 cannot be saved: what is this"):
         logged(Registry(house.runtime, "delays"), tmp_path / "evidence", save)
 
 

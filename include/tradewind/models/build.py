@@ -1,0 +1,192 @@
+"""One candidate, fitted and measured, and nothing of it written: what a training and its reproduction share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import MissingInput
+from tradewind.lake.cause import Cause
+from tradewind.models import early as gate
+from tradewind.models import estimator as estimators
+from tradewind.models import evaluation, evidence, row_checks, tasks, window
+from tradewind.models import search as searching
+from tradewind.models.code import ProjectCode, locate
+from tradewind.models.early import Chance
+from tradewind.models.frame import training_frame
+from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
+from tradewind.models.window import Window
+from tradewind.spec.digest import config_hash
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from tradewind.core.row_checks import Finding
+    from tradewind.core.runtime import Runtime
+    from tradewind.models.frame import Frame
+    from tradewind.models.search import Found
+    from tradewind.spec.models import Pipeline
+
+CODE = "train/2"  # raise it when the same inputs give another model or other evidence
+_NO_MATTER = {"window": 2, "test": 1, "validation": 0, "gap": None, "complete": "all"}
+"""Fields of `train` that say how a window is found; what it is then is part of the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training reads and does, before it does it.
+
+    :param window: complete
+    :param pinned: versions of the datasets
+    :param config: hash of the configuration that determines the result
+    """
+
+    spec: Pipeline
+    partition: str
+    window: Window
+    code: ProjectCode
+    pinned: Pinned
+    config: str
+
+    @property
+    def known_by(self) -> datetime:
+        """Labels that are known later than this do not exist yet."""
+        return self.spec.partitioning.bounds(self.partition).end
+
+    @property
+    def learned_until(self) -> datetime:
+        """Time of the last rows that the model is fitted on."""
+        return window.learned_until(self.spec, self.window.test)
+
+    @property
+    def cause(self) -> str:
+        """Hash of everything that determines the result."""
+        return Cause(self.pinned.by_name(), self.config, f"{CODE} {self.code.digest()}").hash
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A fitted model and what was found on the way; nothing of it is written yet.
+
+    :param fit: rows that it was fitted on
+    :param test: rows that judge it
+    :param params: what the model function got, those that a search chose among them
+    :param output: its answers for the test rows, shape (rows, outputs)
+    :param classes: its classes, in the order of the outputs; None for a regressor
+    :param metrics: every metric of the task on the test rows with its interval, by name
+    :param majority: what somebody who knows only the labels of training would predict
+    :param early: what the early gate said, if there is one
+    :param search: what a search found, if there was one
+    """
+
+    fit: Frame
+    test: Frame
+    fitted: Any
+    params: Mapping[str, Any]
+    output: npt.NDArray[Any]
+    classes: list[Any] | None
+    metrics: Mapping[str, Mapping[str, Any]]
+    majority: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+    early: Chance | None
+    search: Found | None
+
+
+def plan(spec: Pipeline, partition: str, runtime: Runtime) -> Plan:
+    """Find window, code and newest versions of the datasets for a training at ``partition``.
+
+    :raises MissingInput: the window is not complete
+    :raises NotReady: a dataset has not been published yet
+    :raises ModelError: there is no such code
+    """
+    found = window.of(spec, partition, runtime)
+    if found.missing:
+        raise MissingInput(
+            f"{spec.pipeline}: the training window that ends with {partition} is not complete: "
+            f"{'; '.join(found.missing)}; train at a later partition, or see `train.complete`"
+        )
+    code = locate(training(spec).model, runtime.project)
+    since = feature_time(spec, found.keys[0]) or spec.partitioning.bounds(found.keys[0]).start
+    last = spec.partitioning.shift(found.keys[-1], -scoring(spec).ahead)
+    pinned = pin(spec, runtime, since=since, last=last, rows={training(spec).label.dataset: found.keys})
+    return Plan(spec, partition, found, code, pinned, configuration(spec, found, runtime))
+
+
+def configuration(spec: Pipeline, found: Window, runtime: Runtime) -> str:
+    """Hash of the configuration that determines a training.
+
+    How the window was found is not in it, what it is is; so patience, or a longer window that has the same partitions,
+    is no cause to train again.
+    """
+    train, population = training(spec), scoring(spec).population
+    entity = [scoring(spec).ahead, scoring(spec).predict_at, population.key, population.timestamp]
+    parts = [found.fit, found.validation, found.test, window.gap(train).total_seconds()]
+    judged = [evaluation.own_metric(spec, train), *sorted(spec.verdict.columns)]
+    chosen = train.model_copy(update={**_NO_MATTER, "patience": type(train).model_fields["patience"].default})
+    return config_hash(chosen, entity, spec.timezone, parts, judged, definitions_digest(spec, runtime))
+
+
+def build(
+    planned: Plan, runtime: Runtime, build_model: Callable[..., Any], *, params: Mapping[str, Any] | None = None
+) -> Built | Chance:
+    """Read the rows, check them, and fit; nothing is written. Inside :func:`code.imported`, which gives the function.
+
+    :param params: fit with exactly these, without early gate and search; None: as the YAML says
+    :return: what was built, or the chance of a candidate that is not worth it
+    :raises ModelError: the rows are not fit for training, or the model cannot be built or fitted
+    """
+    spec, train = planned.spec, training(planned.spec)
+    rows = training_frame(
+        spec, planned.window.keys, runtime, known_by=planned.known_by, versions=planned.pinned.versions
+    )
+    evidence.require_columns(spec, rows)
+    fit = window.learnable(rows.where(planned.window.learned), until=planned.learned_until)
+    test = rows.where(planned.window.test)
+    findings = _checked(planned, runtime, rows, fit=fit, test=test)
+    early: Chance | None = None
+    found: Found | None = None
+    if params is None:
+        early, found = _tried(planned, runtime, rows, build_model)
+        if early is not None and not early.worth:
+            return early
+        params = found.params if found is not None else train.params
+    fitted = estimators.fit(build_model, train, fit, name=train.model, params=params)
+    output, classes = estimators.answers(fitted, test, name=train.model)
+    metrics = evaluation.evaluate(spec, test, output=output, classes=classes, seed=train.seed)
+    majority = tasks.majority(train.task, fit.labels())
+    return Built(fit, test, fitted, params, output, classes, metrics, majority, findings, early, found)
+
+
+def _checked(planned: Plan, runtime: Runtime, rows: Frame, *, fit: Frame, test: Frame) -> tuple[Finding, ...]:
+    spec, split, train = planned.spec, planned.window, training(planned.spec)
+    version = planned.pinned.versions.get(train.label.dataset)
+    due = row_checks.labels_due(spec, split.keys, runtime, version=version, known_by=planned.known_by)
+    judging, parts = {"test rows": test}, {"training rows": split.learned, "test rows": split.test}
+    if train.search is not None or train.early is not None:
+        judging["validation rows"], parts["validation rows"] = rows.where(split.validation), split.validation
+    findings = row_checks.check(spec, fit=fit, judging=judging, parts=parts, due=due)
+    row_checks.require(findings, f"{spec.pipeline} at {planned.partition}")
+    return findings
+
+
+def _tried(
+    planned: Plan, runtime: Runtime, rows: Frame, build_model: Callable[..., Any]
+) -> tuple[Chance | None, Found | None]:
+    """What the early gate and the search found on the validation rows, which they do not learn from."""
+    spec, train, split = planned.spec, training(planned.spec), planned.window
+    if train.early is None and train.search is None:
+        return None, None
+    fit = window.learnable(rows.where(split.fit), until=window.learned_until(spec, split.validation))
+    validation = rows.where(split.validation)
+    early: Chance | None = None
+    if train.early is not None:
+        early = gate.chance(train, train.early, build_model=build_model, fit=fit, validation=validation)
+        if not early.worth:
+            return early, None
+    if train.search is None:
+        return early, None
+    space = searching.space_of(train.search, planned.code, runtime.project)
+    found = searching.search(train, train.search, space, build_model=build_model, fit=fit, validation=validation)
+    return early, found

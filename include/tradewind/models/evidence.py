@@ -1,0 +1,212 @@
+"""What is written beside a model: the rows that judged it, what it came from, and what it looks at."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewind.core import profiles
+from tradewind.errors import ModelError
+from tradewind.models import estimator as estimators
+from tradewind.models import evaluation, explanation_report, importance
+from tradewind.models.frame import PARTITION
+from tradewind.models.inputs import training
+from tradewind.models.requirements import requirements
+from tradewind.spec.digest import config_hash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.models.build import Built, Plan
+    from tradewind.models.frame import Frame
+    from tradewind.spec.models import Pipeline
+
+EXAMPLE_ROWS = 20
+_LIBRARIES = (
+    "airflow-provider-tradewind", "deltalake", "duckdb", "feast", "joblib", "mlflow", "numpy", "optuna", "pandas",
+    "pyarrow", "scikit-learn", "scipy", "skops",
+)  # fmt: skip
+
+
+def write(folder: Path, plan: Plan, built: Built) -> None:
+    """Write every file of the evidence into ``folder``. Inside :func:`code.imported`.
+
+    :raises ModelError: the model fails on its example
+    """
+    import pyarrow.parquet as pq
+
+    spec, seed = plan.spec, training(plan.spec).seed
+    pq.write_table(test_rows(spec, built.test), folder / "test.parquet")
+    example = replace(built.test, table=built.test.table.slice(0, EXAMPLE_ROWS))
+    pq.write_table(example.inputs(), folder / "example.parquet")
+    answers, _ = estimators.answers(built.fitted, example)
+    _json(folder / "example.json", {"predictions": answers.tolist()})
+    _json(folder / "lineage.json", {"versions": plan.pinned.versions, "digests": plan.pinned.digests})
+    _json(folder / "row_checks.json", [asdict(finding) for finding in built.findings])
+    _json(folder / "metrics.json", built.metrics)
+    _json(folder / "environment.json", environment(plan, built))
+    _json(folder / "profile.json", _profile(built.fit))
+    if built.search is not None:
+        _json(folder / "search.json", asdict(built.search))
+    metric = evaluation.own_metric(spec, training(spec))
+    important = importance.importance(built.fitted, built.test, metric, seed=seed)
+    _json(folder / "importance.json", [asdict(one) for one in important])
+    page = explanation_report.page(spec, _explanation(plan, built, metric, important))
+    (folder / "explanation.html").write_text(page, encoding="utf-8")
+
+
+def test_rows(spec: Pipeline, frame: Frame) -> pa.Table:
+    """Rows as they judge: key, time, partition, label (if there is one) and `verdict.columns` as they are; the model's
+    columns as the model gets them.
+    """
+    own = [frame.key, frame.timestamp, PARTITION, *([frame.label] if frame.label else []), *spec.verdict.columns]
+    inputs = frame.inputs()
+    rows = frame.table.select([name for name in dict.fromkeys(own) if name not in frame.columns])
+    for name in inputs.column_names:
+        rows = rows.append_column(name, inputs[name])
+    return rows
+
+
+test_rows.__test__ = False  # type: ignore[attr-defined]  # pytest would take the name for a test
+
+
+def require_columns(spec: Pipeline, frame: Frame) -> None:
+    """Stop before a fit if a column that the verdict will need is not there.
+
+    :raises ModelError: `verdict.columns` names one that the label dataset does not have
+    """
+    if missing := sorted(set(spec.verdict.columns) - set(frame.table.column_names)):
+        raise ModelError(
+            f"pipeline {spec.pipeline}: label dataset {training(spec).label.dataset} has no column "
+            f"{', '.join(missing)}, which `verdict.columns` names; add it to its SQL"
+        )
+
+
+def tags(plan: Plan, built: Built) -> dict[str, str]:
+    """Lineage of a version, for MLflow; all keys begin with ``tradewind.``."""
+    train, window = training(plan.spec), plan.window
+    facts: dict[str, Any] = {
+        "pipeline": plan.spec.pipeline,
+        "task": train.task,
+        "train_partitions": window.learned,
+        "validation_partitions": window.validation,
+        "test_partitions": window.test,
+        "fit_until": plan.learned_until.isoformat(),
+        "dataset_versions": dict(plan.pinned.versions),
+        "data": config_hash(plan.pinned.by_name()),
+        "code": plan.code.digest(),
+        "config": plan.config,
+        "params": dict(built.params),
+        "majority": dict(built.majority),
+        "serialization": train.serialization,
+        "warnings": warnings(plan, built),
+    }
+    if train.task == "binary":
+        facts["positive_share"] = built.majority["shares"][1]
+    if built.early is not None:
+        facts["early"] = asdict(built.early)
+    if built.search is not None:
+        found = built.search
+        facts["search"] = {"metric": found.metric, "value": found.value, "trials": len(found.trials)}
+        facts["search"]["seconds"] = round(found.seconds, 1)
+    if (commit := git_commit(plan.code.folder)) is not None:
+        facts["git"] = commit
+    return {f"tradewind.{name}": _text(value) for name, value in facts.items()}
+
+
+def warnings(plan: Plan, built: Built) -> list[str]:
+    """What the verdict has to say beside its numbers."""
+    found = [finding.sentence for finding in built.findings if finding.severity == "warning"]
+    if training(plan.spec).serialization == "pickle":
+        found.append("the model is stored with pickle, which runs code when it is loaded: load it only if you trust it")
+    return found
+
+
+def environment(plan: Plan, built: Built) -> dict[str, Any]:
+    """With what a version was made, so that it can be made again."""
+    train, commit = training(plan.spec), git_commit(plan.code.folder)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: found for name in _LIBRARIES if (found := _installed(name)) is not None},
+        "requirements": requirements(plan.code),
+        "seeds": {"train": train.seed},
+        "code": plan.code.digest(),
+        "git": commit,
+        "config": plan.config,
+        "data": config_hash(plan.pinned.by_name()),
+        "train": train.model_dump(mode="json"),
+        "window": {"fit": plan.window.fit, "validation": plan.window.validation, "test": plan.window.test},
+        "params": dict(built.params),
+    }
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit of the project's code, with ``+`` if the code was changed since; None outside of git, or without git."""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{head}+" if changed else head
+
+
+def _git(folder: Path, *asked: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *asked], capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _explanation(plan: Plan, built: Built, metric: str, important: list[importance.Importance]) -> dict[str, Any]:
+    first = [one.feature for one in important[: importance.FEATURES] if one.mean > 0]
+    followed = importance.dependence(built.fitted, built.test, first, seed=training(plan.spec).seed)
+    return {
+        "partition": plan.partition,
+        "metric": metric,
+        "rows": built.test.table.num_rows,
+        "importance": [asdict(one) for one in important],
+        "dependence": followed,
+        "columns": [{"name": field.name, "type": str(field.type)} for field in built.test.inputs().schema],
+        "warnings": warnings(plan, built),
+        "model": training(plan.spec).model,
+        "params": dict(built.params),
+    }
+
+
+def _profile(rows: Frame) -> dict[str, Any]:
+    """How each input of the model was distributed in the rows that it learned from."""
+    inputs = rows.inputs()
+    made = {name: _profiled(inputs[name]) for name in inputs.column_names}
+    return {name: json.loads(profiles.to_json(profile)) for name, profile in made.items() if profile is not None}
+
+
+def _profiled(column: pa.ChunkedArray) -> profiles.Profile | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        return profiles.numeric(pc.drop_null(column).to_numpy(), null=column.null_count)
+    if pa.types.is_string(column.type):
+        counts = {c["values"]: c["counts"] for c in column.drop_null().value_counts().to_pylist()}
+        return profiles.categorical(counts, null=column.null_count)
+    return None
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _json(path: Path, content: Mapping[str, Any] | list[Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

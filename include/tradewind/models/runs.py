@@ -1,0 +1,145 @@
+"""The MLflow run of one training: its parameters, numbers and evidence, the trials below it, and the model itself."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tradewind.errors import ModelError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.models import Model
+
+CAUSE = "tradewind.cause"
+MODEL_DIGEST = "tradewind.model_digest"
+SUPERSEDED = "tradewind.superseded_by"
+"""Tag of what an attempt left that did not come to its end, or came second: the run that counts."""
+_PARENT = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A run below another one.
+
+    :param begun: seconds since 1970
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    status: Literal["FINISHED", "FAILED", "KILLED"]
+    begun: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is logged of one training.
+
+    :param save: writes the model into the (empty) folder that it is given, with the description that it is given
+    :param name: of the run
+    :param tags: of run, model and version
+    :param evidence: folder whose files become artifacts of the run below ``evaluation``
+    :param digest: hash of the model's files; kept with the version as tag :data:`MODEL_DIGEST`
+    """
+
+    save: Callable[[Path, Model], None]
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    evidence: Path
+    nested: Sequence[Nested] = field(default_factory=tuple)
+    digest: Callable[[Path], str] | None = None
+
+
+def write(client: MlflowClient, experiment: str, record: Record) -> LoggedModel:
+    """Write a run: the run first, the model's READY last; what is READY is whole.
+
+    :raises ModelError: MLflow does not take the model, or it has no signature
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    run = client.create_run(experiment, tags=dict(record.tags), run_name=record.name).info.run_id
+    params = _texts(record.params)
+    model = client.create_logged_model(
+        experiment, name="model", source_run_id=run, tags=dict(record.tags), params=params, model_type="sklearn"
+    )
+    _log(client, run, params, record.metrics, model_id=model.model_id)
+    client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
+    client.log_artifacts(run, str(record.evidence), "evaluation")
+    for nested in record.nested:
+        _nest(client, experiment, run, nested, cause=record.tags.get(CAUSE, ""))
+    _log_model(client, run, model, record)
+    client.set_terminated(run, "FINISHED")
+    return client.finalize_logged_model(model.model_id, "READY")
+
+
+def supersede(client: MlflowClient, experiment: str, *, cause: str, by: str) -> list[str]:
+    """Mark runs of this cause that never came to their end: a process that wrote them was killed, or came second.
+
+    :param by: the run that counts
+    :return: the runs that were marked
+    """
+    found = client.search_runs(
+        [experiment], filter_string=f"tags.`{CAUSE}` = '{cause}' and attributes.status = 'RUNNING'"
+    )
+    left = [run.info.run_id for run in found if run.info.run_id != by]
+    for run in left:
+        client.set_tag(run, SUPERSEDED, by)
+        client.set_terminated(run, "KILLED")
+    return left
+
+
+def _nest(client: MlflowClient, experiment: str, parent: str, nested: Nested, *, cause: str) -> None:
+    begun = int(nested.begun * 1000)
+    tags = {_PARENT: parent, CAUSE: cause, **nested.tags}
+    run = client.create_run(experiment, start_time=begun, tags=tags, run_name=nested.name).info.run_id
+    _log(client, run, _texts(nested.params), nested.metrics)
+    client.set_terminated(run, nested.status, begun + int(nested.seconds * 1000))
+
+
+def _log(
+    client: MlflowClient,
+    run: str,
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    *,
+    model_id: str | None = None,
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    logged = [Metric(key, value, now, 0, model_id=model_id, run_id=run) for key, value in metrics.items()]
+    client.log_batch(run, metrics=logged, params=[Param(key, value) for key, value in params.items()])
+
+
+def _log_model(client: MlflowClient, run: str, model: LoggedModel, record: Record) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        described = Model(artifact_path=model.artifact_location, run_id=run, model_id=model.model_id)
+        try:
+            record.save(folder, described)
+        except MlflowException as exc:
+            # Nobody was asked over the network: the model itself is what MLflow does not take.
+            raise ModelError(f"the model of run {record.name} cannot be saved: {exc}") from exc
+        if described.signature is None:
+            raise ModelError(f"the model of run {record.name} has no signature: nobody could say what it takes")
+        if record.digest is not None:
+            client.set_logged_model_tags(model.model_id, {MODEL_DIGEST: record.digest(folder)})
+        client.log_model_artifacts(model.model_id, str(folder))
+
+
+def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in params.items()}
