@@ -71,7 +71,8 @@ class ModelHost:
 
     def __init__(self, folder: Path, *, name: str, warm: bool, timeout: float = 300.0) -> None:
         self.name = name
-        self._folder, self._warm, self._timeout = folder, warm, timeout
+        self.timeout = timeout
+        self._folder, self._warm = folder, warm
         self._process: _Process | None = None
         self._model: _Model | None = None
 
@@ -79,7 +80,6 @@ class ModelHost:
         """Start the process; it loads while the caller goes on."""
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
         self._channel, theirs = socket.socketpair()
-        self._channel.settimeout(self._timeout)
         with theirs:
             self._process = self._fork(theirs) if self._warm else self._start(theirs)
         return self
@@ -162,6 +162,7 @@ class ModelHost:
         return sink.getvalue()
 
     def _send(self, kind: bytes, payload: memoryview) -> None:
+        self._channel.settimeout(self.timeout)
         try:
             serve.send(self._channel, kind, payload)
         except OSError as exc:
@@ -175,11 +176,12 @@ class ModelHost:
     def _answer(self, expected: bytes, failure: str) -> bytearray:
         if self._process is None:
             raise ModelError(f"model {self.name} is not running; use its host as a context manager")
+        self._channel.settimeout(self.timeout)
         try:
             kind, payload = serve.receive(self._channel)
         except TimeoutError:
             self._process.kill()
-            raise self._failed(f"gave no answer within {self._timeout:g} s and was stopped") from None
+            raise self._failed(f"gave no answer within {self.timeout:g} s and was stopped") from None
         except (EOFError, OSError) as exc:
             raise self._failed("died") from exc
         if kind != expected:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tradewind.errors import TradewindError
+from tradewind.errors import ModelError, TradewindError
 from tradewind.models import tasks
 from tradewind.models.code import package
 
@@ -78,12 +78,15 @@ def load(folder: Path, stack: ExitStack) -> Loaded:
 
     :param folder: holds ``MLmodel``
     :param stack: keeps the model's code importable until it is closed
+    :raises ModelError: nobody knows its columns
     """
     import yaml
 
     described = yaml.safe_load((folder / "MLmodel").read_text())
     flavor = described["flavors"]["sklearn"]
-    columns = [column["name"] for column in json.loads(described["signature"]["inputs"])]
+    if not (said := (described.get("signature") or {}).get("inputs")):
+        raise ModelError("its file MLmodel has no signature, so nobody knows its columns; train it again")
+    columns = [column["name"] for column in json.loads(said)]
     if flavor.get("code"):
         for path in sorted((folder / flavor["code"]).iterdir()):
             if path.is_dir():
