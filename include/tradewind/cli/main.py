@@ -38,6 +38,8 @@ COMMANDS = {
     "hold": Lazy("tradewind.cli.holds:hold", "Stop a pipeline until somebody resumes it."),
     "resume": Lazy("tradewind.cli.holds:resume", "Let a held pipeline run again."),
     "skip": Lazy("tradewind.cli.holds:skip", "Keep one partition out, or take that back."),
+    "rollback": Lazy("tradewind.cli.rollback:rollback", "Make an earlier model version champion, and pin it."),
+    "unpin": Lazy("tradewind.cli.rollback:unpin", "Let candidates become champion again after a rollback."),
     "release": Lazy("tradewind.cli.release:release", "Publish a partition that failed its audit, by a person's word."),
     "erase": Lazy("tradewind.cli.erase:erase", "Remove one entity's rows everywhere, for good."),
     "decommission": Lazy("tradewind.cli.decommission:decommission", "End a pipeline for good."),

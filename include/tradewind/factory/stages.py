@@ -14,7 +14,7 @@ from tradewind.operators.approval import ApproveOperator
 from tradewind.operators.etl import BuildDatasetOperator, CompleteEtlOperator
 from tradewind.operators.features import MaterialiseOperator
 from tradewind.operators.monitoring import JudgeOperator, ProfileOperator
-from tradewind.operators.scoring import ScoreOperator
+from tradewind.operators.scoring import ScoreOperator, ShadowOperator
 from tradewind.operators.training import (
     DecideOperator,
     PromoteOperator,
@@ -26,6 +26,8 @@ from tradewind.spec.order import in_order
 
 if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
+
+PREVIOUS = "previous"
 
 
 def of(spec: Pipeline) -> list[str]:
@@ -48,8 +50,19 @@ def params(spec: Pipeline, stage: str) -> dict[str, Param]:
     """The form of a run by hand."""
     if stage == "rollback":
         return {
+            "action": Param(
+                RollbackOperator.ROLL_BACK,
+                type="string",
+                enum=[RollbackOperator.ROLL_BACK, RollbackOperator.LIFT],
+                title="What to do",
+                description="A rollback pins its version: no candidate takes its place until the pin is lifted.",
+            ),
             "to_version": Param(
-                type="string", title="Version", description="The model version that is to serve again."
+                PREVIOUS,
+                type=["null", "string"],
+                title="Version",
+                description="The model version that is to serve from the next population on. `previous`: the champion "
+                "before the present one. Not looked at where the pin is lifted.",
             ),
             "reason": Param(
                 type="string", minLength=3, title="Reason", description="Goes to the ledger with your name."
@@ -109,14 +122,18 @@ def _train(spec: Pipeline) -> None:
 
 def _score(spec: Pipeline) -> None:
     outlets = [stage_asset(spec.pipeline, "predictions")]
-    ScoreOperator(task_id="score", pipeline=spec, opens=True, outlets=outlets)
+    score = ScoreOperator(task_id="score", pipeline=spec, opens=True, outlets=outlets)
+    if spec.promotion.shadow:
+        # After the event: whatever becomes of a shadow, nobody who is served notices.
+        score >> ShadowOperator(task_id="shadow", pipeline=spec)
 
 
 def _rollback(spec: Pipeline) -> None:
     RollbackOperator(
         task_id="rollback",
         pipeline=spec,
-        to_version="{{ params.to_version }}",
+        to_version="{{ params.to_version or '' }}",
         reason="{{ params.reason }}",
+        action="{{ params.action }}",
         outlets=[stage_asset(spec.pipeline, "model")],
     )

@@ -13,7 +13,13 @@ from tradewind.factory import stages
 from tradewind.factory.assets import stage_asset
 from tradewind.ledger.progress import CHAIN
 from tradewind.notifiers.incident import IncidentNotifier
-from tradewind.operators.upkeep import HeartbeatOperator, ReconcileOperator, ResendOperator, VacuumOperator
+from tradewind.operators.upkeep import (
+    ArchiveOperator,
+    HeartbeatOperator,
+    ReconcileOperator,
+    ResendOperator,
+    VacuumOperator,
+)
 from tradewind.spec.load import load
 from tradewind.spec.models import Pipeline
 
@@ -23,13 +29,16 @@ DOC = """### Upkeep of all pipelines
 
 - **heartbeat**: a stage of a partition should be complete and is not: an incident, also when nothing ever started.
 - **resend**: a partition is complete and its next stage never started (a paused DAG loses its events): sent again.
-- **reconcile**: MLflow's alias `champion` says what the ledger says.
+- **reconcile**: MLflow's alias `champion` and the model card say what the ledger says; what somebody edited in MLflow
+  is put back and is an incident.
 - **vacuum**: files of old versions that no model or prediction refers to go, and old quarantine (`retention`).
+- **archive**: files of models that nobody needs any more are packed (`retention.models`); their evidence stays.
 
 **When it fails:** open the failed task; its log names the pipeline and what to do. It is safe to run at any time.
 """
 
 GRACE = "Minutes that a complete partition may wait for its next stage to start; 0 looks at all of them."
+LOOK_ONLY = "Say in the logs of vacuum and archive what they would remove or pack."
 
 
 def upkeep_of(stub: str) -> dict[str, DAG]:
@@ -44,7 +53,8 @@ def upkeep_of(stub: str) -> dict[str, DAG]:
         max_active_runs=1,
         is_paused_upon_creation=False,
         params={
-            "grace_minutes": Param(10, type="integer", minimum=0, title="An event is lost after", description=GRACE)
+            "grace_minutes": Param(10, type="integer", minimum=0, title="An event is lost after", description=GRACE),
+            "look_only": Param(False, type="boolean", title="Only look", description=LOOK_ONLY),
         },
         tags=["tradewind", "upkeep"],
         owner_links={"tradewind": "mailto:tradewind"},
@@ -91,4 +101,5 @@ def _look_after(spec: Pipeline) -> None:
             )
     if "train" in present:
         ReconcileOperator(task_id=f"{spec.pipeline}__reconcile", pipeline=spec)
-    VacuumOperator(task_id=f"{spec.pipeline}__vacuum", pipeline=spec)
+        ArchiveOperator(task_id=f"{spec.pipeline}__archive", pipeline=spec, look_only="{{ params.look_only }}")
+    VacuumOperator(task_id=f"{spec.pipeline}__vacuum", pipeline=spec, look_only="{{ params.look_only }}")

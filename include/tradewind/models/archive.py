@@ -1,17 +1,50 @@
-"""The models of a pipeline that has ended: nothing serves any more, and everything stays to be looked at."""
+"""Model versions that nobody needs any more: packed beside their evidence, which stays; and brought back when needed.
+
+A pack is written and read back before anything is removed, and the ledger says so first. Whatever is killed in between
+is finished by the next upkeep.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import logging
+import tarfile
+import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from tradewind.models.registry import ALIAS, answering, client
+from tradewind.core import faults
+from tradewind.errors import ModelError
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models import retention
+from tradewind.models.registry import ALIAS, Registry, Version, answering, client
+from tradewind.models.runs import CAUSE
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
 
 ARCHIVED = "tradewind.archived"
 """Tag of a model version: when and why it was archived."""
+FOLDER, PACK = "archive", "model.tar.xz"
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A version whose files are packed, or would be.
+
+    :param bytes: of its files
+    :param reason: why nobody needs it, in words
+    """
+
+    version: str
+    bytes: int
+    reason: str
 
 
 def archive(name: str, runtime: Runtime, *, reason: str) -> list[str]:
@@ -45,3 +78,181 @@ def versions(name: str, runtime: Runtime) -> list[str]:
     with answering(f"the versions of {name} cannot be looked up"):
         found = client(runtime).search_model_versions(f"name = '{name}'")
     return [str(number) for number in sorted(int(version.version) for version in found)]
+
+
+def archive_old(spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run: bool = False) -> list[Archived]:
+    """Pack the files of versions that nobody needs, and that were trained longer ago than ``retention.models``.
+
+    Runs, test rows, verdicts, cards and all tags stay; the pack holds the signature too. A version of somebody else in
+    the same registered model is left alone.
+
+    :param now: the present, aware
+    :param dry_run: say what would be packed, and change nothing
+    :raises Unavailable: the registry does not answer
+    """
+    ledger, registry = Ledger(runtime.ledger), Registry(runtime, spec.model_name)
+    needed = retention.needed(spec, runtime, ledger)
+    done = []
+    for version, since in _trained(spec, ledger).items():
+        if version in needed or now - since <= spec.retention.models:
+            continue
+        if (found := _ours(registry, version)) is None or ARCHIVED in found.tags:
+            continue
+        reason = f"trained on {since:%Y-%m-%d}, not needed since"
+        one = Archived(version, _size(found, runtime), reason)
+        if not dry_run:
+            _archive(spec, found, runtime, ledger, registry, reason=reason)
+        log.info("%s: %s %s: %s", spec.pipeline, found, "would be archived" if dry_run else "is archived", reason)
+        done.append(one)
+    return done
+
+
+def restore(spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger) -> bool:
+    """Bring the files of a version back, if they are archived.
+
+    :return: whether they were
+    :raises ModelError: the pack is gone or is not what was packed
+    :raises Unavailable: MLflow does not answer
+    """
+    entry = standing(ledger, spec.pipeline, version.version)
+    if entry is None:
+        return False
+    registry = Registry(runtime, version.name)
+    with tempfile.TemporaryDirectory() as scratch:
+        pack = _fetch(registry, version, Path(scratch))
+        if _sha(pack) != entry.evidence["sha256"]:
+            raise ModelError(f"{version} is archived, and its pack is not what was packed; restore it from a backup")
+        with tarfile.open(fileobj=io.BytesIO(pack), mode="r:xz") as packed:
+            packed.extractall(Path(scratch) / "model", filter="data")
+        with answering(f"the files of {version} cannot be restored"):
+            _files(version, runtime).log_artifacts(str(Path(scratch) / "model"))
+            if ARCHIVED in version.tags:
+                registry.client.delete_model_version_tag(version.name, version.version, ARCHIVED)
+    back = Entry(
+        spec.pipeline, "restored", version.version, None, entry.key,
+        outcome="restored", reason="its files are back from the archive", actor=runtime.actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    ledger.append(back)
+    log.warning("%s: the files of %s are back from the archive", spec.pipeline, version)
+    return True
+
+
+def standing(ledger: Ledger, pipeline: str, version: str) -> Entry | None:
+    """The entry that archived a version; None if its files are where they were, or are back there."""
+    found = ledger.find(pipeline, "archived", subject=version)
+    if not found or ledger.get(pipeline, "restored", key=found[-1].key) is not None:
+        return None
+    return found[-1]
+
+
+def has_files(version: Version, runtime: Runtime) -> bool:
+    """Whether the version's model is where it was logged.
+
+    :raises Unavailable: the place does not answer
+    """
+    with answering(f"the files of {version} cannot be listed"):
+        return any(Path(one.path).name == "MLmodel" for one in _files(version, runtime).list_artifacts())
+
+
+def _trained(spec: Pipeline, ledger: Ledger) -> dict[str, datetime]:
+    """When each version was trained, oldest first; the newest candidate is not among them."""
+    found: dict[str, datetime] = {}
+    for entry in ledger.find(spec.pipeline, "trained"):
+        found.setdefault(entry.subject, entry.at)
+    return dict(list(found.items())[:-1])
+
+
+def _ours(registry: Registry, version: str) -> Version | None:
+    try:
+        found = registry.get(version)
+    except ModelError:
+        return None  # somebody deleted it in MLflow; there is nothing to archive
+    return found if CAUSE in found.tags else None
+
+
+def _archive(
+    spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger, registry: Registry, *, reason: str
+) -> None:
+    entry = standing(ledger, spec.pipeline, version.version)
+    if entry is None:
+        entry = _pack(spec, version, runtime, ledger, registry, reason=reason)
+        faults.reach("after-pack-before-removal")
+    if version.version in retention.needed(spec, runtime, ledger):
+        return  # in this moment somebody rolled back to it
+    with answering(f"the files of {version} cannot be removed"):
+        _files(version, runtime).delete_artifacts()
+        told = f"{entry.at:%Y-%m-%d}: {entry.reason}"
+        registry.client.set_model_version_tag(version.name, version.version, ARCHIVED, told)
+
+
+def _pack(
+    spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger, registry: Registry, *, reason: str
+) -> Entry:
+    with registry.folder(version) as folder, tempfile.TemporaryDirectory() as scratch:
+        files = {
+            str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+        }
+        pack = _packed(files)
+        (Path(scratch) / PACK).write_bytes(pack)
+        with answering(f"the files of {version} cannot be packed"):
+            registry.client.log_artifact(version.mlflow_run_id, str(Path(scratch) / PACK), FOLDER)
+        if _sha(_fetch(registry, version, Path(scratch))) != _sha(pack):
+            raise ModelError(f"{version} is not archived: its pack cannot be read back as it was written")
+    number = len(ledger.find(spec.pipeline, "archived", subject=version.version))
+    entry = Entry(
+        spec.pipeline, "archived", version.version, None, f"{version.version}/{number}",
+        outcome="archived", reason=reason, evidence=_about(files, pack),
+        actor=runtime.actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    ledger.append(entry)
+    return entry
+
+
+def _about(files: dict[str, bytes], pack: bytes) -> dict[str, Any]:
+    return {
+        "pack": f"{FOLDER}/{PACK}",
+        "sha256": _sha(pack),
+        "bytes": sum(map(len, files.values())),
+        "packed_bytes": len(pack),
+        "files": {name: _sha(content) for name, content in files.items()},
+    }
+
+
+def _packed(files: dict[str, bytes]) -> bytes:
+    """The same bytes for the same files, whenever they are packed."""
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w:xz") as pack:
+        for name, content in files.items():
+            about = tarfile.TarInfo(name)
+            about.size, about.mode = len(content), 0o644
+            pack.addfile(about, io.BytesIO(content))
+    return sink.getvalue()
+
+
+def _fetch(registry: Registry, version: Version, scratch: Path) -> bytes:
+    with answering(f"the pack of {version} cannot be fetched from its run"):
+        where = registry.client.download_artifacts(version.mlflow_run_id, f"{FOLDER}/{PACK}", str(scratch))
+    return Path(where).read_bytes()
+
+
+def _size(version: Version, runtime: Runtime) -> int:
+    """Bytes of the files at the top of the model's folder, and below."""
+    repository = _files(version, runtime)
+
+    def below(path: str | None) -> int:
+        return sum(
+            below(one.path) if one.is_dir else int(one.file_size or 0) for one in repository.list_artifacts(path)
+        )
+
+    with answering(f"the files of {version} cannot be listed"):
+        return below(None)
+
+
+def _files(version: Version, runtime: Runtime) -> Any:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(version.model, tracking_uri=runtime.mlflow, registry_uri=runtime.mlflow)
+
+
+def _sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -18,7 +18,7 @@ from tradewind.core import retraining
 from tradewind.core.retraining import Decision
 from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress, turns
+from tradewind.ledger import progress, shadows, turns
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ledger.rows import plain
 from tradewind.models import waiting
@@ -80,6 +80,7 @@ def decide(
         decay=[judged.violated for judged in performance],
         drift=[judged.violated for judged in drift],
         by_hand=by_hand,
+        shadow=_shadow(spec, partition, ledger),
     )
     numbers: dict[str, Any] = {"performance": _numbers(performance), "drift_alarms": _numbers(drift)}
     numbers |= {"absent": dict(window.absent), "went_on_without": dict(passed)}
@@ -87,6 +88,15 @@ def decide(
     log.info("%s %s: %s, because %s", spec.pipeline, partition, journalled.outcome, journalled.reason)
     waiting.check(spec, runtime, now=now)
     return journalled
+
+
+def _shadow(spec: Pipeline, partition: str, ledger: Ledger) -> retraining.Standing | None:
+    """The candidate that stands beside the champion, as this partition's run knows it."""
+    standing = shadows.standing(ledger, spec.pipeline, partition) if spec.promotion.shadow else None
+    if standing is None:
+        return None
+    judged_at = str(standing.evidence["judged_at"])
+    return retraining.Standing(standing.subject, judged_at, due=shadows.due(standing, partition))
 
 
 def _population(spec: Pipeline, partition: str) -> str:

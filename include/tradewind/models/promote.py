@@ -1,17 +1,18 @@
-"""Who is champion: promotion after a passed verdict, rollback by a person, and the alias that shows it."""
+"""Who is champion: promotion of a candidate that passed its verdict."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.core import faults
 from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import holds
+from tradewind.ledger import champions, pins
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models.registry import project_alias
+from tradewind.models import followers
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -20,34 +21,46 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def promote(spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, comment: str = "") -> Champion:
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A candidate that passed its verdict and is not promoted; the champion stays.
+
+    :param outcome: ``pinned``: a person pinned the champion; ``superseded``: a newer candidate passed since
+    :param reason: why, in words
+    """
+
+    version: str
+    outcome: Literal["pinned", "superseded"]
+    reason: str
+
+
+def promote(spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, comment: str = "") -> Champion | Withheld:
     """Make the candidate that passed its verdict at a partition champion, from the first population nobody scored yet.
 
-    Promoting again returns what is recorded, and repairs the alias if a crash came between ledger and alias.
+    Promoting again returns what is recorded, and repairs the alias if a crash came between ledger and alias. Who
+    approved, and the comment, are taken from the ledger where a person was asked.
 
     :param partition: partition whose verdict passed
-    :param actor: who promotes: ``airflow``, or the person who approved
-    :raises UsageError: there is no verdict for the partition, or it rejected the candidate
+    :param actor: who promotes, where nobody was asked
+    :raises UsageError: there is no verdict for the partition, it rejected the candidate, nobody approved it, or it has
+        to stand as shadow first
     :raises Conflict: the champion changed since the verdict; the candidate must be judged again
     """
+    faults.reach("after-verdict-before-promote")
     ledger = Ledger(runtime.ledger)
     verdict = _passed(spec, partition, ledger)
-    version = str(verdict.evidence["version"])
-    new = Champion(
-        pipeline=spec.pipeline,
-        seq=0,
-        model_name=spec.model_name,
-        model_version=version,
-        effective_from=_first_unscored(spec, partition, runtime),
-        decided_at=partition,
-        reason=verdict.reason,
-        actor=actor,
-        run_id=runtime.run_id,
-        evidence={**_training_of(spec, version, ledger), "verdict_key": verdict.key, "comment": comment},
-    )
+    approval = _approval(spec, partition, verdict, ledger)
+    if approval is not None:
+        actor, comment = approval.actor, str(approval.evidence.get("comment", approval.reason))
+    new = _change(spec, partition, runtime, ledger, verdict=verdict, actor=actor, comment=comment)
+    if champions.recorded(ledger.champions(spec.pipeline), new) is None:
+        _require_shadow(spec, verdict)
+        if (withheld := _withheld(verdict, ledger)) is not None:
+            _journal(withheld, verdict, ledger, runtime=runtime, actor=actor)
+            return withheld
     champion = ledger.promote(new, expected=int(verdict.evidence["expected_seq"]))
     faults.reach("after-ledger-before-alias")
-    _project(spec, runtime, ledger)
+    followers.follow(spec, runtime, ledger)
     log.info(
         "%s: version %s is champion from %s (change %s, decided at %s)",
         spec.pipeline, champion.model_version, champion.effective_from, champion.seq, partition,
@@ -55,74 +68,50 @@ def promote(spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, com
     return champion
 
 
-def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtime: Runtime) -> Champion:
-    """Make a version that was champion before champion again, from the first population nobody scored yet.
+def first_unscored(spec: Pipeline, partition: str, runtime: Runtime) -> str:
+    """The first population that no run keyed ``partition`` or earlier scores, and that no run has scored."""
+    ahead = spec.score.ahead if spec.score else 0
+    by_key = spec.partitioning.shift(partition, ahead + 1)
+    return max(by_key, after_newest_scored(spec, runtime) or by_key)
 
-    If it is the newest champion already, only the alias is repaired.
 
-    :param to_version: version in the model registry
-    :param reason: why, in words
-    :param actor: who asks for it
-    :raises UsageError: no reason, the version never was champion, or the pipeline is decommissioned
-    :raises Conflict: somebody else changed the champion in the same moment
+def after_newest_scored(spec: Pipeline, runtime: Runtime) -> str | None:
+    """The population after the newest one that was scored; None while none was."""
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    snapshot = lake.dataset(spec.pipeline, "predictions").snapshot()
+    if snapshot is None or not snapshot.partitions:
+        return None
+    return spec.partitioning.shift(max(snapshot.partitions), 1)
+
+
+def training_of(spec: Pipeline, version: str, ledger: Ledger) -> dict[str, Any]:
+    """What the version was trained on; monitoring and scoring ask the champion's row for it.
+
+    :raises UsageError: the ledger does not know
     """
-    ledger = Ledger(runtime.ledger)
-    if (ended := holds.decommissioned(ledger, spec.pipeline)) is not None:
-        raise UsageError(
-            f"{spec.pipeline} was decommissioned by {ended.actor}: {ended.reason}; nothing serves any more"
-        )
-    changes = ledger.champions(spec.pipeline)
-    earlier = next((change for change in reversed(changes) if change.model_version == to_version), None)
-    if not reason.strip():
-        raise UsageError(
-            f"a rollback of {spec.pipeline} to version {to_version} needs a reason: it goes into the ledger"
-        )
-    if earlier is None:
-        known = ", ".join(sorted({change.model_version for change in changes}, key=_natural)) or "none"
-        raise UsageError(f"{spec.pipeline}: version {to_version} never was champion; versions that were: {known}")
-    if changes[-1].model_version == to_version:
-        _project(spec, runtime, ledger)
-        return changes[-1]
-    new = Champion(
+    trained = ledger.find(spec.pipeline, "trained", subject=version)
+    if not trained:
+        raise UsageError(f"{spec.pipeline}: the ledger knows no training of version {version}; run train again")
+    names = ("train_partitions", "test_partitions", "mlflow_run_id")
+    return {name: trained[-1].evidence[name] for name in names}
+
+
+def _change(
+    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, verdict: Entry, actor: str, comment: str
+) -> Champion:
+    version = str(verdict.evidence["version"])
+    return Champion(
         pipeline=spec.pipeline,
         seq=0,
         model_name=spec.model_name,
-        model_version=to_version,
-        effective_from=_after_newest_scored(spec, runtime) or changes[-1].effective_from,
-        reason=f"rollback: {reason}",
+        model_version=version,
+        effective_from=first_unscored(spec, partition, runtime),
+        decided_at=partition,
+        reason=verdict.reason,
         actor=actor,
         run_id=runtime.run_id,
-        evidence={**earlier.evidence, "again_from_seq": earlier.seq, "replaces": changes[-1].model_version},
+        evidence={**training_of(spec, version, ledger), "verdict_key": verdict.key, "comment": comment},
     )
-    champion = ledger.promote(new, expected=changes[-1].seq)
-    faults.reach("after-ledger-before-alias")
-    _project(spec, runtime, ledger)
-    log.warning(
-        "%s: rolled back to version %s from %s by %s: %s",
-        spec.pipeline,
-        to_version,
-        champion.effective_from,
-        actor,
-        reason,
-    )
-    return champion
-
-
-def reconcile(spec: Pipeline, runtime: Runtime) -> str | None:
-    """Make the alias ``champion`` in the model registry say what the ledger says.
-
-    A pipeline that is decommissioned has no alias any more, and gets none.
-
-    :return: what was repaired, in words; None if alias and ledger agree
-    """
-    ledger = Ledger(runtime.ledger)
-    return None if holds.decommissioned(ledger, spec.pipeline) else _project(spec, runtime, ledger)
-
-
-def _project(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> str | None:
-    # The newest change, whichever was just asked for: a replayed promotion must not undo a later one.
-    changes = ledger.champions(spec.pipeline)
-    return project_alias(runtime, spec.model_name, changes[-1].model_version) if changes else None
 
 
 def _passed(spec: Pipeline, partition: str, ledger: Ledger) -> Entry:
@@ -138,29 +127,64 @@ def _passed(spec: Pipeline, partition: str, ledger: Ledger) -> Entry:
     return verdicts[-1]
 
 
-def _training_of(spec: Pipeline, version: str, ledger: Ledger) -> dict[str, Any]:
-    """What the version was trained on; monitoring and scoring ask the champion's row for it."""
-    trained = ledger.find(spec.pipeline, "trained", subject=version)
-    if not trained:
-        raise UsageError(f"{spec.pipeline}: the ledger knows no training of version {version}; run train again")
-    names = ("train_partitions", "test_partitions", "mlflow_run_id")
-    return {name: trained[-1].evidence[name] for name in names}
+def _approval(spec: Pipeline, partition: str, verdict: Entry, ledger: Ledger) -> Entry | None:
+    """The newest answer about this candidate; where the YAML asks for one, it must be a yes."""
+    version = verdict.evidence["version"]
+    answers = [
+        entry
+        for entry in ledger.find(spec.pipeline, "approval", partition=partition)
+        if entry.evidence.get("version", version) == version
+    ]
+    newest = answers[-1] if answers else None
+    if newest is not None and newest.outcome != "approved":
+        raise UsageError(
+            f"{spec.pipeline}: version {version} was rejected by {newest.actor} at partition {partition}: "
+            f"{newest.reason}"
+        )
+    if newest is None and spec.promotion.mode == "approval":
+        raise UsageError(
+            f"{spec.pipeline}: nobody approved version {version}, the candidate of {partition}; its YAML says "
+            "`promotion.mode: approval`"
+        )
+    return newest
 
 
-def _first_unscored(spec: Pipeline, partition: str, runtime: Runtime) -> str:
-    """The first population that no run keyed ``partition`` or earlier scores, and that no run has scored."""
-    ahead = spec.score.ahead if spec.score else 0
-    by_key = spec.partitioning.shift(partition, ahead + 1)
-    return max(by_key, _after_newest_scored(spec, runtime) or by_key)
+def _require_shadow(spec: Pipeline, verdict: Entry) -> None:
+    """Where the YAML asks for a shadow, a verdict on test rows promotes nobody over a champion."""
+    judged = verdict.evidence
+    if spec.promotion.shadow and judged.get("champion") is not None and judged.get("basis", "test") == "test":
+        raise UsageError(
+            f"{spec.pipeline}: version {judged['version']} has to stand beside the champion for "
+            f"{spec.promotion.shadow} populations first, as `promotion.shadow` says"
+        )
 
 
-def _after_newest_scored(spec: Pipeline, runtime: Runtime) -> str | None:
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    snapshot = lake.dataset(spec.pipeline, "predictions").snapshot()
-    if snapshot is None or not snapshot.partitions:
+def _withheld(verdict: Entry, ledger: Ledger) -> Withheld | None:
+    version = str(verdict.evidence["version"])
+    if (held := pins.pinned(ledger, verdict.pipeline)) is not None:
+        return Withheld(version, "pinned", pins.told(held))
+    newer = [
+        entry
+        for entry in ledger.find(verdict.pipeline, "verdict")
+        if (entry.partition or "") > (verdict.partition or "")
+        and entry.outcome == "passed"
+        and entry.evidence["version"] != version
+    ]
+    if not newer:
         return None
-    return spec.partitioning.shift(max(snapshot.partitions), 1)
+    why = f"version {newer[-1].evidence['version']}, the candidate of {newer[-1].partition}, passed its verdict since"
+    return Withheld(version, "superseded", why)
 
 
-def _natural(version: str) -> tuple[int, str]:
-    return (int(version), "") if version.isdigit() else (0, version)
+def _journal(withheld: Withheld, verdict: Entry, ledger: Ledger, *, runtime: Runtime, actor: str) -> None:
+    entry = Entry(
+        verdict.pipeline, "promotion", withheld.version, verdict.partition,
+        f"{verdict.key}/{withheld.outcome}/{runtime.run_id}",
+        outcome=withheld.outcome, reason=withheld.reason, evidence={"verdict_key": verdict.key},
+        actor=actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    ledger.append(entry)
+    log.warning(
+        "%s: version %s is not promoted (%s): %s",
+        verdict.pipeline, withheld.version, withheld.outcome, withheld.reason,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What of the lake must stay: every version that a model or a prediction was made from."""
+"""What must stay: versions of datasets that a model or a prediction was made from, and models that somebody needs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tradewind.lake import storage
 from tradewind.lake.dataset import Lake
 from tradewind.lake.revisions import earlier_versions
 from tradewind.lake.vacuum import Vacuumed, vacuum
+from tradewind.ledger import shadows
 from tradewind.ledger.journal import Entry, Ledger
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions"
+SHADOWED = "shadow_predictions"
 VERSIONS = "dataset_versions"
+MODEL_VERSION = "model_version"
 SUBJECT = "vacuum"
 
 
@@ -37,7 +40,7 @@ def clean(spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run: bool = Fa
     """
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
     as_known = _read_as_known(spec, runtime)
-    done = [_clean(spec, lake, PREDICTIONS, (), now=now, dry_run=dry_run)]
+    done = [_clean(spec, lake, name, (), now=now, dry_run=dry_run) for name in _predictions(lake, spec)]
     # After the predictions: those that were removed pin nothing any more.
     pins = pinned(spec, runtime)
     for name in spec.datasets:
@@ -60,10 +63,64 @@ def pinned(spec: Pipeline, runtime: Runtime) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for entry in Ledger(runtime.ledger).find(spec.pipeline, "trained"):
         _add(found, entry.evidence.get("versions", {}))
-    root = storage.local(Lake(runtime.lake).dataset(spec.pipeline, PREDICTIONS).uri)
-    for path in root.glob("partition=*/*.parquet"):
-        for text in predicted_from(path):
-            _add(found, json.loads(text))
+    for name in (PREDICTIONS, SHADOWED):
+        root = storage.local(Lake(runtime.lake).dataset(spec.pipeline, name).uri)
+        for path in root.glob("partition=*/*.parquet"):
+            for text in predicted_from(path):
+                _add(found, json.loads(text))
+    return found
+
+
+def needed(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> dict[str, str]:
+    """Model versions that must be ready to serve or to be explained, with the reason in words.
+
+    The champion of now and of later, the one before each (it is the fallback), the shadow, who waits for approval,
+    and whatever made a prediction that is kept.
+    """
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    found = dict.fromkeys(_predicted_by(spec, lake), "predictions that are kept came from it")
+    found |= dict.fromkeys(_waiting(spec, ledger), "it waits for approval")
+    if (standing := shadows.standing(ledger, spec.pipeline)) is not None:
+        found[standing.subject] = "it is the shadow"
+    changes = ledger.champions(spec.pipeline)
+    snapshot = lake.dataset(spec.pipeline, PREDICTIONS).snapshot()
+    scored = max(snapshot.partitions, default="") if snapshot else ""
+    for population in {scored, *(change.effective_from for change in changes if change.effective_from > scored)}:
+        for champion in (ledger.champion_for(spec.pipeline, population),
+                         ledger.previous_champion(spec.pipeline, population)):  # fmt: skip
+            if champion is not None:
+                found[champion.model_version] = "it is champion, or was before"
+    for change in changes[-1:]:
+        found[change.model_version] = "it is champion"
+    return found
+
+
+def _waiting(spec: Pipeline, ledger: Ledger) -> list[str]:
+    """Versions that somebody was asked about and that nobody has answered for."""
+    asked = [
+        entry.partition
+        for entry in ledger.find(spec.pipeline, "complete", subject="train")
+        if entry.evidence.get("outcome") == "waits for approval"
+    ]
+    found = []
+    for partition in asked:
+        verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
+        if verdicts and not ledger.find(spec.pipeline, "approval", partition=partition):
+            found.append(str(verdicts[-1].evidence["version"]))
+    return found
+
+
+def _predicted_by(spec: Pipeline, lake: Lake) -> set[str]:
+    """Versions whose predictions are published."""
+    import pyarrow.compute as pc
+
+    found: set[str] = set()
+    for name in (PREDICTIONS, SHADOWED):
+        snapshot = lake.dataset(spec.pipeline, name).snapshot()
+        if snapshot is None or MODEL_VERSION not in snapshot.schema.names:
+            continue
+        for batch in snapshot.arrow().to_batches(columns=[MODEL_VERSION]):
+            found |= set(pc.unique(batch[MODEL_VERSION]).drop_null().to_pylist())
     return found
 
 
@@ -76,6 +133,11 @@ def predicted_from(path: Path) -> Iterator[str]:
             return
         for number in range(file.num_row_groups):
             yield from file.read_row_group(number, columns=[VERSIONS])[VERSIONS].drop_null().unique().to_pylist()
+
+
+def _predictions(lake: Lake, spec: Pipeline) -> list[str]:
+    shadowed = lake.dataset(spec.pipeline, SHADOWED).snapshot() is not None
+    return [PREDICTIONS, *([SHADOWED] if shadowed else [])]
 
 
 def _add(found: dict[str, set[int]], versions: dict[str, int]) -> None:

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
 
+from tradewind.errors import UsageError
 from tradewind.hooks.tradewind import TradewindHook
+from tradewind.links.report import ReportLink, report_url
 from tradewind.operators.training import settle
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tradewind.core.runtime import Runtime
+    from tradewind.ledger.journal import Entry, Ledger
     from tradewind.spec.models import Pipeline
 
 
@@ -27,6 +32,8 @@ class ApproveOperator(ApprovalOperator):
     :param tradewind_conn_id: connection of type ``tradewind``
     """
 
+    operator_extra_links = (ReportLink(),)
+
     def __init__(
         self, *, pipeline: Pipeline, tradewind_conn_id: str = TradewindHook.default_conn_name, **kwargs: Any
     ) -> None:
@@ -39,8 +46,7 @@ class ApproveOperator(ApprovalOperator):
         comment = Param("", type=["string", "null"], title="Comment", source="task")
         super().__init__(
             subject=f"{pipeline.pipeline}: promote the candidate of {{{{ dag_run.partition_key }}}}?",
-            body="Version {{ ti.xcom_pull(task_ids='verdict')['version'] }} passed its gates: "
-            "{{ ti.xcom_pull(task_ids='verdict')['reason'] }}",
+            body="The verdict stands here when the task has started.",
             defaults=self.REJECT,
             params={"comment": comment},
             assigned_users=users or None,
@@ -51,31 +57,68 @@ class ApproveOperator(ApprovalOperator):
         self.tradewind_conn_id = tradewind_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Let later partitions go on, then ask."""
-        run = context["dag_run"]
-        partition = self.pipeline.partitioning.check(run.partition_key)
-        url = TradewindHook(self.tradewind_conn_id).ledger_url()
-        settle(url, self.pipeline.pipeline, partition, outcome="waits for approval", run_id=run.run_id)
+        """Let later partitions go on, then ask: the verdict, who is champion, and a pin stand in the form."""
+        from tradewind.ledger import holds
+        from tradewind.ledger.journal import Ledger
+
+        run, spec = context["dag_run"], self.pipeline
+        partition = spec.partitioning.check(run.partition_key)
+        runtime = TradewindHook(self.tradewind_conn_id).runtime(run_id=run.run_id)
+        ledger = Ledger(runtime.ledger)
+        if (reason := holds.told(ledger, spec.pipeline, partition)) is not None:
+            raise AirflowSkipException(f"nobody is asked: {reason}")
+        settle(runtime.ledger, spec.pipeline, partition, outcome="waits for approval", run_id=run.run_id)
+        # After the fields are rendered: what people wrote into the ledger is no template.
+        self.body = self._told(_verdict(spec, partition, ledger), runtime, ledger)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Journal the answer, then go on or skip the promotion."""
         from tradewind.ledger.journal import Entry, Ledger
 
-        run = context["dag_run"]
+        run, spec = context["dag_run"], self.pipeline
+        ledger = Ledger(TradewindHook(self.tradewind_conn_id).ledger_url())
+        verdict = _verdict(spec, spec.partitioning.check(run.partition_key), ledger)
         answer = event.get("chosen_options") or [self.REJECT]
         user = event.get("responded_by_user") or {}
+        timed_out = bool(event.get("timedout"))
+        comment = str((event.get("params_input") or {}).get("comment") or "")
+        silence = f"nobody answered within {self.response_timeout}" if timed_out else "no comment"
         entry = Entry(
-            pipeline=self.pipeline.pipeline,
+            pipeline=spec.pipeline,
             kind="approval",
             subject="promotion",
             partition=run.partition_key,
             key=f"{run.partition_key}/{run.run_id}/{event.get('responded_at')}",
             outcome="approved" if answer[0] == self.APPROVE else "rejected",
-            reason=str((event.get("params_input") or {}).get("comment") or "no comment"),
-            evidence={"timed_out": bool(event.get("timedout"))},
+            reason=comment or silence,
+            evidence={
+                "timed_out": timed_out,
+                "comment": comment,
+                "version": verdict.evidence["version"],
+                "verdict_key": verdict.key,
+            },
             actor=str(user.get("name") or user.get("id") or "timeout"),
             run_id=run.run_id,
         )
-        Ledger(TradewindHook(self.tradewind_conn_id).ledger_url()).append(entry)
+        ledger.append(entry)
         return super().execute_complete(context, event)
+
+    def _told(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
+        from tradewind.ledger import pins
+        from tradewind.models import verdict_words
+
+        spec = self.pipeline
+        report = runtime.reports / spec.pipeline / f"verdict-{verdict.partition}-version-{verdict.subject}.html"
+        self.report_url = report_url(report, reports=runtime.reports)
+        body = verdict_words.markdown(spec, verdict, report=self.report_url)
+        if (held := pins.pinned(ledger, spec.pipeline)) is None:
+            return body
+        return f"**An answer changes nothing while the champion is pinned:** {pins.told(held)}\n\n{body}"
+
+
+def _verdict(spec: Pipeline, partition: str, ledger: Ledger) -> Entry:
+    verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
+    if not verdicts:
+        raise UsageError(f"{spec.pipeline}: no verdict at partition {partition}; judge the candidate before asking")
+    return verdicts[-1]

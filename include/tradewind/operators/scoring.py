@@ -1,4 +1,4 @@
-"""The task of ``P__score``."""
+"""The tasks of ``P__score``."""
 
 from __future__ import annotations
 
@@ -35,3 +35,19 @@ class ScoreOperator(StageOperator):
             "model_version": scored.version,
             "served_by": scored.served_by,
         }
+
+
+class ShadowOperator(StageOperator):
+    """Lets the shadow predict what was scored, without serving; a task of its own, so that nothing waits for it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(stage="score", **kwargs)
+
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+        """Return population, rows and version; skip where no shadow has to predict this population."""
+        from tradewind.models.shadow import score
+
+        done = score(spec, partition, runtime)
+        if done is None:
+            raise AirflowSkipException("no shadow stands for this population")
+        return {"population": done.population, "rows": done.rows, "model_version": done.version, "reason": done.reason}

@@ -12,6 +12,8 @@ from tradewind.operators.base import TradewindOperator
 from tradewind.operators.stage import StageOperator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
@@ -54,7 +56,7 @@ class TrainStageOperator(StageOperator, SkipMixin):
 
 
 class DecideOperator(TrainStageOperator):
-    """Decides whether to train, journals yes or no with the numbers, and skips the rest on no."""
+    """Decides whether to train, or to judge the shadow; journals it with the numbers, and skips the rest on no."""
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any] | None:
         """Return outcome, reason and evidence."""
@@ -68,75 +70,110 @@ class DecideOperator(TrainStageOperator):
 
 
 class TrainOperator(TrainStageOperator):
-    """Fits a candidate on the window that ends with the partition and registers it."""
+    """Fits a candidate on the window that ends with the partition and registers it; not where a shadow is judged."""
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return version and MLflow run of the candidate."""
-        from tradewind.models.train import train
+        from tradewind.models import shadow
+        from tradewind.models.train import NotWorth, train
 
+        if (standing := shadow.judged_here(spec, partition, runtime)) is not None:
+            self.log.info("nothing is trained: version %s, the shadow, is judged", standing.subject)
+            return {"version": standing.subject, "changed": False}
         trained = train(spec, partition, runtime)
+        if isinstance(trained, NotWorth):
+            self.settle(spec, partition, runtime, outcome="not worth continuing")
+            self.skip_the_rest(context)
+            return {"version": None, "reason": trained.reason}
         self.link_mlflow(trained.experiment_id, trained.mlflow_run_id)
         return {"version": trained.version, "mlflow_run_id": trained.mlflow_run_id, "changed": trained.changed}
 
 
 class VerdictOperator(TrainStageOperator):
-    """Judges the candidate at the gates, beside the champion; a rejection ends the run green."""
+    """Judges the candidate, or the shadow, at the gates, beside the champion.
+
+    A rejection ends the run green; so does a candidate that passed and stands as shadow from now on.
+    """
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return outcome and reason of the verdict."""
+        from tradewind.models import shadow
         from tradewind.models.verdict import verdict
 
-        judged = verdict(spec, partition, runtime)
+        if shadow.judged_here(spec, partition, runtime) is not None:
+            judged, begun = shadow.judge(spec, partition, runtime), None
+        else:
+            judged = verdict(spec, partition, runtime)
+            begun = shadow.begin(spec, partition, runtime)
         self.link_mlflow(judged.experiment_id, judged.mlflow_run_id)
         self.link_report(judged.report, runtime)
-        if judged.outcome != "passed":
-            self.settle(spec, partition, runtime, outcome=judged.outcome)
+        if judged.outcome != "passed" or begun is not None:
+            self.settle(spec, partition, runtime, outcome="shadow" if begun else judged.outcome)
             self.skip_the_rest(context)
-        return {"version": judged.candidate, "outcome": judged.outcome, "reason": judged.reason}
+        reason = f"{judged.reason}; {begun.reason}" if begun else judged.reason
+        return {"version": judged.candidate, "outcome": judged.outcome, "reason": reason}
 
 
 class PromoteOperator(TrainStageOperator):
-    """Makes the candidate champion from the first population that nobody has scored yet; the event ``P/model``."""
+    """Makes the candidate champion from the first population that nobody has scored yet; the event ``P/model``.
+
+    Who approved is in the ledger. A candidate that is not promoted, because of a pin, a newer candidate or another
+    champion since, ends the run green, and the event is not sent.
+    """
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return version and the partition from which it holds."""
-        from tradewind.models.promote import promote
+        from tradewind.models.promote import Withheld, promote
 
-        answer = context["ti"].xcom_pull(task_ids="approve") if "approve" in self.upstream_task_ids else None
-        actor, comment = _approver(answer)
         try:
-            champion = promote(spec, partition, runtime, actor=actor or runtime.actor, comment=comment)
+            champion = promote(spec, partition, runtime, actor=runtime.actor)
         except Conflict as exc:
             self.settle(spec, partition, runtime, outcome="conflict")
             raise AirflowSkipException(str(exc)) from exc
+        if isinstance(champion, Withheld):
+            self.settle(spec, partition, runtime, outcome=champion.outcome)
+            raise AirflowSkipException(f"version {champion.version} is not promoted: {champion.reason}")
         self.settle(spec, partition, runtime, outcome="promoted")
+        self.link_report(_card(spec, runtime), runtime)
         return {"version": champion.model_version, "effective_from": champion.effective_from}
 
 
 class RollbackOperator(TradewindOperator):
-    """Makes an earlier version champion again, from the next population on.
+    """Makes a version champion from the next population on and pins it; or lifts the pin.
 
-    :param to_version: the model version that is to serve again
+    :param to_version: the model version that is to serve, or ``previous``; not looked at where the pin is lifted
     :param reason: goes to the ledger with the name of who started the run
+    :param action: :data:`ROLL_BACK` or :data:`LIFT`
     """
 
-    template_fields = ("to_version", "reason")
+    ROLL_BACK, LIFT = "roll back", "lift the pin"
 
-    def __init__(self, *, to_version: str, reason: str, **kwargs: Any) -> None:
+    template_fields = ("to_version", "reason", "action")
+
+    def __init__(self, *, to_version: str, reason: str, action: str = ROLL_BACK, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.to_version = to_version
         self.reason = reason
+        self.action = action
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return version and the partition from which it holds."""
-        from tradewind.models.promote import rollback
+        """Return the action, and version and partition from which it holds."""
+        from tradewind.ledger import pins
+        from tradewind.ledger.journal import Ledger
+        from tradewind.models.rollback import rollback
 
         spec = self.spec()
         actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
         runtime = self.runtime(context, actor=actor)
-        champion = rollback(spec, to_version=self.to_version, reason=self.reason, actor=actor, runtime=runtime)
+        if self.action == self.LIFT:
+            ledger = Ledger(runtime.ledger)
+            held = pins.lift(ledger, spec.pipeline, reason=self.reason, actor=actor, run_id=runtime.run_id)
+            done = {"action": self.action, "version": held.subject}
+        else:
+            champion = rollback(spec, to_version=self.to_version, reason=self.reason, actor=actor, runtime=runtime)
+            done = {"version": champion.model_version, "effective_from": champion.effective_from}
         self.close_incidents(runtime, pipeline=spec.pipeline, stage="rollback", partition=None)
-        return {"version": champion.model_version, "effective_from": champion.effective_from}
+        return done
 
 
 def settle(ledger_url: str, pipeline: str, partition: str, *, outcome: str, run_id: str) -> None:
@@ -158,8 +195,7 @@ def _for_good(exc: Exception, context: Context) -> bool:
     return bool(instance.try_number > instance.max_tries)
 
 
-def _approver(answer: dict[str, Any] | None) -> tuple[str, str]:
-    if not answer:
-        return "", ""
-    user = answer.get("responded_by_user") or {}
-    return str(user.get("name") or user.get("id") or ""), str((answer.get("params_input") or {}).get("comment", ""))
+def _card(spec: Pipeline, runtime: Runtime) -> Path | None:
+    from tradewind.models.followers import card_of
+
+    return card_of(spec, runtime)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
+from tradewind.errors import ModelError
 from tradewind.operators.base import TradewindOperator
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from tradewind.core.runtime import Runtime
     from tradewind.spec.models import Pipeline
+
+
+ALIAS_STAGE = "alias"
+"""Stage of the incident that somebody edited MLflow's alias."""
 
 
 class UpkeepOperator(TradewindOperator):
@@ -101,15 +106,32 @@ class ResendOperator(UpkeepOperator):
 
 
 class ReconcileOperator(UpkeepOperator):
-    """Makes MLflow's alias ``champion`` say what the ledger says."""
+    """Makes MLflow's alias ``champion`` and the model card say what the ledger says.
+
+    What a crash left is repaired. What somebody edited in MLflow is put back, and is an incident until the next look
+    finds nothing; a champion that MLflow does not have fails the task, with what to do.
+    """
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
-        """Return what was done."""
-        from tradewind.models.promote import reconcile
+        """Return what was found and done."""
+        from tradewind.alerting import incidents
+        from tradewind.ledger.journal import Ledger
+        from tradewind.models.followers import reconcile
 
-        done = reconcile(spec, runtime) or "alias and ledger agree"
-        self.log.info("%s: %s", spec.pipeline, done)
-        return done
+        found, ledger = reconcile(spec, runtime), Ledger(runtime.ledger)
+        if found.outcome == "broken":
+            raise ModelError(found.words)
+        self.log.info("%s: %s", spec.pipeline, found.words)
+        about: dict[str, Any] = {"pipeline": spec.pipeline, "stage": ALIAS_STAGE, "partition": None}
+        if found.outcome == "edited":
+            incidents.report(
+                ledger, **about, task=self.task_id, run_id=runtime.run_id, error_type="AliasEdited",
+                message=found.words, owner=spec.owner, runbook=spec.runbook,
+            )  # fmt: skip
+        else:
+            because = "alias and ledger agree again"
+            incidents.close(ledger, *about.values(), because=because, run_id=runtime.run_id)
+        return found.words
 
 
 class HeartbeatOperator(UpkeepOperator):
@@ -130,7 +152,16 @@ class HeartbeatOperator(UpkeepOperator):
 
 
 class VacuumOperator(UpkeepOperator):
-    """Removes what no model, no prediction and no retention needs from the lake."""
+    """Removes what no model, no prediction and no retention needs from the lake.
+
+    :param look_only: say what would be removed, and remove nothing
+    """
+
+    template_fields = ("look_only",)
+
+    def __init__(self, *, look_only: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.look_only = look_only
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> dict[str, int]:
         """Return how many files and folders were removed, by dataset."""
@@ -138,4 +169,32 @@ class VacuumOperator(UpkeepOperator):
 
         from tradewind.models.retention import clean
 
-        return {one.dataset: one.removed for one in clean(spec, runtime, now=datetime.now(UTC))}
+        done = clean(spec, runtime, now=datetime.now(UTC), dry_run=_yes(self.look_only))
+        return {one.dataset: one.removed for one in done}
+
+
+class ArchiveOperator(UpkeepOperator):
+    """Packs the files of model versions that nobody needs any more; their evidence stays where it is.
+
+    :param look_only: say what would be packed, and change nothing
+    """
+
+    template_fields = ("look_only",)
+
+    def __init__(self, *, look_only: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.look_only = look_only
+
+    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> dict[str, str]:
+        """Return why each version was archived."""
+        from datetime import UTC, datetime
+
+        from tradewind.models.archive import archive_old
+
+        done = archive_old(spec, runtime, now=datetime.now(UTC), dry_run=_yes(self.look_only))
+        return {one.version: one.reason for one in done}
+
+
+def _yes(value: bool | str) -> bool:
+    """A template makes text of a boolean."""
+    return value if isinstance(value, bool) else value.strip().lower() == "true"

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskAwaitingInput
 
 from tradewind.errors import ModelError, NotReady, Unavailable
-from tradewind.ledger.journal import Ledger
+from tradewind.ledger.journal import Entry, Ledger
 from tradewind.operators.approval import ApproveOperator
-from tradewind.operators.training import TrainStageOperator
+from tradewind.operators.training import PromoteOperator, RollbackOperator, TrainStageOperator
 from tradewind.spec.models import Pipeline
 
 DAY = "2024-01-02"
@@ -63,30 +63,120 @@ def test_what_waits_or_skips_settles_nothing(ledger, trips):
     assert settled(ledger) == []
 
 
-def approve(spec: Pipeline, answer: str, when: datetime) -> None:
+GATE = {
+    "gate": "roc_auc at least 0.6", "metric": "roc_auc", "outcome": "pass", "value": 0.7, "low": 0.68, "high": 0.72,
+    "bound": 0.6, "rows": 400, "blocks": 7, "reason": "roc_auc 0.7 reaches 0.6 on 400 rows", "slice": None,
+    "relation": "at_least", "versus": None, "confidence": 0.9,
+}  # fmt: skip
+
+
+@pytest.fixture
+def judged(ledger):
+    """Version 3, the candidate of the day, passed its verdict."""
+    evidence = {
+        "version": "3", "champion": None, "expected_seq": 0, "basis": "test", "test_partitions": ["2024-01-01"],
+        "gates": [GATE], "warnings": ["the example {{ here }}"], "rows": 400,
+    }  # fmt: skip
+    ledger.append(Entry("trips", "verdict", "3", DAY, "v", "passed", "1 of 1 gate results pass", evidence))
+    return ledger
+
+
+def approve(spec: Pipeline, answer: str, when: datetime, *, timedout: bool = False, comment: str = "hm") -> None:
     operator = ApproveOperator(task_id="approve", pipeline=spec)
     operator.params = {}
     event = {
         "chosen_options": [answer],
-        "params_input": {"comment": "hm"},
+        "params_input": {} if timedout else {"comment": comment},
         "responded_at": when,
-        "responded_by_user": {"id": "ann", "name": "Ann"},
-        "timedout": False,
+        "responded_by_user": None if timedout else {"id": "ann", "name": "Ann"},
+        "timedout": timedout,
     }
     operator.execute_complete(context(), event)
 
 
-def test_every_answer_of_a_run_is_journalled(ledger, trips):
+def test_every_answer_of_a_run_is_journalled_with_what_it_is_about(judged, trips):
     approve(trips, "Reject", datetime(2024, 1, 3, tzinfo=UTC))
-    approve(trips, "Approve", datetime(2024, 1, 4, tzinfo=UTC))
-    entries = ledger.find("trips", "approval")
+    approve(trips, "Approve", datetime(2024, 1, 4, tzinfo=UTC), comment="")
+    entries = judged.find("trips", "approval")
     assert [(entry.outcome, entry.actor) for entry in entries] == [("rejected", "Ann"), ("approved", "Ann")]
+    assert [entry.reason for entry in entries] == ["hm", "no comment"]
+    assert {entry.evidence["version"] for entry in entries} == {"3"}
+    assert {entry.evidence["verdict_key"] for entry in entries} == {"v"}
 
 
-def test_asking_settles_the_training_before_anybody_answers(ledger, trips, monkeypatch):
-    operator = ApproveOperator(task_id="approve", pipeline=trips)
-    asked = []
-    parent = "airflow.providers.standard.operators.hitl.HITLOperator.execute"
-    monkeypatch.setattr(parent, lambda self, context: asked.append(settled(ledger)))
-    operator.execute(context())
-    assert asked == [["waits for approval"]]
+def test_silence_rejects_and_says_so(judged, trips):
+    assert ApproveOperator(task_id="approve", pipeline=trips).defaults == ["Reject"]
+    approve(trips, "Reject", datetime(2024, 1, 3, tzinfo=UTC), timedout=True)
+    (entry,) = judged.find("trips", "approval")
+    assert (entry.outcome, entry.actor) == ("rejected", "timeout")
+    assert entry.reason == "nobody answered within 1 day, 0:00:00"
+
+
+@pytest.fixture
+def asked(judged, trips, monkeypatch):
+    """Starts the task as Airflow does, fields rendered, and returns what stands in the form then."""
+
+    def ask() -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+
+        def upsert(**form: Any) -> None:
+            shown.update(form, settled=settled(judged))
+
+        monkeypatch.setattr("airflow.providers.standard.operators.hitl.upsert_hitl_detail", upsert)
+        operator = ApproveOperator(task_id="approve", pipeline=trips)
+        given = context()
+        given |= {"task_instance": SimpleNamespace(id="instance"), "ti": given["ti"]}
+        operator.render_template_fields(given)
+        with pytest.raises(TaskAwaitingInput):
+            operator.execute(given)
+        return shown
+
+    return ask
+
+
+def test_the_form_shows_the_verdict_as_it_is_when_the_task_starts(asked):
+    form = asked()
+    assert form["subject"] == f"trips: promote the candidate of {DAY}?"
+    assert "Version 3 passed" in form["body"]
+    assert "here" in form["body"]  # what people wrote is no template
+    assert form["defaults"] == ["Reject"]
+
+
+def test_asking_settles_the_training_before_anybody_answers(asked):
+    assert asked()["settled"] == ["waits for approval"]
+
+
+def test_the_form_says_that_the_champion_is_pinned(asked, judged):
+    pin = Entry("trips", "pin", "1", None, "0", "pinned", "the new ones are odd", actor="ann")
+    judged.append(pin)
+    body = asked()["body"]
+    assert body.startswith("**An answer changes nothing while the champion is pinned:** ann pinned version 1")
+    assert "the new ones are odd" in body
+
+
+def test_only_the_approvers_of_the_yaml_may_answer(trips):
+    approvers = trips.model_copy(update={"promotion": trips.promotion.model_copy(update={"approvers": ("ann", "bob")})})
+    operator = ApproveOperator(task_id="approve", pipeline=approvers)
+    assert [user["name"] for user in operator.assigned_users] == ["ann", "bob"]
+
+
+def test_a_candidate_that_is_not_promoted_ends_the_run_green_with_its_reason(judged, trips):
+    trained = {"train_partitions": [], "test_partitions": [], "mlflow_run_id": "m"}
+    judged.append(Entry("trips", "trained", "3", DAY, "c", evidence=trained))
+    judged.append(Entry("trips", "pin", "1", None, "0", "pinned", "the new ones are odd", actor="ann"))
+    with pytest.raises(AirflowSkipException, match="version 3 is not promoted: ann pinned version 1"):
+        PromoteOperator(task_id="promote", pipeline=trips).execute(context())
+    assert settled(judged) == ["pinned"]
+
+
+def test_the_pin_is_lifted_by_the_form_of_the_rollback_too(ledger, trips):
+    ledger.append(Entry("trips", "pin", "1", None, "0", "pinned", "odd", actor="ann"))
+    given = context()
+    given["dag_run"].triggering_user_name = "bob"
+    operator = RollbackOperator(
+        task_id="rollback", pipeline=trips, to_version="", reason="fine again", action=RollbackOperator.LIFT
+    )
+    assert operator.execute(given) == {"action": "lift the pin", "version": "1"}
+    assert ledger.pinned("trips") is None
+    (over,) = ledger.find("trips", "unpin")
+    assert (over.actor, over.reason) == ("bob", "fine again")

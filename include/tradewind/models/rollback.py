@@ -1,0 +1,128 @@
+"""Rollback: a person names the version that is to serve, and no candidate takes its place until the pin is lifted."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tradewind.core import faults
+from tradewind.errors import ModelError, UsageError
+from tradewind.ledger import holds, pins
+from tradewind.ledger.champions import Champion
+from tradewind.ledger.journal import Ledger
+from tradewind.models import archive, followers
+from tradewind.models.host import ModelHost
+from tradewind.models.promote import after_newest_scored, training_of
+from tradewind.models.registry import Registry
+
+if TYPE_CHECKING:
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+PREVIOUS = "previous"
+"""In place of a version: the one that was champion before the present one."""
+
+
+def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtime: Runtime) -> Champion:
+    """Make a version champion, from the first population nobody scored yet, and pin it.
+
+    The version must have been champion, or have passed its verdict; its files must be there and load. If it is the
+    newest champion already, it is pinned and the alias repaired.
+
+    :param to_version: version in the model registry, or ``previous``
+    :param reason: why, in words
+    :param actor: who asks for it
+    :raises UsageError: no reason, no such version, or the pipeline is decommissioned
+    :raises ModelError: the version cannot serve; nothing was changed
+    :raises Conflict: somebody else changed the champion in the same moment
+    """
+    ledger = Ledger(runtime.ledger)
+    if (ended := holds.decommissioned(ledger, spec.pipeline)) is not None:
+        raise UsageError(
+            f"{spec.pipeline} was decommissioned by {ended.actor}: {ended.reason}; nothing serves any more"
+        )
+    if not reason.strip():
+        raise UsageError(
+            f"a rollback of {spec.pipeline} to version {to_version} needs a reason: it goes into the ledger"
+        )
+    changes = ledger.champions(spec.pipeline)
+    version = _named(spec, to_version, changes)
+    why = _why_it_may(spec, version, changes, ledger)
+    if changes[-1].model_version != version:
+        _require_serving(spec, version, changes, runtime, ledger)
+    new = Champion(
+        pipeline=spec.pipeline,
+        seq=0,
+        model_name=spec.model_name,
+        model_version=version,
+        effective_from=after_newest_scored(spec, runtime) or changes[-1].effective_from,
+        reason=f"rollback: {reason}",
+        actor=actor,
+        run_id=runtime.run_id,
+        evidence={**why, "replaces": changes[-1].model_version},
+    )
+    champion = ledger.promote(new, expected=changes[-1].seq, pin=pins.pin(new, reason=reason))
+    faults.reach("after-ledger-before-alias")
+    followers.follow(spec, runtime, ledger)
+    log.warning(
+        "%s: rolled back to version %s from %s by %s, and pinned: %s",
+        spec.pipeline, version, champion.effective_from, actor, reason,
+    )  # fmt: skip
+    return champion
+
+
+def candidates(spec: Pipeline, ledger: Ledger) -> list[str]:
+    """Versions that one can roll back to: those that were champion, and those that passed their newest verdict."""
+    newest = {entry.subject: entry.outcome for entry in ledger.find(spec.pipeline, "verdict")}
+    passed = {version for version, outcome in newest.items() if outcome == "passed"}
+    return sorted(passed | {change.model_version for change in ledger.champions(spec.pipeline)}, key=_natural)
+
+
+def _named(spec: Pipeline, to_version: str, changes: list[Champion]) -> str:
+    if not changes:
+        raise UsageError(f"{spec.pipeline} never had a champion, so there is nothing to roll back")
+    if to_version != PREVIOUS:
+        return to_version
+    present = changes[-1].model_version
+    before = next((one.model_version for one in reversed(changes) if one.model_version != present), None)
+    if before is None:
+        raise UsageError(f"{spec.pipeline}: before version {present} nobody was champion, so there is no previous one")
+    return before
+
+
+def _why_it_may(spec: Pipeline, version: str, changes: list[Champion], ledger: Ledger) -> dict[str, Any]:
+    """What the version was trained on, and the verdict that speaks for it."""
+    earlier = next((change for change in reversed(changes) if change.model_version == version), None)
+    if earlier is not None:
+        return {**earlier.evidence, "again_from_seq": earlier.seq}
+    verdicts = ledger.find(spec.pipeline, "verdict", subject=version)
+    if verdicts and verdicts[-1].outcome == "passed":
+        return {**training_of(spec, version, ledger), "verdict_key": verdicts[-1].key}
+    there = f"versions that one can roll back to: {', '.join(candidates(spec, ledger)) or 'none'}"
+    if verdicts:
+        raise UsageError(
+            f"{spec.pipeline}: version {version} was rejected by its verdict ({verdicts[-1].reason}); {there}"
+        )
+    raise UsageError(f"{spec.pipeline}: version {version} never was champion and has no verdict; {there}")
+
+
+def _require_serving(spec: Pipeline, version: str, changes: list[Champion], runtime: Runtime, ledger: Ledger) -> None:
+    """Load the version in a process of its own: who cannot serve is refused before it is champion."""
+    registry = Registry(runtime, spec.model_name)
+    try:
+        found = registry.get(version)
+        archive.restore(spec, found, runtime, ledger)
+        with registry.folder(found) as folder, ModelHost(folder, name=str(found), warm=runtime.warm) as host:
+            assert host.columns is not None  # waits until the model is loaded, or raises
+    except ModelError as exc:
+        others = [one for one in candidates(spec, ledger) if one != version]
+        raise ModelError(
+            f"{spec.pipeline}: version {version} cannot serve, so version {changes[-1].model_version} stays champion: "
+            f"{exc}\nother versions: {', '.join(others) or 'none'}"
+        ) from exc
+
+
+def _natural(version: str) -> tuple[int, str]:
+    return (int(version), "") if version.isdigit() else (0, version)

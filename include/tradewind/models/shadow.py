@@ -1,0 +1,250 @@
+"""A shadow: a candidate that passed predicts beside the champion for some populations, and is then judged on them."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tradewind.core import gates
+from tradewind.errors import ModelError
+from tradewind.lake.cause import Cause
+from tradewind.lake.dataset import Lake
+from tradewind.ledger import shadows
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models import evidence, opponents, predictions, promote
+from tradewind.models import score as scores
+from tradewind.models.frame import population_frame, population_inputs, training_frame
+from tradewind.models.inputs import pin, scoring, training
+from tradewind.models.opponents import Answer, opponent
+from tradewind.models.registry import Registry, Version
+from tradewind.models.service import load
+from tradewind.models.verdict import Verdict, conclude
+from tradewind.spec.digest import config_hash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.ledger.champions import Champion
+    from tradewind.spec.models import Pipeline
+
+log = logging.getLogger(__name__)
+
+CODE = "shadow/1"
+DATASET = "shadow_predictions"
+SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """A population that the shadow predicted, or could not.
+
+    :param version: of the shadow
+    :param reason: why it could not, in words; empty where it did
+    """
+
+    population: str
+    rows: int
+    version: str
+    reason: str = ""
+
+
+def begin(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
+    """Let the candidate that passed its verdict at a partition stand as shadow, where the YAML asks for one.
+
+    :return: the entry that began it; None where it does not have to: no ``promotion.shadow``, a rejection, or no
+        champion beside whom it could stand, so that it is promoted at once
+    """
+    ledger, number = Ledger(runtime.ledger), spec.promotion.shadow
+    verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
+    if not number or not verdicts or verdicts[-1].outcome != "passed":
+        return None
+    judged = verdicts[-1]
+    if judged.evidence["champion"] is None:
+        log.info("%s: there is no champion to stand beside: version %s goes on at once", spec.pipeline, judged.subject)
+        return None
+    first = promote.first_unscored(spec, partition, runtime)
+    populations = [spec.partitioning.shift(first, later) for later in range(number)]
+    begun = shadows.begin(
+        ledger, spec.pipeline, partition,
+        version=str(judged.evidence["version"]), populations=populations, judged_at=_due(spec, populations[-1]),
+        verdict_key=judged.key, actor=runtime.actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    log.info("%s: version %s stands as shadow: %s", spec.pipeline, begun.subject, begun.reason)
+    return begun
+
+
+def judged_here(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
+    """The shadow that the run of a partition judges in place of a training; the decision of that partition says so."""
+    ledger = Ledger(runtime.ledger)
+    decisions = ledger.find(spec.pipeline, "decision", subject="train", partition=partition)
+    if not spec.promotion.shadow or not decisions or decisions[-1].outcome != "judge":
+        return None
+    return shadows.standing(ledger, spec.pipeline, partition)
+
+
+def score(spec: Pipeline, partition: str, runtime: Runtime) -> Shadowed | None:
+    """Predict the population that a partition's run scores by the shadow too, into the dataset ``shadow_predictions``.
+
+    A shadow that cannot load or predict is journalled and harms nobody; its verdict misses these rows.
+
+    :return: None where no shadow has to predict this population
+    :raises Unavailable: the model registry or the lake does not answer
+    :raises Conflict: another run published the same population in the meantime
+    """
+    ledger = Ledger(runtime.ledger)
+    population = spec.partitioning.shift(partition, scoring(spec).ahead)
+    standing = shadows.standing(ledger, spec.pipeline, partition) if spec.promotion.shadow else None
+    if standing is None or population not in standing.evidence["populations"]:
+        return None
+    try:
+        rows = _score(spec, partition, runtime, ledger, version=standing.subject, population=population)
+    except ModelError as exc:
+        log.exception("%s: shadow %s cannot predict population %s", spec.pipeline, standing.subject, population)
+        shadows.failed(ledger, standing, population, reason=str(exc), actor=runtime.actor, run_id=runtime.run_id)
+        return Shadowed(population, 0, standing.subject, str(exc))
+    log.info("%s: shadow %s predicted %s rows of population %s", spec.pipeline, standing.subject, rows, population)
+    return Shadowed(population, rows, standing.subject)
+
+
+def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Verdict:
+    """Judge the shadow on what it would have predicted, beside what the champion predicted for the same entities.
+
+    Only entities count that both predicted and whose label is known by the end of the partition. Where there are too
+    few, the gates say *insufficient* and the shadow is rejected.
+
+    :raises UsageError: a person or a newer candidate came in between, and no shadow is judged at this partition
+    """
+    ledger, registry = Ledger(runtime.ledger), Registry(runtime, spec.model_name)
+    standing = judged_here(spec, partition, runtime)
+    assert standing is not None  # the caller asked
+    candidate = registry.get(standing.subject)
+    champion = opponent(spec, partition, ledger, candidate=candidate.version)
+    populations = list(standing.evidence["populations"])
+    table, answers, notes = _rows(spec, partition, runtime, registry, candidate, champion, populations)
+    against = registry.get(champion.model_version) if champion else None
+    prepared = opponents.test_rows(spec, runtime, table, answers=answers, candidate=candidate, champion=against)
+    asked = config_hash(CODE, spec.gates, training(spec).seed, spec.timezone, champion.seq if champion else 0)
+    verdict = conclude(
+        spec, partition, runtime, candidate=candidate, champion=champion, test=prepared.test, measurements={},
+        key=f"{standing.key}/{asked}", basis="shadow", partitions=populations, classes=prepared.classes,
+        notes=[*notes, *prepared.notes],
+    )  # fmt: skip
+    shadows.end(
+        ledger, standing, partition,
+        outcome=verdict.outcome, reason=verdict.reason, actor=runtime.actor, run_id=runtime.run_id,
+    )  # fmt: skip
+    return verdict
+
+
+def _due(spec: Pipeline, population: str) -> str:
+    """The partition by whose end the labels of a population are known."""
+    slices = spec.partitioning
+    known, key = slices.bounds(population).end + training(spec).label.available_after, population
+    while slices.bounds(key).end < known:
+        key = slices.shift(key, 1)
+    return key
+
+
+def _score(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, version: str, population: str) -> int:
+    dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
+    with ExitStack() as stack:
+        service = load(spec, version, SHADOW, runtime, ledger, stack)
+        # After the model's process began: nothing of the lake may be used before a fork.
+        base = dataset.base(population)
+        pinned = scores.pin_population(spec, partition, runtime, population)
+        delivered = population_inputs(spec, population, runtime)
+        given = {f"population/{population}/{name}": digest for name, digest in delivered.digests.items()}
+        cause = Cause({**pinned.by_name(), **given, SHADOW: version}, scores.configuration(spec, runtime), CODE)
+        snapshot = dataset.snapshot()
+        known = snapshot.partitions.get(population) if snapshot else None
+        if known is not None and known.cause == cause.hash:
+            return known.rows
+        frame = population_frame(spec, population, runtime, versions=pinned.versions, delivered=delivered)
+        rows = scores.predict(spec, runtime, population, frame=frame, service=service, pinned=pinned)
+        staged = dataset.stage(population, _reader(rows), run_columns=scores.RUN_COLUMNS, base=base)
+        try:
+            return dataset.publish(staged, cause=cause, run_id=runtime.run_id).rows
+        finally:
+            dataset.discard(staged)
+
+
+def _reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    first = next(batches)
+    return pa.RecordBatchReader.from_batches(first.schema, itertools.chain([first], batches))
+
+
+def _rows(
+    spec: Pipeline, partition: str, runtime: Runtime, registry: Registry, candidate: Version,
+    champion: Champion | None, populations: list[str],
+) -> tuple[pa.Table, dict[str, Answer | ModelError], list[str]]:  # fmt: skip
+    """The labelled entities that both predicted, with what a test set has of them; both models' answers; a note."""
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    labelled = _labelled(spec, partition, runtime, registry, candidate, populations)
+    asked = {gates.CANDIDATE: (DATASET, candidate.version, SHADOW)}
+    if champion is not None:
+        asked[gates.CHAMPION] = (scores.DATASET, champion.model_version, "champion")
+    found = {name: _predicted(lake, spec, *where, populations) for name, where in asked.items()}
+    key, table, answers = scoring(spec).population.key, labelled, dict[str, Answer | ModelError]()
+    for rows in found.values():
+        if rows is not None:
+            table = table.filter(_is_in(table[key], rows[key]))
+    for name, rows in found.items():
+        missing = ModelError(f"version {asked[name][1]} predicted none of the populations {', '.join(populations)}")
+        here = None if rows is None else _aligned(rows, table, key)
+        answers[name] = missing if here is None else predictions.answers_of(training(spec).task, here)
+    return table, answers, [f"{table.num_rows} of {labelled.num_rows} labelled entities were predicted by both"]
+
+
+def _labelled(
+    spec: Pipeline, partition: str, runtime: Runtime, registry: Registry, candidate: Version, populations: list[str]
+) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    name = training(spec).label.dataset
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    snapshot = lake.dataset(spec.pipeline, name).snapshot()
+    there = [key for key in populations if snapshot and key in snapshot.partitions]
+    if not there:
+        with registry.evidence(candidate) as folder:
+            return pq.read_table(folder / "test.parquet").slice(0, 0)
+    since = spec.partitioning.bounds(there[0]).start
+    last = spec.partitioning.shift(there[-1], -scoring(spec).ahead)
+    pinned = pin(spec, runtime, since=since, last=last, rows={name: there})
+    known_by = spec.partitioning.bounds(partition).end
+    frame = training_frame(spec, there, runtime, known_by=known_by, versions=pinned.versions)
+    return evidence.test_rows(spec, frame)
+
+
+def _predicted(
+    lake: Lake, spec: Pipeline, name: str, version: str, served_by: str, populations: list[str]
+) -> pa.Table | None:
+    """What a version predicted of these populations, and not another one in its place; None for nothing."""
+    import pyarrow.compute as pc
+
+    snapshot = lake.dataset(spec.pipeline, name).snapshot()
+    there = [key for key in populations if snapshot and key in snapshot.partitions]
+    if snapshot is None or not there:
+        return None
+    rows = snapshot.arrow(there).to_table()
+    rows = rows.filter(pc.and_(pc.equal(rows["model_version"], version), pc.equal(rows["served_by"], served_by)))
+    return rows if rows.num_rows else None
+
+
+def _aligned(rows: pa.Table, table: pa.Table, key: str) -> pa.Table:
+    """Predictions in the order of the test rows, one each."""
+    import pyarrow.compute as pc
+
+    return rows.take(pc.index_in(table[key].combine_chunks(), rows[key].combine_chunks()))
+
+
+def _is_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.is_in(values, others.combine_chunks())
