@@ -15,6 +15,8 @@ _EXAMPLE = {"hour": "2013-02-01T05", "day": "2013-02-01", "week": "2013-01-28 (a
 _STEP = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 LONGEST = {**_STEP, "month": timedelta(days=31)}
 """How long a partition of each kind may be, but for the hours around a clock change."""
+SHORTEST = {**_STEP, "month": timedelta(days=28)}
+"""How short one may be, likewise."""
 # Far from where datetime's arithmetic ends, and a typing error like 0213 or 20133 is caught.
 _YEARS = range(1900, 3000)
 

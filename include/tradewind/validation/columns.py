@@ -16,6 +16,8 @@ from tradewind.validation.tables import Tables
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tradewind.spec.metrics import Task
+
 
 def check_columns(subject: Subject, tables: Tables) -> Iterator[Problem]:
     """Keys, rules for duplicates, label, population and the model's columns."""
@@ -26,6 +28,8 @@ def check_columns(subject: Subject, tables: Tables) -> Iterator[Problem]:
         yield from _population(subject, score, tables.population)
     if train and score:
         yield from _label(subject, train, score, tables)
+    if train and train.label.dataset in tables.datasets:
+        yield from _judging(subject, train, tables.datasets[train.label.dataset])
     if train and tables.population is not None:
         yield from _model_columns(subject, train, tables)
 
@@ -64,10 +68,37 @@ def _instant(subject: Subject, path: Path, column: str, schema: pa.Schema, *, of
         yield subject.at(path, f"`{column}` of {of} is {kind}", expected=expected)
 
 
-def _label(subject: Subject, train: Train, score: Score, tables: Tables) -> Iterator[Problem]:
-    """The label, and what training reads beside it: the population's key, time and columns."""
+_LABELS = {
+    "binary": "a boolean, or an integer that is 0 or 1",
+    "multiclass": "text, a boolean or an integer",
+    "regression": "a number",
+}
+
+
+def _is_label(task: Task, kind: pa.DataType) -> bool:
     import pyarrow as pa
 
+    types = pa.types
+    if task == "regression":
+        return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+    text = task == "multiclass" and (types.is_string(kind) or types.is_large_string(kind))
+    return bool(types.is_boolean(kind) or types.is_integer(kind) or text)
+
+
+def _judging(subject: Subject, train: Train, schema: pa.Schema) -> Iterator[Problem]:
+    """What gates may use beside what the model sees."""
+    sql, known = subject.spec.datasets[train.label.dataset].sql, own_columns(schema)
+    for index, column in enumerate(subject.spec.verdict.columns):
+        path: Path = ("verdict", "columns", index)
+        if column not in known:
+            yield subject.no_column(path, column, known, of=sql)
+        elif column == train.label.column:
+            message = f"`{column}` is the label: which rows judge must not depend on how they turned out"
+            yield subject.at(path, message)
+
+
+def _label(subject: Subject, train: Train, score: Score, tables: Tables) -> Iterator[Problem]:
+    """The label, and what training reads beside it: the population's key, time and columns."""
     name = train.label.dataset
     schema = tables.datasets.get(name)
     if schema is None:
@@ -76,11 +107,10 @@ def _label(subject: Subject, train: Train, score: Score, tables: Tables) -> Iter
     place: Path = ("train", "label", "column")
     if train.label.column not in known:
         yield subject.no_column(place, train.label.column, known, of=sql)
-    else:
-        kind = schema.field(train.label.column).type
-        if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind)):
-            expected = "a boolean, or an integer that is 0 or 1: only models of two classes can be judged"
-            yield subject.at(place, f"`{train.label.column}` of {sql} is {kind}", expected=expected)
+    elif not _is_label(train.task, schema.field(train.label.column).type):
+        message = f"`{train.label.column}` of {sql} is {schema.field(train.label.column).type}"
+        expected = f"{_LABELS[train.task]}, where `train.task` is {train.task}"
+        yield subject.at(place, message, expected=expected)
     population = score.population
     read: list[tuple[Path, str]] = [
         (("score", "population", "key"), population.key),

@@ -13,12 +13,13 @@ from tradewind.spec.problems import Problem
 from tradewind.validation.alone import Alone
 from tradewind.validation.columns import check_columns
 from tradewind.validation.definitions import check_definitions
-from tradewind.validation.model import check_model
+from tradewind.validation.functions import asked, check_function
+from tradewind.validation.judging import check_judging
 from tradewind.validation.sense import check_sense
 from tradewind.validation.subject import Subject, subject_of
 from tradewind.validation.suites import check_suites
 from tradewind.validation.tables import Tables, bind_all
-from tradewind.validation.user_code import Answer, request_features, request_model
+from tradewind.validation.user_code import Answer, request_features
 
 
 class Looking(Protocol):
@@ -39,17 +40,18 @@ def validate(paths: Sequence[Path], *, look: Callable[[Sequence[Mapping[str, Any
     read = [subject_of(path) for path in paths]
     subjects = [subject for subject, _ in read if subject is not None]
     defining = [s for s in subjects if s.spec.features and s.file(s.spec.features.definitions, ())]
-    modelling = [s for s in subjects if s.spec.train and s.file(s.spec.train.model.rpartition(":")[0], ())]
+    named = [one for subject in subjects for one in asked(subject)]
     features = look([request_features(s.root, s.spec) for s in defining])
-    models = look([request_model(s.root, s.spec.train.model, s.spec.train.params) for s in modelling if s.spec.train])
+    functions = look([one.request for one in named])
     tables = {subject.path: bind_all(subject) for subject in subjects}
     found: dict[Path, list[Problem]] = {path: list(told) for path, (_, told) in zip(paths, read, strict=True)}
     for subject in subjects:
         found[subject.path] += _without_code(subject, tables[subject.path])
     for subject, answer in zip(defining, features.answers(), strict=True):
         found[subject.path] += check_definitions(subject, tables[subject.path], answer)
-    for subject, answer in zip(modelling, models.answers(), strict=True):
-        found[subject.path] += check_model(subject, answer)
+        found[subject.path] += check_judging(subject, tables[subject.path], answer)
+    for one, answer in zip(named, functions.answers(), strict=True):
+        found[one.subject.path] += check_function(one, answer)
     ordered = [problem for path, problems in found.items() for problem in _ordered(path, problems)]
     return ordered + namesakes(paths)
 
@@ -72,5 +74,8 @@ def _unreadable(subject: Subject) -> Iterator[Problem]:
 
 
 def _ordered(path: Path, problems: Sequence[Problem]) -> list[Problem]:
-    """Each once; the YAML's own first, then file by file."""
-    return sorted(dict.fromkeys(problems), key=lambda p: (p.file != str(path), p.file, p.line, p.column))
+    """Each once, also where two fields lead to the same line; the YAML's own first, then file by file."""
+    once: dict[tuple[str, int, int, str], Problem] = {}
+    for problem in problems:
+        once.setdefault((problem.file, problem.line, problem.column, problem.message), problem)
+    return sorted(once.values(), key=lambda p: (p.file != str(path), p.file, p.line, p.column))

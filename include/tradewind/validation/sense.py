@@ -1,9 +1,10 @@
 """Numbers of the YAML that are right each by itself and make no sense together.
 
 The rules, for a pipeline with `start` and `end`, which has n partitions: nothing may look at more than n of them
-(lookbacks, the training window, horizons of drift, quorums, `every`), and `ahead` is less than n. For
-every pipeline: some label of the test partitions is known when the training runs; the test partitions hold as many
-time blocks as a comparison needs; `every` is longer than the cooldown.
+(lookbacks, the training window, horizons of drift, quorums, `every`, populations of a shadow), and `ahead` is less than
+n. For every pipeline: some label of the test partitions is known when the training runs; some rows lie further than the
+gap before what judges; the test partitions, and the populations that a shadow scores, hold as many time blocks as an
+interval needs; `every` is longer than the cooldown.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Iterator
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec.gates import MetricGate
 from tradewind.spec.models import Pipeline
-from tradewind.spec.partitions import LONGEST
+from tradewind.spec.partitions import LONGEST, SHORTEST
 from tradewind.spec.problems import Path, Problem
 from tradewind.spec.values import spell
 from tradewind.validation.subject import Subject
+
 
 def check_sense(subject: Subject) -> Iterator[Problem]:
     """Everything that contradicts something else in a pipeline whose fields are right."""
@@ -25,6 +27,7 @@ def check_sense(subject: Subject) -> Iterator[Problem]:
         return
     yield from _longer_than_the_pipeline(subject, spec)
     yield from _label_in_time(subject, spec)
+    yield from _learned_before(subject, spec)
     yield from _blocks(subject, spec)
     every, cooldown = spec.retrain.when.every, spec.retrain.cooldown
     if every is not None and every <= cooldown:
@@ -62,6 +65,8 @@ def _lengths(spec: Pipeline) -> Iterator[tuple[Path, int, str]]:
         yield ("score", "ahead"), spec.score.ahead + 1, "needs"
     if spec.train:
         yield ("train", "window"), spec.train.window, "needs"
+    if spec.promotion.shadow:
+        yield ("promotion", "shadow"), spec.promotion.shadow, "stands beside the champion for"
     for index, horizon in enumerate(spec.monitor.horizons if spec.monitor else ()):
         yield ("monitor", "horizons", index), horizon, "judges"
     for field in ("decay", "drift"):
@@ -83,18 +88,44 @@ def _label_in_time(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
         yield subject.at(("train", "label", "available_after"), message, expected=expected)
 
 
+def _learned_before(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
+    """Rows within the gap before what judges are not learned from, so some must lie further back."""
+    train, length = spec.train, LONGEST[spec.partition]
+    if train is None:
+        return
+    gap = train.label.available_after if train.gap is None else train.gap
+    field: Path = ("train", "gap") if train.gap is not None else ("train", "label", "available_after")
+    if train.gap is None and gap >= train.test * length:
+        return  # told already
+    parts = [("test", train.window - train.test)]
+    if train.search or train.early:
+        parts.append(("validation", train.window - train.test - train.validation))
+    for judging, before in parts:
+        if gap >= before * length:
+            several = f"{before} partitions" if before > 1 else "1 partition"
+            message = (
+                f"nothing is left to learn from: rows of {spell(gap)} before the {judging} partitions are not used"
+            )
+            yield subject.at(field, f"{message}, and only {several} lie there", expected="a larger `train.window`")
+            return
+
+
 def _blocks(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
-    """A comparison draws whole time blocks; with too few of them there is no interval, and the gate never passes."""
+    """An interval comes from whole time blocks; with too few of them there is none, and the gate never passes."""
     if spec.train is None:
         return
-    tested = spec.train.test * LONGEST[spec.partition]
+    judging = [("test partitions", spec.train.test, "`train.test`")]
+    if spec.promotion.shadow:
+        judging.append(("shadowed populations", spec.promotion.shadow, "`promotion.shadow`"))
     for index, gate in enumerate(spec.gates):
-        # A block that a partition only touches counts too.
-        if not isinstance(gate, MetricGate) or gate.by not in LONGEST:
+        if not isinstance(gate, MetricGate) or gate.by not in SHORTEST:
             continue
-        count = tested // LONGEST[gate.by] + 1
-        if gate.lower_bound is not None and count < gate.min_blocks:
-            message = (
-                f"the test partitions hold at most {count} blocks by {gate.by}, a comparison needs {gate.min_blocks}"
-            )
-            yield subject.at(("gates", index), message, expected="shorter blocks (`by`) or a larger `train.test`")
+        if gate.lower_bound is None and gate.upper_bound is None:
+            continue
+        for what, partitions, field in judging:
+            # A block that a partition only touches counts too.
+            count = -(-partitions * LONGEST[spec.partition] // SHORTEST[gate.by]) + 1
+            if count < gate.min_blocks:
+                message = f"the {what} hold at most {count} blocks by {gate.by}, an interval needs {gate.min_blocks}"
+                yield subject.at(("gates", index), message, expected=f"shorter blocks (`by`) or a larger {field}")
+                break

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from tradewind.spec import project
 from tradewind.spec.document import Document
+from tradewind.spec.gates import Verdict
 from tradewind.spec.load import Examined, examine
 from tradewind.spec.models import Dataset, Features, Pipeline, Score
 from tradewind.spec.problems import Finding, Path, Problem, listed, nearest, spelled
@@ -172,6 +173,7 @@ def _readable(data: dict[str, Any]) -> Pipeline:
         features=_part(Features, data.get("features")),
         score=_part(Score, data.get("score")),
         train=_part(Train, data.get("train")),
+        verdict=_part(Verdict, data.get("verdict", {})) or Verdict(),
     )
 
 

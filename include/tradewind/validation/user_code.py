@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from feast import FeatureView
 
     from tradewind.features.definitions import Definitions
+    from tradewind.models.code import ProjectCode
+    from tradewind.spec.metrics import Task
+    from tradewind.spec.training import Search, Train
 
 Answer = dict[str, Any]
 """Plain values. ``error`` is there if the code does not run: ``message`` and, if known, ``file`` and ``line``."""
@@ -28,13 +33,14 @@ Answer = dict[str, Any]
 def look(request: Mapping[str, Any]) -> Answer:
     """Run the code of one request and say what came of it; nothing is raised.
 
-    :param request: ``kind`` (features or model), ``root``, and what :func:`request_features` and
-        :func:`request_model` put there
+    :param request: ``kind``, ``root``, and what the function that made it put there: :func:`request_features`,
+        :func:`request_model`, :func:`request_space` or :func:`request_heuristic`
     """
     root = Path(request["root"])
+    looks = {"features": _features, "model": _model, "space": _space, "heuristic": _heuristic}
     with _importable(root / "include"):
         try:
-            return _features(request, root) if request["kind"] == "features" else _model(request, root)
+            return looks[request["kind"]](request, root)
         except (Exception, SystemExit) as exc:
             return {"error": _error(exc, root)}
 
@@ -51,9 +57,20 @@ def request_features(root: Path, spec: Pipeline) -> dict[str, Any]:
     }
 
 
-def request_model(root: Path, reference: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def request_model(root: Path, reference: str, params: Mapping[str, Any], *, task: Task = "binary") -> dict[str, Any]:
     """Ask for what the model function returns."""
-    return {"kind": "model", "root": str(root), "reference": reference, "params": dict(params)}
+    return {"kind": "model", "root": str(root), "reference": reference, "params": dict(params), "task": task}
+
+
+def request_space(root: Path, train: Train, search: Search) -> dict[str, Any]:
+    """Ask what a search space suggests, and whether the model function takes it."""
+    model = {"model": train.model, "params": dict(train.params)}
+    return {"kind": "space", "root": str(root), "reference": search.space, **model}
+
+
+def request_heuristic(root: Path, reference: str) -> dict[str, Any]:
+    """Ask whether a rule is there and takes the test rows."""
+    return {"kind": "heuristic", "root": str(root), "reference": reference}
 
 
 @contextmanager
@@ -114,12 +131,79 @@ def _view(view: FeatureView, found: Definitions) -> dict[str, Any]:
 
 
 def _model(request: Mapping[str, Any], root: Path) -> Answer:
+    from tradewind.models.code import locate
+
+    estimator = _build(locate(request["reference"], root), request["params"])
+    if isinstance(estimator, type):
+        return {"returns": f"the class {estimator.__name__}", "lacks": [], "instead": "an instance of it is needed"}
+    needed = "predict" if request["task"] == "regression" else "predict_proba"
+    lacks = [name for name in ("fit", needed) if not hasattr(estimator, name)]
+    wrong = request["task"] == "regression" and not lacks and _is_classifier(estimator)
+    instead = "a classifier, where `train.task` is regression" if wrong else ""
+    return {"returns": type(estimator).__name__, "lacks": lacks, "instead": instead}
+
+
+def _is_classifier(estimator: Any) -> bool:
+    from sklearn.base import is_classifier
+
+    try:
+        return bool(is_classifier(estimator))
+    except Exception:  # an estimator that is none of scikit-learn's says nothing of itself
+        return False
+
+
+def _space(request: Mapping[str, Any], root: Path) -> Answer:
     from tradewind.models.code import imported, locate
 
-    with imported(locate(request["reference"], root)) as build_model:
-        estimator = build_model(dict(request["params"]))
-        lacks = [name for name in ("fit", "predict_proba") if not hasattr(estimator, name)]
-        return {"returns": type(estimator).__name__, "lacks": lacks}
+    space, model = locate(request["reference"], root), locate(request["model"], root)
+    if space.folder != model.folder:
+        lies = f"it lies in {space.folder.name} and the model in {model.folder.name}"
+        return {"flaw": f"cannot be logged: {lies}; put it beside the model, so that it is logged with it"}
+    try:
+        import optuna
+    except ImportError:
+        return {"missing": "pip install 'airflow-provider-tradewind[search]'"}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with imported(space) as suggest:
+        try:
+            given = suggest(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
+        except optuna.TrialPruned:
+            return {}
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+        return {"flaw": f"returns {given!r}, where a dict of parameters by name is needed"}
+    try:
+        suggested = json.loads(json.dumps(given))
+    except (TypeError, ValueError) as exc:
+        return {"flaw": f"returns {given!r}, which cannot be recorded ({exc}): numbers, text, booleans and lists can"}
+    try:
+        _build(model, request["params"])
+    except Exception:
+        return {}  # which is told of the model
+    try:
+        _build(model, {**request["params"], **suggested})
+    except Exception as exc:
+        return {"flaw": f"suggests {suggested}, with which the model function fails: {type(exc).__name__}: {exc}"}
+    return {}
+
+
+def _build(code: ProjectCode, params: Mapping[str, Any]) -> Any:
+    from tradewind.models.code import imported
+
+    with imported(code) as build_model:
+        return build_model(dict(params))
+
+
+def _heuristic(request: Mapping[str, Any], root: Path) -> Answer:
+    from tradewind.models.code import imported, locate
+
+    with imported(locate(request["reference"], root)) as rule:
+        try:
+            inspect.signature(rule).bind(None)
+        except TypeError as exc:
+            return {"flaw": f"takes other arguments than the rows that judge: {exc}"}
+        except ValueError:  # nobody knows the arguments of some functions that are not written in Python
+            pass
+    return {}
 
 
 def _error(exc: BaseException, root: Path) -> dict[str, Any]:

@@ -46,17 +46,24 @@ score:
     key: id
     timestamp: placed_at
 train:
-  window: 10
+  window: 12
+  validation: 1
   test: 5
   service: shop_v1
   columns: [price, shop]
   label: {dataset: orders, column: back, available_after: 1d}
   model: include/shop/model.py:build
   params: {depth: 3}
+  search: {space: include/shop/model.py:space, metric: roc_auc}
 gates:
   - {metric: roc_auc, at_least: 0.6}
   - {metric: roc_auc, versus: champion, lower_bound: -0.01}
   - {metric: roc_auc, slice: shop, at_least: 0.55}
+  - {metric: brier, at_most: 0.3, where: "town = 'Faro' AND orders > 3 AND placed_at > partition::DATE"}
+  - {metric: brier, versus: cheap, at_least: 0}
+verdict:
+  columns: [town]
+  heuristics: {cheap: include/shop/model.py:cheap}
 monitor:
   horizons: [1, 7]
   performance: {metric: roc_auc, at_least: 0.6}
@@ -120,7 +127,15 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 def build(params):
     assert params["depth"] == 3
-    return LogisticRegression()
+    return LogisticRegression(C=params.pop("C", 1.0), **{name: params[name] for name in params if name != "depth"})
+
+
+def space(trial):
+    return {"C": trial.suggest_float("C", 0.1, 10, log=True)}
+
+
+def cheap(rows):
+    return (rows["price"] < 10).astype(float)
 """,
 }
 

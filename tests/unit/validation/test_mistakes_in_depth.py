@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def first_lines(problems: list[Problem]) -> list[str]:
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.splitlines()[2][2:] for block in BLOCKS])
 def test_a_mistake_is_told_at_its_place(block: str, edit: Edit, found: Found) -> None:
     file, old, new, *told = block.splitlines()
-    edit(file, old[2:], new[2:])
+    edit(file, old[2:], new[2:].replace("\\n", "\n"))
     assert first_lines(found()) == told
 
 
@@ -95,3 +96,20 @@ def test_a_file_that_is_no_text_is_told(name: str, edit: Edit, found: Found, tmp
     (path,) = tmp_path.rglob(name)
     path.write_bytes(path.read_bytes() + "\n-- é".encode("latin-1"))
     assert any(f"{name} cannot be read as text; save it as UTF-8" in line for line in first_lines(found()))
+
+
+def test_without_optuna_a_search_space_is_noted_and_not_judged(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    (note,) = found()
+    assert (note.severity, note.field) == ("note", "train.search.space")
+    assert "pip install 'airflow-provider-tradewind[search]'" in note.message
+
+
+def test_a_search_space_lies_beside_the_model_or_it_could_not_be_logged(edit: Edit, found: Found, shop: Path) -> None:
+    (shop / "include" / "spaces").mkdir()
+    (shop / "include" / "spaces" / "all.py").write_text("def space(trial):\n    return {}\n")
+    edit("dags/shop.yaml", "include/shop/model.py:space", "include/spaces/all.py:space")
+    assert first_lines(found()) == [
+        "include/spaces/all.py:1:5: train.search.space: space cannot be logged: it lies in spaces and the model in "
+        "shop; put it beside the model, so that it is logged with it"
+    ]
