@@ -144,8 +144,14 @@ def _named(entry: Entry) -> str:
 
 
 def _whole(entry: Entry) -> bool:
-    """Whether everybody could be asked: that files were away, or a process died, may be over by now."""
-    return not entry.evidence.get("absent")
+    """Whether both models could be asked: that files were away, or a process died, may be over by now."""
+    return not {gates.CANDIDATE, gates.CHAMPION} & set(entry.evidence.get("absent", {}))
+
+
+def _same(before: Entry, entry: Entry) -> bool:
+    """Whether judging again found what was found before; measured times are never the same."""
+    said = [[one["outcome"] for one in each.evidence["gates"]] for each in (before, entry)]
+    return said[0] == said[1] and before.evidence.get("absent") == entry.evidence.get("absent")
 
 
 def _concluded(
@@ -163,7 +169,7 @@ def _concluded(
         trained=trained, key=key, basis=basis,
     )  # fmt: skip
     before = _known(ledger, spec, candidate, key)
-    if before is not None and (before.outcome, before.reason) == (entry.outcome, entry.reason):
+    if before is not None and _same(before, entry):
         return _settled(before, spec, partition, runtime, candidate=candidate)
     report = verdict_files.report_of(entry, runtime)
     drawn = verdict_files.draw(registry, candidate, found.test, classes=found.classes)
@@ -177,12 +183,11 @@ def _concluded(
 def _settled(entry: Entry, spec: Pipeline, partition: str, runtime: Runtime, *, candidate: Version) -> Verdict:
     """Make sure that the ledger's newest verdict of the partition is this one and that its report is there."""
     ledger, entry = Ledger(runtime.ledger), replace(entry, partition=partition)
-    _journal(ledger, entry, run_id=runtime.run_id)
     report = verdict_files.report_of(entry, runtime)
-    verdict_files.restore(
-        entry, spec, Registry(runtime, spec.model_name), candidate=candidate, report=report,
-        trained=_trained(ledger, spec, candidate),
-    )  # fmt: skip
+    changed = _journal(ledger, entry, run_id=runtime.run_id)
+    if not report.exists() or (changed and entry.id is not None):
+        registry, trained = Registry(runtime, spec.model_name), _trained(ledger, spec, candidate)
+        verdict_files.restore(entry, spec, registry, candidate=candidate, report=report, trained=trained)
     log.info("%s at %s: %s is %s: %s", spec.pipeline, partition, candidate, entry.outcome, entry.reason)
     evidence = entry.evidence
     return Verdict(
@@ -230,12 +235,15 @@ def _decision(results: Sequence[GateResult], champion: Champion | None) -> tuple
     return outcome, reason
 
 
-def _journal(ledger: Ledger, entry: Entry, *, run_id: str) -> None:
-    """The newest entry of a partition is its verdict, also when its candidate changed and changed back."""
+def _journal(ledger: Ledger, entry: Entry, *, run_id: str) -> bool:
+    """The newest entry of a partition is its verdict, also when its candidate changed and changed back.
+
+    :return: whether the partition had another verdict, or none
+    """
     earlier = ledger.find(entry.pipeline, "verdict", partition=entry.partition)
     same = [known for known in earlier if known.evidence.get("basis", "test") == entry.evidence.get("basis", "test")]
     if same and (_named(same[-1]), same[-1].outcome, same[-1].reason) == (_named(entry), entry.outcome, entry.reason):
-        return
+        return False
     taken = ledger.get(entry.pipeline, "verdict", key=_named(entry)) is not None
     key = f"{_named(entry)}#{entry.partition}.{len(earlier)}" if taken else _named(entry)
-    ledger.append(replace(entry, key=key, id=None, run_id=run_id, at=datetime.now(UTC)))
+    return ledger.append(replace(entry, key=key, id=None, run_id=run_id, at=datetime.now(UTC)))

@@ -26,9 +26,13 @@ _TAG = 500
 
 def report_of(entry: Entry, runtime: Runtime) -> Path:
     """The HTML page of a verdict in the folder of reports."""
+    return runtime.reports / place_of(entry)
+
+
+def place_of(entry: Entry) -> str:
+    """The HTML page of a verdict, seen from the folder of reports."""
     shadow = "-shadow" if entry.evidence.get("basis") == "shadow" else ""
-    name = f"verdict-{entry.partition}-version-{entry.evidence['version']}{shadow}.html"
-    return runtime.reports / entry.pipeline / name
+    return f"{entry.pipeline}/verdict-{entry.partition}-version-{entry.subject}{shadow}.html"
 
 
 def draw(registry: Registry, candidate: Version, test: TestRows, *, classes: Sequence[str]) -> Pictures:
@@ -66,9 +70,7 @@ def publish(
 def restore(
     entry: Entry, spec: Pipeline, registry: Registry, *, candidate: Version, report: Path, trained: Entry | None
 ) -> None:
-    """Write a report that is gone again: MLflow's copy, or the page without pictures if that is gone too."""
-    if report.exists():
-        return
+    """Write a report again: MLflow's copy, or the page without pictures if that is gone."""
     page = read(registry, candidate, f"{_own(entry)}/verdict.html")
     write(report, page or verdict_report.page(spec, entry, trained=trained))
 

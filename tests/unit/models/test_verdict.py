@@ -3,155 +3,340 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from tradewind.errors import UsageError
+from tradewind.core.gates import TestRows
+from tradewind.errors import Unavailable, UsageError
 from tradewind.ledger.champions import Champion
-from tradewind.models.registry import Registry
+from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models.registry import Registry, Version
 from tradewind.models.serve import load
 from tradewind.models.train import train
-from tradewind.models.verdict import opponent, verdict
+from tradewind.models.verdict import conclude, verdict
+from tradewind.spec.gates import Verdict as Asked
+from tradewind.spec.models import Pipeline
+
+RULES = """
+def evening(rows):
+    return (rows["hour"] - 5) / 20
+
+def broken(rows):
+    return rows["late"]
+"""
+GATES = [
+    {"metric": "roc_auc", "at_least": 0.55},
+    {"metric": "roc_auc", "versus": "champion", "lower_bound": -0.05},
+    {"metric": "roc_auc", "slice": "origin", "at_least": 0.5, "min_rows": 50},
+    {"metric": "brier", "where": "hour > 12", "at_most": 0.3, "min_rows": 50},
+    {"metric": "brier", "versus": "majority", "at_least": 0.0},
+    {"metric": "brier", "versus": "evening", "at_least": -0.1},
+    {"check": "latency", "rows": 10, "at_most": 1e4},
+    {"check": "size", "at_most": 5},
+    {"check": "stability", "at_most": 0.1},
+    {"metric": "log_loss", "where": "late", "at_most": 0.3},
+    {"metric": "log_loss", "slice": "carrier", "at_most": 0.3, "min_rows": 250},
+    {"metric": "log_loss", "versus": "broken", "at_least": 0.0},
+    {"check": "loads", "rows": 100_000},
+]
 
 
-def champion(house, version: str, *, decided_at: str | None, effective_from: str, seq: int) -> None:
-    house.ledger.promote(
-        Champion("delays", 0, "delays", version, effective_from, decided_at, evidence={}), expected=seq - 1
-    )
+@pytest.fixture(scope="module")
+def house(built, tmp_path_factory: pytest.TempPathFactory):
+    """Versions 1 and 2, trained at weeks 5 and 6; version 1 is champion since week 5. Nobody has judged anything."""
+    house = built(tmp_path_factory.mktemp("judged"))
+    (house.runtime.project / "include" / "delays_model" / "rules.py").write_text(RULES)
+    names = ("evening", "broken")
+    rules = Asked(columns=("origin",), heuristics={name: f"include/delays_model/rules.py:{name}" for name in names})
+    house = house.with_spec(verdict=rules)
+    for week in (5, 6):
+        train(house.spec, house.week(week), house.runtime)
+    first = Champion("delays", 0, "delays", "1", house.week(7), house.week(5), evidence={})
+    house.ledger.promote(first, expected=0)
+    return house
 
 
-def test_without_a_champion_only_absolute_gates_count_and_it_says_so(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    judged = verdict(house.spec, house.week(5), house.runtime)
-    assert (judged.outcome, judged.candidate, judged.champion) == ("passed", "1", None)
-    assert [gate.outcome for gate in judged.gates] == ["pass", "skipped", "pass", "pass"]
-    assert "there is no champion" in judged.reason
+def asking(house, gates: list[dict[str, object]], **changes: object) -> Pipeline:
+    document = {**house.spec.model_dump(), "gates": gates, **changes}
+    return Pipeline.model_validate(document)
 
 
-def test_both_models_predict_the_same_rows_afresh(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    champion(house, "1", decided_at=house.week(5), effective_from=house.week(7), seq=1)
-    train(house.spec, house.week(6), house.runtime)
-    judged = verdict(house.spec, house.week(6), house.runtime)
+@pytest.fixture(scope="module")
+def first(house):
+    """The verdict on version 1, before there was a champion."""
+    return verdict(house.spec, house.week(5), house.runtime)
+
+
+@pytest.fixture(scope="module")
+def gone(house):
+    """The verdict on version 2 while the champion's files were away."""
+    with Registry(house.runtime, "delays").folder(Registry(house.runtime, "delays").get("1")) as folder:
+        away = folder.rename(folder.parent / "away")
+        judged = verdict(asking(house, GATES), house.week(6), house.runtime)
+        away.rename(folder)
+    return judged
+
+
+@pytest.fixture(scope="module")
+def judged(house, gone):
+    """The verdict on version 2 by the same gates, when they were there again."""
+    return verdict(asking(house, GATES), house.week(6), house.runtime)
+
+
+def entries(house, **which: str) -> list[Entry]:
+    return house.ledger.find("delays", "verdict", **which)
+
+
+def run_folder(house, version: str) -> Path:
+    registry = Registry(house.runtime, "delays")
+    run = registry.client.get_run(registry.get(version).mlflow_run_id)
+    return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def judging_rows(house) -> pa.Table:
     registry = Registry(house.runtime, "delays")
     with registry.evidence(registry.get("2")) as folder:
-        rows = pq.read_table(folder / "test.parquet")
-    aucs = [roc_auc_score(rows["late"].to_pylist(), _predict(registry, version, rows)) for version in ("2", "1")]
-    assert judged.champion == "1"
-    assert judged.gates[0].value == pytest.approx(aucs[0])
-    assert judged.gates[1].value == pytest.approx(aucs[0] - aucs[1])
+        return pq.read_table(folder / "test.parquet")
 
 
-def _predict(registry: Registry, version: str, rows):
+def predicted(house, version: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of the test rows of version 2, and what a version says of them."""
+    registry, rows = Registry(house.runtime, "delays"), judging_rows(house)
     with registry.folder(registry.get(version)) as folder, ExitStack() as stack:
         loaded = load(folder, stack)
-        return loaded.model.predict_proba(rows.select(loaded.columns).to_pandas())[:, 1]
+        scores = loaded.model.predict_proba(rows.select(loaded.columns).to_pandas())[:, 1]
+    return rows["late"].to_numpy(), scores
 
 
-def test_judging_again_adds_nothing_and_says_the_same(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    first = verdict(house.spec, house.week(5), house.runtime)
-    assert verdict(house.spec, house.week(5), house.runtime) == first
-    assert len(house.ledger.find("delays", "verdict")) == 1
+def outcomes(judged) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for gate in judged.gates:
+        found.setdefault(gate.metric, []).append(gate.outcome)
+    return found
 
 
-def test_the_newest_verdict_of_a_partition_is_that_of_its_candidate(house, publish_week) -> None:
-    for seed, cause in ((0, "first"), (1, "corrected"), (0, "back")):
-        publish_week(house, 4, seed=seed, cause=cause)
-        train(house.spec, house.week(5), house.runtime)
-        verdict(house.spec, house.week(5), house.runtime)
-    assert [entry.subject for entry in house.ledger.find("delays", "verdict")] == ["1", "2", "1"]
+def test_the_first_model_is_judged_on_absolute_gates_and_says_so(first) -> None:
+    assert (first.outcome, first.candidate, first.champion) == ("passed", "1", None)
+    assert outcomes(first) == {"roc_auc": ["pass", "skipped", "pass", "pass"], "loads": ["pass"], "schema": ["pass"]}
+    assert "judged on absolute gates only: there is no champion" in first.reason
+    assert "Judged on absolute gates only: there is no champion." in first.warnings
+    assert any(warning.startswith("Not judged: roc_auc no worse than the champion") for warning in first.warnings)
+    assert "No gate compares" not in " ".join(first.warnings)
 
 
-def test_a_report_that_was_deleted_comes_back(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    report = Path(verdict(house.spec, house.week(5), house.runtime).report)
+def test_everybody_predicts_the_same_rows_afresh(house, judged) -> None:
+    y, ours = predicted(house, "2")
+    _, theirs = predicted(house, "1")
+    assert (judged.candidate, judged.champion) == ("2", "1")
+    auc, better, _, _, where, majority, evening = [gate.value for gate in judged.gates][:7]
+    assert auc == pytest.approx(roc_auc_score(y, ours))
+    assert better == pytest.approx(roc_auc_score(y, ours) - roc_auc_score(y, theirs))
+    share = house.ledger.find("delays", "trained", subject="2")[-1].evidence["majority"]["shares"][1]
+    assert majority == pytest.approx(brier_score_loss(y, np.full(len(y), share)) - brier_score_loss(y, ours))
+    hour = judging_rows(house)["hour"].to_numpy()
+    assert where == pytest.approx(brier_score_loss(y[hour > 12], ours[hour > 12]))
+    assert evening == pytest.approx(brier_score_loss(y, (hour - 5) / 20) - brier_score_loss(y, ours))
+    assert all(gate.outcome == "pass" for gate in judged.gates[:10])
+    assert [gate.metric for gate in judged.gates[7:10]] == ["latency", "size", "stability"]
+
+
+def test_a_missing_metric_slice_sample_or_rule_fails(judged) -> None:
+    assert judged.outcome == "rejected"
+    assert outcomes(judged) | {"brier": [], "roc_auc": []} == {
+        "roc_auc": [], "brier": [], "latency": ["pass"], "size": ["pass"], "stability": ["pass"],
+        "log_loss": ["insufficient"] * 3, "loads": ["insufficient"], "schema": ["pass"],
+    }  # fmt: skip
+    reasons = " ".join(gate.reason for gate in judged.gates)
+    for why in (
+        "there is no column `late`",
+        "no value of carrier has 250 rows",
+        "KeyError: 'late'",
+        "test rows, fewer",
+    ):
+        assert why in reasons
+
+
+def test_a_champion_whose_files_are_gone_is_no_missing_champion(gone) -> None:
+    assert (gone.outcome, gone.champion) == ("rejected", "1")
+    assert outcomes(gone)["roc_auc"] == ["pass", "insufficient", "pass", "pass"]  # absolute gates are judged
+    assert "the champion cannot be asked" in gone.gates[1].reason
+    assert "its files are not at" in gone.gates[1].reason
+
+
+def test_what_could_not_be_asked_is_asked_again(house, judged) -> None:
+    assert outcomes(judged)["roc_auc"] == ["pass"] * 4
+    of = [entry.evidence["absent"] for entry in entries(house, partition=house.week(6))[:2]]
+    assert [sorted(absent) for absent in of] == [["broken", "champion", "late"], ["broken", "late"]]
+
+
+def test_no_gates_and_checks_alone_speak_for_nobody(house) -> None:
+    rows = TestRows(
+        "binary", np.zeros(3), {"candidate": np.zeros(3)}, np.array(["2013-03-12"] * 3, "datetime64[us]"), "UTC",
+        fit_end={"candidate": house.spec.partitioning.bounds(house.week(4)).end},
+    )  # fmt: skip
+    registry = Registry(house.runtime, "delays")
+    judged = conclude(
+        house.with_spec(gates=()).spec, house.week(6), house.runtime, candidate=registry.get("2"), champion=None,
+        test=rows, key="nothing", basis="shadow",
+    )  # fmt: skip
+    assert (judged.outcome, "no gates" in judged.reason) == ("rejected", True)
+    from tradewind.core.gates import GateResult
+    from tradewind.models.verdict import _decision
+
+    check = GateResult("loads", "loads", "pass", 1.0, None, None, None, 1, 0, "it does")
+    assert _decision([check], None)[0] == "rejected"
+
+
+def test_judging_again_judges_nothing(house, judged) -> None:
+    verdict(asking(house, GATES), house.week(6), house.runtime)
+    before = len(entries(house))
+    assert verdict(asking(house, GATES), house.week(6), house.runtime) == judged  # the measured latency too
+    assert len(entries(house)) == before
+
+
+def test_the_entry_has_all_of_it(house, judged) -> None:
+    evidence = entries(house, partition=house.week(6))[1].evidence
+    assert (evidence["version"], evidence["champion"], evidence["expected_seq"]) == ("2", "1", 1)
+    assert (evidence["basis"], evidence["rows"]) == ("test", judging_rows(house).num_rows)
+    assert evidence["test_partitions"] == [house.week(6)]
+    gate = evidence["gates"][1]
+    assert {"value", "low", "high", "bound", "rows", "outcome", "reason"} <= set(gate)
+    assert (gate["blocks"], gate["confidence"], gate["versus"]) == (6, 0.9, "champion")
+    assert any("rest on 6 blocks only" in warning for warning in evidence["warnings"])
+
+
+def test_mlflow_has_the_verdict_its_page_and_its_pictures(house, judged) -> None:
+    folder = run_folder(house, "2") / "verdict"
+    found = {path.parent: json.loads(path.read_text()) for path in folder.glob("*/verdict.json")}
+    own = next(path for path, document in found.items() if document["reason"] == judged.reason)
+    assert (found[own]["outcome"], len(found[own]["gates"])) == ("rejected", len(judged.gates))
+    assert json.loads((own / "pictures.json").read_text())["metric"] == "roc_auc"
+    page = (own / "verdict.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert (folder / "verdict.html").exists()
+
+
+def test_a_rejected_version_says_so_and_why_and_the_champion_stays(house, judged) -> None:
+    tags = Registry(house.runtime, "delays").get("2").tags
+    latest = json.loads((run_folder(house, "2") / "verdict" / "verdict.json").read_text())
+    assert tags["tradewind.verdict"] == latest["outcome"]
+    assert tags["tradewind.verdict_reason"][:400] == latest["reason"][:400]
+    assert len(tags["tradewind.verdict_reason"]) <= 500
+    assert house.ledger.champions("delays")[-1].model_version == "1"
+
+
+def test_a_report_that_is_gone_comes_back_as_it_was(house, judged) -> None:
+    report = Path(judged.report)
     page = report.read_text()
     report.unlink()
-    verdict(house.spec, house.week(5), house.runtime)
+    verdict(asking(house, GATES), house.week(6), house.runtime)
     assert report.read_text() == page
 
 
-def test_other_gates_are_another_verdict(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    verdict(house.spec, house.week(5), house.runtime)
-    strict = (house.spec.gates[0].model_copy(update={"at_least": 0.99}),)
-    judged = verdict(house.with_spec(gates=strict).spec, house.week(5), house.runtime)
-    assert judged.outcome == "rejected"
-    assert [entry.outcome for entry in house.ledger.find("delays", "verdict")] == ["passed", "rejected"]
-
-
-def test_a_champion_that_was_fitted_on_the_test_rows_cannot_be_compared(house) -> None:
-    train(house.spec, house.week(6), house.runtime)
-    champion(house, "1", decided_at=house.week(4), effective_from=house.week(6), seq=1)
-    train(house.spec, house.week(5), house.runtime)
-    judged = verdict(house.spec, house.week(5), house.runtime)
-    assert (judged.champion, judged.outcome, judged.gates[1].outcome) == ("1", "rejected", "insufficient")
-
-
-def test_a_champion_that_needs_other_columns_cannot_be_passed_by(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    champion(house, "1", decided_at=house.week(5), effective_from=house.week(7), seq=1)
-    model = house.runtime.project / "include/delays_model/model.py"
-    model.write_text(model.read_text().replace('"hour", "distance", ', '"hour", '))
-    fewer = house.with_spec(train=house.spec.train.model_copy(update={"columns": ("hour", "carrier")})).spec
-    train(fewer, house.week(6), house.runtime)
-    judged = verdict(fewer, house.week(6), house.runtime)
-    assert (judged.outcome, judged.gates[1].outcome) == ("rejected", "insufficient")
-
-
-def test_a_replay_looks_at_the_champion_of_its_own_time(house) -> None:
-    champion(house, "1", decided_at=house.week(3), effective_from=house.week(5), seq=1)
-    champion(house, "2", decided_at=house.week(5), effective_from=house.week(7), seq=2)
-    champion(house, "3", decided_at=house.week(6), effective_from=house.week(8), seq=3)
-    found = {n: opponent(house.spec, house.week(n), house.ledger, candidate="9") for n in (2, 3, 4, 5, 6)}
-    assert [change and change.model_version for change in found.values()] == [None, "1", "1", "2", "3"]
-
-
-def test_a_candidate_is_not_compared_with_itself(house) -> None:
-    champion(house, "1", decided_at=house.week(3), effective_from=house.week(5), seq=1)
-    champion(house, "2", decided_at=house.week(5), effective_from=house.week(7), seq=2)
-    known = opponent(house.spec, house.week(5), house.ledger, candidate="2")
-    assert known is not None
-    assert known.model_version == "1"
-
-
-def test_a_rollback_counts_from_the_population_that_it_serves(house) -> None:
-    champion(house, "1", decided_at=house.week(1), effective_from=house.week(3), seq=1)
-    champion(house, "2", decided_at=house.week(2), effective_from=house.week(4), seq=2)
-    champion(house, "1", decided_at=None, effective_from=house.week(7), seq=3)
-    found = [opponent(house.spec, house.week(n), house.ledger, candidate="9") for n in (4, 5)]
-    assert [change and change.seq for change in found] == [2, 3]
+def test_a_page_is_written_anew_when_mlflows_copy_is_gone_too(house, judged, tmp_path) -> None:
+    folder, kept = run_folder(house, "2") / "verdict", tmp_path / "verdict"
+    shutil.move(folder, kept)
+    Path(judged.report).unlink()
+    again = verdict(asking(house, GATES), house.week(6), house.runtime)
+    assert "Version 2 did not pass" in Path(again.report).read_text()
+    shutil.move(kept, folder)
+    Path(judged.report).unlink()
 
 
 def test_nothing_trained_is_said(house) -> None:
-    with pytest.raises(UsageError, match="no candidate was trained at 2013-03-04"):
-        verdict(house.spec, house.week(5), house.runtime)
+    with pytest.raises(UsageError, match="no candidate was trained at 2013-02-04"):
+        verdict(house.spec, house.week(1), house.runtime)
 
 
-def test_the_verdict_is_in_mlflow_and_in_a_page_without_network(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    judged = verdict(house.spec, house.week(5), house.runtime)
+@pytest.fixture
+def swapped(house, first) -> Iterator[None]:
+    """Somebody put version 2 where version 1 was."""
     registry = Registry(house.runtime, "delays")
-    version = registry.get("1")
-    folder = registry.client.get_run(version.mlflow_run_id).info.artifact_uri.removeprefix("file://")
-    assert json.loads(Path(folder, "verdict", "verdict.json").read_text())["outcome"] == "passed"
-    page = Path(judged.report).read_text()
-    assert all(gate.reason.split(":")[0] in page for gate in judged.gates)
-    assert "http" not in page.replace("http-equiv", "")
-    assert version.tags["tradewind.verdict"] == "passed"
+    with registry.folder(registry.get("1")) as one, registry.folder(registry.get("2")) as two:
+        kept = one.rename(one.parent / "kept")
+        shutil.copytree(two, one)
+        yield
+        shutil.rmtree(one)
+        kept.rename(one)
 
 
-def test_the_page_escapes_what_the_yaml_says(house) -> None:
+def test_a_model_that_was_swapped_in_the_registry_is_rejected(house, swapped) -> None:
+    gates = [{"metric": "roc_auc", "at_least": 0.5}]
+    judged = verdict(asking(house, gates), house.week(5), house.runtime)
+    assert (judged.outcome, outcomes(judged)) == (
+        "rejected", {"roc_auc": ["pass"], "loads": ["fail"], "schema": ["pass"]},
+    )  # fmt: skip
+    assert "what is in the registry is not what was trained" in judged.reason
+    assert "example rows are predicted otherwise than when it was logged" in judged.reason
+
+
+def rows(house, *, good: bool = True) -> TestRows:
+    """Rows that somebody put together, as for a shadow."""
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 400)
+    score = np.clip(np.where(y == 1, 0.7, 0.3) + random.normal(scale=0.2, size=400), 0, 1)
+    start = house.spec.partitioning.bounds(house.week(7)).start
+    times = np.datetime64(start.replace(tzinfo=None), "us") + np.arange(400) * np.timedelta64(25, "m")
+    return TestRows(
+        "binary", y, {"candidate": score if good else 1 - score, "champion": score}, times, "America/New_York",
+        fit_end={name: house.spec.partitioning.bounds(house.week(5)).end for name in ("candidate", "champion")},
+    )  # fmt: skip
+
+
+def concluded(house, key: str, *, test: TestRows | None = None, partition: str | None = None, version: str = "2"):
+    spec = asking(house, [*GATES[:2], *GATES[6:9]])
+    candidate: Version = Registry(house.runtime, "delays").get(version)
+    return conclude(
+        spec, partition or house.week(9), house.runtime, candidate=candidate,
+        champion=house.ledger.champions("delays")[-1], test=test or rows(house), key=key, basis="shadow",
+        partitions=[house.week(7)], notes=["Said by who put the rows together."],
+    )  # fmt: skip
+
+
+def test_a_shadow_is_judged_by_the_same_gates_without_the_checks(house) -> None:
+    judged = concluded(house, "shadow/one")
+    entry = entries(house, partition=house.week(9))[-1]
+    assert (judged.outcome, outcomes(judged)) == ("passed", {"roc_auc": ["pass", "pass"]})
+    assert (entry.evidence["basis"], entry.evidence["test_partitions"]) == ("shadow", [house.week(7)])
+    assert entry.key == "shadow/one"
+    assert "Said by who put the rows together." in judged.warnings
+    assert judged.report.endswith("-version-2-shadow.html")
+    count = len(entries(house))
+    assert concluded(house, "shadow/one", test=rows(house, good=False)) == judged
+    assert len(entries(house)) == count
+
+
+def test_a_verdict_that_was_logged_and_not_journalled_is_completed(house, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> bool:
+        raise Unavailable("the ledger is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", away)
+        with pytest.raises(Unavailable):
+            concluded(house, "shadow/killed", partition=house.week(8))
+    assert entries(house, partition=house.week(8)) == []
+    judged = concluded(house, "shadow/killed", partition=house.week(8))
+    assert [entry.outcome for entry in entries(house, partition=house.week(8))] == [judged.outcome]
+
+
+def test_the_newest_verdict_of_a_partition_is_that_of_its_candidate(house) -> None:
+    week = house.week(10)
+    for version, key in (("1", "one"), ("2", "two"), ("1", "one"), ("1", "one"), ("2", "two")):
+        concluded(house, key, partition=week, version=version)
+    assert [entry.subject for entry in entries(house, partition=week)] == ["1", "2", "1", "2"]
+
+
+def test_the_page_escapes_what_the_yaml_says(house, first) -> None:
     from tradewind.models.verdict_report import page
 
-    train(house.spec, house.week(5), house.runtime)
     spec = house.with_spec(description="<script>alert(1)</script>").spec
-    verdict(spec, house.week(5), house.runtime)
-    entry = house.ledger.find("delays", "verdict")[0]
-    assert "<script" not in page(spec, replace(entry, reason="<script>"))
+    assert "<script" not in page(spec, replace(entries(house)[0], reason="<script>"))
