@@ -75,14 +75,23 @@ def _datasets(tables: Sequence[Table]) -> Iterator[str]:
 
 
 def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
-    champion, verdict = found.champion, found.verdict
+    champion, candidate = found.champion, found.candidate
     if champion is not None:
         text = f"version {champion.model_version} from population {champion.effective_from} on"
         yield _about("champion", f"{text} ({champion.reason or champion.actor})")
-    if verdict is not None:
-        yield _about(
-            "verdict", f"version {verdict.subject} at {verdict.partition}: {verdict.outcome}, {verdict.reason}"
-        )
+        yield _about("", f"since {champion.at:%Y-%m-%d %H:%M} UTC, by {champion.actor}")
+    if "card" in found.pages:
+        yield _about("", found.pages["card"])
+    if found.pin is not None:
+        yield _about("pinned", found.pin)
+    if candidate is not None:
+        yield _about("candidate", f"version {candidate.version} at {candidate.partition}: {candidate.outcome}")
+        for reason in candidate.reasons:
+            yield _about("", reason)
+        for warning in candidate.verdict.evidence.get("warnings", ()):
+            yield _about("", f"warning: {warning}")
+    if "report" in found.pages:
+        yield _about("", found.pages["report"])
     if found.judged is not None:
         drifted = f"in {some(found.drift)}" if found.drift else "in nothing"
         yield _about("drift", f"{drifted}, at {found.judged}")

@@ -39,24 +39,25 @@ def write(spec: Pipeline, runtime: Runtime, champion: Champion) -> Path:
     registry = Registry(runtime, spec.model_name)
     version = registry.get(champion.model_version)
     facts = gather(spec, runtime, champion, registry, version)
-    found = {path_of(runtime.reports, champion, kind): made(facts) for kind, made in (("html", html), ("md", markdown))}
+    made = {"html": html(facts), "md": markdown(facts)}
+    found = {runtime.reports / place_of(champion, kind): content for kind, content in made.items()}
     for path, content in found.items():
         look.write(path, content)
     with tempfile.TemporaryDirectory() as scratch, answering(f"the card of {version} cannot be logged"):
         for path, content in found.items():
             Path(scratch, f"card{path.suffix}").write_text(content, encoding="utf-8")
         registry.client.log_artifacts(version.mlflow_run_id, scratch, FOLDER)
-    page = path_of(runtime.reports, champion, "html")
+    page = runtime.reports / place_of(champion)
     log.info("%s: the card of version %s is %s", spec.pipeline, champion.model_version, page)
     return page
 
 
-def path_of(reports: Path, champion: Champion, kind: str = "html") -> Path:
-    """Where the card of a champion lies in the folder of reports.
+def place_of(champion: Champion, kind: str = "html") -> str:
+    """The card of a champion, seen from the folder of reports.
 
     :param kind: ``html`` or ``md``
     """
-    return reports / champion.pipeline / f"card-version-{champion.model_version}.{kind}"
+    return f"{champion.pipeline}/card-version-{champion.model_version}.{kind}"
 
 
 def markdown(facts: CardFacts) -> str:

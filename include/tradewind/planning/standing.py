@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from tradewind.alerting.incidents import Incident, open_incidents
 from tradewind.etl.release import Quarantined, quarantined
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import absences, holds
+from tradewind.ledger import absences, holds, pins
 from tradewind.ledger.journal import Entry, Ledger
+from tradewind.planning import candidates
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.champions import Champion
+    from tradewind.planning.candidates import Candidate
     from tradewind.spec.models import Pipeline
 
 OTHERS = ("profiles", "drift", "performance", "predictions")
@@ -64,6 +66,9 @@ class State:
 class Standing:
     """Everything that `show` tells.
 
+    :param pin: why the champion is pinned, in words; None if it is not
+    :param candidate: the newest candidate that was judged, and what came of it
+    :param pages: report of its verdict and card of the champion, where they are on this machine
     :param drift: what drifted in the newest partition that was judged, as ``feature over h partitions``
     :param judged: that partition; None while none was
     """
@@ -71,7 +76,10 @@ class Standing:
     state: State
     tables: tuple[Table, ...]
     champion: Champion | None
+    pin: str | None
     verdict: Entry | None
+    candidate: Candidate | None
+    pages: Mapping[str, str]
     judged: str | None
     drift: tuple[str, ...]
     performance: Mapping[str, Any]
@@ -98,14 +106,18 @@ def standing(spec: Pipeline, runtime: Runtime) -> Standing:
     """How a pipeline stands; nothing is computed, only looked up."""
     ledger = Ledger(runtime.ledger)
     found = state(ledger, spec.pipeline)
-    champions, verdicts = ledger.champions(spec.pipeline), ledger.find(spec.pipeline, "verdict")
+    champions, pin = ledger.champions(spec.pipeline), pins.pinned(ledger, spec.pipeline)
+    candidate = candidates.newest(ledger, spec.pipeline)
     monitored = max(ledger.find(spec.pipeline, "complete", subject="monitor"), key=_place, default=None)
     judged = monitored.evidence if monitored else {}
     return Standing(
         found,
         tuple(_tables(spec, runtime, ledger, found.incidents)),
         champions[-1] if champions else None,
-        verdicts[-1] if verdicts else None,
+        pins.told(pin) if pin else None,
+        candidate.verdict if candidate else None,
+        candidate,
+        candidates.pages(candidate, champions[-1] if champions else None, runtime.reports),
         monitored.partition if monitored else None,
         tuple(judged.get("alarms", ())),
         judged.get("performance", {}),

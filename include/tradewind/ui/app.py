@@ -17,8 +17,9 @@ app = FastAPI(title="Tradewind", dependencies=[Depends(requires_authenticated())
 
 @app.get("/", response_class=HTMLResponse)
 def overview() -> str:
-    """Champion, last decisions and open incidents of every pipeline."""
-    return overview_page(TradewindHook().ledger_url())
+    """Champion, newest candidate, last decisions and open incidents of every pipeline."""
+    hook = TradewindHook()
+    return overview_page(hook.ledger_url(), Path(hook.get_conn().reports))
 
 
 @app.get("/state/{pipeline}.svg")

@@ -3,64 +3,88 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from tradewind.checks.report import marked
+from tradewind.pages import look
+from tradewind.pages.look import marked
 
 if TYPE_CHECKING:
     from tradewind.alerting.incidents import Incident
+    from tradewind.ledger.champions import Champion
     from tradewind.ledger.journal import Entry, Ledger
+    from tradewind.planning.candidates import Candidate
 
 _STYLE = """
-:root{color-scheme:light dark;--line:#8884;--bad:#b3261e;--good:#1b7f4b;--dim:#777}
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem}
-h1{font-size:1.4rem} h2{font-size:1.15rem;margin:2rem 0 .3rem} h3{font-size:1rem;margin:1rem 0 .2rem}
-table{border-collapse:collapse;width:100%} td,th{border-bottom:1px solid var(--line);padding:.35rem .6rem .35rem 0;
-text-align:left;vertical-align:top} th,td.key{white-space:nowrap;width:1%}
+.about th,td.key{white-space:nowrap;width:1%}.about th{font-weight:400;color:var(--soft)}
 .incident{border-left:4px solid var(--bad);padding:.1rem .9rem;margin:.6rem 0} .incident p{margin:.35rem 0}
-.what{white-space:pre-wrap;overflow-wrap:anywhere} .incident .dim{font-weight:400}
-.bad{color:var(--bad);font-weight:600} .good{color:var(--good)} .dim{color:var(--dim)}
-@media(prefers-color-scheme:dark){:root{--bad:#ff8a80;--good:#7bd8a4;--dim:#999}}
+.what{white-space:pre-wrap} td ul{margin:.2rem 0;padding-left:1.1rem}
+.bad{font-weight:600}.dim{color:var(--soft)}
+@media(max-width:36rem){.about tr{display:block;border-bottom:1px solid var(--line);padding:.3rem 0}
+.about th,.about td{display:block;border:0;padding:0;width:auto}}
 """
+_SIGNS = {"rejected": "bad", "declined": "bad", "champion": "ok", "shadow": "", "passed": "ok"}
 
 
-def overview_page(ledger_url: str) -> str:
-    """One HTML page over all pipelines of the ledger: incidents first, then champion, progress and decisions."""
+def overview_page(ledger_url: str, reports: Path | None = None) -> str:
+    """One HTML page over all pipelines of the ledger: incidents first, then champion, candidate and decisions.
+
+    :param reports: folder of the reports, to link those that are on this machine
+    """
     from tradewind.ledger.journal import Ledger
 
     ledger = Ledger(ledger_url)
     names = ledger.pipelines()
-    body = "".join(_pipeline(ledger, name) for name in names)
+    body = "".join(_pipeline(ledger, name, reports) for name in names)
     empty = (
         "" if names else "<p>Nothing has run yet. Start <code>&lt;pipeline&gt;__etl</code> with a partition key.</p>"
     )
+    return look.document("Tradewind", f"<h1>Tradewind</h1>{body}{empty}", style=_STYLE)
+
+
+def _pipeline(ledger: Ledger, name: str, reports: Path | None) -> str:
+    from tradewind.alerting.incidents import open_incidents
+
+    decisions = ledger.find(name, "decision")[-8:][::-1]
+    facts = [*_model(ledger, name, reports), *_stopped(ledger, name), ("Newest complete", _progress(ledger, name))]
+    rows = "".join(f'<tr><th scope="row">{label}</th><td>{told}</td></tr>' for label, told in facts)
+    decided = f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions))}</table>" if decisions else ""
+    heading = f"<h2 id='{escape(name, quote=True)}'>{escape(name)}</h2>"
+    return f'{heading}{_incidents(open_incidents(ledger, name))}<table class="about">{rows}</table>{decided}'
+
+
+def _model(ledger: Ledger, name: str, reports: Path | None) -> list[tuple[str, str]]:
+    """Who serves, whether that is pinned, and what came of the newest candidate."""
+    from tradewind.ledger import pins
+    from tradewind.planning import candidates
+
+    changes, pin, candidate = ledger.champions(name), pins.pinned(ledger, name), candidates.newest(ledger, name)
+    newest = changes[-1] if changes else None
+    pages = candidates.pages(candidate, newest, reports) if reports else {}
+    links = {
+        kind: f' <a href="reports/{escape(quote(str(Path(page).relative_to(str(reports)))))}">{kind}</a>'
+        for kind, page in pages.items()
+    }
+    told = [("Champion", _champion(newest) + links.get("card", ""))] if newest else []
+    told += [("Pinned", f"<b>{marked(pins.told(pin))}</b>")] if pin else []
+    return told + ([("Last candidate", _candidate(candidate, links.get("report", "")))] if candidate else [])
+
+
+def _champion(newest: Champion) -> str:
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Tradewind</title>"
-        f"<meta name=viewport content='width=device-width,initial-scale=1'><style>{_STYLE}</style>"
-        f"<h1>Tradewind</h1>{body}{empty}</html>"
+        f"version <b>{escape(newest.model_version)}</b>, from population {escape(newest.effective_from)} on, since "
+        f"{newest.at:%Y-%m-%d %H:%M} UTC by {escape(newest.actor)} <span class=dim>({marked(newest.reason)})</span>"
     )
 
 
-def _pipeline(ledger: Ledger, name: str) -> str:
-    from tradewind.alerting.incidents import open_incidents
-
-    champions = ledger.champions(name)
-    decisions = ledger.find(name, "decision")[-8:][::-1]
-    facts = [*_stopped(ledger, name), ("Newest complete", _progress(ledger, name))]
-    if champions:
-        newest = champions[-1]
-        facts.insert(
-            0,
-            (
-                "Champion",
-                f"version <b>{escape(newest.model_version)}</b>, from population {escape(newest.effective_from)} "
-                f"<span class=dim>({escape(newest.reason)})</span>",
-            ),
-        )
-    rows = "".join(f"<tr><th>{label}<td>{told}" for label, told in facts)
-    decided = f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions))}</table>" if decisions else ""
-    heading = f"<h2 id='{escape(name, quote=True)}'>{escape(name)}</h2>"
-    return f"{heading}{_incidents(open_incidents(ledger, name))}<table>{rows}</table>{decided}"
+def _candidate(found: Candidate, link: str) -> str:
+    kind = _SIGNS.get(found.outcome, "odd")
+    why = "".join(f"<li>{marked(reason)}</li>" for reason in found.reasons)
+    return (
+        f'version <b>{escape(found.version)}</b> of {escape(found.partition)} <span class="badge {kind}">'
+        f"{escape(found.outcome)}</span>{link}<ul>{why}</ul>"
+    )
 
 
 def _stopped(ledger: Ledger, name: str) -> list[tuple[str, str]]:
@@ -74,7 +98,7 @@ def _stopped(ledger: Ledger, name: str) -> list[tuple[str, str]]:
 
 
 def _incidents(incidents: list[Incident]) -> str:
-    return "".join(map(_incident, incidents)) or "<p class=good>No open incident.</p>"
+    return "".join(map(_incident, incidents)) or "<p class=ok>No open incident.</p>"
 
 
 def _incident(found: Incident) -> str:
@@ -85,9 +109,9 @@ def _incident(found: Incident) -> str:
     return (
         f"<div class=incident><p class=bad>{escape(found.stage)} {escape(found.task)}: {escape(found.error_type)}"
         f" <span class=dim>{escape(', '.join(found.partitions))} · since {found.first:%Y-%m-%d %H:%M} UTC, "
-        f"{times}</span>"
-        f"<p class=what>{marked(found.message)}<p><b>To do:</b> {marked(what_to_do(found))}"
-        f"<p class=dim>{escape(found.owner)} {_link(found.link)}{runbook}</div>"
+        f"{times}</span></p>"
+        f"<p class=what>{marked(found.message)}</p><p><b>To do:</b> {marked(what_to_do(found))}</p>"
+        f"<p class=dim>{escape(found.owner)} {_link(found.link)}{runbook}</p></div>"
     )
 
 
@@ -99,9 +123,9 @@ def _progress(ledger: Ledger, name: str) -> str:
 
 
 def _decision(entry: Entry) -> str:
-    mark = "good" if entry.outcome == "train" else "dim"
-    key, outcome, reason = escape(entry.partition or ""), escape(entry.outcome), escape(entry.reason)
-    return f"<tr><td class=key>{key}<td class='key {mark}'>{outcome}<td>{reason}"
+    mark = "ok" if entry.outcome in ("train", "judge") else "dim"
+    key, outcome, reason = escape(entry.partition or ""), escape(entry.outcome), marked(entry.reason)
+    return f"<tr><td class=key>{key}</td><td class='key {mark}'>{outcome}</td><td>{reason}</td></tr>"
 
 
 def _link(link: str) -> str:

@@ -155,7 +155,7 @@ def test_show_tells_datasets_quarantine_incidents_and_holds(shop: Project) -> No
         f"quarantine  orders {DAYS[3]}, 2 rows: failed: expect_column_values_to_be_between",
         f"complete    etl {DAYS[2]}",
         f"champion    version 3 from population {DAYS[2]} on (passed 2 gates)",
-        f"verdict     version 3 at {DAYS[1]}: passed, 2 of 2 gates passed",
+        f"candidate   version 3 at {DAYS[1]}: passed 2 of 2 gates passed",
         f"left out    {DAYS[3]}  no file came",
         "incidents   none open",
     ):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import HTTPException
 
 from tradewind.alerting import incidents
-from tradewind.ledger import absences, holds
+from tradewind.ledger import absences, holds, pins, progress, shadows
+from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ui.app import app, report, state
 from tradewind.ui.overview import overview_page
@@ -108,3 +110,117 @@ def test_the_overview_says_what_a_person_has_stopped(tmp_path):
     assert "held by ann" in page
     assert "the source &lt;lies&gt;" in page
     assert "2024-01-02 (bob: strike)" in page
+
+
+def judged(outcome: str = "rejected", *, partition: str = "2024-01-01", **given: Any) -> Entry:
+    gate = {"gate": "roc_auc at least 0.6", "outcome": "fail", "reason": "0.5812 <misses> 0.6", "slice": None}
+    evidence = {"version": "3", "champion": "2", "gates": [gate], "test_partitions": []}
+    usual = {"outcome": outcome, "reason": "all gates", "evidence": evidence}
+    return Entry("trips", "verdict", "3", partition, f"3/2/{partition}", **{**usual, **given})
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def told(reports: Path) -> str:
+    """The newest candidate, as the overview tells it."""
+    page = overview_page(f"sqlite:///{reports.parent}/ledger.db", reports)
+    return page.split("Last candidate")[1].split("</tr>")[0]
+
+
+def test_the_overview_says_who_serves_since_when_and_by_whom(ledger: Ledger, reports: Path) -> None:
+    champion = Champion("trips", 0, "trips", "2", "2024-01-03", "2024-01-01", reason="<b>5 of 5</b>", actor="ann")
+    ledger.promote(champion, expected=0)
+    ledger.append(Entry("trips", "note", "x", None, "x"))
+    (reports / "trips" / "card-version-2.html").write_text("card")
+    page = overview_page(f"sqlite:///{reports.parent}/ledger.db", reports)
+    assert "version <b>2</b>, from population 2024-01-03 on, since" in page
+    assert "UTC by ann" in page
+    assert "&lt;b&gt;5 of 5&lt;/b&gt;" in page
+    assert '<a href="reports/trips/card-version-2.html">card</a>' in page
+    assert "Pinned" not in page
+
+
+def test_a_pin_is_told_with_what_lifts_it(ledger: Ledger, reports: Path) -> None:
+    champion = Champion("trips", 0, "trips", "2", "2024-01-03", actor="ann")
+    ledger.promote(champion, expected=0, pin=pins.pin(champion, reason="the new one was wrong"))
+    page = overview_page(f"sqlite:///{reports.parent}/ledger.db", reports)
+    assert "ann pinned version 2" in page
+    assert "tradewind unpin trips" in page
+
+
+def test_a_rejected_candidate_is_told_with_its_reasons_and_its_report(ledger: Ledger, reports: Path) -> None:
+    ledger.append(judged())
+    (reports / "trips" / "verdict-2024-01-01-version-3.html").write_text("report")
+    candidate = told(reports)
+    assert '<span class="badge bad">rejected</span>' in candidate
+    assert "roc_auc at least 0.6: 0.5812 &lt;misses&gt; 0.6" in candidate
+    assert 'href="reports/trips/verdict-2024-01-01-version-3.html">report<' in candidate
+
+
+def test_the_candidate_of_the_newest_partition_is_told_not_the_one_that_was_judged_last(
+    ledger: Ledger, reports: Path
+) -> None:
+    ledger.append(judged("passed", partition="2024-02-01"))
+    ledger.append(judged("rejected", partition="2024-01-01"))
+    assert "passed" in told(reports)
+
+
+def test_a_candidate_that_waits_for_a_person_is_told_with_its_run(ledger: Ledger, reports: Path) -> None:
+    ledger.append(judged("passed"))
+    progress.complete(
+        ledger,
+        "trips",
+        "train",
+        "2024-01-01",
+        cause="settled",
+        evidence={"outcome": "waits for approval"},
+        run_id="r-9",
+    )
+    assert "waits for approval" in told(reports)
+    assert "run r-9" in told(reports)
+    answer = Entry(
+        "trips", "approval", "promotion", "2024-01-01", "a", outcome="rejected", reason="too old", actor="bob",
+        evidence={"version": "3"},
+    )  # fmt: skip
+    ledger.append(answer)
+    assert "declined" in told(reports)
+    assert "by bob: too old" in told(reports)
+
+
+def test_a_shadow_is_told_with_how_far_it_is(ledger: Ledger, reports: Path) -> None:
+    ledger.append(judged("passed"))
+    populations = ["2024-01-03", "2024-01-04", "2024-01-05"]
+    standing = shadows.begin(
+        ledger, "trips", "2024-01-01", version="3", populations=populations, judged_at="2024-01-06", verdict_key="k"
+    )
+    for key, population in (("2024-01-02", "2024-01-03"), ("2024-01-03", "2024-01-04")):
+        progress.complete(ledger, "trips", "score", key, cause="c", evidence={"population": population})
+    assert "2 of 3 populations; judged at 2024-01-06" in told(reports)
+    shadows.failed(ledger, standing, "2024-01-04", reason="it fell over")
+    assert "1 of 3 populations, 1 could not be predicted" in told(reports)
+
+
+def test_a_candidate_that_passed_and_was_withheld_says_why(ledger: Ledger, reports: Path) -> None:
+    entry = judged("passed")
+    ledger.append(entry)
+    withheld = Entry(
+        "trips", "promotion", "3", entry.partition, "w", outcome="superseded", reason="version 4 passed since",
+        evidence={"verdict_key": entry.key},
+    )  # fmt: skip
+    ledger.append(withheld)
+    assert "superseded" in told(reports)
+    assert "version 4 passed since" in told(reports)
+
+
+def test_a_candidate_that_became_champion_says_from_when(ledger: Ledger, reports: Path) -> None:
+    entry = judged("passed")
+    ledger.append(entry)
+    new = Champion(
+        "trips", 0, "trips", "3", "2024-01-03", "2024-01-01", actor="ann", evidence={"verdict_key": entry.key}
+    )
+    ledger.promote(new, expected=0)
+    assert '<span class="badge ok">champion</span>' in told(reports)
+    assert "from population 2024-01-03 on, by ann" in told(reports)

@@ -1,0 +1,101 @@
+"""What came of the newest candidate: rejected and why, standing as shadow, waiting for a person, champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradewind.ledger import shadows
+from tradewind.models import model_card, verdict_files, verdict_words
+
+if TYPE_CHECKING:
+    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.journal import Entry, Ledger
+
+WAITS = "waits for approval"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version that was judged.
+
+    :param outcome: ``rejected`` by its gates, ``declined`` by a person, ``shadow``, ``waits for approval``, ``pinned``
+        or ``superseded`` where it passed and was not promoted, ``champion``, or just ``passed``
+    :param reasons: why, in words
+    :param verdict: the ledger's entry that it was last judged by
+    """
+
+    version: str
+    partition: str
+    outcome: str
+    reasons: tuple[str, ...]
+    verdict: Entry
+
+
+def newest(ledger: Ledger, pipeline: str) -> Candidate | None:
+    """The candidate of the newest partition whose candidate was judged, with what came of it; None before the first."""
+    verdicts = ledger.find(pipeline, "verdict")
+    if not verdicts:
+        return None
+    entry = max(verdicts, key=lambda one: (one.partition or "", one.id or 0))
+    outcome, reasons = _came_of(ledger, entry)
+    return Candidate(entry.subject, entry.partition or "", outcome, tuple(reasons), entry)
+
+
+def pages(candidate: Candidate | None, champion: Champion | None, reports: Path) -> dict[str, str]:
+    """Where the ``report`` of the candidate's verdict and the champion's ``card`` lie, if they are on this machine."""
+    found = {
+        **({"report": verdict_files.place_of(candidate.verdict)} if candidate else {}),
+        **({"card": model_card.place_of(champion)} if champion else {}),
+    }
+    return {name: str(reports / place) for name, place in found.items() if (reports / place).is_file()}
+
+
+def _came_of(ledger: Ledger, entry: Entry) -> tuple[str, list[str]]:
+    if entry.outcome != "passed":
+        known = "gates" in entry.evidence and "version" in entry.evidence
+        return entry.outcome, (verdict_words.reasons(entry) if known else []) or [entry.reason]
+    if (standing := shadows.standing(ledger, entry.pipeline)) is not None and standing.subject == entry.subject:
+        return "shadow", [_shadow(ledger, standing)]
+    for change in reversed(ledger.champions(entry.pipeline)):
+        if change.evidence.get("verdict_key") == entry.key:
+            return "champion", [f"from population {change.effective_from} on, by {change.actor}"]
+    return _not_promoted(ledger, entry) or ("passed", [entry.reason])
+
+
+def _not_promoted(ledger: Ledger, entry: Entry) -> tuple[str, list[str]] | None:
+    """Why a candidate that passed is not champion, as far as the ledger says."""
+    held = [
+        one
+        for one in ledger.find(entry.pipeline, "promotion", subject=entry.subject)
+        if one.evidence.get("verdict_key") == entry.key
+    ]
+    if held:
+        return held[-1].outcome, [held[-1].reason]
+    answers = [
+        one
+        for one in ledger.find(entry.pipeline, "approval", partition=entry.partition)
+        if one.evidence.get("version", entry.subject) == entry.subject
+    ]
+    if answers:
+        said = f"by {answers[-1].actor}: {answers[-1].reason}"
+        return ("declined", [said]) if answers[-1].outcome != "approved" else ("passed", [f"approved {said}"])
+    settled = ledger.find(entry.pipeline, "complete", subject="train", partition=entry.partition)
+    if settled and settled[-1].evidence.get("outcome") == WAITS:
+        return WAITS, [f"in the task approve of {entry.pipeline}__train, run {settled[-1].run_id}"]
+    return None
+
+
+def _shadow(ledger: Ledger, standing: Entry) -> str:
+    """How far the shadow is: populations that were scored while it stood, without those that it could not predict."""
+    asked: list[str] = list(standing.evidence["populations"])
+    scored = {one.evidence.get("population") for one in ledger.find(standing.pipeline, "complete", subject="score")}
+    failed = {
+        one.partition
+        for one in ledger.find(standing.pipeline, "shadow", subject=standing.subject)
+        if one.outcome == shadows.FAILED and one.evidence.get("began") == standing.key
+    }
+    done = [key for key in asked if key in scored and key not in failed]
+    missed = f", {len(failed)} could not be predicted" if failed else ""
+    return f"{len(done)} of {len(asked)} populations{missed}; judged at {standing.evidence['judged_at']}"
