@@ -21,6 +21,7 @@ from tradewind.spec.models import Pipeline
 
 START = "2013-01-28"
 CARRIERS = ["AA", "UA", "WN"]
+CAUSES = ['it\'s "late"\n', "none", "Wetter ☂"]
 ROWS = 400
 
 FEATURES = """
@@ -52,16 +53,21 @@ class Known(TransformerMixin, BaseEstimator):
 MODEL = """
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from delays_model.transformers import Known
 
-def build_model(params):
-    columns = ColumnTransformer([
+def columns():
+    return ColumnTransformer([
         ("carrier", Known(), ["carrier"]),
         ("numbers", SimpleImputer(), ["hour", "distance", "late_share", "flown"]),
     ])
-    return Pipeline([("columns", columns), ("classifier", LogisticRegression(max_iter=500, **params))])
+
+def build_model(params):
+    return Pipeline([("columns", columns()), ("classifier", LogisticRegression(max_iter=500, **params))])
+
+def build_regressor(params):
+    return Pipeline([("columns", columns()), ("regressor", LinearRegression(**params))])
 """
 POPULATION = "SELECT flight_id, scheduled_at, carrier, hour, distance FROM source"
 
@@ -164,6 +170,8 @@ def flights(partition: str, *, rows: int = ROWS, seed: int = 0) -> pa.Table:
             "hour": pa.array(hour, pa.int64()),
             "distance": pa.array(random.integers(100, 3000, rows), pa.int64()),
             "late": pa.array(late, mask=np.arange(rows) % 10 == 9),
+            "cause": pa.array([CAUSES[c] for c in np.where(late, carrier // 2 * 2, 1)], mask=np.arange(rows) % 10 == 9),
+            "delay": pa.array(late * 20 + hour + random.normal(size=rows), mask=np.arange(rows) % 10 == 9),
         }
     )
 

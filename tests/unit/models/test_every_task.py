@@ -1,0 +1,144 @@
+"""Several classes and numbers go the whole way that two classes go: train, verdict, promote, score, performance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, mean_absolute_error
+
+from tradewind.ledger import progress
+from tradewind.ledger.champions import Champion
+from tradewind.models.host import ModelHost
+from tradewind.models.promote import promote
+from tradewind.models.registry import Registry
+from tradewind.models.score import Scored, score
+from tradewind.models.train import Trained, train
+from tradewind.models.verdict import Verdict, verdict
+from tradewind.monitoring import datasets
+from tradewind.monitoring.performance import publish_performance
+from tradewind.monitoring.profile import profile
+from tradewind.spec.models import Pipeline
+
+TASKS = {
+    "multiclass": {
+        "label": "cause",
+        "build": "build_model",
+        # Not scaled, lbfgs would not converge.
+        "params": {"solver": "newton-cholesky"},
+        "gates": [
+            {"metric": "accuracy", "at_least": 0.4},
+            {"metric": "log_loss", "versus": "majority", "lower_bound": 0.0},
+        ],
+        "performance": {"metric": "accuracy", "at_least": 0.4},
+    },
+    "regression": {
+        "label": "delay",
+        "build": "build_regressor",
+        "gates": [{"metric": "mae", "at_most": 15}, {"metric": "r2", "versus": "majority", "lower_bound": 0.0}],
+        "performance": {"metric": "mae", "at_most": 15},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Lived:
+    """A deployment whose first candidate went the whole way, and what each step said."""
+
+    house: object
+    task: str
+    trained: Trained
+    verdict: Verdict
+    champion: Champion
+    scored: Scored
+
+    def rows(self, name: str, week: int):
+        return datasets.read(self.house.spec, self.house.runtime, name, partitions=[self.house.week(week)])
+
+
+@pytest.fixture(scope="module", params=sorted(TASKS))
+def lived(request, built, tmp_path_factory) -> Lived:
+    task = request.param
+    house = of_task(built(tmp_path_factory.mktemp(task)), task)
+    spec, runtime, week = house.spec, house.runtime, house.week(4)
+    trained = train(spec, week, runtime)
+    judged = verdict(spec, week, runtime)
+    champion = promote(spec, week, runtime, actor="ann")
+    for number in range(3, 8):
+        progress.complete(house.ledger, "delays", "train", house.week(number), cause="settled")
+        progress.complete(house.ledger, "delays", "features", house.week(number), cause="settled")
+        progress.complete(house.ledger, "delays", "monitor", house.week(number), cause="settled")
+    return Lived(house, task, trained, judged, champion, score(spec, house.week(5), runtime))
+
+
+def of_task(house, task: str):
+    about, given = TASKS[task], house.spec.model_dump(mode="json", exclude_unset=True)
+    given["train"] |= {"task": task, "model": f"include/delays_model/model.py:{about['build']}",
+                       "params": about.get("params", {})}  # fmt: skip
+    given["train"]["label"]["column"] = about["label"]
+    given |= {"gates": about["gates"], "monitor": {"performance": about["performance"]}}
+    return house.with_spec(**dict(Pipeline.model_validate(given)))
+
+
+def test_the_candidate_passes_becomes_champion_and_serves(lived: Lived) -> None:
+    assert lived.verdict.outcome == "passed", lived.verdict.reason
+    assert (lived.champion.model_version, lived.champion.effective_from) == (lived.trained.version, lived.house.week(6))
+    assert lived.scored == Scored(lived.house.week(6), 400, "1", "champion", True)
+
+
+def test_the_numbers_are_the_models(lived: Lived) -> None:
+    """Of the host, on the same rows, in the columns of the task."""
+    from tradewind.features.versions import current
+    from tradewind.models.frame import population_frame
+
+    spec, runtime = lived.house.spec, lived.house.runtime
+    versions = current(spec, runtime, ["carrier_week"])
+    frame = population_frame(spec, lived.house.week(6), runtime, versions=versions)
+    registry = Registry(runtime, "delays")
+    with registry.folder(registry.get("1")) as folder, ModelHost(folder, name="1", warm=False) as host:
+        output, classes = host.predict(frame.inputs()), host.classes
+    rows = {row["flight_id"]: row for row in lived.rows("predictions", 6).to_pylist()}
+    in_order = [rows[key] for key in frame.table["flight_id"].to_pylist()]
+    if lived.task == "regression":
+        assert [row["prediction"] for row in in_order] == output[:, 0].tolist()
+        assert "probability" not in in_order[0]
+    else:
+        assert [json.loads(row["probabilities"]) for row in in_order] == [
+            dict(zip(classes, row, strict=True)) for row in output.tolist()
+        ]
+        assert [row["prediction"] for row in in_order] == [classes[best] for best in output.argmax(axis=1)]
+        assert [row["probability"] for row in in_order] == output.max(axis=1).tolist()
+
+
+def test_realised_performance_is_that_of_the_predictions(lived: Lived) -> None:
+    publish_performance(lived.house.spec, lived.house.week(7), lived.house.runtime)
+    (row,) = lived.rows("performance", 7).to_pylist()
+    label = TASKS[lived.task]["label"]
+    truth = {r["flight_id"]: r[label] for r in lived.rows("flights", 6).to_pylist() if r[label] is not None}
+    said = {
+        r["flight_id"]: r["prediction"] for r in lived.rows("predictions", 6).to_pylist() if r["flight_id"] in truth
+    }
+    metric = accuracy_score if lived.task == "multiclass" else mean_absolute_error
+    expected = metric([truth[key] for key in said], list(said.values()))
+    assert row["value"] == pytest.approx(expected)
+    assert (row["outcome"], row["below"], row["rows"]) == ("ok", False, 360)
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_predictions_are_profiled_as_what_they_are(lived: Lived) -> None:
+    profile(lived.house.spec, lived.house.week(6), lived.house.runtime)
+    (row,) = [r for r in lived.rows("profiles", 6).to_pylist() if r["feature"] == "prediction"]
+    assert (row["kind"], row["rows"], row["model_version"]) == (
+        {"multiclass": "categorical", "regression": "numeric"}[lived.task], 400, "1",
+    )  # fmt: skip
+
+
+def test_the_journal_knows_the_majority_of_training(lived: Lived) -> None:
+    majority = lived.house.ledger.find("delays", "trained")[0].evidence["majority"]
+    if lived.task == "regression":
+        assert 15 < majority["mean"] < 35
+    else:
+        assert majority["classes"] == sorted(majority["classes"])
+        assert np.isclose(sum(majority["shares"]), 1)
