@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from tradewind.core import metrics, sums
-from tradewind.core.ranking import Ranking, RankMetric, concordance
+from tradewind.core.ranking import Ranking, RankMetric, Resampled, concordance
 from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     """From how often each block is drawn, shape (resamples, blocks), to a value of each resample, (resamples,)."""
 
 _DEGENERATE = 0.01
-_FEW_BLOCKS = 9
 _PAIRED_BLOCKS = 256
 """Up to so many blocks an AUC is resampled by pairs of blocks, whose number grows with the square."""
 _BEYOND = 2
@@ -150,7 +149,7 @@ def of_metric(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: i
         return of_table(sums.by_block(metric, y, score, block=block, blocks=blocks), lambda t: sums.value(metric, t))
     if metric == "roc_auc" and blocks <= _PAIRED_BLOCKS:
         return _of_pairs(*concordance(y, score, block, blocks=blocks))
-    return _of_ranks(cast(RankMetric, metric), Ranking.of(y, score), block)
+    return Resampled(cast(RankMetric, metric), Ranking.of(y, score), block=block)
 
 
 def of_difference(a: Statistic, b: Statistic, *, sign: float) -> Statistic:
@@ -177,21 +176,6 @@ def _of_pairs(concordant: Floats, positives: Floats, negatives: Floats) -> Stati
             return np.where(pairs > 0, ((draws @ concordant) * draws).sum(axis=1) / pairs, np.nan)
 
     return areas
-
-
-def _of_ranks(metric: RankMetric, ranking: Ranking, block: Floats) -> Statistic:
-    import numpy as np
-
-    of_positives, of_negatives = block[ranking.positives], block[ranking.negatives]
-
-    def values(draws: Floats) -> Floats:
-        # Few blocks can be drawn in few ways only.
-        few = draws.shape[1] <= _FEW_BLOCKS
-        drawn, back = np.unique(draws, axis=0, return_inverse=True) if few else (draws, slice(None))
-        found = [ranking.value(metric, times[of_positives], times[of_negatives]) for times in drawn]
-        return np.array(found)[back]
-
-    return values
 
 
 def _draws(blocks: int, resamples: int, *, seed: int) -> Iterator[Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from tradewind.core.metrics import Floats
 
 RankMetric = Literal["roc_auc", "average_precision"]
+_AT_ONCE = 16
+_CELLS = 2**23  # numbers in memory at once: 32 MB
+_FEW_BLOCKS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +54,82 @@ class Ranking:
             peers=np.searchsorted(mine, mine, side="right"),
         )
 
-    def value(self, metric: RankMetric, won: Floats, lost: Floats) -> float:
-        """The metric for weights of the positives, ``won``, and of the negatives, ``lost``, in the order of this.
+    def values(self, metric: RankMetric, won: Floats, rivals: Floats) -> Floats:
+        """The metric for each of several weightings of the rows; NaN where one of the classes has no weight.
 
         ``roc_auc`` is P(a positive scores higher than a negative) + ½ P(the same) (Hanley and McNeil 1982).
         ``average_precision`` is the mean over the positives of the precision at their score, which is scikit-learn's
-        Σ (Rₙ - Rₙ₋₁) Pₙ over the distinct scores. Both are NaN where one of the classes has no weight.
+        Σ (Rₙ - Rₙ₋₁) Pₙ over the distinct scores.
+
+        :param won: weights of the positives in the order of this, shape (positives, weightings)
+        :param rivals: sums of the weights of the first 0, 1, … negatives, shape (negatives + 1, weightings)
+        :return: float64, shape (weightings,)
         """
         import numpy as np
 
-        rivals = np.concatenate(([0.0], np.cumsum(lost)))
-        total = float(won.sum())
-        if not total * rivals[-1] > 0:
-            return float("nan")
-        if metric == "roc_auc":
-            higher = (rivals[self.above] + rivals[self.not_below]) / 2
-            return 1 - float(won @ higher) / (total * float(rivals[-1]))
-        found = np.cumsum(won)[self.peers - 1]
-        called = found + rivals[self.not_below]
-        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-        return float(won @ precision) / total
+        total = won.sum(axis=0, dtype=np.float64)
+        pairs = total * rivals[-1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if metric == "roc_auc":
+                higher = rivals[self.above]
+                if not np.array_equal(self.above, self.not_below):
+                    higher = (higher + rivals[self.not_below]) / 2
+                found = 1 - np.einsum("ij,ij->j", won, higher, dtype=np.float64) / pairs
+            else:
+                at = np.cumsum(won, axis=0)[self.peers - 1]
+                called = at + rivals[self.not_below]
+                precision = np.divide(at, called, out=np.zeros(at.shape), where=called > 0)
+                found = np.einsum("ij,ij->j", won, precision, dtype=np.float64) / total
+            return np.where(pairs > 0, found, np.nan)
 
 
 def rank_metric(metric: RankMetric, y: Floats, score: Floats, *, weights: Floats | None = None) -> float:
-    """A metric of order for scores without NaN; see :meth:`Ranking.value`."""
+    """A metric of order for scores without NaN; see :meth:`Ranking.values`."""
     import numpy as np
 
     ranking = Ranking.of(y, score)
     weight = np.ones(len(y)) if weights is None else weights
-    return ranking.value(metric, weight[ranking.positives], weight[ranking.negatives])
+    rivals = np.concatenate(([0.0], np.cumsum(weight[ranking.negatives])))
+    return float(ranking.values(metric, weight[ranking.positives, None], rivals[:, None])[0])
+
+
+class Resampled:
+    """A metric of order as a function of how often each block is drawn, in one pass over the rows for some draws each.
+
+    :param block: number of each row's block, shape (rows,)
+    """
+
+    def __init__(self, metric: RankMetric, ranking: Ranking, *, block: Floats) -> None:
+        self.metric: RankMetric = metric
+        self.ranking = ranking
+        self.of_positives, self.of_negatives = block[ranking.positives], block[ranking.negatives]
+        self.at_once = max(1, min(_AT_ONCE, _CELLS // max(len(block), 1)))
+
+    def __call__(self, draws: Floats) -> Floats:
+        """The metric for each of the draws, shape (resamples, blocks); float64, shape (resamples,)."""
+        import numpy as np
+
+        # Few blocks can be drawn in few ways only.
+        few = draws.shape[1] <= _FEW_BLOCKS
+        drawn, back = np.unique(draws, axis=0, return_inverse=True) if few else (draws, slice(None))
+        # Whole numbers up to 2²⁴ are exact in single precision, which halves what has to be moved.
+        most = (drawn @ np.bincount(self.of_negatives, minlength=draws.shape[1])).max()
+        times = np.ascontiguousarray(drawn.T, dtype=np.float32 if most < 2**22 else np.float64)
+        return np.concatenate(list(self._passes(times)))[back]
+
+    def _passes(self, times: Floats) -> Iterator[Floats]:
+        import numpy as np
+
+        rivals = np.zeros((len(self.of_negatives) + 1, self.at_once), dtype=times.dtype)
+        won = np.empty((len(self.of_positives), self.at_once), dtype=times.dtype)
+        for begin in range(0, times.shape[1], self.at_once):
+            some = np.ascontiguousarray(times[:, begin : begin + self.at_once])
+            if some.shape[1] < self.at_once:  # the last ones
+                rivals, won = (np.ascontiguousarray(array[:, : some.shape[1]]) for array in (rivals, won))
+            np.take(some, self.of_positives, axis=0, out=won, mode="clip")
+            np.take(some, self.of_negatives, axis=0, out=rivals[1:], mode="clip")
+            np.cumsum(rivals[1:], axis=0, out=rivals[1:])
+            yield self.ranking.values(self.metric, won, rivals)
 
 
 def concordance(y: Floats, score: Floats, block: Floats, *, blocks: int) -> tuple[Floats, Floats, Floats]:
