@@ -1,0 +1,123 @@
+"""Trainings that stop early, are refused, or are killed: what is left of them, and what the next one makes of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+from mlflow import MlflowClient
+
+from tradewind.errors import MissingInput, ModelError
+from tradewind.ledger import absences
+from tradewind.models import estimator
+from tradewind.models.registry import Registry
+from tradewind.models.runs import SUPERSEDED
+from tradewind.models.train import NotWorth, Trained, train
+from tradewind.spec.training import Early, RowChecks, Search
+
+SPACE = "def space(trial):\n    return {'C': [0.1, 1.0][trial.number % 2]}\n"
+
+
+def asking(house, **changes):
+    """The pipeline with parts of `train` changed."""
+    return house.with_spec(train=house.spec.train.model_copy(update=changes)).spec
+
+
+def runs(house) -> list:
+    registry = Registry(house.runtime, "delays")
+    return list(registry.client.search_runs([registry.experiment()], order_by=["attributes.start_time"]))
+
+
+def test_what_is_not_worth_it_is_journalled_and_not_tried_again(house, monkeypatch) -> None:
+    spec = asking(house, validation=1, early=Early(metric="roc_auc", at_least=0.99, rows=100))
+    first = train(spec, house.week(5), house.runtime)
+    assert isinstance(first, NotWorth)
+    assert 0.5 < first.value < 0.99
+    (entry,) = house.ledger.find("delays", "early")
+    assert (entry.partition, entry.outcome, entry.reason) == (house.week(5), "rejected", first.reason)
+    assert {name: entry.evidence[name] for name in ("metric", "value", "bound", "rows")} == {
+        "metric": "roc_auc", "value": first.value, "bound": 0.99, "rows": 100,
+    }  # fmt: skip
+    assert house.ledger.find("delays", "trained") == []
+    monkeypatch.setattr(estimator, "fit", lambda *_, **__: pytest.fail("fitted again"))
+    assert train(spec, house.week(5), house.runtime) == first
+    assert len(house.ledger.find("delays", "early")) == 1
+
+
+def test_all_that_is_wrong_with_the_rows_is_said_at_once_and_nothing_is_fitted(house, monkeypatch) -> None:
+    monkeypatch.setattr(estimator, "fit", lambda *_, **__: pytest.fail("fitted"))
+    checks = RowChecks(min_rows=10_000, missing_labels_at_most=0.05, leakage_at_least=0.51)
+    with pytest.raises(ModelError) as raised:
+        train(asking(house, checks=checks), house.week(5), house.runtime)
+    said = str(raised.value)
+    assert said.startswith("delays at 2013-03-04: nothing is fitted, because ")
+    for part in (
+        "120 of the 1200 training rows (2013-02-11 … 2013-02-25) whose label should be known have none (10.0%",
+        "of the 3", "test rows (2013-03-04 … 2013-03-04) whose label should be known",
+        "fewer than `min_rows` (10000)",
+        "hour by itself tells the label (ROC AUC 0.",
+    ):  # fmt: skip
+        assert part in said
+
+
+def test_labels_that_cannot_be_known_yet_are_not_missing(house) -> None:
+    """The last day of the test week is not due: a tenth of the rest is missing, and nothing more."""
+    rules = RowChecks(missing_labels_at_most=0.12)
+    with_nulls = asking(house, checks=rules)
+    assert isinstance(train(with_nulls, house.week(5), house.runtime), Trained)
+
+
+def test_warnings_go_with_the_version(house, publish_week) -> None:
+    for number in (2, 3, 4):
+        publish_week(
+            house, number, change=lambda rows: rows.set_column(5, "distance", pa.array([7] * rows.num_rows, pa.int64()))
+        )
+    trained = train(house.spec, house.week(5), house.runtime)
+    registry = Registry(house.runtime, "delays")
+    said = ["distance has the same value in all training rows (2013-02-11 … 2013-02-25)"]
+    assert house.ledger.find("delays", "trained")[0].evidence["warnings"] == said
+    version = registry.get(trained.version)
+    assert json.loads(version.tags["tradewind.warnings"]) == said
+    with registry.evidence(version) as files:
+        (finding,) = json.loads((files / "row_checks.json").read_text())
+    assert (finding["check"], finding["severity"], finding["feature"]) == ("constant", "warning", "distance")
+
+
+def test_with_enough_partitions_a_missing_one_does_not_matter(house) -> None:
+    with pytest.raises(MissingInput, match=r"not complete: 2013-03-25 \(flights is not published\)"):
+        train(house.spec, house.week(8), house.runtime)
+    trained = train(asking(house, complete=3), house.week(8), house.runtime)
+    assert trained.test_partitions == (house.week(7),)
+    assert house.ledger.find("delays", "trained")[0].evidence["absent"] == {
+        house.week(8): "flights is not published"
+    }  # fmt: skip
+
+
+def test_too_few_partitions_name_what_is_missing(house) -> None:
+    absences.skip(house.ledger, "delays", house.week(7), reason="strike", actor="ann")
+    with pytest.raises(MissingInput, match=r"2 of 4 partitions .* 3 are needed; 2013-03-18 \(left out: strike"):
+        train(asking(house, complete=3), house.week(8), house.runtime)
+
+
+def test_a_killed_attempt_with_trials_is_marked_and_done_again_once(house, monkeypatch) -> None:
+    (house.runtime.project / "include/delays_model/space.py").write_text(SPACE)
+    search = Search(space="include/delays_model/space.py:space", metric="roc_auc", trials=2)
+    spec = asking(house, validation=1, search=search, gap=timedelta(days=1))
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_model_artifacts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(spec, house.week(5), house.runtime)
+    left = runs(house)
+    assert sorted(run.info.status for run in left) == ["FINISHED", "FINISHED", "RUNNING"]
+    trained = train(spec, house.week(5), house.runtime)
+    (parent,) = [run for run in runs(house) if run.data.tags.get(SUPERSEDED)]
+    assert (parent.info.status, parent.data.tags[SUPERSEDED]) == ("KILLED", trained.mlflow_run_id)
+    below = [run.data.tags["mlflow.parentRunId"] for run in runs(house) if "mlflow.parentRunId" in run.data.tags]
+    assert sorted(below) == sorted([parent.info.run_id] * 2 + [trained.mlflow_run_id] * 2)
+    assert len(Registry(house.runtime, "delays").client.search_model_versions("name = 'delays'")) == 1
