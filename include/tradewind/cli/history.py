@@ -12,19 +12,37 @@ import click
 
 from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import paragraph
+from tradewind.ledger import shadows
 
 if TYPE_CHECKING:
     from tradewind.ledger.champions import Champion
     from tradewind.ledger.journal import Entry
 
 _ROUTINE = frozenset({"started", "complete", "materialised"})
+_ROUTINE_NOTES = frozenset({"alerted", "aliased", "carded"})
+_SHADOW = {
+    "began": "version {subject} stands as shadow: {reason}",
+    "failed": "shadow {subject} predicted nothing of this population: {reason}",
+    "replaced": "shadow {subject} replaced: {reason}",
+}
+_NOTES = {
+    "edited": "alias edited in MLflow and put back: {reason}",
+    "repaired": "alias repaired: {reason}",
+}
 _WORDS = {
     "started": "{subject} began",
     "complete": "{subject} is complete",
     "materialised": "features materialised, {reason}",
     "trained": "version {subject} {outcome}: {reason}",
     "verdict": "version {subject} {outcome}: {reason}",
-    "approval": "promotion {outcome} by {actor}: {reason}",
+    "early": "version {subject} not worth continuing: {reason}",
+    "approval": "promotion of {about} {outcome} by {actor}: {reason}",
+    "promotion": "version {subject} not promoted, {outcome}: {reason}",
+    "pin": "version {subject} pinned by {actor}: {reason}",
+    "unpin": "version {subject} pinned no more, by {actor}: {reason}",
+    "archived": "version {subject} archived, its evidence stays: {reason}",
+    "restored": "version {subject} brought back from the archive: {reason}",
+    "reproduced": "version {subject} reproduced, {outcome}: {reason}",
     "incident": "incident {subject}: {reason}",
     "incident_closed": "incident {subject} closed: {reason}",
     "note": "{subject} {outcome}: {reason}",
@@ -76,7 +94,9 @@ def history(name: str, until: str | None, everything: bool, as_json: bool) -> No
             return
     told = happenings(entries, champions, everything=everything)
     if as_json:
-        answer = {"pipeline": name, "history": [_plain(one) for one in told]}
+        answer: dict[str, object] = {"pipeline": name, "history": [_plain(one) for one in told]}
+        if at:
+            answer["then"] = dict(_models(entries, champions))
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
     click.echo("\n".join([*(_line(one) for one in told), *(_then(entries, champions, at) if at else ())]))
@@ -90,18 +110,25 @@ def happenings(entries: Sequence[Entry], champions: Sequence[Champion], *, every
     found = [
         Happened(entry.at, entry.partition, entry.kind, _text(entry), entry.actor)
         for entry in entries
-        if everything or not (entry.kind in _ROUTINE or (entry.kind == "note" and entry.outcome == "alerted"))
+        if everything or not (entry.kind in _ROUTINE or (entry.kind == "note" and entry.outcome in _ROUTINE_NOTES))
     ]
     return sorted([*found, *map(_crowned, champions)], key=lambda one: one.at)
 
 
 def _text(entry: Entry) -> str:
     if entry.kind == "decision":
-        return f"{'to train' if entry.outcome == 'train' else 'not to train'}: {entry.reason}"
+        verbs = {"train": "to train", "judge": "to judge the shadow"}
+        return f"{verbs.get(entry.outcome, 'not to train')}: {entry.reason}"
     words = _WORDS.get(entry.kind, "{kind} {subject} {outcome}: {reason}")
+    if entry.kind == "shadow":
+        words = _SHADOW.get(entry.outcome, "shadow {subject} {outcome}: {reason}")
+    if entry.kind == "note":
+        words = _NOTES.get(entry.outcome, words)
+    about = entry.evidence.get("version")
     told = words.format(
-        kind=entry.kind, subject=entry.subject, outcome=entry.outcome, reason=entry.reason, actor=entry.actor
-    )
+        kind=entry.kind, subject=entry.subject, outcome=entry.outcome, reason=entry.reason, actor=entry.actor,
+        about=f"version {about}" if about else "the candidate",
+    )  # fmt: skip
     return told.strip().removesuffix(":").removesuffix(",")
 
 
@@ -121,10 +148,30 @@ def _then(entries: Sequence[Entry], champions: Sequence[Champion], at: datetime)
     held = [entry for entry in entries if entry.kind in ("hold", "resume", "decommissioned")][-1:]
     yield ""
     yield f"At {at:%Y-%m-%d %H:%M} UTC:"
-    newest = champions[-1] if champions else None
-    yield f"  champion  {f'version {newest.model_version}, from {newest.effective_from} on' if newest else 'none'}"
+    yield from (paragraph(text, first=f"  {title}", indent=12) for title, text in _models(entries, champions))
     stopped = held[0] if held and held[0].kind != "resume" else None
     yield paragraph(_text(stopped) if stopped else "runs", first="  pipeline", indent=12)
+
+
+def _models(entries: Sequence[Entry], champions: Sequence[Champion]) -> Iterator[tuple[str, str]]:
+    """Who was champion, by whom, on which verdict, whether pinned; who stood as shadow."""
+    if not champions:
+        yield "champion", "none"
+        return
+    newest = champions[-1]
+    since = f"version {newest.model_version}, from population {newest.effective_from} on, since {newest.at:%Y-%m-%d}"
+    yield "champion", f"{since}, by {newest.actor}: {newest.reason}".removesuffix(": ")
+    key = newest.evidence.get("verdict_key")
+    verdict = next((one for one in reversed(entries) if one.kind == "verdict" and one.key == key), None)
+    if verdict is not None:
+        on = "on what it predicted as shadow" if verdict.evidence.get("basis") == "shadow" else "on test rows"
+        yield "verdict", f"{verdict.outcome} at {verdict.partition}, {on}: {verdict.reason}"
+    over = {one.key for one in entries if one.kind == "unpin"}
+    pins = [one for one in entries if one.kind == "pin"][-1:]
+    yield from (("pinned", f"by {one.actor}: {one.reason}") for one in pins if one.key not in over)
+    shadow = shadows.newest([one for one in entries if one.kind == "shadow"])
+    if shadow is not None:
+        yield "shadow", f"version {shadow.subject}: {shadow.reason}"
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -85,11 +85,15 @@ def standing(ledger: Ledger, pipeline: str, partition: str | None = None) -> Ent
     :param partition: None for what stands at the moment, whichever partition decided it
     """
     entries = ledger.find(pipeline, "shadow")
-    known = [one for one in entries if partition is None or (one.partition or "") < partition]
-    began = sorted((one for one in known if one.outcome == BEGAN), key=lambda one: (one.partition or "", one.id or 0))
+    return newest([one for one in entries if partition is None or (one.partition or "") < partition])
+
+
+def newest(entries: Sequence[Entry]) -> Entry | None:
+    """Of a pipeline's entries about shadows: the one that began the shadow that stands; None if none does."""
+    began = sorted((one for one in entries if one.outcome == BEGAN), key=lambda one: (one.partition or "", one.id or 0))
     if not began:
         return None
-    ended = {one.evidence["began"] for one in known if one.outcome in _ENDS}
+    ended = {one.evidence["began"] for one in entries if one.outcome in _ENDS}
     return None if began[-1].key in ended else began[-1]
 
 

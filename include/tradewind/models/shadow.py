@@ -19,7 +19,7 @@ from tradewind.models import evidence, opponents, predictions, promote
 from tradewind.models import score as scores
 from tradewind.models.frame import population_frame, population_inputs, training_frame
 from tradewind.models.inputs import pin, scoring, training
-from tradewind.models.opponents import Answer, opponent
+from tradewind.models.opponents import opponent
 from tradewind.models.registry import Registry, Version
 from tradewind.models.service import load
 from tradewind.models.verdict import Verdict, conclude
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.champions import Champion
+    from tradewind.models.opponents import Answer
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
@@ -191,7 +192,8 @@ def _rows(
     if champion is not None:
         asked[gates.CHAMPION] = (scores.DATASET, champion.model_version, "champion")
     found = {name: _predicted(lake, spec, *where, populations) for name, where in asked.items()}
-    key, table, answers = scoring(spec).population.key, labelled, dict[str, Answer | ModelError]()
+    key, table = scoring(spec).population.key, labelled
+    answers: dict[str, Answer | ModelError] = {}
     for rows in found.values():
         if rows is not None:
             table = table.filter(_is_in(table[key], rows[key]))

@@ -106,11 +106,10 @@ class ApproveOperator(ApprovalOperator):
 
     def _told(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
         from tradewind.ledger import pins
-        from tradewind.models import verdict_words
+        from tradewind.models import verdict_files, verdict_words
 
         spec = self.pipeline
-        report = runtime.reports / spec.pipeline / f"verdict-{verdict.partition}-version-{verdict.subject}.html"
-        self.report_url = report_url(report, reports=runtime.reports)
+        self.report_url = report_url(verdict_files.report_of(verdict, runtime), reports=runtime.reports)
         body = verdict_words.markdown(spec, verdict, report=self.report_url)
         if (held := pins.pinned(ledger, spec.pipeline)) is None:
             return body

@@ -87,21 +87,20 @@ def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 def place(tmp_path: Path, mlflow_url: str) -> Place:
     name = f"flights_{tmp_path.parent.name.replace('-', '_')}_{tmp_path.name}"
     made = Place(_spec(name), _runtime(tmp_path, mlflow_url))
-    register(made, number=3)
+    register(made, number=3, folder=tmp_path / "models")
     return made
 
 
-def register(place: Place, *, number: int) -> None:
+def register(place: Place, *, number: int, folder: Path) -> None:
     """Versions 1 … number, each with a run and a model that loads and is none."""
     registry, name = place.registry, place.spec.model_name
     registry.client.create_registered_model(name)
     experiment = registry.experiment()
     for version in range(1, number + 1):
         run = registry.client.create_run(experiment)
-        folder = Path(place.runtime.lake).parent / "models" / str(version)
-        write_model(folder)
+        write_model(folder / str(version))
         tags = {"tradewind.cause": f"cause {version}"}
-        registry.client.create_model_version(name, folder.as_uri(), run.info.run_id, tags=tags)
+        registry.client.create_model_version(name, (folder / str(version)).as_uri(), run.info.run_id, tags=tags)
 
 
 def write_model(folder: Path) -> None:

@@ -1,0 +1,214 @@
+"""A candidate that passed stands beside the champion, predicts the same populations, and is judged on these."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.unit.models.conftest import House
+
+from tradewind.ledger import progress, shadows
+from tradewind.ledger.champions import Champion
+from tradewind.ledger.journal import Entry
+from tradewind.models import score as scores
+from tradewind.models import shadow
+from tradewind.models.decide import decide
+from tradewind.models.promote import promote
+from tradewind.models.registry import Registry
+from tradewind.models.train import train
+
+# MLflow's own SQL store, under the newest SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+
+
+@pytest.fixture(scope="module")
+def origin(built: Callable[[Path], House], tmp_path_factory: pytest.TempPathFactory) -> House:
+    """Version 1 is champion from week 6, version 2 passed at week 5; week 6 of the population is scored."""
+    house = built(tmp_path_factory.mktemp("shadow"))
+    house = house.with_spec(promotion=house.spec.promotion.model_copy(update={"shadow": 1}))
+    for number in (4, 5):
+        train(house.spec, house.week(number), house.runtime)
+    change = Champion("delays", 0, "delays", "1", house.week(6), house.week(4), evidence={"verdict_key": "v1"})
+    house.ledger.promote(change, expected=0)
+    for number in range(3, 9):
+        progress.complete(house.ledger, "delays", "train", house.week(number), cause="settled")
+    scores.score(house.spec, house.week(5), house.runtime)
+    return house
+
+
+def copied(house: House, folder: Path) -> House:
+    """The same deployment with a ledger and a lake of its own; the registry is shared."""
+    shutil.copytree(house.runtime.lake, folder / "lake")
+    shutil.copy(house.runtime.ledger.removeprefix("sqlite:///"), folder / "ledger.db")
+    moved = {"lake": str(folder / "lake"), "ledger": f"sqlite:///{folder}/ledger.db", "reports": folder / "reports"}
+    return replace(house, runtime=replace(house.runtime, **moved))
+
+
+@pytest.fixture
+def house(origin: House, tmp_path: Path) -> House:
+    """Nobody stands as shadow yet."""
+    return copied(origin, tmp_path)
+
+
+def passed(house: House, number: int = 5, *, version: str = "2", champion: str | None = "1") -> None:
+    """Journal the verdict on test rows."""
+    evidence = {"version": version, "champion": champion, "expected_seq": 1, "basis": "test", "gates": []}
+    week = house.week(number)
+    house.ledger.append(Entry("delays", "verdict", version, week, f"v/{week}/{version}", "passed", "gates", evidence))
+
+
+@pytest.fixture
+def standing(house: House) -> House:
+    """Version 2 stands as shadow."""
+    passed(house)
+    assert shadow.begin(house.spec, house.week(5), house.runtime) is not None
+    return house
+
+
+@pytest.fixture(scope="module")
+def both(origin: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """Champion and shadow predicted the population of week 7."""
+    house = copied(origin, tmp_path_factory.mktemp("both"))
+    passed(house)
+    shadow.begin(house.spec, house.week(5), house.runtime)
+    scores.score(house.spec, house.week(6), house.runtime)
+    shadow.score(house.spec, house.week(6), house.runtime)
+    return house
+
+
+@pytest.fixture
+def predicted(both: House, tmp_path: Path) -> House:
+    """A copy of that."""
+    return copied(both, tmp_path)
+
+
+def rows(house: House, name: str):
+    return house.lake.dataset("delays", name).snapshot().arrow([house.week(7)]).to_table()
+
+
+def judge(house: House):
+    """As the run of week 8 does: decide, then the verdict."""
+    decision = decide(house.spec, house.week(8), house.runtime)
+    assert decision.outcome == "judge"
+    assert "version 2 shadowed have fallen due" in decision.reason
+    assert shadow.judged_here(house.spec, house.week(8), house.runtime) is not None
+    return shadow.judge(house.spec, house.week(8), house.runtime)
+
+
+def test_a_shadow_predicts_the_next_populations_and_is_judged_when_their_labels_are_due(standing) -> None:
+    (entry,) = standing.ledger.find("delays", "shadow")
+    assert (entry.subject, entry.partition, entry.outcome) == ("2", standing.week(5), "began")
+    assert entry.evidence["populations"] == [standing.week(7)]
+    assert entry.evidence["judged_at"] == standing.week(8)  # available_after: 1d goes past the end of week 7
+    assert shadow.begin(standing.spec, standing.week(5), standing.runtime) == entry
+
+
+def test_without_a_champion_or_where_none_is_asked_for_nobody_stands_as_shadow(house) -> None:
+    passed(house, champion=None)
+    assert shadow.begin(house.spec, house.week(5), house.runtime) is None
+    passed(house, 6)
+    at_once = house.with_spec(promotion=house.spec.promotion.model_copy(update={"shadow": 0}))
+    assert shadow.begin(at_once.spec, house.week(6), house.runtime) is None
+    assert house.ledger.find("delays", "shadow") == []
+
+
+def test_a_newer_candidate_takes_the_shadows_place(standing) -> None:
+    passed(standing, 6, version="3")
+    newer = shadow.begin(standing.spec, standing.week(6), standing.runtime)
+    assert newer is not None
+    assert [(one.subject, one.outcome) for one in standing.ledger.find("delays", "shadow")] == [
+        ("2", "began"),
+        ("2", "replaced"),
+        ("3", "began"),
+    ]
+    at = standing.week
+    assert shadows.standing(standing.ledger, "delays") == newer
+    assert shadows.standing(standing.ledger, "delays", at(6)).subject == "2"  # as the run of week 6 knew it
+    assert shadows.standing(standing.ledger, "delays", at(5)) is None
+
+
+def test_the_shadow_predicts_what_the_champion_predicts_and_serves_nobody(predicted) -> None:
+    served, beside = rows(predicted, "predictions"), rows(predicted, "shadow_predictions")
+    assert set(beside["model_version"].to_pylist()) == {"2"}
+    assert set(beside["served_by"].to_pylist()) == {"shadow"}
+    assert set(served["model_version"].to_pylist()) == {"1"}
+    assert beside["flight_id"].to_pylist() == served["flight_id"].to_pylist()
+    assert beside["probability"].to_pylist() != served["probability"].to_pylist()
+    assert beside.schema.names == served.schema.names
+
+
+def test_a_population_that_no_shadow_has_to_predict_is_left_alone(house, standing) -> None:
+    assert shadow.score(standing.spec, standing.week(5), standing.runtime) is None  # it began in that partition
+    assert shadow.score(standing.spec, standing.week(7), standing.runtime) is None  # one population was asked for
+
+
+def test_predicting_again_changes_nothing(predicted) -> None:
+    version = predicted.lake.dataset("delays", "shadow_predictions").snapshot().version
+    again = shadow.score(predicted.spec, predicted.week(6), predicted.runtime)
+    assert again == shadow.Shadowed(predicted.week(7), 400, "2")
+    assert predicted.lake.dataset("delays", "shadow_predictions").snapshot().version == version
+
+
+def test_while_a_shadow_stands_no_other_candidate_is_trained(standing) -> None:
+    decision = decide(standing.spec, standing.week(7), standing.runtime)
+    assert decision.outcome == "skip"
+    assert f"version 2 stands beside the champion as shadow; it is judged at {standing.week(8)}" in decision.reason
+
+
+def test_the_shadow_is_judged_on_what_it_predicted_beside_the_champion_and_then_promoted(predicted) -> None:
+    verdict = judge(predicted)
+    (entry,) = predicted.ledger.find("delays", "verdict", partition=predicted.week(8))
+    assert (entry.evidence["basis"], entry.evidence["version"], entry.evidence["champion"]) == ("shadow", "2", "1")
+    assert entry.evidence["test_partitions"] == [predicted.week(7)]
+    labelled = sum(value is not None for value in predicted.lake.dataset("delays", "flights").snapshot()
+                   .arrow([predicted.week(7)]).to_table()["late"].to_pylist())  # fmt: skip
+    assert entry.evidence["rows"] == labelled
+    assert verdict.outcome == "passed", verdict.reason
+    assert [one.outcome for one in predicted.ledger.find("delays", "shadow")] == ["began", "passed"]
+    assert shadows.standing(predicted.ledger, "delays") is None
+    champion = promote(predicted.spec, predicted.week(8), predicted.runtime, actor="airflow")
+    assert isinstance(champion, Champion)
+    assert (champion.seq, champion.model_version, champion.decided_at) == (2, "2", predicted.week(8))
+
+
+def test_the_numbers_of_the_verdict_are_those_of_the_published_predictions(predicted) -> None:
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    verdict = judge(predicted)
+    flights = predicted.lake.dataset("delays", "flights").snapshot().arrow([predicted.week(7)]).to_table()
+    late = {row["flight_id"]: row["late"] for row in flights.to_pylist() if row["late"] is not None}
+    probability = {row["flight_id"]: row["probability"] for row in rows(predicted, "shadow_predictions").to_pylist()}
+    keys = sorted(late)
+    expected = roc_auc_score([late[key] for key in keys], [probability[key] for key in keys])
+    assert np.isclose(verdict.gates[0].value, expected)
+
+
+def test_judging_again_adds_nothing(predicted) -> None:
+    first = judge(predicted)
+    again = judge(predicted)
+    assert (again.outcome, again.reason) == (first.outcome, first.reason)
+    assert len(predicted.ledger.find("delays", "verdict", partition=predicted.week(8))) == 1
+    assert len(predicted.ledger.find("delays", "shadow")) == 2
+
+
+def test_a_shadow_that_cannot_predict_harms_nobody_and_is_rejected_at_the_end(standing, tmp_path) -> None:
+    registry = Registry(standing.runtime, "delays")
+    with registry.folder(registry.get("2")) as folder:
+        folder.rename(tmp_path / "away")
+    try:
+        done = shadow.score(standing.spec, standing.week(6), standing.runtime)
+    finally:
+        (tmp_path / "away").rename(folder)
+    assert done is not None
+    assert "its files are not at" in done.reason
+    scores.score(standing.spec, standing.week(6), standing.runtime)
+    failed = standing.ledger.find("delays", "shadow")[-1]
+    assert (failed.outcome, failed.partition) == ("failed", standing.week(7))
+    assert judge(standing).outcome == "rejected"
+    (entry,) = standing.ledger.find("delays", "verdict", partition=standing.week(8))
+    assert "version 2 predicted none of the populations" in entry.evidence["absent"]["candidate"]
+    assert standing.ledger.find("delays", "shadow")[-1].outcome == "rejected"
