@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ import pytest
 
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+# Packages that were fetched once are not fetched again, although HOME is another from here on.
+for _variable, _folder in (("PIP_CACHE_DIR", "pip"), ("UV_CACHE_DIR", "uv")):
+    os.environ.setdefault(_variable, str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _folder))
 
 # Set before any test module is imported: Airflow writes into AIRFLOW_HOME as soon as somebody imports it.
 HOME = Path(tempfile.mkdtemp(prefix="tradewind-tests-"))
@@ -52,17 +57,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """What starts a whole Airflow runs one after another, in one of the workers; all else where there is room.
+    """What starts a whole Airflow runs first, one after another, in one of the workers; all else where there is room.
 
-    xdist has groups for this, but 3.8 names them through an attribute that pytest 9.2 does not have any more.
+    Tests of a file that shares something run in one worker, or it would be made in each. xdist has groups for this, but
+    3.8 names them through an attribute that pytest 9.2 does not have any more.
     """
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # tests/dags, tests/e2e and tests/faults come first by their names
+    shares = lru_cache(lambda path: 'scope="module"' in (config.rootpath / path).read_text(encoding="utf-8"))
 
     class AirflowsInOneWorker(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            whole = path.startswith(("tests/e2e/", "tests/faults/")) and "empty_environment" not in path
-            return "airflow" if whole else nodeid
+            if path.startswith(("tests/e2e/", "tests/faults/")) and "empty_environment" not in path:
+                return "airflow"
+            return path if shares(path) else nodeid
 
     return AirflowsInOneWorker(config, log)
 
@@ -108,11 +118,13 @@ def postgres_url(_postgres: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def undisturbed_home(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Any:
-    """The home of a demo of some weeks, the first champion's among them, in which nobody killed anything."""
-    from tests.e2e.demo_home import WEEKS, empty_home
+    """The home of a short life, from the first row to the champion's realised value; nobody killed anything in it."""
+    from tests.e2e.demo_home import WEEKS, short_life
 
-    home = empty_home(tmp_path_factory.mktemp("undisturbed"), project)
+    home = short_life(tmp_path_factory.mktemp("undisturbed"), project)
     home.demo(WEEKS)
+    assert home.result()["champions"], "without a champion these weeks prove little"
+    assert home.result()["datasets"]["predictions"]["rows"], "and so without a prediction"
     return home
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,7 +18,16 @@ from typing import Any
 
 import pytest
 
-WEEKS = 9  # the first champion is promoted at the eighth
+from tradewind.embedded.home import Home
+from tradewind.embedded.settings import environment
+
+WEEKS = 5  # of the short life: the first champion is promoted at the third and scores the fifth
+SHORT = """
+train: {window: 3, test: 1}
+gates:
+  - {metric: roc_auc, at_least: 0.5}
+  - {metric: roc_auc, versus: champion, lower_bound: -0.01, confidence: 0.90, by: day}
+"""
 
 
 @dataclass
@@ -116,6 +126,28 @@ def empty_home(folder: Path, project: Path) -> DemoHome:
     """A home that does not exist yet, and a user's empty home folder."""
     (folder / "user").mkdir()
     return DemoHome(root=folder / "home", user=folder / "user", project=project)
+
+
+def short_life(folder: Path, project: Path) -> DemoHome:
+    """An empty home of the example with a shorter training window, so that few weeks hold a champion's whole life."""
+    copied = folder / "project"
+    for part in ("dags", "include/flight_delay"):
+        shutil.copytree(project / part, copied / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (copied / "dags" / "flight_delay.short.yaml").write_text(SHORT)
+    home = empty_home(folder, copied)
+    home.extra = {"TRADEWIND_ENV": "short"}
+    return home
+
+
+def gather(home: DemoHome) -> None:
+    """Write ``demo.json`` of a home that something else than ``tradewind demo`` has filled."""
+    here = Home(root=home.root, project=home.project)
+    arguments = [str(home.root), str(home.project), str(home.root / "demo.json")]
+    subprocess.run(
+        [sys.executable, "-m", "tradewind.embedded.summary", *arguments],
+        env={**environment(here, port=0, mlflow_port=0), **home.extra},
+        check=True,
+    )
 
 
 def same_tables(home: DemoHome) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""``tradewind demo`` from a user's chair: what it makes, what it leaves alone, and how it ends."""
+"""``tradewind demo`` from a user's chair: what it makes, what it leaves alone, and how it ends.
+
+One story, told once: Ctrl-C in the first week, a broken delivery in the second, then two weeks that are right.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,12 +21,54 @@ from tradewind.embedded.settings import environment
 pytestmark = pytest.mark.slow
 
 STAGES = ("etl", "features", "monitor", "train", "score")
+FIRST, SECOND = "2013-01-28", "2013-02-04"
+BROKEN = "2013-02-06.csv"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what was left of it then."""
+
+    returncode: int | None
+    stderr: str
+    processes: list[int]
+    published: list[str]
+
+
+def published(home: DemoHome) -> list[str]:
+    """Weeks whose flights are there."""
+    return sorted(path.name for path in home.root.glob("lake/flight_delay/flights/partition=*"))
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, project: Path) -> DemoHome:
-    """A home in which two weeks have been replayed."""
-    made = empty_home(tmp_path_factory.mktemp("demo"), project)
+def interrupted(tmp_path_factory: pytest.TempPathFactory, project: Path) -> tuple[DemoHome, Ended, Ended]:
+    """Ctrl-C is pressed when the first week's flights are there; before, a second demo was tried in the same home."""
+    home = empty_home(tmp_path_factory.mktemp("demo"), project)
+    with home.start("demo", "--partitions", "1") as running:
+        wait_until(lambda: "scheduler" in home.state().get("processes", {}), running)
+        wait_until(lambda: home.state()["phase"] == "ready", running)
+        second = home.run("demo", "--partitions", "1")
+        wait_until((home.root / f"lake/flight_delay/flights/partition={FIRST}").exists, running)
+        output = interrupt(running)
+    refused = Ended(second.returncode, second.stderr, [], [])
+    return home, refused, Ended(running.returncode, output, home.processes(), published(home))
+
+
+@pytest.fixture(scope="module")
+def stopped(interrupted: tuple[DemoHome, Ended, Ended]) -> tuple[DemoHome, Ended]:
+    """It goes on, up to a file that was delivered empty: the demo delivers what is not there, and leaves the rest."""
+    home = interrupted[0]
+    broken = home.root / "landing" / "flights" / BROKEN
+    broken.write_text("")
+    done = home.run("demo", "--exit", "--partitions", "2")
+    return home, Ended(done.returncode, done.stderr, home.processes(), published(home))
+
+
+@pytest.fixture(scope="module")
+def home(stopped: tuple[DemoHome, Ended]) -> DemoHome:
+    """The file is taken away, so that it is delivered as it should be, and the two weeks end."""
+    made = stopped[0]
+    (made.root / "landing" / "flights" / BROKEN).unlink()
     made.demo(2)
     return made
 
@@ -42,23 +88,49 @@ def everything(home: DemoHome) -> dict[str, object]:
 def clear_all_tasks(home: DemoHome) -> None:
     """Forget in Airflow that anything was done."""
     here = Home(root=home.root, project=home.project)
-    for stage in STAGES:
-        subprocess.run(
-            [sys.executable, "-m", "airflow", "tasks", "clear", "--yes", f"flight_delay__{stage}"],
-            env=environment(here, port=8080, mlflow_port=5000),
-            check=True,
-            capture_output=True,
-        )
+    script = "; ".join(
+        ["from airflow.__main__ import main", "import sys"]
+        + [f"sys.argv = ['airflow', 'tasks', 'clear', '--yes', 'flight_delay__{stage}']; main()" for stage in STAGES]
+    )
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env={**environment(here, port=8080, mlflow_port=5000), **home.extra},
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_ctrl_c_stops_everything(interrupted: tuple[DemoHome, Ended, Ended]) -> None:
+    _, _, ended = interrupted
+    assert ended.returncode == 130
+    assert "Run this again to go on from here" in ended.stderr
+    assert ended.processes == []
+
+
+def test_a_second_demo_in_the_same_home_is_refused(interrupted: tuple[DemoHome, Ended, Ended]) -> None:
+    _, refused, _ = interrupted
+    assert refused.returncode == 1
+    assert "runs in" in refused.stderr
+    assert "tradewind down" in refused.stderr
+
+
+def test_an_empty_file_stops_it_and_is_named(stopped: tuple[DemoHome, Ended]) -> None:
+    _, ended = stopped
+    assert ended.returncode == 1
+    assert f"task flights of flight_delay__etl failed for partition {SECOND}" in ended.stderr
+    assert BROKEN in ended.stderr
+    assert ended.processes == []
+    assert ended.published == [f"partition={FIRST}"]  # it went on after Ctrl-C, and no further than the broken week
 
 
 def test_every_flight_of_the_weeks_is_published(home: DemoHome) -> None:
     flights = home.result()["datasets"]["flights"]
-    assert flights["by_partition"] == {"2013-01-28": 6063, "2013-02-04": 6104}
+    assert flights["by_partition"] == {FIRST: 6063, SECOND: 6104}
 
 
 def test_it_decides_each_week_and_says_why(home: DemoHome) -> None:
     decisions = home.result()["decisions"]
-    assert [decision["partition"] for decision in decisions] == ["2013-01-28", "2013-02-04"]
+    assert [decision["partition"] for decision in decisions] == [FIRST, SECOND]
     assert all("training window" in decision["reason"] for decision in decisions)
 
 
@@ -76,45 +148,3 @@ def test_running_it_again_after_clearing_all_tasks_adds_nothing(undisturbed_home
     clear_all_tasks(undisturbed_home)
     undisturbed_home.demo(WEEKS)
     assert everything(undisturbed_home) == before
-
-
-def test_ctrl_c_stops_everything_and_the_next_run_goes_on(home: DemoHome) -> None:
-    with home.start("demo", "--partitions", "3") as running:
-        wait_until(lambda: "scheduler" in home.state().get("processes", {}), running)
-        wait_until(lambda: home.state()["phase"] == "ready", running)
-        second = home.run("demo", "--partitions", "3")
-        assert second.returncode == 1
-        assert "runs in" in second.stderr
-        assert "tradewind down" in second.stderr
-        wait_until(lambda: (home.root / "lake/flight_delay/flights/partition=2013-02-11").exists(), running)
-        interrupt(running)
-        assert running.returncode != 0
-    assert home.processes() == []
-    assert home.demo(3)["datasets"]["flights"]["partitions"] == 3
-
-
-def test_an_empty_file_stops_it_and_is_named(home: DemoHome) -> None:
-    # The demo delivers files that are not there; one that was delivered empty stays as it is.
-    broken = home.root / "landing" / "flights" / "2013-02-20.csv"
-    broken.parent.mkdir(exist_ok=True)
-    broken.write_text("")
-    done = home.run("demo", "--partitions", "4")
-    assert done.returncode == 1
-    assert "task flights of flight_delay__etl failed for partition 2013-02-18" in done.stderr
-    assert "2013-02-20.csv" in done.stderr
-    assert home.processes() == []
-    broken.unlink()
-    assert home.demo(4)["datasets"]["flights"]["partitions"] == 4
-
-
-def test_up_status_and_down(home: DemoHome) -> None:
-    assert home.run("status").returncode == 1
-    up = home.run("up", "--no-mlflow")
-    assert up.returncode == 0, up.stderr
-    assert "user admin, password" in up.stdout
-    assert home.run("status").returncode == 0
-    again = home.run("up", "--no-mlflow")
-    assert again.returncode == 0
-    assert "up already" in again.stdout
-    assert "stopped" in home.run("down").stdout
-    assert home.processes() == []
