@@ -16,7 +16,7 @@ from tradewind.operators.approval import ApproveOperator
 from tradewind.operators.etl import BuildDatasetOperator, CompleteEtlOperator
 from tradewind.operators.features import MaterialiseOperator
 from tradewind.operators.monitoring import JudgeOperator, ProfileOperator
-from tradewind.operators.scoring import ScoreOperator
+from tradewind.operators.scoring import ScoreOperator, ShadowOperator
 from tradewind.operators.training import (
     DecideOperator,
     PromoteOperator,
@@ -24,7 +24,13 @@ from tradewind.operators.training import (
     TrainOperator,
     VerdictOperator,
 )
-from tradewind.operators.upkeep import HeartbeatOperator, ReconcileOperator, ResendOperator, VacuumOperator
+from tradewind.operators.upkeep import (
+    ArchiveOperator,
+    HeartbeatOperator,
+    ReconcileOperator,
+    ResendOperator,
+    VacuumOperator,
+)
 from tradewind.spec.load import load
 from tradewind.spec.order import in_order
 
@@ -57,7 +63,8 @@ with DAG(
     materialise = MaterialiseOperator(task_id="materialise", pipeline=flight_delay)
     score = ScoreOperator(task_id="score", pipeline=flight_delay)
     judge = JudgeOperator(task_id="judge", pipeline=flight_delay)
-    chain(complete, materialise, score)
+    # the shadow is a task of its own: whatever becomes of it, nobody who is served notices
+    chain(complete, materialise, score, ShadowOperator(task_id="shadow", pipeline=flight_delay))
     chain(materialise, ProfileOperator(task_id="profile", pipeline=flight_delay), judge)
 
     # training: each task may end the rest, green, when there is nothing more to do
@@ -85,6 +92,7 @@ with DAG(
     HeartbeatOperator(task_id="heartbeat", pipeline=flight_delay)
     ReconcileOperator(task_id="reconcile", pipeline=flight_delay)
     VacuumOperator(task_id="vacuum", pipeline=flight_delay)
+    ArchiveOperator(task_id="archive", pipeline=flight_delay)
     ResendOperator(
         task_id="resend",
         pipeline=flight_delay,

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
 from tradewind.errors import Conflict
+from tradewind.ledger import pins
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Ledger
 
@@ -66,29 +69,77 @@ def test_a_change_decided_against_another_state_is_a_conflict(url: str, expected
     assert len(ledger.champions(PIPELINE)) == 1
 
 
-def attempt(url: str, barrier: object, number: int) -> bool:
+def attempt(url: str, barrier: object, number: int) -> str:
+    """Why it lost; empty if it won."""
     ledger = Ledger(url)
     ledger.champions(PIPELINE)
     barrier.wait()  # type: ignore[attr-defined]
     try:
-        ledger.promote(change(str(number), "2013-04-01", decided_at="2013-03-18"), expected=0)
-    except Conflict:
-        return False
-    return True
+        ledger.promote(change(str(number), "2013-04-01", decided_at="2013-03-18", reason="gates"), expected=0)
+    except Conflict as exc:
+        return str(exc)
+    return ""
 
 
-def test_of_twenty_promotions_at_once_one_wins_and_the_others_conflict(url: str) -> None:
-    import threading
-
-    barrier = threading.Barrier(20)
-    outcomes: list[bool] = []
-    threads = [threading.Thread(target=lambda n=n: outcomes.append(attempt(url, barrier, n))) for n in range(20)]
+def at_once(work: Callable[[int], str], number: int) -> list[str]:
+    """What the same work says, done by so many threads."""
+    told: list[str] = []
+    threads = [threading.Thread(target=lambda n=n: told.append(work(n))) for n in range(number)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(outcomes) == [False] * 19 + [True]
-    assert len(Ledger(url).champions(PIPELINE)) == 1
+    return sorted(told)
+
+
+def test_of_twenty_promotions_at_once_one_wins_and_the_others_say_who_did(url: str) -> None:
+    barrier = threading.Barrier(20)
+    won, *lost = at_once(lambda number: attempt(url, barrier, number), 20)
+    (champion,) = Ledger(url).champions(PIPELINE)
+    assert won == ""
+    assert len(lost) == 19
+    assert all(f"after it came version {champion.model_version} (gates)" in why for why in lost)
+
+
+def test_promotions_and_rollbacks_at_once_leave_a_journal_without_gaps_and_a_pin_that_holds(url: str) -> None:
+    ledger, barrier = Ledger(url), threading.Barrier(12)
+    ledger.promote(change("0", "2013-04-01", decided_at="2013-03-11"), expected=0)
+
+    def work(number: int) -> str:
+        mine, again = Ledger(url), True
+        new = change(str(number), "2013-04-01", decided_at=None if number % 2 else f"2013-03-{number + 12}")
+        barrier.wait()
+        while again:
+            expected = len(mine.champions(PIPELINE))
+            try:
+                mine.promote(new, expected=expected, pin=pins.pin(new, reason="mine") if number % 2 else None)
+                return ""
+            except Conflict as exc:
+                again = "pinned" not in str(exc)
+        return "pinned"
+
+    at_once(work, 12)
+    changes = ledger.champions(PIPELINE)
+    assert [one.seq for one in changes] == list(range(1, len(changes) + 1))
+    by_person = [one for one in changes if one.decided_at is None and one.seq > 1]
+    assert len(by_person) == 6
+    assert [one.decided_at for one in changes[changes.index(by_person[0]) :]] == [None] * 6  # none after a pin
+    held = pins.pinned(ledger, PIPELINE)
+    assert held is not None
+    assert held.subject == changes[-1].model_version
+    assert [int(entry.key) for entry in ledger.find(PIPELINE, "pin")] == list(range(6))
+
+
+def test_a_pin_refuses_candidates_until_it_is_lifted(url: str) -> None:
+    ledger = Ledger(url)
+    first = ledger.promote(change("1", "2013-04-01", decided_at="2013-03-18"), expected=0)
+    ledger.promote(first, expected=1, pin=pins.pin(first, reason="stay"))
+    with pytest.raises(Conflict, match="local pinned version 1 in the meantime: stay"):
+        ledger.promote(change("2", "2013-04-08", decided_at="2013-03-25"), expected=1)
+    assert "until: tradewind unpin flights --reason TEXT" in pins.told(pins.pinned(ledger, PIPELINE))
+    pins.lift(ledger, PIPELINE, reason="go on", actor="ann")
+    assert pins.pinned(ledger, PIPELINE) is None
+    assert ledger.promote(change("2", "2013-04-08", decided_at="2013-03-25"), expected=1).seq == 2
 
 
 @pytest.mark.slow
@@ -98,4 +149,4 @@ def test_of_promotions_in_several_processes_at_once_one_wins(url: str) -> None:
         barrier = manager.Barrier(4)
         with ProcessPoolExecutor(4, mp_context=context) as pool:
             outcomes = list(pool.map(attempt, [url] * 4, [barrier] * 4, range(4)))
-    assert sorted(outcomes) == [False] * 3 + [True]
+    assert [bool(why) for why in sorted(outcomes)] == [False, True, True, True]
