@@ -26,12 +26,14 @@ code{font-size:.9em;background:color-mix(in srgb,var(--line) 40%,transparent);pa
 table{border-collapse:collapse;overflow-wrap:break-word;width:100%}caption{text-align:left}
 th,td{border-bottom:1px solid var(--line);padding:.35rem .8rem .35rem 0;text-align:left;vertical-align:top}
 th{font-weight:600}.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.wide{overflow-x:auto}summary{cursor:pointer}
+.wide{overflow-x:auto}.many table{min-width:50rem}summary{cursor:pointer}
 .badge{border-radius:.3rem;color:var(--bg);background:var(--soft);font-weight:600;padding:.05rem .45rem;
 white-space:nowrap}
 .badge.ok{background:var(--ok)}.badge.bad{background:var(--bad)}.badge.odd{background:var(--odd)}
 .badge.ok,.badge.bad,.badge.odd{color:var(--bg)}
 """
+_MANY = 5
+"""Tables of more columns than this are not squeezed on a phone; one moves them sideways."""
 # The browser itself refuses whatever would come from elsewhere, should a name in the data ever smuggle it in.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -72,7 +74,9 @@ def table(head: list[str], rows: list[list[str]], *, caption: str = "") -> str:
         for row in rows
     )
     told = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table>{told}<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
+    wide = 'class="wide many" tabindex="0"' if len(head) > _MANY else 'class="wide"'
+    inside = f"{told}<thead><tr>{top}</tr></thead><tbody>{lines}</tbody>"
+    return f"<div {wide}><table>{inside}</table></div>"
 
 
 def marked(text: str) -> str:

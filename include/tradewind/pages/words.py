@@ -18,7 +18,9 @@ def number(value: float | None, *, sign: bool = False) -> str:
     if value is None or value != value:
         return NOTHING
     size = abs(value)
-    if size == 0 or 0.00005 <= size < 10:
+    if size == 0:
+        text = "0"
+    elif 0.00005 <= size < 10:
         text = f"{value:.4f}"
     elif 10 <= size < 1000:
         text = f"{value:.2f}"

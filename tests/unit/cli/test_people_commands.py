@@ -10,7 +10,7 @@ import pytest
 from tradewind.alerting import incidents
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset import build_dataset
-from tradewind.ledger import absences, holds
+from tradewind.ledger import absences, holds, pins
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry
 
@@ -160,6 +160,31 @@ def test_show_tells_datasets_quarantine_incidents_and_holds(shop: Project) -> No
         "incidents   none open",
     ):
         assert " ".join(text.split()) in " ".join(told.split()), told
+
+
+def test_show_tells_why_a_candidate_was_rejected_a_pin_and_where_the_pages_are(shop: Project) -> None:
+    change = Champion("shop", 0, "shop", "2", DAYS[2], reason="rollback: it was wrong", actor="ann")
+    shop.ledger.promote(change, expected=0, pin=pins.pin(change, reason="it was wrong"))
+    gate = {"gate": "roc_auc at least 0.6", "outcome": "fail", "reason": "0.58 misses 0.6", "slice": None}
+    evidence = {"version": "3", "champion": "2", "gates": [gate], "warnings": ["few blocks"], "test_partitions": []}
+    shop.ledger.append(Entry("shop", "verdict", "3", DAYS[1], "k", "rejected", "1 of 1 did not pass", evidence))
+    folder = shop.runtime.reports / "shop"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (f"verdict-{DAYS[1]}-version-3.html", "card-version-2.html"):
+        (folder / name).write_text("page")
+    told = " ".join(shop.told("show", "shop").split())
+    for text in (
+        "UTC, by ann",
+        f"{folder}/card-version-2.html",
+        "pinned ann pinned version 2 on",
+        "tradewind unpin shop --reason TEXT",
+        f"candidate version 3 at {DAYS[1]}: rejected roc_auc at least 0.6: 0.58 misses 0.6 warning: few blocks",
+        f"{folder}/verdict-{DAYS[1]}-version-3.html",
+    ):
+        assert text in told
+    answer = shop.answer("show", "shop")
+    assert (answer["candidate"]["outcome"], answer["champion"]["model_version"]) == ("rejected", "2")
+    assert sorted(answer["pages"]) == ["card", "report"]
 
 
 def test_show_as_json_has_the_numbers(shop: Project) -> None:

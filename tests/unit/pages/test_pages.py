@@ -71,7 +71,7 @@ def test_numbers_have_the_digits_that_mean_something(value: float | None, said: 
 
 
 def test_a_difference_has_its_sign() -> None:
-    assert [words.number(value, sign=True) for value in (0.01, 0.0, -0.01)] == ["+0.0100", "0.0000", "-0.0100"]
+    assert [words.number(value, sign=True) for value in (0.01, 0.0, -0.01)] == ["+0.0100", "0", "-0.0100"]
 
 
 @pytest.mark.parametrize(
