@@ -59,11 +59,12 @@ def _end(gate: MetricGate, relation: str) -> str:
 
 
 def _check(gate: CheckGate) -> str:
+    rows = f"{gate.rows} row{'' if gate.rows == 1 else 's'}"
     bound = f"{gate.at_most:g}" if gate.at_most is not None else ""
     return {
-        "loads": f"loads in a clean process and predicts {gate.rows} rows{f' within {bound} s' if bound else ''}",
+        "loads": f"loads in a clean process and predicts {rows}{f' within {bound} s' if bound else ''}",
         "schema": "schema is that of the feature service",
-        "latency": f"latency of {gate.rows} rows at most {bound} ms (95th percentile)",
+        "latency": f"latency of {rows} at most {bound} ms (95th percentile)",
         "size": f"size at most {bound} MB",
         "stability": f"stability: predictions move by at most {bound} under noise of {gate.noise:g} of the spread",
     }[gate.check]

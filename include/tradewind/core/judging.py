@@ -95,8 +95,10 @@ def _outcome(
     least = relation in ("at_least", "lower_bound")
     passed = judged >= bound - _ROUNDING if least else judged <= bound + _ROUNDING
     if math.isfinite(interval.low):
-        ends = f"{interval.low:.4f} to {interval.high:.4f}"
-        words = f"{words} ({confidence * 100:.4g} % interval {ends}, {interval.blocks} blocks by {gate.by})"
+        gain = isinstance(gate, MetricGate) and gate.versus is not None
+        ends = f"{interval.low:+.4f} to {interval.high:+.4f}" if gain else f"{interval.low:.4f} to {interval.high:.4f}"
+        of = " of the gain" if gain else ""
+        words = f"{words} ({confidence * 100:.4g} % interval{of} {ends}, {interval.blocks} blocks by {gate.by})"
     which = {"lower_bound": "its lower end ", "upper_bound": "its upper end "}.get(relation, "this ")
     met = ("reaches" if passed else "misses") if least else ("keeps to" if passed else "exceeds")
     suspicious = isinstance(gate, MetricGate) and gate.versus is not None and not least and not passed and bound > 0

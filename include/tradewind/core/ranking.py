@@ -78,7 +78,7 @@ class Ranking:
             else:
                 at = np.cumsum(won, axis=0)[self.peers - 1]
                 called = at + rivals[self.not_below]
-                precision = np.divide(at, called, out=np.zeros(at.shape), where=called > 0)
+                precision = np.divide(at, called, out=np.zeros(at.shape), where=called > 0, dtype=np.float64)
                 found = np.einsum("ij,ij->j", won, precision, dtype=np.float64) / total
             return np.where(pairs > 0, found, np.nan)
 
