@@ -40,6 +40,7 @@ COMMANDS = {
     "skip": Lazy("tradewind.cli.holds:skip", "Keep one partition out, or take that back."),
     "rollback": Lazy("tradewind.cli.rollback:rollback", "Make an earlier model version champion, and pin it."),
     "unpin": Lazy("tradewind.cli.rollback:unpin", "Let candidates become champion again after a rollback."),
+    "reproduce": Lazy("tradewind.cli.reproduce:reproduce", "Make a model version again from what was recorded of it."),
     "release": Lazy("tradewind.cli.release:release", "Publish a partition that failed its audit, by a person's word."),
     "erase": Lazy("tradewind.cli.erase:erase", "Remove one entity's rows everywhere, for good."),
     "decommission": Lazy("tradewind.cli.decommission:decommission", "End a pipeline for good."),

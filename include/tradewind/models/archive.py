@@ -119,13 +119,9 @@ def restore(spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger) 
         return False
     registry = Registry(runtime, version.name)
     with tempfile.TemporaryDirectory() as scratch:
-        pack = _fetch(registry, version, Path(scratch))
-        if _sha(pack) != entry.evidence["sha256"]:
-            raise ModelError(f"{version} is archived, and its pack is not what was packed; restore it from a backup")
-        with tarfile.open(fileobj=io.BytesIO(pack), mode="r:xz") as packed:
-            packed.extractall(Path(scratch) / "model", filter="data")
+        files = unpack(version, runtime, entry, Path(scratch))
         with answering(f"the files of {version} cannot be restored"):
-            _files(version, runtime).log_artifacts(str(Path(scratch) / "model"))
+            _files(version, runtime).log_artifacts(str(files))
             if ARCHIVED in version.tags:
                 registry.client.delete_model_version_tag(version.name, version.version, ARCHIVED)
     back = Entry(
@@ -135,6 +131,21 @@ def restore(spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger) 
     ledger.append(back)
     log.warning("%s: the files of %s are back from the archive", spec.pipeline, version)
     return True
+
+
+def unpack(version: Version, runtime: Runtime, entry: Entry, folder: Path) -> Path:
+    """The files of an archived version, unpacked below ``folder``; nothing else changes.
+
+    :param entry: the one that archived it (:func:`standing`)
+    :raises ModelError: the pack is gone or is not what was packed
+    :raises Unavailable: MLflow does not answer
+    """
+    pack = _fetch(Registry(runtime, version.name), version, folder)
+    if _sha(pack) != entry.evidence["sha256"]:
+        raise ModelError(f"{version} is archived, and its pack is not what was packed; restore it from a backup")
+    with tarfile.open(fileobj=io.BytesIO(pack), mode="r:xz") as packed:
+        packed.extractall(folder / "model", filter="data")
+    return folder / "model"
 
 
 def standing(ledger: Ledger, pipeline: str, version: str) -> Entry | None:

@@ -60,15 +60,23 @@ def locate(reference: str, project: Path) -> ProjectCode:
     path = project / name
     if not path.is_file():
         raise ModelError(f"model {reference}: there is no file {name} in the project; correct `train.model`")
-    parts = Path(name).parts
+    folder = folder_of(reference)
+    module = ".".join([folder.name, *Path(name).relative_to(folder).with_suffix("").parts])
+    return ProjectCode(project / folder, module, function)
+
+
+def folder_of(reference: str) -> Path:
+    """The folder, from the project root, that is the package of a ``file.py:function`` reference.
+
+    :raises ModelError: the file lies in no folder of its own
+    """
+    parts = Path(reference.partition(":")[0]).parts
     depth = 2 if parts[0] == "include" else max(len(parts) - 1, 1)
     if len(parts) <= depth:
         raise ModelError(
             f"model {reference}: the file must lie in a folder of its own, for example include/my_pipeline/model.py"
         )
-    folder = project.joinpath(*parts[:depth])
-    module = ".".join([folder.name, *Path(*parts[depth:]).with_suffix("").parts])
-    return ProjectCode(folder, module, function)
+    return Path(*parts[:depth])
 
 
 @contextmanager

@@ -142,6 +142,7 @@ def environment(plan: Plan, built: Built) -> dict[str, Any]:
         "config": plan.config,
         "data": config_hash(plan.pinned.by_name()),
         "train": train.model_dump(mode="json"),
+        "pipeline": plan.spec.model_dump(mode="json"),
         "window": {"fit": plan.window.fit, "validation": plan.window.validation, "test": plan.window.test},
         "params": dict(built.params),
     }

@@ -123,7 +123,7 @@ class CheckGate(Model):
         if self.check in ("latency", "size", "stability") and self.at_most is None:
             raise wrong(f"`check: {self.check}` needs `at_most`", field="check")
         for field, of in (("rows", ("loads", "latency")), ("noise", ("stability",))):
-            if field in self.model_fields_set and self.check not in of:
+            if getattr(self, field) != type(self).model_fields[field].default and self.check not in of:
                 known = " and ".join(f"`check: {one}`" for one in of)
                 raise wrong(f"`check: {self.check}` has no `{field}`; it belongs to {known}", field=field)
         return self

@@ -1,0 +1,156 @@
+"""What was recorded of a model version, so that it can be made again: YAML, window, data, parameters, code, numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tradewind.errors import ModelError
+from tradewind.models.code import ProjectCode, folder_of, locate
+from tradewind.models.inputs import Pinned, training
+from tradewind.models.window import Window
+from tradewind.spec.models import Pipeline
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.models.registry import Version
+
+_NO_TIME = "0w"
+"""How a dump spells a duration of nothing, which the YAML cannot; it is the default wherever it is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A version's evidence.
+
+    :param spec: the YAML as it was
+    :param partition: at which it was trained
+    :param params: what its model function got
+    :param config: hash of the configuration, likewise ``code`` of the project's code and ``data`` of the data
+    :param libraries: versions by name, Python's among them
+    :param metrics: on the test rows, by name
+    :param majority: of the labels that it learned from
+    :param rows: the test rows, as they were written down
+    """
+
+    spec: Pipeline
+    partition: str
+    window: Window
+    pinned: Pinned
+    params: Mapping[str, Any]
+    config: str
+    code: str
+    data: str
+    libraries: Mapping[str, str]
+    metrics: Mapping[str, float]
+    majority: Mapping[str, Any]
+    rows: pa.Table
+
+
+def read(spec: Pipeline, version: Version, evidence: Path) -> Recorded:
+    """Read a version's tags and the files that were logged with it.
+
+    :param spec: today's YAML; what was recorded is used in its place
+    :param evidence: folder of the files
+    :raises ModelError: something was not recorded, or is gone
+    """
+    import pyarrow.parquet as pq
+
+    made, lineage = _json(version, evidence / "environment.json"), _json(version, evidence / "lineage.json")
+    measured = _json(version, evidence / "metrics.json")
+    rows = evidence / "test.parquet"
+    if not rows.is_file():
+        raise ModelError(f"{version}: the test rows are not among its evidence ({rows.name}); restore them")
+    split = made["window"]
+    return Recorded(
+        spec=_pipeline(spec, version, made),
+        partition=_tag(version, "partition"),
+        window=Window(tuple(split["fit"]), tuple(split["validation"]), tuple(split["test"]), {}),
+        pinned=Pinned(lineage["versions"], lineage["digests"]),
+        params=made["params"],
+        config=_tag(version, "config"),
+        code=_tag(version, "code"),
+        data=_tag(version, "data"),
+        libraries={"Python": made["python"], **made["libraries"]},
+        metrics={name: float(one["value"]) for name, one in measured.items()},
+        majority=json.loads(_tag(version, "majority")),
+        rows=pq.read_table(rows),
+    )
+
+
+def lay_out(recorded: Recorded, files: Path, project: Path, today: Path) -> tuple[ProjectCode, str | None]:
+    """Make a project of the code that was logged with a version.
+
+    :param files: the version's own folder
+    :param project: an empty folder
+    :param today: the project as it is now; what was not logged comes from there
+    :return: the model function, and which file is today's
+    :raises ModelError: the code was not logged, or a file is nowhere
+    """
+    train = training(recorded.spec)
+    home = folder_of(train.model)
+    logged = files / "code" / home.name
+    if not logged.is_dir():
+        raise ModelError(f"the project's code is not among the files of the version ({logged} is not there)")
+    shutil.copytree(logged, project / home, ignore=shutil.ignore_patterns("__pycache__"))
+    assert recorded.spec.features is not None
+    definitions, borrowed = recorded.spec.features.definitions, None
+    if not (project / definitions).exists():
+        if not (today / definitions).is_file():
+            raise ModelError(f"the feature definitions {definitions} were not logged with the version, and are gone")
+        (project / definitions).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(today / definitions, project / definitions)
+        borrowed = definitions
+    return locate(train.model, project), borrowed
+
+
+def libraries_that_differ(before: Mapping[str, str], now: Mapping[str, str]) -> Sequence[str]:
+    """In words, each library with both versions."""
+    names = sorted({*before, *now}, key=str.lower)
+    return [
+        f"{name} {before.get(name, 'was not there')} then, {now.get(name, 'not there')} now"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _pipeline(spec: Pipeline, version: Version, made: Mapping[str, Any]) -> Pipeline:
+    whole = made.get("pipeline") or {**spec.model_dump(mode="json"), "train": made["train"]}
+    try:
+        return Pipeline.model_validate(_spelled(whole))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(
+            f"{version}: the YAML that it was trained with is not understood any more ({place}: {first['msg']}); "
+            "reproduce it with the release of Tradewind that made it: environment.json of its evidence names it"
+        ) from exc
+
+
+def _spelled(dumped: Any) -> Any:
+    if isinstance(dumped, dict):
+        return {name: _spelled(value) for name, value in dumped.items() if value != _NO_TIME}
+    return [_spelled(value) for value in dumped] if isinstance(dumped, list) else dumped
+
+
+def _json(version: Version, path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ModelError(
+            f"{version}: {path.name} is not among its evidence; it was trained by a release that did not write it, or "
+            "somebody removed it: train again"
+        ) from exc
+
+
+def _tag(version: Version, name: str) -> str:
+    if (found := version.tags.get(f"tradewind.{name}")) is None:
+        raise ModelError(f"{version} has no tag tradewind.{name} in MLflow; it cannot be made again without it")
+    return found
