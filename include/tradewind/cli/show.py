@@ -84,6 +84,8 @@ def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
         yield _about("", found.pages["card"])
     if found.pin is not None:
         yield _about("pinned", found.pin)
+    if found.shadow is not None:
+        yield _about("shadow", found.shadow)
     if candidate is not None:
         yield _about("candidate", f"version {candidate.version} at {candidate.partition}: {candidate.outcome}")
         for reason in candidate.reasons:

@@ -164,6 +164,11 @@ def _after_rejection(spec: Pipeline, entry: Entry) -> list[str]:
         if champion
         else "Nothing is scored by a model of this pipeline until a candidate passes."
     ]
+    for name, why in (entry.evidence.get("absent") or {}).items():
+        steps.append(
+            f"{name} could not be asked: {why}. When that is mended, clear the task `verdict` of "
+            f"`{spec.pipeline}__train`, run `{entry.run_id}`: the same candidate is judged again."
+        )
     if "insufficient" in found:
         steps.append(
             "What is insufficient could not be judged, and that is no pass: see how many rows and blocks there were; "

@@ -43,6 +43,12 @@ def newest(ledger: Ledger, pipeline: str) -> Candidate | None:
     return Candidate(entry.subject, entry.partition or "", outcome, tuple(reasons), entry)
 
 
+def shadow(ledger: Ledger, pipeline: str) -> str | None:
+    """The version that stands as shadow and how far it is, in words; None if none does."""
+    standing = shadows.standing(ledger, pipeline)
+    return f"version {standing.subject}: {_shadow(ledger, standing)}" if standing else None
+
+
 def pages(candidate: Candidate | None, champion: Champion | None, reports: Path) -> dict[str, str]:
     """Where the ``report`` of the candidate's verdict and the champion's ``card`` lie, if they are on this machine."""
     found = {

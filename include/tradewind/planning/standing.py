@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tradewind.planning.candidates import Candidate
     from tradewind.spec.models import Pipeline
 
-OTHERS = ("profiles", "drift", "performance", "predictions")
+OTHERS = ("profiles", "drift", "performance", "predictions", "shadow_predictions")
 """Datasets that later stages write."""
 
 
@@ -67,6 +67,7 @@ class Standing:
     """Everything that `show` tells.
 
     :param pin: why the champion is pinned, in words; None if it is not
+    :param shadow: the version that stands as shadow and how far it is, in words; None if none does
     :param candidate: the newest candidate that was judged, and what came of it
     :param pages: report of its verdict and card of the champion, where they are on this machine
     :param drift: what drifted in the newest partition that was judged, as ``feature over h partitions``
@@ -77,6 +78,7 @@ class Standing:
     tables: tuple[Table, ...]
     champion: Champion | None
     pin: str | None
+    shadow: str | None
     verdict: Entry | None
     candidate: Candidate | None
     pages: Mapping[str, str]
@@ -115,6 +117,7 @@ def standing(spec: Pipeline, runtime: Runtime) -> Standing:
         tuple(_tables(spec, runtime, ledger, found.incidents)),
         champions[-1] if champions else None,
         pins.told(pin) if pin else None,
+        candidates.shadow(ledger, spec.pipeline),
         candidate.verdict if candidate else None,
         candidate,
         candidates.pages(candidate, champions[-1] if champions else None, runtime.reports),

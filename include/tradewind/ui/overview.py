@@ -68,6 +68,8 @@ def _model(ledger: Ledger, name: str, reports: Path | None) -> list[tuple[str, s
     }
     told = [("Champion", _champion(newest) + links.get("card", ""))] if newest else []
     told += [("Pinned", f"<b>{marked(pins.told(pin))}</b>")] if pin else []
+    shadow = candidates.shadow(ledger, name)
+    told += [("Shadow", escape(shadow))] if shadow else []
     return told + ([("Last candidate", _candidate(candidate, links.get("report", "")))] if candidate else [])
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from html import escape
 
+from tradewind.ledger import pins
 from tradewind.ledger.journal import Ledger
+from tradewind.planning import candidates
 from tradewind.planning.standing import State, state
 
 # Airflow shows documentation in a dialog of some 400 pixels; a wider picture would be scaled down there.
@@ -22,7 +24,8 @@ _STYLE = (
 
 def state_svg(ledger_url: str, pipeline: str) -> str:
     """One SVG: whether the pipeline runs, what is kept out, what is wrong, how far each stage is."""
-    told = _lines(state(Ledger(ledger_url), pipeline))
+    ledger = Ledger(ledger_url)
+    told = [*_lines(state(ledger, pipeline)), *_model(ledger, pipeline)]
     lines = [(kind, line) for kind, text in told for line in textwrap.wrap(text, _COLUMNS) or [""]]
     height = _LINE * len(lines) + 8
     rows = "".join(
@@ -34,6 +37,23 @@ def state_svg(ledger_url: str, pipeline: str) -> str:
         f'viewBox="0 0 {_WIDTH} {height}" role="img">'
         f"<title>{escape(_printable(lines[0][1]))}</title><style>{_STYLE}</style>{rows}</svg>"
     )
+
+
+def _model(ledger: Ledger, pipeline: str) -> list[tuple[str, str]]:
+    """Who serves, and what came of the newest candidate."""
+    changes, candidate = ledger.champions(pipeline), candidates.newest(ledger, pipeline)
+    lines = []
+    if changes:
+        pinned = ", pinned" if pins.pinned(ledger, pipeline) else ""
+        lines.append(("dim", f"Champion: version {changes[-1].model_version}{pinned}"))
+    if shadow := candidates.shadow(ledger, pipeline):
+        lines.append(("dim", f"Shadow: {shadow}"))
+    if candidate:
+        why = f": {candidate.reasons[0]}" if candidate.outcome == "rejected" else ""
+        lines.append(
+            ("dim", f"Candidate of {candidate.partition}: version {candidate.version}, {candidate.outcome}{why}")
+        )
+    return lines
 
 
 def _printable(text: str) -> str:

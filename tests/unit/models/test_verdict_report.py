@@ -229,6 +229,11 @@ def test_what_to_do_after_a_rejection_says_who_serves(spec: Pipeline) -> None:
     assert not any("larger `train.test`" in step for step in next_steps(spec, entry(FAILED)))
 
 
+def test_who_could_not_be_asked_is_named_with_what_to_do(spec: Pipeline) -> None:
+    steps = next_steps(spec, entry(GATES[3], absent={"champion": "its files are gone"}))
+    assert any("champion could not be asked: its files are gone. When that is mended, clear" in step for step in steps)
+
+
 def test_a_verdict_on_a_shadow_says_so() -> None:
     assert "in the shadow" in headline(entry(GATES[0], outcome="passed", basis="shadow"))
 

@@ -116,7 +116,17 @@ def judged(outcome: str = "rejected", *, partition: str = "2024-01-01", **given:
     gate = {"gate": "roc_auc at least 0.6", "outcome": "fail", "reason": "0.5812 <misses> 0.6", "slice": None}
     evidence = {"version": "3", "champion": "2", "gates": [gate], "test_partitions": []}
     usual = {"outcome": outcome, "reason": "all gates", "evidence": evidence}
-    return Entry("trips", "verdict", "3", partition, f"3/2/{partition}", **{**usual, **given})
+    return Entry(
+        **{
+            "pipeline": "trips",
+            "kind": "verdict",
+            "subject": "3",
+            "partition": partition,
+            "key": f"3/2/{partition}",
+            **usual,
+            **given,
+        }
+    )
 
 
 @pytest.fixture
@@ -201,6 +211,9 @@ def test_a_shadow_is_told_with_how_far_it_is(ledger: Ledger, reports: Path) -> N
     assert "2 of 3 populations; judged at 2024-01-06" in told(reports)
     shadows.failed(ledger, standing, "2024-01-04", reason="it fell over")
     assert "1 of 3 populations, 1 could not be predicted" in told(reports)
+    ledger.append(judged("rejected", partition="2024-01-02", subject="4"))
+    assert "rejected" in told(reports)
+    assert "<td>version 3: 1 of 3 populations" in overview_page(f"sqlite:///{reports.parent}/ledger.db")
 
 
 def test_a_candidate_that_passed_and_was_withheld_says_why(ledger: Ledger, reports: Path) -> None:
@@ -224,3 +237,12 @@ def test_a_candidate_that_became_champion_says_from_when(ledger: Ledger, reports
     ledger.promote(new, expected=0)
     assert '<span class="badge ok">champion</span>' in told(reports)
     assert "from population 2024-01-03 on, by ann" in told(reports)
+
+
+def test_the_picture_of_the_state_says_who_serves_and_why_a_candidate_was_rejected(ledger: Ledger) -> None:
+    champion = Champion("trips", 0, "trips", "2", "2024-01-03", actor="ann")
+    ledger.promote(champion, expected=0, pin=pins.pin(champion, reason="x"))
+    ledger.append(judged())
+    text = " ".join(xml.etree.ElementTree.fromstring(state("trips").body).itertext())
+    assert "Champion: version 2, pinned" in text
+    assert "Candidate of 2024-01-01: version 3, rejected: roc_auc at least 0.6: 0.5812 <misses> 0.6" in text
