@@ -1,0 +1,99 @@
+"""What docs/models.md shows works: the YAML loads, the code fits, every command is one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tradewind.cli.main import cli
+from tradewind.spec.load import load
+
+BASE = """
+pipeline: parcels
+owner: ops@example.com
+description: Late?
+partition: day
+timezone: Europe/Berlin
+start: 2024-01-01
+schedule: "@daily"
+datasets: {parcels: {source: {files: "{landing}/{day}.csv"}, sql: include/parcels/parcels.sql}}
+features: {definitions: include/parcels/features.py}
+score:
+  population: {files: "{landing}/{day}.csv", sql: include/parcels/population.sql, key: id, timestamp: at}
+"""
+
+
+@pytest.fixture(scope="module")
+def text(project: Path) -> str:
+    return (project / "docs" / "models.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture
+def code(text: str) -> dict[str, ModuleType]:
+    """The modules that the page shows, by the name of their file."""
+    found = {}
+    for block in blocks(text, "python"):
+        name = Path(block.splitlines()[0].removeprefix("# ")).stem
+        found[name] = ModuleType(name)
+        exec(block, found[name].__dict__)
+    return found
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    numbers = {name: random.uniform(0, 100, 400) for name in ("distance_km", "weight_kg", "depot_late_share")}
+    return pd.DataFrame({"depot": ["north", "harbour"] * 200, **numbers})
+
+
+def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
+    shown = [yaml.safe_load(block) for block in blocks(text, "yaml")]
+    assert sorted(name for part in shown for name in part) == ["gates", "promotion", "train", "verdict"]
+    path = tmp_path / "dags" / "parcels.yaml"
+    for name in re.findall(r"include/[\w/]+\.\w+", BASE + text):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    path.parent.mkdir()
+    path.write_text(BASE + "\n".join(blocks(text, "yaml")))
+    spec = load(path)
+    assert len(spec.gates) == 16
+    assert spec.train is not None
+
+
+def test_the_model_fits_with_what_the_space_suggests(code: dict[str, ModuleType], rows: pd.DataFrame) -> None:
+    optuna = pytest.importorskip("optuna")
+    trial: Any = optuna.trial.FixedTrial({"max_leaf_nodes": 8, "learning_rate": 0.1})
+    model = code["model"].build_model({"max_iter": 5, **code["model"].space(trial)})
+    late = rows["distance_km"] > 60
+    assert model.fit(rows, late).predict_proba(rows).shape == (400, 2)
+
+
+def test_the_rule_answers_with_probabilities(code: dict[str, ModuleType], rows: pd.DataFrame) -> None:
+    answer = code["rules"].by_distance(rows)
+    assert answer.between(0, 1).all()
+    assert len(answer) == len(rows)
+
+
+def test_every_command_can_be_read(text: str) -> None:
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    shown = {shlex.split(line)[1] for line in lines}
+    assert shown >= {"show", "history", "rollback", "unpin", "reproduce"}
+    for line in lines:
+        program, name, *arguments = shlex.split(line)
+        assert program == "tradewind"
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None, line
+        command.make_context(name, list(arguments))
