@@ -112,11 +112,13 @@ def markdown(spec: Pipeline, entry: Entry, *, report: str = "") -> str:
 
 def _row(gate: Mapping[str, Any]) -> list[str]:
     signed = bool(gate.get("versus"))
+    # Of a comparison the reason has both values, the candidate's and the other's.
+    told = f" ({gate['reason']})" if signed or gate["outcome"] != "pass" else ""
     ends = f"{number(gate['low'], sign=signed)} to {number(gate['high'], sign=signed)}"
     blocks = f", {count(gate['blocks'], 'block')}" if gate["blocks"] else ""
     return [
-        f"{_SIGNS[gate['outcome']]} {_WORDS[gate['outcome']]}",
-        prose(f"{gate['gate']}{_where(gate)}" + (f" ({gate['reason']})" if gate["outcome"] != "pass" else "")),
+        f"{_SIGNS[gate['outcome']]}&nbsp;{_WORDS[gate['outcome']]}",
+        prose(f"{gate['gate']}{_where(gate)}{told}"),
         number(gate["value"], sign=signed),
         ends if gate["low"] is not None else NOTHING,
         plain(bounded(gate)),

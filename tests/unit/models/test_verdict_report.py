@@ -249,7 +249,7 @@ def test_the_form_has_what_did_not_pass_first_and_the_numbers_of_the_entry(spec:
         spec, entry(*GATES, outcome="passed", warnings=["stored as `pickle`"]), report="/tradewind/reports/x.html"
     )
     html = MarkdownIt("commonmark").enable("table").render(text)
-    lines = re.findall(r"<tr>\n<td>(.*?)</td>", html)
+    lines = [one.replace("\xa0", " ") for one in re.findall(r"<tr>\n<td>(.*?)</td>", html)]
     assert lines == ["✗ failed", "? insufficient", "– skipped", "✓ passed", "✓ passed"]
     assert (
         "<td>-0.0123</td>\n<td>-0.0311 to +0.0065</td>\n<td>low end ≥ -0.01</td>\n<td>1,234 rows, 14 blocks</td>"
@@ -260,9 +260,16 @@ def test_the_form_has_what_did_not_pass_first_and_the_numbers_of_the_entry(spec:
     assert "<strong>Version 4 passed: it may replace version 2.</strong>" in html
 
 
+def test_the_form_shows_the_champion_beside_the_candidate(spec: Pipeline) -> None:
+    compared = {**FAILED, "outcome": "pass", "reason": "roc_auc 0.7892, champion 0.7872: better by 0.0020"}
+    text = markdown(spec, entry(GATES[0], compared, outcome="passed"))
+    assert "champion 0.7872" in text
+    assert "why it pass" not in text
+
+
 def test_the_form_is_short(spec: Pipeline) -> None:
     text = markdown(spec, entry(*[gate("pass", slice=f"a={number}") for number in range(50)], outcome="passed"))
-    assert text.count("✓ passed") == 12
+    assert text.count("✓&nbsp;passed") == 12
     assert "… and 38 more in the report" in text
 
 
