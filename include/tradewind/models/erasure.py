@@ -15,7 +15,7 @@ from tradewind.lake.dataset import Dataset, Lake
 from tradewind.lake.erase import Erased, breaks, missing, published_and_old
 from tradewind.lake.erase import erase as erase_from
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models.retention import PREDICTIONS, predicted_from
+from tradewind.models.retention import PREDICTIONS, SHADOWED, predicted_from
 from tradewind.models.score import RUN_COLUMNS
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def erase(
         return [
             erase_from(
                 lake.dataset(spec.pipeline, name), values, run_id=runtime.run_id, now=now, dry_run=dry_run,
-                run_columns=RUN_COLUMNS if name == PREDICTIONS else (),
+                run_columns=RUN_COLUMNS if name in (PREDICTIONS, SHADOWED) else (),
             )
             for name, values in searched.items()
         ]  # fmt: skip

@@ -97,11 +97,12 @@ def test_where_the_newest_content_is_asked_for_corrections_leave_nothing_behind(
     assert training_set(newest, versions).equals(before)
 
 
-def test_predictions_pin_what_they_were_made_from(house) -> None:
+@pytest.mark.parametrize("dataset", ["predictions", "shadow_predictions"])
+def test_predictions_pin_what_they_were_made_from(house, dataset: str) -> None:
     import pyarrow as pa
 
     lineage = [json.dumps({"carrier_week": 3}), json.dumps({"carrier_week": 5})]
-    house.publish("predictions", house.week(4), pa.table({"dataset_versions": [lineage[0]] * 3 + [lineage[1]]}))
+    house.publish(dataset, house.week(4), pa.table({"dataset_versions": [lineage[0]] * 3 + [lineage[1]]}))
     assert pinned(house.spec, house.runtime) == {"carrier_week": {3, 5}}
     correct(house, rounds=2)
     clean(house.spec, house.runtime, now=a_year_later())
