@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from tradewind.core import sums
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[Any]
 
-HIGHER_IS_BETTER: Mapping[str, bool] = {name: measure.higher_is_better for name, measure in MEASURES.items()}
 _SLACK = 1e-6  # single-precision softmax may reach 1 + 1e-7
 
 
