@@ -24,7 +24,7 @@ _BEYOND = 2
 """So many resamples must be expected beyond each end of an interval, else the ends are made of the last of them."""
 _CELLS = 2**21
 """So many counts of draws are in memory at once (16 MB)."""
-_MOST_CELLS = 2**29
+_MOST_RESAMPLES = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,10 @@ def interval(
     if blocks < needed:
         return none(f"{blocks} blocks, and an interval of {confidence * 100:.4g} % needs {needed}")
     tail = _expanded_tail(confidence, blocks)
-    resamples = max(resamples, math.ceil(_BEYOND / tail))
-    if resamples * blocks > _MOST_CELLS:
-        return none(f"an interval of {confidence * 100:.4g} % from {blocks} blocks would take {resamples} resamples")
+    if resamples < (enough := math.ceil(_BEYOND / tail)):
+        if enough > _MOST_RESAMPLES:
+            return none(f"an interval of {confidence * 100:.6g} % from {blocks} blocks would take {enough:,} resamples")
+        resamples = enough
     of_draws = statistic()
     sample = np.concatenate([of_draws(draws) for draws in _draws(blocks, resamples, seed=seed)])
     # A draw of blocks with one class only has no AUC. A few of them change nothing; many would bias the ends.

@@ -194,6 +194,64 @@ def test_only_skipped_gates_reject() -> None:
     assert decision(results)[0] == "rejected"
 
 
+def result(outcome: str, *, metric: str = "roc_auc", slice_: str | None = None, reason: str = "why") -> GateResult:
+    return GateResult("a gate", metric, outcome, 1.0, None, None, 1.0, 1, 0, reason, slice=slice_)  # type: ignore[arg-type]
+
+
+def test_checks_of_serving_alone_do_not_make_a_champion() -> None:
+    checks = [result("pass", metric="loads"), result("pass", metric="schema")]
+    assert decision(checks)[0] == "rejected"
+    skipped = result("skipped", reason="there is no champion to compare with")
+    assert decision([*checks, skipped]) == (
+        "rejected",
+        "only checks of serving passed: no metric and no fairness was judged, so nothing speaks for the candidate "
+        "(there is no champion to compare with)",
+    )
+    assert decision([*checks, result("pass")])[0] == "passed"
+    fairness = result("pass", metric="disparate_impact_ratio")
+    assert decision([*checks, fairness]) == ("passed", "3 of 3 gate results pass")
+
+
+def test_a_failed_check_rejects() -> None:
+    assert decision([result("pass"), result("fail", metric="latency")])[0] == "rejected"
+
+
+def test_a_rejection_names_its_gates_but_not_hundreds_of_them() -> None:
+    failed = [result("fail", slice_=f"origin={n}", reason=f"reason {n}") for n in range(200)]
+    outcome, reason = decision([result("pass"), *failed])
+    assert outcome == "rejected"
+    assert reason.startswith("200 of 201 gate results did not pass: a gate [origin=0]: reason 0; a gate [origin=1]: ")
+    assert reason.endswith("reason 4; and 195 more")
+
+
+def test_reasons_to_skip_are_said_once() -> None:
+    skipped = [result("skipped", reason="there is no champion to compare with")] * 3
+    assert decision([result("pass"), *skipped]) == (
+        "passed",
+        "1 of 1 gate results pass; skipped: 3 × there is no champion to compare with",
+    )
+
+
+def test_rows_of_different_length_are_no_test_rows() -> None:
+    given = rows()
+    with pytest.raises(ValueError, match="labels 2800, champion 2799"):
+        replace(given, scores={**given.scores, "champion": given.scores["champion"][1:]})
+
+
+def test_times_that_are_none_are_no_test_rows() -> None:
+    with pytest.raises(ValueError, match="datetime64"):
+        replace(rows(), timestamp=np.arange(2800))
+
+
+def test_results_survive_json() -> None:
+    import json
+    from dataclasses import asdict
+
+    asked = [ABSOLUTE, RELATIVE, Gate(metric="roc_auc", slice="origin", at_least=0.5)]
+    results = judge(asked, rows())
+    assert tuple(GateResult(**one) for one in json.loads(json.dumps([asdict(one) for one in results]))) == results
+
+
 def test_the_verdict_does_not_depend_on_the_order_of_rows() -> None:
     given = rows()
     order = np.random.default_rng(5).permutation(len(given.y))
