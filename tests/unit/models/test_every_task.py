@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
+from tradewind.errors import ModelError
 from tradewind.ledger import progress
 from tradewind.ledger.champions import Champion
 from tradewind.models.host import ModelHost
@@ -142,3 +143,30 @@ def test_the_journal_knows_the_majority_of_training(lived: Lived) -> None:
     else:
         assert majority["classes"] == sorted(majority["classes"])
         assert np.isclose(sum(majority["shares"]), 1)
+
+
+def test_without_any_model_the_majority_of_training_serves(lived: Lived) -> None:
+    registry, house = Registry(lived.house.runtime, "delays"), lived.house
+    with registry.folder(registry.get("1")) as folder:
+        away = folder.rename(folder.with_name("away"))
+        try:
+            scored = score(house.spec, house.week(6), house.runtime)
+        finally:
+            away.rename(folder)
+    assert (scored.population, scored.served_by) == (house.week(7), "majority")
+    majority = house.ledger.find("delays", "trained")[0].evidence["majority"]
+    rows = lived.rows("predictions", 7)
+    if lived.task == "regression":
+        assert set(rows["prediction"].to_pylist()) == {majority["mean"]}
+    else:
+        best = int(np.argmax(majority["shares"]))
+        assert set(rows["prediction"].to_pylist()) == {majority["classes"][best]}
+        assert set(rows["probability"].to_pylist()) == {majority["shares"][best]}
+
+
+def test_a_model_of_another_task_serves_nobody(lived: Lived) -> None:
+    """The YAML was changed and nothing was trained since."""
+    other = {"multiclass": "binary", "regression": "multiclass"}[lived.task]
+    house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
+    with pytest.raises(ModelError, match=f"delays version 1 .*: that is no model for `train.task: {other}`"):
+        score(house.spec, house.week(6), house.runtime)
