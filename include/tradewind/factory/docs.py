@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Dataset, Pipeline
     from tradewind.spec.policy import Retrain
     from tradewind.spec.sources import Source
+    from tradewind.spec.training import Train
 
 _PURPOSE = {
     "etl": "Loads, checks and publishes every dataset of the partition.",
@@ -90,11 +91,23 @@ def _reads(spec: Pipeline, stage: str) -> Iterator[str]:
         train = spec.train
         yield f"{train.window} partitions, the last {train.test} of which judge: feature service `{train.service}`"
         late = f", known {spell(train.label.available_after)} later" if train.label.available_after else ""
-        yield f"label `{train.label.column}` of `{train.label.dataset}`{late}; model `{train.model}`"
+        yield f"label `{train.label.column}` of `{train.label.dataset}`{late}; model `{train.model}` ({train.task})"
+        yield _split(train)
     if stage == "score" and spec.score:
         ahead = f"{_count(spec.score.ahead, 'partition')} ahead" if spec.score.ahead else "of the same partition"
         yield f"the population {ahead}: {_source(spec.score.population)}"
         yield f"features as they were known at {_KNOWN[spec.score.predict_at]}, and the champion of that population"
+
+
+def _split(train: Train) -> str:
+    """Who learns, who chooses, who judges, and what must be there."""
+    gap = train.label.available_after if train.gap is None else train.gap
+    parts = [f"{train.window - train.validation - train.test} partitions to learn from"]
+    parts += [f"{train.validation} to choose by"] if train.validation else []
+    parts += [f"{train.test} to judge by"]
+    apart = f", {spell(gap)} apart" if gap else ""
+    there = "all of them" if train.complete == "all" else f"at least {train.complete} of them"
+    return f"{listed(parts, 'and')}{apart}; {there} must be there, or it is an incident after {spell(train.patience)}"
 
 
 _KNOWN = {"start": "the start of its partition", "event": "each entity's own time"}
@@ -157,12 +170,34 @@ def _policy(spec: Pipeline, stage: str) -> Iterator[str]:
     if stage != "train" or not spec.train:
         return
     yield f"**Trains** {_reasons(spec.retrain)}"
+    if spec.train.search or spec.train.early:
+        yield f"**Before that:** {'; '.join(_tried(spec.train))}."
     yield f"**Gates**, all of which a candidate must pass:\n\n{_list([describe(gate) for gate in spec.gates])}"
+    yield f"**Promotion:** {_promotion(spec)}"
+    old = f"trained more than {spell(spec.retention.models)} ago"
+    unused = "neither champion nor the one before, and no prediction that is kept came from it"
+    yield f"**Archived:** the files of a version {old}, if it is {unused}. Its evidence stays."
+
+
+def _tried(train: Train) -> Iterator[str]:
+    if train.early:
+        bound = train.early.at_least if train.early.at_least is not None else train.early.at_most
+        side = "below" if train.early.at_least is not None else "above"
+        yield f"a fit on {train.early.rows} rows is not worth continuing with {train.early.metric} {side} {bound:g}"
+    if train.search:
+        search = train.search
+        yield f"`{search.space}` is searched for the best {search.metric}: {search.trials} trials, {spell(search.time)}"
+
+
+def _promotion(spec: Pipeline) -> str:
     how = "at once, without asking anybody"
     if spec.promotion.mode == "approval":
         who, time = listed(spec.promotion.approvers), spell(spec.promotion.timeout)
         how = f"after {who} agreed, within {time}; silence rejects"
-    yield f"**Promotion:** {how}"
+    if not spec.promotion.shadow:
+        return how
+    beside = _count(spec.promotion.shadow, "population")
+    return f"after {beside} scored beside the champion, without serving, and judged once more on these; then {how}"
 
 
 def _reasons(retrain: Retrain) -> str:

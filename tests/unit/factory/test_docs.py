@@ -127,12 +127,12 @@ def test_training_is_told_in_words(spec: Pipeline) -> None:
     text = doc_md(spec, "train")
 
     assert "- 8 partitions, the last 2 of which judge: feature service `parcels_v1`\n" in text
-    assert "- label `late` of `parcels`, known 3d later; model `include/model.py:build`\n" in text
+    assert "- label `late` of `parcels`, known 3d later; model `include/model.py:build` (binary)\n" in text
     assert (
         "**Trains** when there is no champion yet, or 2 of 4 populations have decayed, 30 partitions have passed or "
         "somebody asks for it; never within 3 partitions of a training; at most 6 times in 52 partitions.\n"
     ) in text
-    assert "- roc_auc at least 0.6\n- brier against the champion, lower bound at least -0.01" in text
+    assert "- roc_auc at least 0.6\n- brier no worse than the champion's by more than 0.01 (" in text
     assert "**Promotion:** after ana or rui agreed, within 1d; silence rejects\n" in text
 
 
@@ -160,3 +160,29 @@ def test_on_a_worker_only_the_dag_that_it_needs_is_built(stub: Path, monkeypatch
 
     assert dag.dag_id == "parcels__score"
     assert dag.task_ids == ["score"]
+
+
+def test_a_training_says_who_learns_chooses_and_judges_and_what_must_be_there(stub: Path) -> None:
+    changed = PIPELINE.replace(
+        "  test: 2\n",
+        "  test: 2\n  validation: 1\n  complete: 6\n  patience: 3d\n  gap: 1w\n"
+        "  search: {space: include/model.py:space, metric: roc_auc, trials: 5, time: 2m}\n"
+        "  early: {metric: log_loss, at_most: 0.6, rows: 500}\n",
+    ).replace("approvers: [ana, rui]}", "approvers: [ana, rui], shadow: 3}\nretention: {models: 13w}")
+    stub.with_suffix(".yaml").write_text(changed)
+
+    text = doc_md(load(stub.with_suffix(".yaml")), "train")
+
+    assert (
+        "- 5 partitions to learn from, 1 to choose by and 2 to judge by, 1w apart; at least 6 of them must be there, "
+        "or it is an incident after 3d\n"
+    ) in text
+    assert (
+        "**Before that:** a fit on 500 rows is not worth continuing with log_loss above 0.6; `include/model.py:space` "
+        "is searched for the best roc_auc: 5 trials, 2m.\n"
+    ) in text
+    assert (
+        "**Promotion:** after 3 populations scored beside the champion, without serving, and judged once more on "
+        "these; then after ana or rui agreed, within 1d; silence rejects\n"
+    ) in text
+    assert "**Archived:** the files of a version trained more than 13w ago, if it is neither champion" in text
