@@ -47,7 +47,8 @@ class Heuristic(AbstractContextManager["Heuristic"]):
     def __enter__(self) -> Self:
         root = Path(tradewind.__path__[0]).parent
         command = [sys.executable, "-I", "-c", _START, self.reference, str(self._project), str(root)]
-        self._process = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
         return self
 
     def __exit__(self, *_: object) -> None:

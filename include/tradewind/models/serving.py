@@ -8,7 +8,6 @@ no pass.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,22 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.core.gates import Measurement
 from tradewind.errors import ModelError, TradewindError
-from tradewind.features import definitions
-from tradewind.lake.dataset import Lake
-from tradewind.models.frame import model_input
-from tradewind.models.inputs import training
+from tradewind.models import signature
 from tradewind.spec.gates import CheckGate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
     from tradewind.models.host import ModelHost
+    from tradewind.models.signature import Columns
     from tradewind.spec.gates import Gate
-    from tradewind.spec.models import Pipeline
-
-    Columns = list[tuple[str, str]]
 
 LIMIT = 300.0
 """Seconds after which a process that loads a candidate is killed, where no gate allows more."""
@@ -44,7 +37,6 @@ _LEAST = 20
 _SECONDS = 3.0
 _SHAKEN_ROWS = 10_000
 _SAME = 1e-9
-_KINDS = {"double": "double", "string": "string", "timestamp[us]": "datetime"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +101,7 @@ def measure(
     """What each check found, by the position of its gate.
 
     :param loaded: what :func:`load` returned, or raised
-    :param wanted: what :func:`expected` returned
+    :param wanted: what :func:`signature.expected` returned
     """
     checks: Mapping[str, Callable[[CheckGate], Measurement]] = {
         "schema": lambda _: _schema(running, wanted),
@@ -124,12 +116,12 @@ def measure(
         if isinstance(gate, CheckGate):
             same = gate.model_copy(update={"at_most": None})
             if same not in found:
-                found[same] = _tried(same, checks[gate.check], running=running, loaded=loaded)
+                found[same] = _made(same, checks[gate.check], running=running, loaded=loaded)
             measurements[place] = found[same]
     return measurements
 
 
-def _tried(
+def _made(
     gate: CheckGate, check: Callable[[CheckGate], Measurement], *,
     running: Running, loaded: Mapping[int, float] | ModelError,
 ) -> Measurement:  # fmt: skip
@@ -182,7 +174,7 @@ def _schema(running: Running, wanted: Columns | TradewindError) -> Measurement:
     """The columns of the model's signature beside those that a population has now."""
     if isinstance(wanted, TradewindError):
         return Measurement(None, 0, f"what the model would get now cannot be told: {wanted}")
-    has = signature(running.folder)
+    has = signature.of(running.folder)
     if has == wanted:
         reason = f"its {len(wanted)} columns are those of `train.columns` and the feature service"
         return Measurement(0.0, 0, reason, passed=True)
@@ -251,46 +243,6 @@ def _shake(rows: pa.Table, noise: float, seed: int) -> tuple[pa.Table, int]:
             column = pa.array(np.where(finite, values + drawn, values), field.type, from_pandas=True)
             rows = rows.set_column(place, field, column)
     return rows, shaken
-
-
-def expected(spec: Pipeline, runtime: Runtime) -> Columns | TradewindError:
-    """Columns that a model of this pipeline gets now, in order, with MLflow's names of their types; else why not."""
-    try:
-        schema = model_input(_fields(spec, runtime).empty_table()).schema
-    except TradewindError as exc:
-        return exc
-    return [(field.name, _KINDS[str(field.type)]) for field in schema]
-
-
-def _fields(spec: Pipeline, runtime: Runtime) -> pa.Schema:
-    """`train.columns` as the label dataset has them, and the features as the service declares them."""
-    import pyarrow as pa
-    from feast.type_map import feast_value_type_to_pa
-
-    train = training(spec)
-    service = definitions.service_of(spec, definitions.load(spec, runtime))
-    features = [feature for projection in service.feature_view_projections for feature in projection.features]
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
-    known = snapshot.schema.names if snapshot else []
-    if snapshot is None or (missing := sorted(set(train.columns) - set(known))):
-        raise ModelError(f"the dataset {train.label.dataset} has no column {', '.join(missing)}")
-    fields = [(name, snapshot.schema.field(name).type) for name in train.columns]
-    fields += [(feature.name, feast_value_type_to_pa(feature.dtype.to_value_type())) for feature in features]
-    return pa.schema(fields)
-
-
-def signature(folder: Path) -> Columns:
-    """Columns of the model's signature, in order, with their types.
-
-    :raises ModelError: it has none
-    """
-    import yaml
-
-    described = yaml.safe_load((folder / "MLmodel").read_text())
-    if not described.get("signature"):
-        raise ModelError("the model has no signature, so nobody can say what it takes")
-    return [(column["name"], column["type"]) for column in json.loads(described["signature"]["inputs"])]
 
 
 def files_digest(folder: Path) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.core.gates import CANDIDATE, CHAMPION, Measurement, TestRows
 from tradewind.errors import ModelError
 from tradewind.ledger.journal import Ledger
-from tradewind.models import opponents, serving, tasks
+from tradewind.models import opponents, serving, signature, tasks
 from tradewind.models.host import ModelHost
 from tradewind.models.inputs import training
 from tradewind.models.registry import Registry, Version
@@ -87,7 +87,7 @@ def tried(
         pool = stack.enter_context(ThreadPoolExecutor(2))
         ours = pool.submit(_begin, running, asked)
         theirs = pool.submit(_answer, rival, rows) if rival is not None else None
-        wanted = serving.expected(spec, runtime)
+        wanted = signature.expected(spec, runtime)
         others = opponents.others(spec, runtime, rows, candidate=candidate, rules=rules)
         loaded, answer = ours.result()
         answers: dict[str, Answer | ModelError] = {**others, CANDIDATE: answer}

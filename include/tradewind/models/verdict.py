@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from tradewind.core import faults, gates
+from tradewind.core import gates
 from tradewind.core.gates import GateResult, Measurement, TestRows
 from tradewind.errors import ModelError, UsageError
 from tradewind.ledger.journal import Entry, Ledger
@@ -176,7 +176,6 @@ def _concluded(
     verdict_files.publish(
         entry, spec, registry, candidate=candidate, report=report, drawn=drawn, trained=trained
     )  # fmt: skip
-    faults.reach("after-mlflow-before-ledger")
     return _settled(entry, spec, partition, runtime, candidate=candidate)
 
 

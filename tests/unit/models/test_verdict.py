@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from tradewind.core.gates import TestRows
-from tradewind.errors import Unavailable, UsageError
+from tradewind.core.gates import Measurement, TestRows
+from tradewind.errors import SpecError, Unavailable, UsageError
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models.registry import Registry, Version
 from tradewind.models.serve import load
+from tradewind.models.signature import expected
 from tradewind.models.train import train
 from tradewind.models.verdict import conclude, verdict
 from tradewind.spec.gates import Verdict as Asked
@@ -178,22 +179,19 @@ def test_what_could_not_be_asked_is_asked_again(house, judged) -> None:
     assert [sorted(absent) for absent in of] == [["broken", "champion", "late"], ["broken", "late"]]
 
 
-def test_no_gates_and_checks_alone_speak_for_nobody(house) -> None:
-    rows = TestRows(
-        "binary", np.zeros(3), {"candidate": np.zeros(3)}, np.array(["2013-03-12"] * 3, "datetime64[us]"), "UTC",
-        fit_end={"candidate": house.spec.partitioning.bounds(house.week(4)).end},
-    )  # fmt: skip
-    registry = Registry(house.runtime, "delays")
+@pytest.mark.parametrize(
+    ("gates", "why"),
+    [([], "there are no gates"), ([{"check": "size", "at_most": 5}], "only checks of serving passed")],
+    ids=["no gates", "checks alone"],
+)
+def test_no_gates_and_checks_alone_speak_for_nobody(house, gates: list[dict[str, object]], why: str) -> None:
+    asked = house.spec.model_copy(update={"gates": asking(house, [*gates, *GATES[:1]]).gates[: len(gates)]})
+    candidate = Registry(house.runtime, "delays").get("2")
     judged = conclude(
-        house.with_spec(gates=()).spec, house.week(6), house.runtime, candidate=registry.get("2"), champion=None,
-        test=rows, key="nothing", basis="shadow",
+        asked, house.week(11), house.runtime, candidate=candidate, champion=None, test=rows(house), key=why,
+        basis="shadow", measurements={0: Measurement(1.0, 0, "small")},
     )  # fmt: skip
-    assert (judged.outcome, "no gates" in judged.reason) == ("rejected", True)
-    from tradewind.core.gates import GateResult
-    from tradewind.models.verdict import _decision
-
-    check = GateResult("loads", "loads", "pass", 1.0, None, None, None, 1, 0, "it does")
-    assert _decision([check], None)[0] == "rejected"
+    assert (judged.outcome, why in judged.reason) == ("rejected", True)
 
 
 def test_judging_again_judges_nothing(house, judged) -> None:
@@ -257,6 +255,20 @@ def test_nothing_trained_is_said(house) -> None:
         verdict(house.spec, house.week(1), house.runtime)
 
 
+def test_the_columns_that_serving_gives_are_those_of_the_yaml_and_the_feature_service(house) -> None:
+    numbers = [("late_share", "double"), ("flown", "double")]
+    assert expected(house.spec, house.runtime) == [
+        ("hour", "double"), ("distance", "double"), ("carrier", "string"), *numbers,
+    ]  # fmt: skip
+    train = house.spec.train
+    fewer = house.with_spec(train=train.model_copy(update={"columns": ("carrier", "hour")})).spec
+    assert expected(fewer, house.runtime) == [("carrier", "string"), ("hour", "double"), *numbers]
+    strange = house.with_spec(train=train.model_copy(update={"columns": ("hour", "gate", "wing")})).spec
+    assert "has no column gate, wing" in str(expected(strange, house.runtime))
+    nowhere = house.with_spec(train=train.model_copy(update={"service": "delays_v2"})).spec
+    assert isinstance(expected(nowhere, house.runtime), SpecError)
+
+
 @pytest.fixture
 def swapped(house, first) -> Iterator[None]:
     """Somebody put version 2 where version 1 was."""
@@ -277,6 +289,26 @@ def test_a_model_that_was_swapped_in_the_registry_is_rejected(house, swapped) ->
     )  # fmt: skip
     assert "what is in the registry is not what was trained" in judged.reason
     assert "example rows are predicted otherwise than when it was logged" in judged.reason
+
+
+@pytest.fixture
+def damaged(house, first) -> Iterator[None]:
+    """A file of version 1 is lost."""
+    registry = Registry(house.runtime, "delays")
+    with registry.folder(registry.get("1")) as folder:
+        lost = (folder / "MLmodel").rename(folder.parent / "lost")
+        yield
+        lost.rename(folder / "MLmodel")
+
+
+def test_a_candidate_that_does_not_load_is_rejected_and_its_page_says_why(house, damaged) -> None:
+    judged = verdict(asking(house, [GATES[0], GATES[8]]), house.week(5), house.runtime)
+    assert (judged.outcome, outcomes(judged)) == (
+        "rejected",
+        {"roc_auc": ["insufficient"], "stability": ["fail"], "loads": ["fail"], "schema": ["insufficient"]},
+    )
+    assert "the candidate cannot be asked: model delays version 1 in" in judged.gates[0].reason
+    assert "cannot be loaded" in Path(judged.report).read_text()
 
 
 def rows(house, *, good: bool = True) -> TestRows:
