@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.ledger import pins
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import verdict_files
-from tradewind.models.registry import Registry
+from tradewind.models.registry import Registry, answering
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -35,6 +35,7 @@ class CardFacts:
     :param environment: with what it was made
     :param importance: of its columns, largest first
     :param drawn: what the pictures of its verdict show
+    :param rows: how many it was fitted (``train_rows``) and tested (``test_rows``) on
     """
 
     spec: Pipeline
@@ -51,6 +52,7 @@ class CardFacts:
     environment: Mapping[str, Any]
     importance: Sequence[Mapping[str, Any]]
     drawn: Mapping[str, Any]
+    rows: Mapping[str, int]
 
     @property
     def known(self) -> Mapping[str, Any]:
@@ -79,44 +81,38 @@ def gather(spec: Pipeline, runtime: Runtime, champion: Champion, registry: Regis
     """Look everything up; nothing is computed, and nothing is missed that is not there.
 
     :param version: the champion in the registry
-    :raises Unavailable: the ledger does not answer
+    :raises Unavailable: the ledger or MLflow does not answer
     """
     ledger, name, number = Ledger(runtime.ledger), spec.pipeline, champion.model_version
     changes = [change for change in ledger.champions(name) if change.seq <= champion.seq]
     trained = ledger.find(name, "trained", subject=number)
-    since = changes[-2].decided_at or "" if len(changes) > 1 else ""
-    until = champion.decided_at or "9999"
+    # The time of partitions: what lies between the decision before and this one.
+    since, until = (changes[-2].decided_at or "" if len(changes) > 1 else ""), champion.decided_at or "9999"
     verdicts = [entry for entry in ledger.find(name, "verdict") if (entry.partition or "") <= until]
-    answers = [entry for entry in ledger.find(name, "approval") if since < (entry.partition or "") <= until]
-    files = {
-        key: _json(registry, version, path)
-        for key, path in {
-            "metrics": "evaluation/metrics.json",
-            "environment": "evaluation/environment.json",
-            "importance": "evaluation/importance.json",
-            "drawn": "verdict/pictures.json",
-        }.items()
-    }
+    others = [entry for entry in verdicts if entry.subject != number and (entry.partition or "") > since]
     return CardFacts(
         spec=spec,
         champion=champion,
         trained=trained[-1] if trained else None,
         verdicts=[entry for entry in verdicts if entry.subject == number],
         changes=changes,
-        rejected=[
-            entry
-            for entry in verdicts
-            if entry.subject != number and entry.outcome == "rejected" and (entry.partition or "") > since
-        ],
-        answers=answers,
+        rejected=[entry for entry in others if entry.outcome == "rejected"],
+        answers=[entry for entry in ledger.find(name, "approval") if since < (entry.partition or "") <= until],
         shadows=ledger.find(name, "shadow", subject=number),
         pin=pins.pinned(ledger, name),
         alarms=_alarms(ledger, name, since=trained[-1].partition if trained else None, until=champion.decided_at),
-        metrics=files["metrics"] or {},
-        environment=files["environment"] or {},
-        importance=files["importance"] or [],
-        drawn=files["drawn"] or {},
+        metrics=_json(registry, version, "evaluation/metrics.json") or {},
+        environment=_json(registry, version, "evaluation/environment.json") or {},
+        importance=_json(registry, version, "evaluation/importance.json") or [],
+        drawn=_json(registry, version, "verdict/pictures.json") or {},
+        rows=_rows(registry, version),
     )
+
+
+def _rows(registry: Registry, version: Version) -> Mapping[str, int]:
+    with answering(f"the run of {version} cannot be read"):
+        measured = registry.client.get_run(version.mlflow_run_id).data.metrics
+    return {name: int(measured[name]) for name in ("train_rows", "test_rows") if name in measured}
 
 
 def _alarms(ledger: Ledger, pipeline: str, *, since: str | None, until: str | None) -> dict[str, Sequence[str]]:

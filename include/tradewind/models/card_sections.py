@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from tradewind.models.card_limits import limits
@@ -157,31 +157,34 @@ def model(facts: CardFacts) -> Section:
 def data(facts: CardFacts) -> Section:
     """Which data it comes from, partition by partition."""
     known, train = facts.known, facts.spec.train
-    digests: Mapping[str, Mapping[str, str]] = known.get("digests") or {}
-    versions = known.get("versions") or {}
     delay = f", known {duration(train.label.available_after)} later" if train else ""
-    label = f"{train.label.column} of {train.label.dataset}{delay}" if train else UNKNOWN
-    rows = facts.decided.evidence.get("rows") if facts.decided else None
+    judged = facts.decided.evidence.get("rows") if facts.decided else None
+    counts = {"fitted on": facts.rows.get("train_rows"), "tested on": facts.rows.get("test_rows"), "judged by": judged}
     told = {
-        "Label": label,
+        "Label": f"{train.label.column} of {train.label.dataset}{delay}" if train else UNKNOWN,
         "Fitted on": span(facts.fitted) if facts.fitted else UNKNOWN,
         "Chosen on": span(known["validation_partitions"]) if known.get("validation_partitions") else "nothing",
         "Tested on": span(known["test_partitions"]) if known.get("test_partitions") else UNKNOWN,
-        "Rows tested": f"{rows:,}" if rows else UNKNOWN,
+        "Rows": ", ".join(f"{what} {UNKNOWN if many is None else f'{many:,}'}" for what, many in counts.items()),
     }
+    return Section("Data", [Facts(told), *_read(known)])
+
+
+def _read(known: Mapping[str, Any]) -> Iterator[Block]:
+    """The datasets with their versions, and the digest of each partition."""
+    digests: Mapping[str, Mapping[str, str]] = known.get("digests") or {}
+    versions = known.get("versions") or {}
+    if not digests:
+        yield Prose(f"Datasets and digests: {UNKNOWN}.")
+        return
     read = [
         [name, str(versions.get(name, NOTHING)), span(sorted(keys)), f"{len(keys):,}"] for name, keys in digests.items()
     ]
     every = [[name, key, digest] for name, keys in digests.items() for key, digest in sorted(keys.items())]
-    blocks: list[Block] = [Facts(told)]
-    if read:
-        blocks += [Grid(("dataset", "table version", "partitions", "number"), read)]
-        blocks += [Grid(("dataset", "partition", "digest"), every[:_ROWS])]
-    else:
-        blocks.append(Prose(f"Datasets and digests: {UNKNOWN}."))
+    yield Grid(("dataset", "table version", "partitions", "number"), read)
+    yield Grid(("dataset", "partition", "digest"), every[:_ROWS])
     if len(every) > _ROWS:
-        blocks.append(Prose(f"… and {len(every) - _ROWS} more, in `evaluation/lineage.json` of the run."))
-    return Section("Data", blocks)
+        yield Prose(f"… and {len(every) - _ROWS} more, in `evaluation/lineage.json` of the run.")
 
 
 def history(facts: CardFacts) -> Section:
@@ -234,6 +237,10 @@ def _between(low: float | None, high: float | None, signed: bool = False) -> str
 def _counted(one: Mapping[str, Any]) -> str:
     blocks = f", {count(int(one['blocks']), 'block')}" if one.get("blocks") else ""
     return f"{count(int(one['rows']), 'row')}{blocks}" if one.get("rows") else NOTHING
+
+
+def _many(rows: int | None) -> str:
+    return UNKNOWN if rows is None else f"{rows:,}"
 
 
 def _params(params: Mapping[str, Any] | None) -> str:

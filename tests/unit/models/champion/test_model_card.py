@@ -100,6 +100,7 @@ def second(delaying: Place) -> Champion:
     run = place.registry.get("3").mlflow_run_id
     for path, content in FILES.items():
         place.registry.client.log_text(run, json.dumps(content), path)
+    place.registry.client.log_metric(run, "train_rows", 98765.0)
     answer = Entry(
         place.spec.pipeline,
         "approval",
@@ -135,7 +136,13 @@ def test_every_fact_is_in_the_markdown_and_in_the_page(delaying: Place, second: 
         "Calibration": ("0.1000 to 0.2000", "77", "0.1511", "0.1746"),
         "What it relies on": ("hour", "0.1234", "0.0123"),
         "Model": ("C = 0.5", "best of 20 trials", "skops", "3.11.7", "scikit-learn 1.9.1", "c0de", "abc+", "run-abc"),
-        "Data": ("late of flights, known 1 day later", "2013-02-04 … 2013-02-18 (3 partitions)", "digest-1", "12"),
+        "Data": (
+            "late of flights, known 1 day later",
+            "2013-02-04 … 2013-02-18 (3 partitions)",
+            "digest-1",
+            "12",
+            "fitted on 98,765, tested on not recorded, judged by 1,234",
+        ),
         "History": ("the first", "version 2 at 2013-02-11: 3 of 3 pass", "ann approved at 2013-02-25: looks right"),
         "Again, and back": (f"tradewind reproduce {delaying.spec.pipeline}/3", "--to 1 --reason"),
     }
