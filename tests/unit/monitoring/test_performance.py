@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tradewind.errors import Conflict, MalformedInput
+from tradewind.errors import Conflict, MalformedInput, ModelError
+from tradewind.models.predictions import columns_of
 from tradewind.monitoring import datasets
 from tradewind.monitoring.performance import due, publish_performance
 
@@ -103,6 +105,71 @@ def test_what_the_previous_champion_served_counts_as_its_performance(world: Worl
     world.scored(world.week(4), world.flights(world.week(4)), skill=0, by="previous_champion", version="3")
     row = measured(world, world.week(5))
     assert (row["outcome"], row["below"], row["model_version"]) == ("below", True, "3")
+
+
+def of_task(with_spec: Callable[..., World], task: str, performance: dict[str, Any]) -> World:
+    train = {
+        "window": 5, "test": 1, "service": "flight_delay_v1", "model": "model.py:build", "task": task,
+        "label": {"dataset": "flights", "column": "what", "available_after": "1d"},
+    }  # fmt: skip
+    return with_spec(train=train, monitor={"performance": performance})
+
+
+def published(world: World, *, labels: Sequence[Any], output: Any, classes: list[Any] | None) -> None:
+    """Labels and predictions of week 4, as etl and score would write them."""
+    import pyarrow as pa
+
+    rows, task = len(labels), world.spec.train.task  # type: ignore[union-attr]
+    entities = world._entities(world.week(4), rows)
+    world.publish("flights", world.week(4), {**entities, "what": labels})
+    predicted = columns_of(task, np.asarray(output), classes)
+    said = {"model_version": ["1"] * rows, "served_by": ["champion"] * rows, "in_sample": pa.array([False] * rows)}
+    world.publish("predictions", world.week(4), {**entities, **predicted, **said})
+
+
+def test_a_class_that_the_model_has_never_seen_is_always_wrong(with_spec: Callable[..., World]) -> None:
+    world = of_task(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
+    labels = ["a", "it's\n", "b", "new"] * 50
+    output = [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.4, 0.5, 0.1], [0.8, 0.1, 0.1]] * 50
+    published(world, labels=labels, output=output, classes=["a", "b", "it's\n"])
+    row = measured(world, world.week(5))
+    assert (row["value"], row["outcome"], row["rows"]) == (0.75, "ok", 200)
+
+
+def test_the_loss_of_several_classes_is_that_of_all_their_probabilities(with_spec: Callable[..., World]) -> None:
+    world = of_task(with_spec, "multiclass", {"metric": "log_loss", "at_most": 0.1})
+    rng = np.random.default_rng(0)
+    output, labels = rng.dirichlet([1, 2, 3], 300), rng.choice(["x", "y", "z"], 300).tolist()
+    published(world, labels=labels, output=output, classes=["x", "y", "z"])
+    row = measured(world, world.week(5))
+    assert row["value"] == pytest.approx(log_loss(labels, output))
+    assert (row["outcome"], row["below"]) == ("below", True)
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [(0.5, "below"), (1.5, "ok")])
+def test_an_error_that_is_larger_than_it_may_be_is_decay(
+    with_spec: Callable[..., World], limit: float, outcome: str
+) -> None:
+    world = of_task(with_spec, "regression", {"metric": "mae", "at_most": limit})
+    published(world, labels=[float(n) for n in range(200)], output=[[n + 1.0] for n in range(200)], classes=None)
+    row = measured(world, world.week(5))
+    assert (row["value"], row["limit"], row["outcome"], row["below"]) == (1.0, limit, outcome, outcome == "below")
+
+
+def test_a_label_that_is_no_number_is_named(with_spec: Callable[..., World]) -> None:
+    world = of_task(with_spec, "regression", {"metric": "mae", "at_most": 1})
+    published(world, labels=[float("inf")] * 200, output=[[1.0]] * 200, classes=None)
+    with pytest.raises(ModelError, match="label what is not finite in 200 rows, for example inf"):
+        measured(world, world.week(5))
+
+
+def test_predictions_for_another_task_are_no_data_and_no_decay(with_spec: Callable[..., World]) -> None:
+    world = of_task(with_spec, "binary", {"metric": "accuracy", "at_least": 0.7})
+    published(world, labels=[0, 1] * 100, output=[[0.5, 0.5]] * 200, classes=[0, 1])
+    now = of_task(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
+    row = measured(now, now.week(5))
+    assert (row["outcome"], row["below"]) == ("no data", None)
+    assert row["reason"] == "the predictions have no prediction: they were made for another task"
 
 
 def test_a_population_that_nobody_scored_has_no_data(world: World) -> None:

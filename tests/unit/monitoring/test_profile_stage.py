@@ -64,6 +64,29 @@ def test_predictions_are_profiled_with_the_version_that_made_them(world: World, 
     assert (row["model_version"], row["rows"]) == ("7", 700)
 
 
+@pytest.mark.parametrize(
+    ("task", "prediction", "kind"),
+    [("multiclass", ["a", "b"] * 350, "categorical"), ("regression", [0.5] * 700, "numeric")],
+    ids=["classes", "numbers"],
+)
+def test_what_a_task_predicts_is_profiled_as_what_it_is(
+    world: World, week: str, task: str, prediction: list[object], kind: str
+) -> None:
+    said = {"model_version": ["7"] * 700, "served_by": ["champion"] * 700, "prediction": prediction}
+    world.publish("predictions", week, {**world._entities(week, 700), **said})
+    train = world.spec.train.model_copy(update={"task": task})  # type: ignore[union-attr]
+    profile(world.spec.model_copy(update={"train": train}), week, world.runtime)
+    (row,) = [row for row in world.rows("profiles", week) if row["feature"] == "prediction"]
+    assert (row["kind"], row["rows"], row["model_version"]) == (kind, 700, "7")
+
+
+def test_predictions_that_were_made_for_another_task_are_not_profiled(world: World, week: str) -> None:
+    world.scored(week, world.flights(world.week(9)), version="7")
+    train = world.spec.train.model_copy(update={"task": "regression"})  # type: ignore[union-attr]
+    profile(world.spec.model_copy(update={"train": train}), week, world.runtime)
+    assert "prediction" not in by_feature(world, week)
+
+
 def test_doing_it_again_changes_nothing(world: World, week: str) -> None:
     first = profile(world.spec, week, world.runtime)
     again = profile(world.spec, week, world.runtime)
