@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
@@ -170,3 +171,21 @@ def test_a_model_of_another_task_serves_nobody(lived: Lived) -> None:
     house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
     with pytest.raises(ModelError, match=f"delays version 1 .*: that is no model for `train.task: {other}`"):
         score(house.spec, house.week(6), house.runtime)
+
+
+def test_a_class_that_training_never_saw_is_judged_and_is_no_error(built, tmp_path, publish_week) -> None:
+    house = of_task(built(tmp_path), "multiclass")
+
+    def with_new(rows):
+        causes = ["strike" if number < 40 else cause for number, cause in enumerate(rows["cause"].to_pylist())]
+        return rows.set_column(rows.column_names.index("cause"), "cause", pa.array(causes, pa.string()))
+
+    publish_week(house, 4, change=with_new)
+    trained = train(house.spec, house.week(4), house.runtime)
+    known = house.ledger.find("delays", "trained")[0].evidence["majority"]["classes"]
+    assert "strike" not in known
+    judged = verdict(house.spec, house.week(4), house.runtime)
+    accuracy = next(gate for gate in judged.gates if gate.metric == "accuracy")
+    assert accuracy.rows > 300
+    assert accuracy.value is not None
+    assert trained.version == "1"

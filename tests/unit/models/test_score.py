@@ -63,6 +63,10 @@ def test_every_entity_gets_one_probability_with_its_lineage(served) -> None:
         == len(set(table["prediction_id"].to_pylist()))
         == 400
     )
+    assert table.column_names == [
+        "flight_id", "scheduled_at", "probability", "prediction_id", "model_name", "model_version", "dataset_versions",
+        "pipeline_version", "run_id", "scored_at", "served_by", "in_sample", "partition",
+    ]  # fmt: skip
     first = table.slice(0, 1).to_pylist()[0]
     assert 0 < first["probability"] < 1
     assert first["prediction_id"] == prediction_id("delays", "1", served.week(6), first["flight_id"])
