@@ -51,7 +51,7 @@ def write(folder: Path, plan: Plan, built: Built) -> None:
     _json(folder / "row_checks.json", [asdict(finding) for finding in built.findings])
     _json(folder / "metrics.json", built.metrics)
     _json(folder / "environment.json", environment(plan, built))
-    _json(folder / "profile.json", _profile(built.fit))
+    _json(folder / "profile.json", _profile(built.fit), indent=None)  # thousands of bins, which nobody reads
     if built.search is not None:
         _json(folder / "search.json", asdict(built.search))
     metric = evaluation.own_metric(spec, training(spec))
@@ -205,8 +205,8 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _json(path: Path, content: Mapping[str, Any] | list[Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+def _json(path: Path, content: Mapping[str, Any] | list[Any], *, indent: int | None = 1) -> None:
+    path.write_text(json.dumps(content, indent=indent, default=str), encoding="utf-8")
 
 
 def _text(value: Any) -> str:

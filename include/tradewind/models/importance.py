@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 ROWS = 20_000
 """At most so many rows are shuffled."""
-PREDICTED = 1_000_000
+PREDICTED = 500_000
 """At most so many rows are predicted for the importance of all features together, but :data:`FEWEST` at a time."""
 FEWEST = 1_000
 REPEATS = 5

@@ -35,6 +35,8 @@ _QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
+    # A server that is away is said to be within seconds, not after minutes; whoever asked asks again.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 
 

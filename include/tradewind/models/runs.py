@@ -22,6 +22,7 @@ MODEL_DIGEST = "tradewind.model_digest"
 SUPERSEDED = "tradewind.superseded_by"
 """Tag of what an attempt left that did not come to its end, or came second: the run that counts."""
 _PARENT = "mlflow.parentRunId"
+_LONGEST = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def write(client: MlflowClient, experiment: str, record: Record) -> LoggedModel:
     """
     from mlflow.entities import LoggedModelOutput
 
-    run = client.create_run(experiment, tags=dict(record.tags), run_name=record.name).info.run_id
+    run = client.create_run(experiment, tags=shortened(record.tags), run_name=record.name).info.run_id
     params = _texts(record.params)
     model = client.create_logged_model(
         experiment, name="model", source_run_id=run, tags=dict(record.tags), params=params, model_type="sklearn"
@@ -97,6 +98,14 @@ def supersede(client: MlflowClient, experiment: str, *, cause: str, by: str) -> 
         client.set_tag(run, SUPERSEDED, by)
         client.set_terminated(run, "KILLED")
     return left
+
+
+def shortened(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as long as MLflow's database lets a run have them; those of the version stay whole.
+
+    A window of a month of hours names more partitions than fit. SQLite takes them all the same, PostgreSQL does not.
+    """
+    return {key: value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…" for key, value in tags.items()}
 
 
 def _nest(client: MlflowClient, experiment: str, parent: str, nested: Nested, *, cause: str) -> None:

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from tradewind.errors import ModelError, Unavailable
 from tradewind.models.registry import Registry, Version, project_alias
-from tradewind.models.runs import Record
+from tradewind.models.runs import Record, shortened
 from tradewind.models.train import train
 
 
@@ -121,3 +121,10 @@ def test_artifacts_lie_beside_the_tracking_database(house, tmp_path) -> None:
     registry = Registry(house.runtime, "delays")
     with registry.folder(registry.get("1")) as folder:
         assert folder.is_relative_to(tmp_path / "artifacts" / "delays")
+
+
+def test_tags_of_a_run_fit_into_every_database() -> None:
+    long = ",".join(f"2013-02-{day:02d}T{hour:02d}" for day in range(1, 29) for hour in range(24))
+    found = shortened({"tradewind.train_partitions": long, "tradewind.task": "binary"})
+    assert len(found["tradewind.train_partitions"]) == 8000 < len(long)
+    assert found["tradewind.task"] == "binary"
