@@ -347,6 +347,15 @@ def test_a_shadow_is_judged_by_the_same_gates_without_the_checks(house) -> None:
     assert len(entries(house)) == count
 
 
+def test_who_stays_away_is_asked_each_time_and_journalled_once(house) -> None:
+    week, whole = house.week(12), rows(house)
+    ours = {"candidate": whole.scores["candidate"]}
+    without = replace(whole, scores=ours, absent={"champion": "its files are gone"})
+    for test in (without, without, whole, without):
+        concluded(house, "shadow/away", test=test, partition=week)
+    assert [entry.outcome for entry in entries(house, partition=week)] == ["rejected", "passed"]
+
+
 def test_a_verdict_that_was_logged_and_not_journalled_is_completed(house, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> bool:
         raise Unavailable("the ledger is away")
