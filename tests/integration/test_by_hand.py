@@ -28,8 +28,8 @@ class Instance:
         self.returned = returned
         self.id = "instance"
 
-    def xcom_pull(self, task_ids: str) -> Any:
-        return self.returned.get(task_ids)
+    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+        return self.returned.get(task_ids if key == "return_value" else f"{self.id}/{key}")
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.returned[f"{self.id}/{key}"] = value

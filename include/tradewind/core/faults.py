@@ -13,7 +13,7 @@ VARIABLE = "TRADEWIND_FAULT"
 def reach(name: str) -> None:
     """Do nothing, unless a fault test asks for a crash here.
 
-    :param name: of the point: ``after-ledger-before-alias`` or ``after-commit-before-event``
+    :param name: of the point, which says between what it lies, like ``after-ledger-before-alias``
     """
     wanted, _, file = os.environ.get(VARIABLE, "").partition(":")
     if wanted != name or not file:

@@ -68,7 +68,9 @@ MODULES = (
     "tradewind.models.train",
     "tradewind.models.verdict",
     "tradewind.models.promote",
+    "tradewind.models.rollback",
     "tradewind.models.score",
+    "tradewind.models.shadow",
 )
 
 

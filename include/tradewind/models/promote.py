@@ -128,12 +128,12 @@ def _passed(spec: Pipeline, partition: str, ledger: Ledger) -> Entry:
 
 
 def _approval(spec: Pipeline, partition: str, verdict: Entry, ledger: Ledger) -> Entry | None:
-    """The newest answer about this candidate; where the YAML asks for one, it must be a yes."""
+    """The newest answer about this verdict; where the YAML asks for one, it must be a yes."""
     version = verdict.evidence["version"]
     answers = [
         entry
         for entry in ledger.find(spec.pipeline, "approval", partition=partition)
-        if entry.evidence.get("version", version) == version
+        if entry.evidence.get("verdict_key", verdict.key) == verdict.key
     ]
     newest = answers[-1] if answers else None
     if newest is not None and newest.outcome != "approved":
@@ -143,8 +143,8 @@ def _approval(spec: Pipeline, partition: str, verdict: Entry, ledger: Ledger) ->
         )
     if newest is None and spec.promotion.mode == "approval":
         raise UsageError(
-            f"{spec.pipeline}: nobody approved version {version}, the candidate of {partition}; its YAML says "
-            "`promotion.mode: approval`"
+            f"{spec.pipeline}: nobody approved version {version}, the candidate of {partition}, on its newest verdict; "
+            f"the YAML says `promotion.mode: approval`: clear `approve` of this partition's {spec.pipeline}__train"
         )
     return newest
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tradewind.ledger.journal import Entry, Ledger
     from tradewind.spec.models import Pipeline
 
+_ASKED = "asked"
+"""XCom of the task itself: the key of the verdict that stands in the form."""
+
 
 class ApproveOperator(ApprovalOperator):
     """Shows the verdict to the approvers and waits; the answer, also "no" and the timeout, goes to the ledger.
@@ -58,7 +61,7 @@ class ApproveOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Let later partitions go on, then ask: the verdict, who is champion, and a pin stand in the form."""
-        from tradewind.ledger import holds
+        from tradewind.ledger import holds, progress
         from tradewind.ledger.journal import Ledger
 
         run, spec = context["dag_run"], self.pipeline
@@ -66,10 +69,14 @@ class ApproveOperator(ApprovalOperator):
         runtime = TradewindHook(self.tradewind_conn_id).runtime(run_id=run.run_id)
         ledger = Ledger(runtime.ledger)
         if (reason := holds.told(ledger, spec.pipeline, partition)) is not None:
+            # Written down as not started, so that upkeep sends the event again after `resume`.
+            progress.start(ledger, spec.pipeline, "train", partition, cause="held", run_id=run.run_id)
             raise AirflowSkipException(f"nobody is asked: {reason}")
+        verdict = _verdict(spec, partition, ledger)
         settle(runtime.ledger, spec.pipeline, partition, outcome="waits for approval", run_id=run.run_id)
         # After the fields are rendered: what people wrote into the ledger is no template.
-        self.body = self._told(_verdict(spec, partition, ledger), runtime, ledger)
+        self.body = self._told(verdict, runtime, ledger)
+        context["ti"].xcom_push(key=_ASKED, value=verdict.key)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -77,8 +84,11 @@ class ApproveOperator(ApprovalOperator):
         from tradewind.ledger.journal import Entry, Ledger
 
         run, spec = context["dag_run"], self.pipeline
-        ledger = Ledger(TradewindHook(self.tradewind_conn_id).ledger_url())
-        verdict = _verdict(spec, spec.partitioning.check(run.partition_key), ledger)
+        runtime = TradewindHook(self.tradewind_conn_id).runtime(run_id=run.run_id)
+        ledger = Ledger(runtime.ledger)
+        asked = context["ti"].xcom_pull(task_ids=self.task_id, key=_ASKED)
+        verdict = _verdict(spec, spec.partitioning.check(run.partition_key), ledger, key=asked)
+        self._link(verdict, runtime)
         answer = event.get("chosen_options") or [self.REJECT]
         user = event.get("responded_by_user") or {}
         timed_out = bool(event.get("timedout"))
@@ -106,18 +116,25 @@ class ApproveOperator(ApprovalOperator):
 
     def _told(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
         from tradewind.ledger import pins
-        from tradewind.models import verdict_files, verdict_words
+        from tradewind.models import verdict_words
 
         spec = self.pipeline
-        self.report_url = report_url(verdict_files.report_of(verdict, runtime), reports=runtime.reports)
+        self._link(verdict, runtime)
         body = verdict_words.markdown(spec, verdict, report=self.report_url)
         if (held := pins.pinned(ledger, spec.pipeline)) is None:
             return body
         return f"**An answer changes nothing while the champion is pinned:** {pins.told(held)}\n\n{body}"
 
+    def _link(self, verdict: Entry, runtime: Runtime) -> None:
+        """Show the verdict's page behind the task's Report button, also after the answer."""
+        from tradewind.models import verdict_files
 
-def _verdict(spec: Pipeline, partition: str, ledger: Ledger) -> Entry:
+        self.report_url = report_url(verdict_files.report_of(verdict, runtime), reports=runtime.reports)
+
+
+def _verdict(spec: Pipeline, partition: str, ledger: Ledger, *, key: str | None = None) -> Entry:
+    """The newest verdict of a partition, or the one that was asked about, which may be older by now."""
     verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
     if not verdicts:
         raise UsageError(f"{spec.pipeline}: no verdict at partition {partition}; judge the candidate before asking")
-    return verdicts[-1]
+    return next((entry for entry in verdicts if entry.key == key), verdicts[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskAwaitingInput
 
 from tradewind.errors import ModelError, NotReady, Unavailable
+from tradewind.ledger import holds
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.operators.approval import ApproveOperator
 from tradewind.operators.training import PromoteOperator, RollbackOperator, TrainStageOperator
@@ -30,7 +32,14 @@ class Failing(TrainStageOperator):
 
 
 def context(*, attempt: int = 1) -> Any:
-    instance = SimpleNamespace(try_number=attempt, max_tries=3, map_index=-1, xcom_push=lambda **_: None)
+    known: dict[str, Any] = {}
+    instance = SimpleNamespace(
+        try_number=attempt,
+        max_tries=3,
+        map_index=-1,
+        xcom_push=lambda *, key, value, **_: known.update({key: value}),
+        xcom_pull=lambda *, key, **_: known.get(key),
+    )
     return {"dag_run": SimpleNamespace(partition_key=DAY, run_id="r1"), "ti": instance}
 
 
@@ -81,7 +90,15 @@ def judged(ledger):
     return ledger
 
 
-def approve(spec: Pipeline, answer: str, when: datetime, *, timedout: bool = False, comment: str = "hm") -> None:
+def approve(
+    spec: Pipeline,
+    answer: str,
+    when: datetime,
+    *,
+    timedout: bool = False,
+    comment: str = "hm",
+    about: str | None = None,
+) -> ApproveOperator:
     operator = ApproveOperator(task_id="approve", pipeline=spec)
     operator.params = {}
     event = {
@@ -91,7 +108,11 @@ def approve(spec: Pipeline, answer: str, when: datetime, *, timedout: bool = Fal
         "responded_by_user": None if timedout else {"id": "ann", "name": "Ann"},
         "timedout": timedout,
     }
-    operator.execute_complete(context(), event)
+    given = context()
+    if about:
+        given["ti"].xcom_push(key="asked", value=about)
+    operator.execute_complete(given, event)
+    return operator
 
 
 def test_every_answer_of_a_run_is_journalled_with_what_it_is_about(judged, trips):
@@ -110,6 +131,28 @@ def test_silence_rejects_and_says_so(judged, trips):
     (entry,) = judged.find("trips", "approval")
     assert (entry.outcome, entry.actor) == ("rejected", "timeout")
     assert entry.reason == "nobody answered within 1 day, 0:00:00"
+
+
+def test_an_answer_is_about_the_verdict_that_stood_in_the_form(judged, trips):
+    later = judged.find("trips", "verdict")[0]
+    judged.append(replace(later, id=None, subject="4", key="v2", evidence={**later.evidence, "version": "4"}))
+    approve(trips, "Approve", datetime(2024, 1, 4, tzinfo=UTC), about="v")
+    (entry,) = judged.find("trips", "approval")
+    assert (entry.evidence["version"], entry.evidence["verdict_key"]) == ("3", "v")
+
+
+def test_the_report_stays_linked_after_the_answer(judged, trips):
+    operator = approve(trips, "Approve", datetime(2024, 1, 4, tzinfo=UTC))
+    assert operator.report_url == f"/tradewind/reports/trips/verdict-{DAY}-version-3.html"
+
+
+def test_nobody_is_asked_while_the_pipeline_is_held_and_the_event_is_sent_again_later(judged, trips):
+    holds.hold(judged, "trips", reason="odd", actor="ann")
+    given = context()
+    with pytest.raises(AirflowSkipException, match="nobody is asked: trips is held by ann"):
+        ApproveOperator(task_id="approve", pipeline=trips).execute(given)
+    assert settled(judged) == []
+    assert [entry.evidence["cause"] for entry in judged.find("trips", "started", subject="train")] == ["held"]
 
 
 @pytest.fixture

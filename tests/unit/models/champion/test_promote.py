@@ -181,10 +181,11 @@ def test_who_approved_and_what_they_said_stand_in_the_champions_row(place) -> No
     assert (champion.actor, champion.evidence["comment"]) == ("Ann", "ship it")
 
 
-def test_an_approval_of_another_version_is_none(place) -> None:
+def test_an_approval_of_another_verdict_is_none(place) -> None:
     asked = place.with_promotion(mode="approval")
+    asked.judge(WEEKS[1], "1")
+    answer(asked, 1, "approved", verdict_key=f"{WEEKS[1]}/1/0")
     asked.judge(WEEKS[1], "2")
-    answer(asked, 1, "approved", version="1")
     with pytest.raises(UsageError, match="nobody approved version 2"):
         promote(asked.spec, WEEKS[1], asked.runtime, actor="airflow")
 
