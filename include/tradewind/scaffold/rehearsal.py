@@ -72,27 +72,39 @@ class Rehearsal:
         return list(judge(self.spec, partition, self.runtime).alarms)
 
     def _train(self, partition: str) -> str:
+        from tradewind.models import shadow
         from tradewind.models.decide import decide
-        from tradewind.models.promote import promote
-        from tradewind.models.train import train
-        from tradewind.models.verdict import verdict
+        from tradewind.models.promote import Withheld, promote
 
         outcome: str = decide(self.spec, partition, self.runtime).outcome
         if outcome == "train":
-            train(self.spec, partition, self.runtime)
-            outcome = verdict(self.spec, partition, self.runtime).outcome
+            outcome = self._candidate(partition)
+        elif outcome == "judge":
+            outcome = shadow.judge(self.spec, partition, self.runtime).outcome
         if outcome == "passed":
-            promote(self.spec, partition, self.runtime, actor="rehearsal")
-            outcome = "promoted"
+            promoted = promote(self.spec, partition, self.runtime, actor="rehearsal")
+            outcome = promoted.outcome if isinstance(promoted, Withheld) else "promoted"
         evidence = {"outcome": outcome}
         ledger = Ledger(self.runtime.ledger)
         progress.complete(ledger, self.spec.pipeline, "train", partition, cause="settled", evidence=evidence)
         return outcome
 
+    def _candidate(self, partition: str) -> str:
+        from tradewind.models import shadow
+        from tradewind.models.train import NotWorth, train
+        from tradewind.models.verdict import verdict
+
+        if isinstance(train(self.spec, partition, self.runtime), NotWorth):
+            return "not worth continuing"
+        outcome = verdict(self.spec, partition, self.runtime).outcome
+        return outcome if shadow.begin(self.spec, partition, self.runtime) is None else "shadow"
+
     def _score(self, partition: str) -> dict[str, Any]:
+        from tradewind.models import shadow
         from tradewind.models.score import Skipped, score
 
         scored = score(self.spec, partition, self.runtime)
+        shadow.score(self.spec, partition, self.runtime)
         if isinstance(scored, Skipped):
             return {"population": scored.population, "rows": 0, "reason": scored.reason}
         return {

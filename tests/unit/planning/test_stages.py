@@ -169,9 +169,31 @@ def change_population(world: World) -> None:
     (world.folder / "p.sql").write_text("SELECT 2")
 
 
+def change_gates(world: World) -> None:
+    world.fields["gates"] = [{"metric": "brier", "at_most": 0.2}, {"check": "size", "at_most": 5}]
+    world.fields["verdict"] = {"resamples": 500, "columns": ["depot"]}
+    world.fields["promotion"] = {"shadow": 2}
+
+
+def change_training(world: World) -> None:
+    train = {
+        "params": {"depth": 3},
+        "seed": 5,
+        "window": 4,
+        "validation": 1,
+        "complete": 3,
+        "patience": "5d",
+        "gap": "1d",
+    }
+    world.fields["train"] = {**world.fields["train"], **train}
+
+
 @pytest.mark.parametrize(
     ("change", "stale"),
     [
+        # The next decision to train uses them; what was trained, judged and predicted stays as it was.
+        (change_gates, {}),
+        (change_training, {}),
         (change_lookback, {"features": ["`features` in the YAML, or Tradewind, has changed"]}),
         (change_drift, {"monitor": ["what the YAML says of drift, or a file that it names, has changed"]}),
         (change_population, {"score": ["what the YAML says of predictions, or a file that it names, has changed"]}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -201,6 +202,16 @@ def test_a_file_without_a_header_is_refused(text: str, in_folder: Path) -> None:
     result = new("shop", "--from", "rows.csv")
     assert isinstance(result.exception, UsageError)
     assert sorted(files(in_folder)) == ["rows.csv"]
+
+
+def test_what_the_sample_shows_in_comments_is_right_too(in_folder: Path) -> None:
+    new("shop")
+    yaml, model = in_folder / "dags" / "shop.yaml", in_folder / "include" / "shop" / "model.py"
+    shown, count = re.subn(r"^  # (validation:|search:|- \{)", r"  \1", yaml.read_text(), flags=re.MULTILINE)
+    assert count == 5
+    yaml.write_text(shown)
+    model.write_text(model.read_text() + '\n\ndef space(trial):\n    return {"C": trial.suggest_float("C", 0.1, 10)}\n')
+    assert [problem.text() for problem in validate([yaml], look=Here)] == []
 
 
 @pytest.mark.slow
