@@ -37,7 +37,10 @@ def test_a_bound_that_is_met_exactly_but_for_rounding_is_met() -> None:
     given = replace(rows(champion=1.0), y=np.ones(N))
     champion = np.tile(np.r_[np.ones(60), np.zeros(40)], 28)
     given = replace(given, scores={"candidate": y, "champion": champion})
+    assert metrics.compute("accuracy", given.y, y) - metrics.compute("accuracy", given.y, champion) > 0.01
     assert one(gate(metric="accuracy", versus="champion", at_most=0.01), given=given).outcome == "pass"
+    lost = replace(given, scores={"candidate": champion, "champion": y})
+    assert one(gate(metric="accuracy", versus="champion", at_least=-0.01), given=lost).outcome == "pass"
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
@@ -128,6 +131,16 @@ def test_a_check_is_judged_by_what_was_measured() -> None:
     assert (fast.outcome, fast.value, fast.bound, fast.rows) == ("pass", 20.0, 20.0, 100)
     slow = one(LATENCY, given=rows(), measured={0: Measurement(20.1, 100, "100 rows, 30 times")})
     assert (slow.outcome, slow.reason) == ("fail", "20.1 exceeds 20: 100 rows, 30 times")
+
+
+def test_each_check_is_judged_by_its_own_measurement() -> None:
+    measured = {1: Measurement(30.0, 100, "slow"), 2: Measurement(30.0, 0, "small")}
+    results = judge(gate(at_least=0.5), LATENCY, CheckGate(check="size", at_most=50), given=rows(), measured=measured)
+    assert [(result.metric, result.outcome) for result in results] == [
+        ("roc_auc", "pass"),
+        ("latency", "fail"),
+        ("size", "pass"),
+    ]
 
 
 @pytest.mark.parametrize("measured", [{}, {1: Measurement(1.0, 1, "another gate's")}])
