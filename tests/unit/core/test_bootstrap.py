@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tradewind.core import bootstrap, metrics, sums
-from tradewind.core.ranking import Ranking, Resampled, concordance
+from tradewind.core.ranking import Ranking, RankMetric, Resampled, concordance, rank_metric
 from tradewind.spec.metrics import MEASURES, of_task
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -66,6 +66,16 @@ def test_both_ways_to_an_auc_agree_and_a_block_may_be_without_rows(seed: int, co
     ]
     by_ranks = Resampled("roc_auc", Ranking.of(y, score), block=block)(draws)
     assert by_ranks == pytest.approx(by_pairs, nan_ok=True)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
+def test_numbers_that_single_precision_does_not_have_are_weighed_in_double(metric: RankMetric) -> None:
+    y, score = made("binary", 1)
+    block = np.arange(len(y)) % 10
+    times = 16_777_217.0 + np.arange(10.0)
+    ranking = Ranking.of(y, score)
+    expected = rank_metric(metric, y, score, weights=times[block])
+    assert Resampled(metric, ranking, block=block)(times[None, :])[0] == pytest.approx(expected, rel=1e-13)
 
 
 @pytest.mark.parametrize("metric", ["brier", "accuracy", "log_loss"])

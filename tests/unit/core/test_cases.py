@@ -57,6 +57,14 @@ def test_an_opponent_that_predicts_nothing_is_insufficient_and_named() -> None:
     assert result.reason == "champion has no usable prediction for 3 of 2800 rows"
 
 
+def test_a_row_at_the_end_of_training_was_not_seen_and_one_just_before_it_was() -> None:
+    given = rows()
+    given.timestamp[0] = np.datetime64("2013-03-18T04", "us")
+    assert one(gate(at_least=0.5), given=given).rows == N
+    given.timestamp[0] -= np.timedelta64(1, "us")
+    assert one(gate(at_least=0.5), given=given).rows == N - 1
+
+
 def test_rows_without_a_time_do_not_count() -> None:
     given = rows()
     given.timestamp[:100] = np.datetime64("NaT")
