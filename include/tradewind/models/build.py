@@ -63,7 +63,9 @@ class Plan:
     @property
     def cause(self) -> str:
         """Hash of everything that determines the result."""
-        return Cause(self.pinned.by_name(), self.config, f"{CODE} {self.code.digest()}").hash
+        # Where the newest partitions are absent, two windows may be the same and their labels not.
+        inputs = {**self.pinned.by_name(), "labels known by": self.known_by.isoformat()}
+        return Cause(inputs, self.config, f"{CODE} {self.code.digest()}").hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Every metric of the task with its interval over local days, by name: value, low, high, blocks, rows.
 
+    Ends of an interval that cannot be given are None; so many days are not there.
+
     :param output: the model's answers for the rows, shape (rows, outputs)
     :param classes: of the model; None for a regressor
     :param seed: of the resampling
@@ -55,10 +58,12 @@ def evaluate(
     y, score = as_metrics_want(rows, output, classes)
     instants = rows.table[rows.timestamp].cast(pa.timestamp("us")).to_numpy()
     days = local_blocks(instants, spec.timezone, by="day")
-    return {
-        metric: asdict(bootstrap.level(y, score, days, metric=metric, confidence=CONFIDENCE, seed=seed))
-        for metric in of_task(rows.task)
-    }
+    found = {}
+    for metric in of_task(rows.task):
+        measured = asdict(bootstrap.level(y, score, days, metric=metric, confidence=CONFIDENCE, seed=seed))
+        ends = {end: measured[end] if math.isfinite(measured[end]) else None for end in ("low", "high")}
+        found[metric] = {**measured, **ends}
+    return found
 
 
 def as_metrics_want(

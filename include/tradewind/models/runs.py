@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.errors import ModelError
+from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import DatasetInput, LoggedModel
     from mlflow.models import Model
 
 CAUSE = "tradewind.cause"
@@ -50,6 +51,7 @@ class Record:
     :param tags: of run, model and version
     :param evidence: folder whose files become artifacts of the run below ``evaluation``
     :param digest: hash of the model's files; kept with the version as tag :data:`MODEL_DIGEST`
+    :param datasets: what was read: name, table version, and digests by partition
     """
 
     save: Callable[[Path, Model], None]
@@ -60,6 +62,7 @@ class Record:
     evidence: Path
     nested: Sequence[Nested] = field(default_factory=tuple)
     digest: Callable[[Path], str] | None = None
+    datasets: Sequence[tuple[str, int, Mapping[str, str]]] = ()
 
 
 def write(client: MlflowClient, experiment: str, record: Record) -> LoggedModel:
@@ -76,6 +79,7 @@ def write(client: MlflowClient, experiment: str, record: Record) -> LoggedModel:
     )
     _log(client, run, params, record.metrics, model_id=model.model_id)
     client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
+    client.log_inputs(run, [_dataset(*one) for one in record.datasets])
     client.log_artifacts(run, str(record.evidence), "evaluation")
     for nested in record.nested:
         _nest(client, experiment, run, nested, cause=record.tags.get(CAUSE, ""))
@@ -106,6 +110,15 @@ def shortened(tags: Mapping[str, str]) -> dict[str, str]:
     A window of a month of hours names more partitions than fit. SQLite takes them all the same, PostgreSQL does not.
     """
     return {key: value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…" for key, value in tags.items()}
+
+
+def _dataset(name: str, version: int, digests: Mapping[str, str]) -> DatasetInput:
+    """A dataset as MLflow shows it: one digest over the partitions that were read."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = {"version": version, "partitions": [min(digests, default=None), max(digests, default=None)]}
+    described = Dataset(name, config_hash(digests)[:32], "delta", json.dumps(source))
+    return DatasetInput(described, [InputTag("mlflow.data.context", "training")])
 
 
 def _nest(client: MlflowClient, experiment: str, parent: str, nested: Nested, *, cause: str) -> None:

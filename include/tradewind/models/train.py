@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from tradewind.models.build import Built, Plan, build, plan
 from tradewind.models.code import imported
 from tradewind.models.early import Chance
 from tradewind.models.inputs import training
+from tradewind.models.predictions import require_same_task
 from tradewind.models.registry import Registry, Version
 from tradewind.models.runs import MODEL_DIGEST, Nested, Record
 
@@ -66,10 +68,12 @@ def train(spec: Pipeline, partition: str, runtime: Runtime) -> Trained | NotWort
 
     Nothing is fitted if a version with the same cause is there already, or was found not worth it.
 
+    :raises UsageError: what was predicted until now was of another task
     :raises MissingInput: the window is not complete
     :raises MissingExtra: a search is asked for and Optuna is not installed
     :raises ModelError: the rows are not fit for training, or the model cannot be built, fitted, or logged
     """
+    require_same_task(spec, runtime)
     planned = plan(spec, partition, runtime)
     ledger = Ledger(runtime.ledger)
     if (rejected := ledger.get(spec.pipeline, "early", key=planned.cause)) is not None:
@@ -109,6 +113,10 @@ def _made(planned: Plan, runtime: Runtime, registry: Registry) -> Version | Chan
             evidence=folder,
             nested=_trials(built.search),
             digest=serving.files_digest,
+            datasets=[
+                (name, number, planned.pinned.digests.get(name, {}))
+                for name, number in sorted(planned.pinned.versions.items())
+            ],
         )
         return registry.log(record, cause=planned.cause)
 
@@ -120,7 +128,7 @@ def _numbers(built: Built) -> dict[str, float]:
         f"test_{metric}{suffix}": float(measured[part])
         for metric, measured in built.metrics.items()
         for part, suffix in named.items()
-        if measured[part] == measured[part]  # NaN: no honest interval
+        if measured[part] is not None and math.isfinite(measured[part])
     }
     if built.search is not None:
         found[f"validation_{built.search.metric}"] = built.search.value

@@ -26,6 +26,7 @@ from tradewind.models.registry import Registry, Version
 from tradewind.models.serving import files_digest
 from tradewind.models.train import Trained, train
 from tradewind.models.window import Window
+from tradewind.spec.digest import config_hash
 from tradewind.spec.training import Early, Search
 
 SPACE = "def space(trial):\n    return {'C': trial.suggest_float('C', 0.01, 1.0, log=True)}\n"
@@ -167,6 +168,14 @@ def test_what_it_was_made_with_is_written_down(home, files, made) -> None:
     }
     assert found["train"]["search"]["trials"] == 3
     assert sorted(read(files, "lineage.json")["digests"]["flights"]) == [home.week(n) for n in (2, 3, 4, 5, 6)]
+
+
+def test_mlflow_shows_the_datasets_with_their_digests(registry, trained, entry) -> None:
+    inputs = registry.client.get_run(trained.mlflow_run_id).inputs.dataset_inputs
+    shown = {one.dataset.name: one.dataset for one in inputs}
+    assert {name: json.loads(one.source)["version"] for name, one in shown.items()} == entry.evidence["versions"]
+    assert json.loads(shown["flights"].source)["partitions"] == ["2013-02-11", "2013-03-11"]
+    assert shown["flights"].digest == config_hash(entry.evidence["digests"]["flights"])[:32]
 
 
 def test_each_trial_is_a_run_below_the_training(registry, trained, files) -> None:
