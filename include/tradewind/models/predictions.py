@@ -12,18 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tradewind.errors import UsageError
+from tradewind.lake.dataset import Lake
 from tradewind.models import tasks
+from tradewind.models.inputs import training
 from tradewind.spec.metrics import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tradewind.core.runtime import Runtime
     from tradewind.models.frame import Frame
     from tradewind.models.tasks import Array
+    from tradewind.spec.models import Pipeline
 
+DATASET = "predictions"
 BATCH_ROWS = 50_000
 COLUMNS: Mapping[Task, tuple[str, ...]] = {
     "binary": ("probability",),
@@ -108,6 +114,25 @@ def answers_of(task: Task, rows: pa.Table) -> tuple[Array, list[Any] | None]:
     said = json.loads(f"[{','.join(rows['probabilities'].to_pylist())}]")
     known = sorted({name for row in said for name in row})
     return np.array([[row.get(name, 0.0) for name in known] for row in said]).reshape(len(said), len(known)), known
+
+
+def require_same_task(spec: Pipeline, runtime: Runtime) -> None:
+    """See that what was predicted before was of the task that the YAML states now.
+
+    :raises UsageError: it was not: its table has no place for the predictions of a model that is trained now
+    """
+    snapshot = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET).snapshot()
+    if snapshot is not None and (before := task_of(snapshot.schema.names)) != (task := training(spec).task):
+        raise UsageError(
+            f"pipeline {spec.pipeline}: its predictions are {before}, and `train.task` is {task}. A pipeline keeps its "
+            "task: write the new one under another name"
+        )
+
+
+def task_of(names: Iterable[str]) -> Task | None:
+    """Whose predictions have these columns, among others."""
+    found = {name for columns in COLUMNS.values() for name in columns} & set(names)
+    return next((task for task, columns in COLUMNS.items() if set(columns) == found), None)
 
 
 def prediction_id(pipeline: str, version: str, population: str, key: object) -> str:

@@ -28,15 +28,18 @@ def requirements(code: ProjectCode) -> list[str]:
 
     :raises ModelError: a library is not installed, or in a version that ``requirements.txt`` does not allow
     """
+    from packaging.utils import canonicalize_name
+
     named = dict(_named(code.folder / "requirements.txt"))
-    found = {name: f"{name}=={version(name)}" for name in _ALWAYS}
+    found: dict[str, str] = {name: f"{name}=={version(name)}" for name in _ALWAYS}
     for name in sorted(_imported(code)):
-        found.setdefault(name.lower(), f"{name}=={version(name)}")
+        found.setdefault(canonicalize_name(name), f"{name}=={version(name)}")
     return [*{**found, **named}.values()]
 
 
 def _named(own: Path) -> Iterator[tuple[str, str]]:
     from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
 
     lines = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
     for line in (line.partition(" #")[0].strip() for line in lines):
@@ -50,7 +53,7 @@ def _named(own: Path) -> Iterator[tuple[str, str]]:
             continue
         if asked.marker is not None and not asked.marker.evaluate():
             continue
-        yield asked.name.lower(), line if asked.url else _pinned(asked, own)
+        yield canonicalize_name(asked.name), line if asked.url else _pinned(asked, own)
 
 
 def _pinned(asked: Requirement, own: Path) -> str:
@@ -74,7 +77,8 @@ def _imported(code: ProjectCode) -> set[str]:
     if not libraries:
         return set()
     homes = packages_distributions()
-    return {homes[name][0] for name in libraries if name in homes}
+    # Several distributions share the name of a namespace; which of them is meant, only requirements.txt can say.
+    return {home for name in libraries for home in set(homes.get(name, ())) if len(set(homes[name])) == 1}
 
 
 def _libraries(file: Path) -> Iterator[str]:

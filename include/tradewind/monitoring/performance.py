@@ -13,7 +13,7 @@ from tradewind.errors import MalformedInput
 from tradewind.lake.cause import Cause
 from tradewind.models import tasks
 from tradewind.models.inputs import scoring, training
-from tradewind.models.predictions import COLUMNS, answers_of
+from tradewind.models.predictions import COLUMNS, answers_of, task_of
 from tradewind.monitoring import datasets
 from tradewind.monitoring.profile import MAJORITY, PREDICTIONS, versions_of
 from tradewind.spec.digest import config_hash
@@ -94,20 +94,14 @@ def _row(spec: Pipeline, population: str, scored: Snapshot | None, labelled: Sna
     predictions, labels = datasets.rows_of(scored, [population]), datasets.rows_of(labelled, [population])
     if predictions is None or not predictions.num_rows:
         row |= {"outcome": "no data", "reason": "nothing was scored"}
-    elif other := _missing(spec, predictions):
-        row |= {"outcome": "no data", "reason": f"the predictions have no {other}: they were made for another task"}
+    elif (task := task_of(predictions.column_names)) != training(spec).task:
+        row |= {"outcome": "no data", "reason": f"the predictions are {task}, and `train.task` is another"}
     elif labels is None or not labels.num_rows:
         row |= {"outcome": "no data", "reason": f"dataset {label.dataset} has no partition {population}"}
     else:
         row |= _measured(spec, population, predictions, labels)
     log.info("%s: population %s: %s, %s", spec.pipeline, population, row["outcome"], row["reason"])
     return row
-
-
-def _missing(spec: Pipeline, predictions: pa.Table) -> str:
-    """A column of the task that these predictions do not have; empty if they have all."""
-    present = [name for name in predictions.column_names if not predictions[name].null_count]
-    return next((name for name in COLUMNS[training(spec).task] if name not in present), "")
 
 
 def _measured(spec: Pipeline, population: str, predictions: pa.Table, labels: pa.Table) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from tradewind.ledger import absences, progress, turns
 from tradewind.ledger.journal import Ledger
 from tradewind.models.frame import training_frame
 from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
-from tradewind.models.predictions import COLUMNS
+from tradewind.models.predictions import COLUMNS, task_of
 from tradewind.monitoring import datasets
 from tradewind.spec.digest import config_hash
 
@@ -118,10 +118,9 @@ def _rows(
     frame = training_frame(spec, [partition], runtime, known_by=end, versions=pinned.versions, labelled=False)
     inputs = frame.inputs()
     rows = [row for name in inputs.column_names if (row := _row(name, inputs[name], None))]
-    watched = COLUMNS[training(spec).task][0]
-    predicted = datasets.rows_of(predictions, [partition])
-    if predicted is not None and watched in predicted.column_names:
-        rows += [row] if (row := _row(PREDICTION, predicted[watched], versions_of(predicted))) else []
+    task, predicted = training(spec).task, datasets.rows_of(predictions, [partition])
+    if predicted is not None and task_of(predicted.column_names) == task:
+        rows += [row] if (row := _row(PREDICTION, predicted[COLUMNS[task][0]], versions_of(predicted))) else []
     log.info("%s: profiled %s inputs of %s rows of partition %s", spec.pipeline, len(rows), inputs.num_rows, partition)
     return rows
 

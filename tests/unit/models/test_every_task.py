@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
-from tradewind.errors import ModelError
+from tradewind.errors import ModelError, UsageError
 from tradewind.ledger import progress
 from tradewind.ledger.champions import Champion
 from tradewind.models.host import ModelHost
@@ -171,6 +171,16 @@ def test_a_model_of_another_task_serves_nobody(lived: Lived) -> None:
     house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
     with pytest.raises(ModelError, match=f"delays version 1 .*: that is no model for `train.task: {other}`"):
         score(house.spec, house.week(6), house.runtime)
+
+
+@pytest.mark.parametrize("other", ["binary", "multiclass", "regression"])
+def test_a_pipeline_keeps_its_task(lived: Lived, other: str) -> None:
+    house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
+    if other == lived.task:
+        assert not train(house.spec, house.week(4), house.runtime).changed
+        return
+    with pytest.raises(UsageError, match=f"its predictions are {lived.task}, and `train.task` is {other}"):
+        train(house.spec, house.week(5), house.runtime)
 
 
 def test_a_class_that_training_never_saw_is_judged_and_is_no_error(built, tmp_path, publish_week) -> None:

@@ -169,7 +169,7 @@ def test_predictions_for_another_task_are_no_data_and_no_decay(with_spec: Callab
     now = of_task(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
     row = measured(now, now.week(5))
     assert (row["outcome"], row["below"]) == ("no data", None)
-    assert row["reason"] == "the predictions have no prediction: they were made for another task"
+    assert row["reason"] == "the predictions are binary, and `train.task` is another"
 
 
 def test_a_population_that_nobody_scored_has_no_data(world: World) -> None:

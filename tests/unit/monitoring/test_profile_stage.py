@@ -3,17 +3,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from tradewind.core import profiles
 from tradewind.errors import Conflict, NotReady, UsageError
 from tradewind.ledger import absences
+from tradewind.models.predictions import columns_of
 from tradewind.monitoring import profile as stage
 from tradewind.monitoring.profile import of_column, profile
 
 if TYPE_CHECKING:
     from conftest import World
+    from tradewind.spec.metrics import Task
 
 
 @pytest.fixture
@@ -65,14 +68,15 @@ def test_predictions_are_profiled_with_the_version_that_made_them(world: World, 
 
 
 @pytest.mark.parametrize(
-    ("task", "prediction", "kind"),
-    [("multiclass", ["a", "b"] * 350, "categorical"), ("regression", [0.5] * 700, "numeric")],
+    ("task", "classes", "kind"),
+    [("multiclass", ["a", "b"], "categorical"), ("regression", None, "numeric")],
     ids=["classes", "numbers"],
 )
 def test_what_a_task_predicts_is_profiled_as_what_it_is(
-    world: World, week: str, task: str, prediction: list[object], kind: str
+    world: World, week: str, task: Task, classes: list[str] | None, kind: str
 ) -> None:
-    said = {"model_version": ["7"] * 700, "served_by": ["champion"] * 700, "prediction": prediction}
+    predicted = columns_of(task, np.full((700, len(classes or [0])), 0.5), classes)
+    said = {"model_version": ["7"] * 700, "served_by": ["champion"] * 700, **predicted}
     world.publish("predictions", week, {**world._entities(week, 700), **said})
     train = world.spec.train.model_copy(update={"task": task})  # type: ignore[union-attr]
     profile(world.spec.model_copy(update={"train": train}), week, world.runtime)
