@@ -35,7 +35,7 @@ _WORDS = {
     "materialised": "features materialised, {reason}",
     "trained": "version {subject} {outcome}: {reason}",
     "verdict": "version {subject} {outcome}: {reason}",
-    "early": "version {subject} not worth continuing: {reason}",
+    "early": "candidate not worth continuing: {reason}",
     "approval": "promotion of {about} {outcome} by {actor}: {reason}",
     "promotion": "version {subject} not promoted, {outcome}: {reason}",
     "pin": "version {subject} pinned by {actor}: {reason}",

@@ -115,7 +115,7 @@ def test_every_kind_is_told_in_words(shop: Project) -> None:
     shop.ledger.append(Entry("shop", "decision", "train", "2013-01-29", "d", "judge", "labels are due"))
     shop.ledger.append(Entry("shop", "approval", "promotion", "2013-01-29", "a", "rejected", "no", {"version": "4"}))
     assert [line[18:].strip() for line in shop.told("history", "shop").splitlines()] == [
-        "version 4 not worth continuing: the reason",
+        "candidate not worth continuing: the reason",
         "version 4 archived, its evidence stays: the reason",
         "version 4 brought back from the archive: the reason",
         "version 4 reproduced, identical: the reason",
