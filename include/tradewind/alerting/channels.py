@@ -23,6 +23,7 @@ _WHAT_TO_DO = {
     "SpecError": "correct the YAML; `tradewind validate` shows every problem",
     "TransformError": "correct the named SQL file, then run the partition again",
     "NotReady": "complete the earlier partition that it names; the next upkeep starts this one again",
+    "WindowIncomplete": "mend, release or skip the named partitions; the next partition then trains",
     "Unavailable": "bring the named service back, then run the partition again",
 }
 
@@ -47,7 +48,7 @@ def to_log(incident: Incident) -> None:
 def what_to_do(incident: Incident) -> str:
     """The next step of whoever is on call."""
     again = " ".join(f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in incident.partitions)
-    if incident.error_type == "Overdue":
+    if incident.error_type in ("Overdue", "WindowIncomplete"):
         again = ""
     step = _WHAT_TO_DO.get(incident.error_type, "read the task's log, remove the cause, then run the partition again")
     runbook = f" (runbook: {incident.runbook})" if incident.runbook else ""

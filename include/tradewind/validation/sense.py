@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tradewind.core.bootstrap import blocks_for
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec.gates import MetricGate
 from tradewind.spec.models import Pipeline
@@ -118,14 +119,27 @@ def _blocks(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
     if spec.promotion.shadow:
         judging.append(("shadowed populations", spec.promotion.shadow, "`promotion.shadow`"))
     for index, gate in enumerate(spec.gates):
-        if not isinstance(gate, MetricGate) or gate.by not in SHORTEST:
+        if not isinstance(gate, MetricGate) or gate.by not in SHORTEST or not _interval(gate):
             continue
-        if gate.lower_bound is None and gate.upper_bound is None:
-            continue
+        confidence = _confidence(spec, gate)
+        needed = max(gate.min_blocks, blocks_for(confidence))
         for what, partitions, field in judging:
             # A block that a partition only touches counts too.
             count = -(-partitions * LONGEST[spec.partition] // SHORTEST[gate.by]) + 1
-            if count < gate.min_blocks:
-                message = f"the {what} hold at most {count} blocks by {gate.by}, an interval needs {gate.min_blocks}"
+            if count < needed:
+                message = f"the {what} hold at most {count} blocks by {gate.by}"
+                message += f", an interval of {confidence:.4g} needs {needed}"
                 yield subject.at(("gates", index), message, expected=f"shorter blocks (`by`) or a larger {field}")
                 break
+
+
+def _interval(gate: MetricGate) -> bool:
+    return gate.lower_bound is not None or gate.upper_bound is not None
+
+
+def _confidence(spec: Pipeline, gate: MetricGate) -> float:
+    """The least confidence that the gate's interval will have, after the correction over gates."""
+    if spec.verdict.correction == "none":
+        return gate.confidence
+    always = [g for g in spec.gates if isinstance(g, MetricGate) and _interval(g) and g.versus != "champion"]
+    return 1 - (1 - gate.confidence) / (len(always) + (gate.versus == "champion"))

@@ -10,14 +10,18 @@ import pyarrow as pa
 import pytest
 
 from tradewind.alerting import incidents
+from tradewind.alerting.channels import what_to_do
 from tradewind.core.runtime import Runtime
+from tradewind.errors import NotReady
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import absences, holds, progress
 from tradewind.ledger.champions import Champion
-from tradewind.ledger.journal import Ledger
+from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import waiting
 from tradewind.models.decide import decide
+from tradewind.models.score import score
+from tradewind.monitoring.profile import require_turn
 from tradewind.spec.models import Pipeline
 
 DAYS = [f"2013-02-{day:02}" for day in range(1, 15)]
@@ -93,6 +97,7 @@ def test_past_the_patience_it_is_one_incident_that_names_what_is_missing_and_wha
 
     (incident,) = [one for one in opened(runtime) if one.stage == "decide"]
     assert (incident.error_type, incident.occurrences, incident.message) == ("WindowIncomplete", 1, message)
+    assert what_to_do(incident) == "mend, release or skip the named partitions; the next partition then trains"
     assert message == (
         f"flights has a reason to train since partition {DAYS[5]}, in 2 partitions, and its window has not been "
         f"complete for longer than 2d: {DAYS[4]}: there is no file {DAYS[4]}.csv. Mend what is named; or keep a "
@@ -146,6 +151,46 @@ def test_a_pipeline_that_is_younger_than_its_window_misses_nothing(runtime: Runt
     publish(runtime, DAYS[1])
     assert decided(runtime, DAYS[1]) == "skip"
     assert opened(runtime) == []
+
+
+def began(runtime: Runtime, stage: str, partition: str, *, days: int) -> None:
+    at = datetime.now(UTC) - timedelta(days=days)
+    Ledger(runtime.ledger).append(
+        Entry("flights", "started", stage, partition, f"{stage}/{partition}", evidence={"cause": "c"}, at=at)
+    )
+
+
+@pytest.mark.parametrize("days", [1, 3], ids=["within the patience", "past it"])
+def test_a_partition_that_never_gets_done_holds_up_neither_monitoring_nor_decisions_nor_scores_for_ever(
+    days: int, runtime: Runtime
+) -> None:
+    spec, ledger = pipeline(), Ledger(runtime.ledger)
+    publish(runtime, *DAYS[:4], *DAYS[5:6])
+    began(runtime, "etl", DAYS[4], days=5)  # and failed: nothing else ever comes of this partition
+    for stage in ("monitor", "train", "score"):
+        began(runtime, stage, DAYS[5], days=days)
+        progress.complete(ledger, "flights", stage, DAYS[3], cause="c")
+    stages: list[Callable[[], object]] = [
+        lambda: require_turn(spec, DAYS[5], ledger),
+        lambda: decide(spec, DAYS[5], runtime),
+        lambda: score(spec, DAYS[5], runtime),
+    ]
+    if days == 1:
+        for stage in stages:
+            with pytest.raises(NotReady, match=DAYS[4]):
+                stage()
+        return
+    for stage in stages:
+        stage()
+    told = {
+        (note.subject, note.reason.split(":")[0])
+        for note in ledger.find("flights", "note")
+        if note.outcome == "went on"
+    }
+    assert told == {(stage, f"went on without partition {DAYS[4]}") for stage in ("monitor", "train", "score")}
+    (decision,) = ledger.find("flights", "decision")
+    assert list(decision.evidence["went_on_without"]) == [DAYS[4]]
+    assert DAYS[4] in opened(runtime)[0].message
 
 
 def test_a_quarantined_partition_is_named_with_how_to_release_it(runtime: Runtime) -> None:

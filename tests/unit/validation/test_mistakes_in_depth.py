@@ -113,3 +113,13 @@ def test_a_search_space_lies_beside_the_model_or_it_could_not_be_logged(edit: Ed
         "include/spaces/all.py:1:5: train.search.space: space cannot be logged: it lies in spaces and the model in "
         "shop; put it beside the model, so that it is logged with it"
     ]
+
+
+def test_a_correction_over_gates_asks_for_more_blocks(edit: Edit, found: Found) -> None:
+    second = "\n  - {metric: roc_auc, lower_bound: 0.5, confidence: 0.95}"
+    edit("dags/shop.yaml", "lower_bound: -0.01}", "lower_bound: -0.01, confidence: 0.95}" + second)
+    assert found() == []
+    edit("dags/shop.yaml", "verdict:\n", "verdict:\n  correction: bonferroni\n")
+    assert first_lines(found()) == [
+        "dags/shop.yaml:45:6: gates[1]: the test partitions hold at most 6 blocks by day, an interval of 0.975 needs 7"
+    ]
