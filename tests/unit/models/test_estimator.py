@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,6 @@ from tradewind.models.code import imported, locate
 from tradewind.models.estimator import answers, fit, saver
 from tradewind.models.frame import Frame
 from tradewind.models.host import ModelHost
-from tradewind.models.requirements import requirements
 from tradewind.spec.training import Label, Train
 
 ROWS = 40
@@ -324,34 +323,3 @@ def test_a_type_that_skops_would_not_load_must_be_trusted_by_name(tmp_path: Path
     model = HistGradientBoostingClassifier(max_iter=1).fit(rows.inputs().to_pandas(), rows.labels())
     with pytest.raises(ModelError, match=r"nobody has said to trust: .*TreePredictor.*train\.trusted"):
         saver(model, settings("binary"), code, rows.inputs())
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("numpy>=1", None),
-        ("numpy<1", "asks for numpy<1, and .* is installed here"),
-        ("no-such-library==1", "names no-such-library, which is not installed here"),
-    ],
-    ids=["pinned", "other-version", "missing"],
-)
-def test_the_projects_own_requirements_are_pinned_to_what_is_installed(tmp_path: Path, line, words) -> None:
-    from importlib.metadata import version
-
-    folder = tmp_path / "include" / "own"
-    folder.mkdir(parents=True)
-    (folder / "model.py").write_text("def build(params): ...")
-    (folder / "requirements.txt").write_text(f"# ours\n{line}\n--extra-index-url https://example.com\n")
-    code = locate("include/own/model.py:build", tmp_path)
-    if words:
-        with pytest.raises(ModelError, match=words):
-            requirements(code)
-    else:
-        found = requirements(code)
-        assert f"numpy=={version('numpy')}" in found
-        assert [one for one in found if "==" not in one] == ["--extra-index-url https://example.com"]
-
-
-def test_the_label_of_a_part_of_the_rows_is_that_of_the_whole() -> None:
-    whole = frame("multiclass")
-    assert replace(whole, table=whole.table.slice(0, 2)).labels().tolist() == ['"a"', "b\n"]

@@ -57,6 +57,17 @@ def test_a_destroyed_feature_is_an_alarm_and_the_others_are_not(steady: World) -
     assert rows["wind", 1]["model_version"] == "1"
 
 
+def test_predicted_classes_drift_when_their_shares_do(world: World) -> None:
+    for number in range(10):
+        shares = {"late": 100, "on time": 600} if number < 9 else {"late": 400, "on time": 300}
+        world.profiled(
+            world.week(number), predicted_by="1", **({"prediction": shares} if number > 4 else {}), wind=[1.0]
+        )
+    world.champion("1", train=world.weeks(0, 4), effective_from=world.week(5))
+    assert drift(world, world.week(8))["prediction", 1]["alarm"] is False
+    assert drift(world, world.week(9))["prediction", 1]["alarm"] is True
+
+
 def test_predictions_are_compared_with_what_the_champion_scored_before(steady: World) -> None:
     rng = np.random.default_rng(1)
     steady.profiled(
