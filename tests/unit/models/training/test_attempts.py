@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -121,3 +122,22 @@ def test_a_killed_attempt_with_trials_is_marked_and_done_again_once(house, monke
     below = [run.data.tags["mlflow.parentRunId"] for run in runs(house) if "mlflow.parentRunId" in run.data.tags]
     assert sorted(below) == sorted([parent.info.run_id] * 2 + [trained.mlflow_run_id] * 2)
     assert len(Registry(house.runtime, "delays").client.search_model_versions("name = 'delays'")) == 1
+
+
+def test_a_run_that_is_not_worth_it_ends_green_and_is_settled(house) -> None:
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.sdk import DAG
+    from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+    from tradewind.operators.training import TrainOperator
+
+    spec = asking(house, validation=1, early=Early(metric="roc_auc", at_least=0.99, rows=100))
+    with DAG("delays__train", schedule=None):
+        task = TrainOperator(task_id="train", pipeline=spec)
+        task >> EmptyOperator(task_id="verdict") >> EmptyOperator(task_id="promote")
+    pushed = SimpleNamespace(map_index=-1, xcom_push=lambda **_: None, xcom_pull=lambda **_: None)
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        task.work(spec, house.week(5), house.runtime, {"ti": pushed, "task": task})
+    assert set(skipped.value.tasks) == {"verdict", "promote"}
+    (done,) = house.ledger.find("delays", "complete", subject="train", partition=house.week(5))
+    assert done.evidence["outcome"] == "not worth continuing"
