@@ -151,23 +151,29 @@ def _loads(gate: CheckGate, running: Running, loaded: Mapping[int, float] | Mode
 
 def _other(running: Running) -> str | None:
     """What shows that the registry's files are not those that were logged; None if nothing does."""
+    found = [_predicted_otherwise(running)] if running.example is not None else []
+    if running.digest is not None and (digest := files_digest(running.folder)) != running.digest:
+        found.append(f"the digest of its files is {digest[:12]}…, and was {running.digest[:12]}… when it was logged")
+    return "; ".join(filter(None, found)) or None
+
+
+def _predicted_otherwise(running: Running) -> str:
+    """How the example is predicted now, where that is not as it was when it was logged."""
     import numpy as np
 
-    if running.example is not None:
-        rows, then = running.example
-        now = running.host.predict(rows)
-        if now.shape != then.shape:
-            return f"it predicts {now.shape[1]} numbers a row, and {then.shape[1]} when it was logged"
-        if not np.allclose(now, then, rtol=_SAME, atol=_SAME):
-            off = np.abs(now - then).max(axis=1)
-            return (
-                f"{(off > _SAME).sum()} of {len(off)} example rows are predicted otherwise than when it was logged, by "
-                f"up to {off.max():.6g} (row {off.argmax()}: {now[off.argmax()].tolist()}, then "
-                f"{then[off.argmax()].tolist()})"
-            )
-    if running.digest is not None and (found := files_digest(running.folder)) != running.digest:
-        return f"the digest of its files is {found[:12]}…, and was {running.digest[:12]}… when it was logged"
-    return None
+    assert running.example is not None
+    rows, then = running.example
+    now = running.host.predict(rows)
+    if now.shape != then.shape:
+        return f"it predicts {now.shape[1]} numbers a row, and {then.shape[1]} when it was logged"
+    if np.allclose(now, then, rtol=_SAME, atol=_SAME):
+        return ""
+    off = np.abs(now - then).max(axis=1)
+    worst = int(off.argmax())
+    return (
+        f"{(off > _SAME).sum()} of {len(off)} example rows are predicted otherwise than when it was logged, by up to "
+        f"{off[worst]:.6g} (row {worst}: {now[worst].tolist()}, then {then[worst].tolist()})"
+    )
 
 
 def _schema(running: Running, wanted: Columns | TradewindError) -> Measurement:
@@ -240,7 +246,7 @@ def _shake(rows: pa.Table, noise: float, seed: int) -> tuple[pa.Table, int]:
         if deviation > 0:
             shaken += 1
             drawn = np.random.default_rng([seed, place]).normal(0.0, noise * deviation, len(values))
-            column = pa.array(np.where(finite, values + drawn, values), field.type, from_pandas=True)
+            column = pa.array(values + drawn, field.type, from_pandas=True)
             rows = rows.set_column(place, field, column)
     return rows, shaken
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from tradewind.models import conditions
 from tradewind.models.conditions import bind, masks
 
 COLUMNS = {"flight_id": "VARCHAR", "distance": "DOUBLE", "carrier": "VARCHAR", "scheduled_at": "TIMESTAMPTZ"}
@@ -88,3 +89,5 @@ def test_no_other_file_can_be_read(tmp_path) -> None:
     found = masks(ROWS, [asked])
     assert not found.fulfilled
     assert asked in found.absent
+    with pytest.raises(RuntimeError, match="disabled"):
+        conditions._ask(ROWS, asked)  # locked by itself too, not only where it was bound

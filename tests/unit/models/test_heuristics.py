@@ -17,7 +17,7 @@ from tradewind.models.heuristics import Heuristic, checked, columns_of
 ROWS = pa.table({"hour": [6.0, 18.0, None], "carrier": ["AA", "UA", None]})
 RULES = """
 def evening(rows):
-    print("not an answer")
+    print("not an answer", flush=True)
     rows["hour"] = rows["hour"].fillna(0)   # its own copy
     return rows["hour"] / 24
 

@@ -289,6 +289,7 @@ def test_a_model_that_was_swapped_in_the_registry_is_rejected(house, swapped) ->
     )  # fmt: skip
     assert "what is in the registry is not what was trained" in judged.reason
     assert "example rows are predicted otherwise than when it was logged" in judged.reason
+    assert "the digest of its files is" in judged.reason
 
 
 @pytest.fixture
