@@ -16,12 +16,14 @@ from tradewind.ledger.champions import Champion
 from tradewind.models.host import ModelHost
 from tradewind.models.promote import promote
 from tradewind.models.registry import Registry
+from tradewind.models.reproduce import reproduce
 from tradewind.models.score import Scored, score
 from tradewind.models.train import Trained, train
 from tradewind.models.verdict import Verdict, verdict
 from tradewind.monitoring import datasets
 from tradewind.monitoring.performance import publish_performance
 from tradewind.monitoring.profile import profile
+from tradewind.spec.metrics import of_task as of_task_metrics
 from tradewind.spec.models import Pipeline
 
 TASKS = {
@@ -112,6 +114,12 @@ def test_the_numbers_are_the_models(lived: Lived) -> None:
         ]
         assert [row["prediction"] for row in in_order] == [classes[best] for best in output.argmax(axis=1)]
         assert [row["probability"] for row in in_order] == output.max(axis=1).tolist()
+
+
+def test_a_version_is_made_again_with_the_same_answers(lived: Lived) -> None:
+    again = reproduce(lived.house.spec, lived.trained.version, lived.house.runtime)
+    assert (again.outcome, again.differences) == ("identical", ())
+    assert set(again.metrics or {}) == set(of_task_metrics(lived.task))
 
 
 def test_realised_performance_is_that_of_the_predictions(lived: Lived) -> None:
