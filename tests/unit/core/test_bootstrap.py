@@ -68,6 +68,12 @@ def test_both_ways_to_an_auc_agree_and_a_block_may_be_without_rows(seed: int, co
     assert by_ranks == pytest.approx(by_pairs, nan_ok=True)
 
 
+def test_a_resample_of_labels_that_are_all_the_same_has_no_r2_and_no_rounding_for_one() -> None:
+    block = np.repeat(np.arange(200), 7)
+    y = np.random.default_rng(0).normal(size=200)[block]
+    assert np.isnan(bootstrap.of_metric("r2", y, y + 1.0, block=block, blocks=200)(np.eye(200))).all()
+
+
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
 def test_numbers_that_single_precision_does_not_have_are_weighed_in_double(metric: RankMetric) -> None:
     y, score = made("binary", 1)
