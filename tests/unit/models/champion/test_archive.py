@@ -102,7 +102,7 @@ def test_a_version_of_somebody_else_is_left_alone(old) -> None:
     assert archived(old) == []
 
 
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_kill_after_the_pack_loses_nothing_and_the_next_upkeep_ends_it(old, killed_at) -> None:
     killed_at("after-pack-before-removal", archive_old, old, now=LATER)
     assert files(old, "3")

@@ -56,7 +56,7 @@ def test_an_alias_that_somebody_deleted_is_put_back_and_said(served) -> None:
     assert served.alias == "2"
 
 
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_what_a_crash_left_is_repaired_and_is_no_edit(place, killed_at) -> None:
     place.judge(WEEKS[1], "2")
     killed_at("after-ledger-before-alias", promote, place, WEEKS[1], actor="airflow")

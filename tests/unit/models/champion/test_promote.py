@@ -200,7 +200,7 @@ def test_where_a_shadow_is_asked_for_test_rows_alone_promote_nobody_over_a_champ
     assert isinstance(promote(shadowed.spec, WEEKS[5], shadowed.runtime, actor="airflow"), Champion)
 
 
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(
     ("point", "left"), [("after-verdict-before-promote", []), ("after-ledger-before-alias", [("1", WEEKS[3])])]
 )

@@ -18,14 +18,20 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 
 
 @pytest.fixture
-def two(place):
-    """Version 1 was champion, version 2 is; population 5 is scored."""
+def crowned(place):
+    """Version 1 was champion, version 2 is; nothing is scored."""
     place.judge(WEEKS[1], "1")
     promote(place.spec, WEEKS[1], place.runtime, actor="airflow")
     place.judge(WEEKS[3], "2", expected_seq=1)
     promote(place.spec, WEEKS[3], place.runtime, actor="airflow")
-    place.score(WEEKS[5])
     return place
+
+
+@pytest.fixture
+def two(crowned):
+    """As well, and population 5 is scored."""
+    crowned.score(WEEKS[5])
+    return crowned
 
 
 def back(place, version: str, reason: str = "scores look wrong", actor: str = "ada"):
@@ -116,7 +122,7 @@ def test_a_version_that_does_not_load_is_refused_before_it_is_champion(two) -> N
     assert len(two.champions) == 2
 
 
-def test_a_rollback_needs_a_reason_a_champion_and_a_pipeline_that_lives(place, two) -> None:
+def test_a_rollback_needs_a_reason_and_a_pipeline_that_lives(two) -> None:
     with pytest.raises(UsageError, match="needs a reason"):
         back(two, "1", reason=" ")
     holds.decommission(two.ledger, two.spec.pipeline, reason="replaced", actor="ann")
@@ -129,18 +135,18 @@ def test_where_nobody_ever_was_champion_there_is_nothing_to_roll_back(place) -> 
         back(place, "1")
 
 
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(
     ("point", "left"), [("between-champion-and-pin", (2, None)), ("after-ledger-before-alias", (3, "1"))]
 )
-def test_a_rollback_that_is_killed_leaves_champion_and_pin_as_one(two, killed_at, point: str, left) -> None:
+def test_a_rollback_that_is_killed_leaves_champion_and_pin_as_one(crowned, killed_at, point: str, left) -> None:
     asked = {"to_version": "1", "reason": "scores look wrong", "actor": "ada"}
-    killed_at(point, rollback, two, **asked)
-    held = pins.pinned(two.ledger, two.spec.pipeline)
-    assert (len(two.champions), held and held.subject) == left
-    back(two, "1")
-    assert [len(two.champions), two.alias] == [3, "1"]
-    assert pins.pinned(two.ledger, two.spec.pipeline).subject == "1"
+    killed_at(point, rollback, crowned, **asked)
+    held = pins.pinned(crowned.ledger, crowned.spec.pipeline)
+    assert (len(crowned.champions), held and held.subject) == left
+    back(crowned, "1")
+    assert [len(crowned.champions), crowned.alias] == [3, "1"]
+    assert pins.pinned(crowned.ledger, crowned.spec.pipeline).subject == "1"
 
 
 def test_lifting_a_pin_needs_a_reason_and_a_pin(two) -> None:
