@@ -29,7 +29,8 @@ def test_every_command_in_the_documentation_can_be_read(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["plan", "backfill", "hold", "resume", "skip", "release", "show", "history", "decommission", "rollback", "unpin"]
+    "name",
+    ["plan", "backfill", "hold", "resume", "skip", "release", "show", "history", "decommission", "rollback", "unpin"],
 )
 def test_every_command_of_a_person_is_documented(project: Path, name: str) -> None:
     assert any(line.startswith(f"tradewind {name} ") for line in commands(project))
