@@ -12,10 +12,10 @@ from mlflow import MlflowClient
 
 from tradewind.errors import MissingInput, ModelError
 from tradewind.ledger import absences
-from tradewind.models import estimator
+from tradewind.models import estimator, row_checks
 from tradewind.models.registry import Registry
 from tradewind.models.runs import SUPERSEDED
-from tradewind.models.train import NotWorth, Trained, train
+from tradewind.models.train import NotWorth, train
 from tradewind.spec.training import Early, RowChecks, Search
 
 SPACE = "def space(trial):\n    return {'C': [0.1, 1.0][trial.number % 2]}\n"
@@ -64,10 +64,15 @@ def test_all_that_is_wrong_with_the_rows_is_said_at_once_and_nothing_is_fitted(h
 
 
 def test_labels_that_cannot_be_known_yet_are_not_missing(house) -> None:
-    """The last day of the test week is not due: a tenth of the rest is missing, and nothing more."""
-    rules = RowChecks(missing_labels_at_most=0.12)
-    with_nulls = asking(house, checks=rules)
-    assert isinstance(train(with_nulls, house.week(5), house.runtime), Trained)
+    """Of the week before last all 400 labels are due, of the newest those of its first six days."""
+    weeks, end = [house.week(4), house.week(5)], house.spec.partitioning.bounds(house.week(5)).end
+    found = row_checks.labels_due(house.spec, weeks, house.runtime, version=None, known_by=end)
+    assert found[weeks[0]] == (400, 40)
+    rows = house.lake.dataset("delays", "flights").snapshot().arrow([weeks[1]]).to_table()
+    due = [late for late, at in zip(rows["late"].to_pylist(), rows["scheduled_at"].to_pylist(), strict=True)
+           if at <= end - timedelta(days=1)]  # fmt: skip
+    assert found[weeks[1]] == (len(due), due.count(None))
+    assert 300 < len(due) < 400
 
 
 def test_warnings_go_with_the_version(house, publish_week) -> None:

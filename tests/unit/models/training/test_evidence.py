@@ -117,17 +117,6 @@ def test_every_metric_of_the_task_has_an_interval(files, registry, trained, home
     assert logged["test_roc_auc_low"] == found["roc_auc"]["low"]
 
 
-def test_the_metrics_are_those_of_the_registered_model_on_these_rows(files, registry, made) -> None:
-    from tradewind.models.host import ModelHost
-
-    rows, found = pq.read_table(files / "test.parquet"), read(files, "metrics.json")
-    with registry.folder(made) as folder, ModelHost(folder, name="it", warm=False) as host:
-        probability = host.predict(rows)[:, 1]
-    late = np.array(rows["late"].to_pylist())
-    assert found["roc_auc"]["value"] == pytest.approx(roc_auc_score(late, probability))
-    assert found["log_loss"]["value"] == pytest.approx(log_loss(late, probability))
-
-
 def test_the_profile_is_of_the_rows_that_were_learned_from(files, registry, trained) -> None:
     made = {name: profiles.from_json(json.dumps(text)) for name, text in read(files, "profile.json").items()}
     rows = registry.client.get_run(trained.mlflow_run_id).data.metrics["train_rows"]
@@ -222,6 +211,16 @@ def test_the_recorded_parameters_build_the_same_model_without_a_search(home, tra
         name: one["value"] for name, one in read(files, "metrics.json").items()
     }
     assert again.output[:20].tolist() == read(files, "example.json")["predictions"]
+
+
+def test_the_metrics_are_what_scikit_learn_says_of_the_rows_that_judge(home, entry, files) -> None:
+    planned = plan(asked(home), home.week(6), home.runtime)
+    with imported(planned.code) as build_model:
+        again = build(planned, home.runtime, build_model, params=entry.evidence["params"])
+    rows, found = pq.read_table(files / "test.parquet"), read(files, "metrics.json")
+    late = np.array(rows["late"].to_pylist())
+    assert found["roc_auc"]["value"] == pytest.approx(roc_auc_score(late, again.output[:, 1]))
+    assert found["log_loss"]["value"] == pytest.approx(log_loss(late, again.output[:, 1]))
 
 
 def test_what_does_not_matter_is_no_cause_to_train_again(home, trained) -> None:
