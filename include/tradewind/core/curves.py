@@ -109,6 +109,5 @@ def _thinned(x: Floats, y: Floats, points: int) -> Points:
     if len(x) > points:
         walked = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))))
         kept = np.unique(np.searchsorted(walked, np.linspace(0, walked[-1], points)))
-        kept[-1] = len(x) - 1
         x, y = x[kept], y[kept]
     return list(zip(x.tolist(), y.tolist(), strict=True))
