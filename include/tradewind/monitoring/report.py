@@ -67,7 +67,7 @@ def _summary(drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[s
     below = sum(row["below"] is True for row in performance)
     said = [f"{alarms} of {judged} drift judgements are alarms"] if judged else ["Drift could not be judged"]
     if performance:
-        said.append(f"{below} of {len(performance)} populations below the limit")
+        said.append(f"{below} of {len(performance)} populations worse than the limit")
     return "; ".join(said) + "."
 
 

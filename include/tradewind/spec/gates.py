@@ -25,7 +25,10 @@ class _Resampled(Model):
     )
     min_rows: Integer = Field(default=100, ge=1, description="Fewer rows than this are insufficient to judge.")
     min_blocks: Integer = Field(
-        default=5, ge=2, description="With fewer blocks than this there is no interval; a gate that needs one fails."
+        default=5,
+        ge=2,
+        description="With fewer blocks than this there is no interval; a gate that needs one fails. An interval of 90 % "
+        "needs 5 in any case, of 95 % 6, of 99 % 8.",
     )
 
 
@@ -84,7 +87,10 @@ class FairnessGate(_Resampled):
             "ratio of selection rates (fairlearn's demographic_parity_ratio)."
         )
     )
-    group: Text = Field(description="Column whose values are the groups; each must have `min_rows` rows.")
+    group: Text = Field(
+        description="Column whose values are the groups; those with fewer than `min_rows` rows are left out and named, "
+        "and two must remain."
+    )
     threshold: Number = Field(
         default=0.5, ge=0, le=1, description="A probability above this counts as predicted positive."
     )
