@@ -27,8 +27,8 @@ class _Resampled(Model):
     min_blocks: Integer = Field(
         default=5,
         ge=2,
-        description="With fewer blocks than this there is no interval; a gate that needs one fails. An interval of 90 % "
-        "needs 5 in any case, of 95 % 6, of 99 % 8.",
+        description="With fewer blocks than this there is no interval; a gate that needs one fails. An interval of 90 "
+        "% needs 5 in any case, of 95 % 6, of 99 % 8.",
     )
 
 
