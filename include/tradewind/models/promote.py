@@ -55,7 +55,7 @@ def promote(spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, com
     new = _change(spec, partition, runtime, ledger, verdict=verdict, actor=actor, comment=comment)
     if champions.recorded(ledger.champions(spec.pipeline), new) is None:
         _require_shadow(spec, verdict)
-        if (withheld := _withheld(verdict, ledger)) is not None:
+        if (withheld := _withheld(verdict, ledger, asked=approval is not None)) is not None:
             _journal(withheld, verdict, ledger, runtime=runtime, actor=actor)
             return withheld
     champion = ledger.promote(new, expected=int(verdict.evidence["expected_seq"]))
@@ -159,10 +159,12 @@ def _require_shadow(spec: Pipeline, verdict: Entry) -> None:
         )
 
 
-def _withheld(verdict: Entry, ledger: Ledger) -> Withheld | None:
+def _withheld(verdict: Entry, ledger: Ledger, *, asked: bool) -> Withheld | None:
     version = str(verdict.evidence["version"])
     if (held := pins.pinned(ledger, verdict.pipeline)) is not None:
         return Withheld(version, "pinned", pins.told(held))
+    if asked:
+        return None  # a person said yes to this one; whether they want a newer one nobody knows yet
     newer = [
         entry
         for entry in ledger.find(verdict.pipeline, "verdict")

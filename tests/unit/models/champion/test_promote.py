@@ -162,6 +162,17 @@ def test_a_candidate_is_not_promoted_when_a_newer_one_passed_since(place) -> Non
     assert isinstance(promote(place.spec, WEEKS[2], place.runtime, actor="Ann"), Champion)
 
 
+def test_who_was_approved_is_promoted_although_a_newer_one_waits_for_its_answer(place) -> None:
+    asked = place.with_promotion(mode="approval")
+    asked.judge(WEEKS[1], "1")
+    asked.judge(WEEKS[2], "2")
+    answer(asked, 1, "approved", version="1")
+    assert isinstance(promote(asked.spec, WEEKS[1], asked.runtime, actor="airflow"), Champion)
+    answer(asked, 2, "approved", version="2")
+    with pytest.raises(Conflict):
+        promote(asked.spec, WEEKS[2], asked.runtime, actor="airflow")
+
+
 def test_where_a_person_must_approve_nobody_is_promoted_without(place) -> None:
     asked = place.with_promotion(mode="approval")
     asked.judge(WEEKS[1], "1")
