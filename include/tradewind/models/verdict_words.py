@@ -91,14 +91,21 @@ def markdown(spec: Pipeline, entry: Entry, *, report: str = "") -> str:
     told = [f"**{plain(headline(entry))}** {plain(tally(gates))}"]
     if report:
         told.append(f"[Whole report with pictures]({report.replace(')', '%29').replace(' ', '%20')})")
+    told.append("\n".join(f"- {name}: {text}" for name, text in _facts(spec, entry).items()))
     if warnings:
         told.append("\n".join([f"**{count(len(warnings), 'warning')}**\n", *(f"- {prose(one)}" for one in warnings)]))
-    rows = [_row(gate) for gate in gates[:_ROWS]]
-    told.append(markdown_table(("", "Gate", "Value", "Interval", "Bound", "From"), rows))
+    told.append(
+        markdown_table(("", "Gate", "Value", "Interval", "Bound", "From"), [_row(gate) for gate in gates[:_ROWS]])
+    )
     if len(gates) > _ROWS:
         told.append(f"… and {len(gates) - _ROWS} more in the report.")
+    return "\n\n".join(told)
+
+
+def _facts(spec: Pipeline, entry: Entry) -> dict[str, str]:
+    """What is asked, in Markdown: who would serve in whose place, and how that is undone."""
     version, champion = str(entry.evidence["version"]), entry.evidence["champion"]
-    facts = {
+    return {
         "Purpose": plain(spec.description),
         "Candidate": f"version {plain(version)}, of partition {plain(entry.partition or NOTHING)}",
         "Champion": f"version {plain(str(champion))}" if champion else "none: this would be the first",
@@ -106,8 +113,6 @@ def markdown(spec: Pipeline, entry: Entry, *, report: str = "") -> str:
         "If you approve": "it serves from the first population that nobody has scored",
         "To undo that": code(_undo(spec, str(champion))) if champion else "there is no earlier champion to go back to",
     }
-    told.append("\n".join(f"- {name}: {text}" for name, text in facts.items()))
-    return "\n\n".join(told)
 
 
 def _row(gate: Mapping[str, Any]) -> list[str]:
@@ -115,7 +120,9 @@ def _row(gate: Mapping[str, Any]) -> list[str]:
     # Of a comparison the reason has both values, the candidate's and the other's.
     told = f" ({gate['reason']})" if signed or gate["outcome"] != "pass" else ""
     ends = f"{number(gate['low'], sign=signed)} to {number(gate['high'], sign=signed)}"
-    blocks = f", {count(gate['blocks'], 'block')}" if gate["blocks"] else ""
+    # Blocks are what an interval rests on; a value alone comes from rows.
+    told_blocks = gate["low"] is not None or gate["outcome"] == "insufficient"
+    blocks = f", {count(gate['blocks'], 'block')}" if gate["blocks"] and told_blocks else ""
     return [
         f"{_SIGNS[gate['outcome']]}&nbsp;{_WORDS[gate['outcome']]}",
         prose(f"{gate['gate']}{_where(gate)}{told}"),

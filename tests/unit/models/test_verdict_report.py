@@ -267,6 +267,20 @@ def test_the_form_shows_the_champion_beside_the_candidate(spec: Pipeline) -> Non
     assert "why it pass" not in text
 
 
+def test_the_form_says_what_is_asked_before_the_gates(spec: Pipeline) -> None:
+    text = markdown(spec, entry(*GATES, outcome="passed", warnings=["stored as pickle"]))
+    marks = ["Version 4 passed", "- Candidate: version 4", "- To undo that:", "**1 warning**", "| Gate |"]
+    assert sorted(marks, key=text.index) == marks
+
+
+def test_blocks_are_told_where_an_interval_rests_on_them(spec: Pipeline) -> None:
+    alone = gate("pass", gate="alone", low=None, high=None)
+    few = gate("insufficient", gate="few", low=None, high=None)
+    rows = markdown(spec, entry(alone, few, gate("pass", gate="both"))).splitlines()
+    told = {name: next(row for row in rows if f"| {name}" in row) for name in ("alone", "few", "both")}
+    assert ["14 blocks" in row for row in told.values()] == [False, True, True]
+
+
 def test_the_form_is_short(spec: Pipeline) -> None:
     text = markdown(spec, entry(*[gate("pass", slice=f"a={number}") for number in range(50)], outcome="passed"))
     assert text.count("✓&nbsp;passed") == 12
