@@ -99,7 +99,7 @@ def _over_time(drawn: Pictures) -> str:
         [one for one in series if one.points],
         x=axis,
         y=Axis(drawn.metric),
-        note=f"{better.capitalize()} is better. A {drawn.by} on which it has no value is left out.",
+        note=f"{better.capitalize()} is better. Each {drawn.by} on which it has no value is left out.",
         numbers=table([drawn.by, "rows", *whose], rows),
     )
 

@@ -73,7 +73,7 @@ def page(spec: Pipeline, entry: Entry, pictures: Pictures | None = None, *, trai
         *_pictures(pictures, entry),
         *_facts(spec, entry, trained),
     ]
-    title = f"{spec.pipeline}: version {version} is {entry.outcome}"
+    title = f"{spec.pipeline}: version {version} {entry.outcome}"
     return look.document(title, "\n".join(body), style=charts.STYLE + _STYLE)
 
 

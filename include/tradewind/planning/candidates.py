@@ -21,7 +21,8 @@ class Candidate:
     """A version that was judged.
 
     :param outcome: ``rejected`` by its gates, ``declined`` by a person, ``shadow``, ``waits for approval``, ``pinned``
-        or ``superseded`` where it passed and was not promoted, ``champion``, or just ``passed``
+        or ``superseded`` where it passed and was not promoted, ``champion``, ``replaced`` where another one is
+        champion since, or just ``passed``
     :param reasons: why, in words
     :param verdict: the ledger's entry that it was last judged by
     """
@@ -64,10 +65,19 @@ def _came_of(ledger: Ledger, entry: Entry) -> tuple[str, list[str]]:
         return entry.outcome, (verdict_words.reasons(entry) if known else []) or [entry.reason]
     if (standing := shadows.standing(ledger, entry.pipeline)) is not None and standing.subject == entry.subject:
         return "shadow", [_shadow(ledger, standing)]
-    for change in reversed(ledger.champions(entry.pipeline)):
+    changes = ledger.champions(entry.pipeline)
+    for change in reversed(changes):
         if change.evidence.get("verdict_key") == entry.key:
-            return "champion", [f"from population {change.effective_from} on, by {change.actor}"]
+            return _crowned(change, changes[-1])
     return _not_promoted(ledger, entry) or ("passed", [entry.reason])
+
+
+def _crowned(change: Champion, newest: Champion) -> tuple[str, list[str]]:
+    told = f"from population {change.effective_from} on, by {change.actor}"
+    if newest.model_version == change.model_version:
+        return "champion", [told]
+    after = f"since population {newest.effective_from} it is version {newest.model_version}, by {newest.actor}"
+    return "replaced", [f"champion {told}; {after}"]
 
 
 def _not_promoted(ledger: Ledger, entry: Entry) -> tuple[str, list[str]] | None:

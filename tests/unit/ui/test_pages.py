@@ -239,6 +239,16 @@ def test_a_candidate_that_became_champion_says_from_when(ledger: Ledger, reports
     assert "from population 2024-01-03 on, by ann" in told(reports)
 
 
+def test_a_candidate_that_was_rolled_back_is_not_called_champion(ledger: Ledger, reports: Path) -> None:
+    entry = judged("passed")
+    ledger.append(entry)
+    new = Champion("trips", 0, "trips", "3", "2024-01-03", "2024-01-01", evidence={"verdict_key": entry.key})
+    ledger.promote(new, expected=0)
+    ledger.promote(Champion("trips", 0, "trips", "2", "2024-01-05", actor="ann"), expected=1)
+    assert '<span class="badge odd">replaced</span>' in told(reports)
+    assert "since population 2024-01-05 it is version 2, by ann" in told(reports)
+
+
 def test_the_picture_of_the_state_says_who_serves_and_why_a_candidate_was_rejected(ledger: Ledger) -> None:
     champion = Champion("trips", 0, "trips", "2", "2024-01-03", actor="ann")
     ledger.promote(champion, expected=0, pin=pins.pin(champion, reason="x"))
