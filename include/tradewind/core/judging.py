@@ -176,8 +176,8 @@ def _fairness(case: Case, gate: FairnessGate, block: Floats, blocks: int) -> _Me
     value = float(fairness.value(gate.fairness, whole))
     if missing := [name for name, one in zip(groups.names, rates, strict=True) if math.isnan(one)]:
         return _Measured(value, _nothing, f"no positive label where {gate.group} is {', '.join(missing)}")
-    if not math.isfinite(value):
-        return _Measured(value, _nothing, f"nobody's probability is above {gate.threshold:g}, so there is no ratio")
+    if not whole[1].any():  # no difference either: that would be fair by saying no to everybody
+        return _Measured(math.nan, _nothing, f"nobody's probability is above {gate.threshold:g}: nothing is compared")
     words = f"{gate.fairness} {value:.4f}: {rate} {_extremes(groups.names, rates)} on {len(rows.y)} rows"
     return _Measured(
         value, lambda: bootstrap.of_table(table(block, blocks), lambda sums: fairness.value(gate.fairness, sums)), words

@@ -60,10 +60,16 @@ def test_a_group_without_positives_has_no_opportunity_to_compare() -> None:
     assert (result.outcome, result.reason) == ("insufficient", "no positive label where origin is LGA")
 
 
-def test_a_ratio_of_nobody_is_insufficient() -> None:
-    result = one(fair(fairness="disparate_impact_ratio", at_most=None, at_least=0.0, threshold=1.0), given=rows())
+@pytest.mark.parametrize(
+    "asked",
+    [{"fairness": "disparate_impact_ratio", "at_most": None, "at_least": 0.0}, {},
+     {"fairness": "equal_opportunity_difference"}],
+    ids=["ratio", "difference", "opportunity"],
+)  # fmt: skip
+def test_who_selects_nobody_is_not_fair_for_that(asked: dict[str, object]) -> None:
+    result = one(fair(threshold=1.0, **asked), given=rows())
     assert (result.outcome, result.reason) == (
-        "insufficient", "nobody's probability is above 1, so there is no ratio"
+        "insufficient", "nobody's probability is above 1: nothing is compared"
     )  # fmt: skip
 
 
