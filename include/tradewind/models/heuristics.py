@@ -145,7 +145,8 @@ def main() -> None:
     rows = pa.ipc.open_stream(sys.stdin.buffer).read_all()
     try:
         with imported(locate(reference, Path(project))) as function:
-            table = pa.table(columns_of(function(rows.to_pandas())))
+            frame = rows.to_pandas(ignore_metadata=True)  # which could say that a column is the index
+            table = pa.table(columns_of(function(frame), rows=rows.num_rows))
     except Exception as exc:
         sys.exit(f"{type(exc).__name__}: {exc}")
     with pa.ipc.new_stream(answer, table.schema) as writer:
@@ -153,14 +154,25 @@ def main() -> None:
     answer.close()
 
 
-def columns_of(said: Any) -> Mapping[str, Any]:
-    """A rule's answer as columns: one a class, or the only one."""
+def columns_of(said: Any, *, rows: int) -> Mapping[str, Any]:
+    """A rule's answer as columns: one a class, or the only one.
+
+    :param rows: how many it was given
+    :raises ModelError: its answer may be in another order than the rows, or names a class twice
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
+    if isinstance(said, pd.Series | pd.DataFrame) and len(said) == rows and not said.index.equals(pd.RangeIndex(rows)):
+        raise ModelError(
+            "answers with another index than that of the rows, so nobody can say which row each value is for; keep the "
+            "index, or return an array in the order of the rows"
+        )
     wide = isinstance(said, pd.DataFrame)
     frame = said if wide else pd.DataFrame(np.asarray(said))
     names = [str(name) for name in frame.columns] if wide and frame.shape[1] > 1 else None
+    if names and len(set(names)) < len(names):
+        raise ModelError(f"answers with a column twice: {', '.join(names)}")
     names = names or ([_ONLY] if frame.shape[1] == 1 else [str(place) for place in range(frame.shape[1])])
     return {name: pa.array(frame.iloc[:, place], from_pandas=True) for place, name in enumerate(names)}

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +82,12 @@ def test_rows(
     if _asked(spec) - set(answers):
         with rules(spec, runtime) as running:
             answers = {**others(spec, runtime, table, candidate=candidate, rules=running), **answers}
+    labels = tasks.labels(table[label], task, label)
     given = {name: answer for name, answer in answers.items() if not isinstance(answer, ModelError)}
     absent = {name: str(answer) for name, answer in answers.items() if isinstance(answer, ModelError)}
+    if task == "multiclass":
+        absent |= _misspelt(spec, given, labels)
+        given = {name: answer for name, answer in given.items() if name not in absent}
     classes = tasks.order(*(known for _, known in given.values())) if task == "multiclass" else []
     scores: dict[str, npt.NDArray[Any]] = {}
     for name, (output, known) in given.items():
@@ -98,7 +102,7 @@ def test_rows(
     fitted = {gates.CANDIDATE: candidate, gates.CHAMPION: champion}
     test = TestRows(
         task=task,
-        y=tasks.targets(task, tasks.labels(table[label], task, label), classes),
+        y=tasks.targets(task, labels, classes),
         scores=scores,
         timestamp=_times(rows, scoring(spec).population.timestamp),
         timezone=spec.timezone,
@@ -114,9 +118,9 @@ test_rows.__test__ = False  # type: ignore[attr-defined]  # pytest would take th
 
 
 def fit_end(spec: Pipeline, version: Version) -> datetime:
-    """End (aware) of the time whose rows a version learned from."""
+    """End (aware) of the time whose rows a version learned from: a row of this very moment it has not seen."""
     if (until := version.tags.get("tradewind.fit_until")) is not None:
-        return datetime.fromisoformat(until)
+        return datetime.fromisoformat(until) + timedelta(microseconds=1)  # that moment's rows it has
     return spec.partitioning.bounds(json.loads(version.tags["tradewind.train_partitions"])[-1]).end
 
 
@@ -151,6 +155,23 @@ def others(
             found[name] = ask()
         except ModelError as exc:
             found[name] = exc
+    return found
+
+
+def _misspelt(spec: Pipeline, given: Mapping[str, Answer], labels: npt.NDArray[Any]) -> dict[str, str]:
+    """Heuristics that predict what is no class at all: everybody would be better than they."""
+    models = [classes or () for name, (_, classes) in given.items() if name not in spec.verdict.heuristics]
+    known = {*labels.tolist(), *(str(one) for classes in models for one in classes)}
+    found = {}
+    for name in given.keys() & spec.verdict.heuristics.keys():
+        output, classes = given[name]
+        predicted = output.max(axis=0, initial=0.0) > 0
+        strange = [str(one) for at, one in enumerate(classes or ()) if predicted[at] and one not in known]
+        if strange:
+            found[name] = (
+                f"it predicts {', '.join(strange[:5])}, and the classes that labels or models have are "
+                f"{', '.join(sorted(known)[:12])}; return their names, or a frame with a column for each"
+            )
     return found
 
 
@@ -200,6 +221,8 @@ def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_nested(column.type):
+        return np.array([None if value is None else str(value) for value in column.to_pylist()], dtype=object)
     if column.null_count and pa.types.is_integer(column.type):
         return np.array(column.to_pylist(), dtype=object)
     values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)

@@ -92,7 +92,7 @@ def test_a_rule_that_fails_says_why(said: dict[str, Any], rule: str, why: str) -
     ids=["truth", "both classes", "names", "frame", "numbers"],
 )
 def test_an_answer_becomes_what_a_model_of_the_task_answers(answer, task, output, classes) -> None:
-    found, known = checked(pa.table(columns_of(answer)), 2, task)
+    found, known = checked(pa.table(columns_of(answer, rows=2)), 2, task)
     assert (found.tolist(), known) == (output, classes)
 
 
@@ -108,9 +108,23 @@ def test_an_answer_becomes_what_a_model_of_the_task_answers(answer, task, output
         ([0.5, 0.5], "multiclass", "which is no multiclass answer"),
         ([np.inf, 1.0], "regression", "1 values that are no finite numbers"),
         ([[1.0, 2.0], [1.0, 2.0]], "regression", "the columns 0, 1, which is no regression answer"),
+        (pd.Series([0.5, 0.2], index=[1, 0]), "binary", "another index than that of the rows"),
+        (pd.DataFrame([[0.5, 0.5], [0.2, 0.8]], columns=["a", "a"]), "multiclass", "a column twice: a, a"),
     ],
-    ids=["text", "short", "percent", "missing", "strange classes", "no name", "one number", "endless", "two numbers"],
+    ids=[
+        "text",
+        "short",
+        "percent",
+        "missing",
+        "strange classes",
+        "no name",
+        "one number",
+        "endless",
+        "two numbers",
+        "sorted",
+        "twice",
+    ],
 )
 def test_what_is_no_answer_of_the_task_is_said(answer, task, why: str) -> None:
     with pytest.raises(ModelError, match=why):
-        checked(pa.table(columns_of(answer)), 2, task)
+        checked(pa.table(columns_of(answer, rows=2)), 2, task)

@@ -52,6 +52,7 @@ def table(label: list[object]) -> pa.Table:
             "late": label,
             "origin": ["JFK", "EWR", None, "JFK"][:count],
             "terminal": pa.array([1, 2, None, 4][:count], pa.int64()),
+            "legs": [["JFK", "BOS"], [], None, ["JFK", "BOS"]][:count],
             "hour": [6.0, 12.0, 18.0, None][:count],
         }
     )
@@ -98,9 +99,9 @@ def test_the_rows_know_their_columns_conditions_and_when_each_model_stopped_lear
         {"metric": "brier", "at_most": 0.3, "slice": "origin", "by": "terminal"},
         {"metric": "brier", "at_most": 0.3, "where": "hour > 10"},
         {"metric": "brier", "at_most": 0.3, "where": "late"},
-        {"fairness": "demographic_parity_difference", "group": "origin", "at_most": 0.1},
+        {"fairness": "demographic_parity_difference", "group": "legs", "at_most": 0.1},
         {"check": "size", "at_most": 1},
-        verdict={"columns": ["origin", "terminal"]},
+        verdict={"columns": ["origin", "terminal", "legs"]},
     )
     output = np.array([[0.2, 0.8]] * 4)
     champion = Version("delays", "1", "", "", "", {"tradewind.fit_until": "2013-03-01T00:00:00+00:00"})
@@ -116,14 +117,15 @@ def test_the_rows_know_their_columns_conditions_and_when_each_model_stopped_lear
     }  # fmt: skip
     assert {name: values.tolist() for name, values in test.columns.items()} == {
         "origin": ["JFK", "EWR", None, "JFK"], "terminal": [1, 2, None, 4],
+        "legs": ["['JFK', 'BOS']", "[]", None, "['JFK', 'BOS']"],
     }  # fmt: skip
     assert test.masks["hour > 10"].tolist() == [False, True, True, False]
     assert "there is no column `late`" in test.absent["late"]  # which rows judge does not depend on the label
     assert test.fit_end == {
-        "candidate": asked.partitioning.bounds(WEEKS[5]).end, "champion": datetime(2013, 3, 1, tzinfo=UTC),
+        "candidate": asked.partitioning.bounds(WEEKS[5]).end, "champion": fit_end(asked, champion),
     }  # fmt: skip
     assert ready.notes == ("`hour > 10` is NULL in 1 of 4 rows, which do not count",)
-    assert fit_end(asked, champion) == datetime(2013, 3, 1, tzinfo=UTC)
+    assert fit_end(asked, champion) == datetime(2013, 3, 1, 0, 0, 0, 1, tzinfo=UTC)  # rows of midnight were learned
 
 
 def test_majority_and_heuristics_are_asked_when_a_gate_names_them_and_one_that_fails_has_a_reason(
@@ -178,6 +180,25 @@ def test_classes_are_the_same_for_everybody(pipeline: Pipeline, runtime: Runtime
     assert ready.test.scores["champion"][0].tolist() == [0.5, 0.3, 0.2]
     assert ready.test.y.tolist() == [1, 0, -1]
     assert ready.notes == ("1 of 3 rows have a class that no model knows",)
+
+
+def test_a_rule_that_predicts_what_is_no_class_is_absent_and_not_easily_beaten(
+    pipeline: Pipeline, runtime: Runtime
+) -> None:
+    gates = ({"metric": "accuracy", "versus": name, "at_least": 0} for name in ("right", "upper"))
+    rules = dict.fromkeys(("right", "upper"), "include/delays_model/rules.py:evening")
+    asked = asking(pipeline, *gates, task="multiclass", verdict={"heuristics": rules})
+    test = test_rows(
+        asked, runtime, table(["b", "a", "z"]),
+        answers={
+            "candidate": (np.full((3, 2), 0.5), ["a", "b"]),
+            "right": (np.array([[0, 1, 0]] * 3), ["B", "a", "z"]),  # never says B
+            "upper": (np.array([[1, 0]] * 3), ["B", "a"]),
+        },
+        candidate=CANDIDATE, champion=None,
+    ).test  # fmt: skip
+    assert sorted(test.scores) == ["candidate", "right"]
+    assert test.absent["upper"].startswith("it predicts B, and the classes that labels or models have are a, b, z;")
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
