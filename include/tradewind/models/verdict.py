@@ -119,10 +119,17 @@ def _candidate(spec: Pipeline, partition: str, ledger: Ledger) -> str:
 
 
 def _key(spec: Pipeline, candidate: Version, champion: Champion | None, runtime: Runtime) -> str:
-    change = champion.seq if champion else 0
+    return f"{candidate.version}/{champion.model_version if champion else '-'}/{asked_by(spec, champion, runtime)}"
+
+
+def asked_by(spec: Pipeline, champion: Champion | None, runtime: Runtime) -> str:
+    """Hash of all that a verdict on the same rows depends on beside the candidate."""
+    change, train = champion.seq if champion else 0, training(spec)
     rules = {name: _digest(reference, runtime) for name, reference in heuristics(spec).items()}
-    asked = config_hash(CODE, spec.gates, spec.verdict, training(spec).seed, spec.timezone, change, rules)
-    return f"{candidate.version}/{champion.model_version if champion else '-'}/{asked}"
+    # What the model would get now, which the schema is held against.
+    definitions = runtime.project / spec.features.definitions if spec.features else None
+    given = [*train.columns, train.service, definitions.read_text() if definitions and definitions.is_file() else ""]
+    return config_hash(CODE, spec.gates, spec.verdict, train.seed, spec.timezone, change, rules, given)
 
 
 def _digest(reference: str, runtime: Runtime) -> str:
@@ -144,8 +151,8 @@ def _named(entry: Entry) -> str:
 
 
 def _whole(entry: Entry) -> bool:
-    """Whether both models could be asked: that files were away, or a process died, may be over by now."""
-    return not {gates.CANDIDATE, gates.CHAMPION} & set(entry.evidence.get("absent", {}))
+    """Whether everybody could be asked: that files were away, or a process died, may be over by now."""
+    return not entry.evidence.get("absent")
 
 
 def _same(before: Entry, entry: Entry) -> bool:

@@ -23,7 +23,7 @@ from tradewind.models.registry import Registry, Version
 from tradewind.models.serve import load
 from tradewind.models.signature import expected
 from tradewind.models.train import train
-from tradewind.models.verdict import conclude, verdict
+from tradewind.models.verdict import asked_by, conclude, verdict
 from tradewind.spec.gates import Verdict as Asked
 from tradewind.spec.models import Pipeline
 
@@ -194,10 +194,9 @@ def test_no_gates_and_checks_alone_speak_for_nobody(house, gates: list[dict[str,
     assert (judged.outcome, why in judged.reason) == ("rejected", True)
 
 
-def test_judging_again_judges_nothing(house, judged) -> None:
-    verdict(asking(house, GATES), house.week(6), house.runtime)
+def test_judging_again_judges_nothing(house, first) -> None:
     before = len(entries(house))
-    assert verdict(asking(house, GATES), house.week(6), house.runtime) == judged  # the measured latency too
+    assert verdict(house.spec, house.week(5), house.runtime) == first  # the seconds of loading too
     assert len(entries(house)) == before
 
 
@@ -232,22 +231,22 @@ def test_a_rejected_version_says_so_and_why_and_the_champion_stays(house, judged
     assert house.ledger.champions("delays")[-1].model_version == "1"
 
 
-def test_a_report_that_is_gone_comes_back_as_it_was(house, judged) -> None:
-    report = Path(judged.report)
+def test_a_report_that_is_gone_comes_back_as_it_was(house, first) -> None:
+    report = Path(first.report)
     page = report.read_text()
     report.unlink()
-    verdict(asking(house, GATES), house.week(6), house.runtime)
+    verdict(house.spec, house.week(5), house.runtime)
     assert report.read_text() == page
 
 
-def test_a_page_is_written_anew_when_mlflows_copy_is_gone_too(house, judged, tmp_path) -> None:
-    folder, kept = run_folder(house, "2") / "verdict", tmp_path / "verdict"
+def test_a_page_is_written_anew_when_mlflows_copy_is_gone_too(house, first, tmp_path) -> None:
+    folder, kept = run_folder(house, "1") / "verdict", tmp_path / "verdict"
     shutil.move(folder, kept)
-    Path(judged.report).unlink()
-    again = verdict(asking(house, GATES), house.week(6), house.runtime)
-    assert "Version 2 did not pass" in Path(again.report).read_text()
+    Path(first.report).unlink()
+    again = verdict(house.spec, house.week(5), house.runtime)
+    assert "Version 1 passed" in Path(again.report).read_text()
     shutil.move(kept, folder)
-    Path(judged.report).unlink()
+    Path(first.report).unlink()
 
 
 def test_nothing_trained_is_said(house) -> None:
@@ -267,6 +266,21 @@ def test_the_columns_that_serving_gives_are_those_of_the_yaml_and_the_feature_se
     assert "has no column gate, wing" in str(expected(strange, house.runtime))
     nowhere = house.with_spec(train=train.model_copy(update={"service": "delays_v2"})).spec
     assert isinstance(expected(nowhere, house.runtime), SpecError)
+
+
+def test_all_that_a_verdict_depends_on_beside_the_candidate_makes_it_another(house) -> None:
+    code = house.runtime.project / "include" / "delays_model"
+    asked = asking(house, [GATES[5]])
+    strict = asked.model_copy(update={"verdict": asked.verdict.model_copy(update={"correction": "bonferroni"})})
+    fewer = asked.model_copy(update={"train": asked.train.model_copy(update={"columns": ("hour",)})})
+    found = [asked_by(spec, None, house.runtime) for spec in (asked, strict, fewer)]
+    for name in ("rules.py", "features.py"):
+        before = (code / name).read_text()
+        (code / name).write_text(f"{before}\nx = 1\n")
+        found.append(asked_by(asked, None, house.runtime))
+        (code / name).write_text(before)
+    assert len(set(found)) == 5
+    assert asked_by(asked, None, house.runtime) == found[0]
 
 
 @pytest.fixture
@@ -325,8 +339,10 @@ def rows(house, *, good: bool = True) -> TestRows:
     )  # fmt: skip
 
 
-def concluded(house, key: str, *, test: TestRows | None = None, partition: str | None = None, version: str = "2"):
-    spec = asking(house, [*GATES[:2], *GATES[6:9]])
+def concluded(
+    house, key: str, *, test: TestRows | None = None, partition: str | None = None, version: str = "2", gates=GATES[:2]
+):
+    spec = asking(house, [*gates, *GATES[6:9]])
     candidate: Version = Registry(house.runtime, "delays").get(version)
     return conclude(
         spec, partition or house.week(9), house.runtime, candidate=candidate,
@@ -348,12 +364,15 @@ def test_a_shadow_is_judged_by_the_same_gates_without_the_checks(house) -> None:
     assert len(entries(house)) == count
 
 
-def test_who_stays_away_is_asked_each_time_and_journalled_once(house) -> None:
-    week, whole = house.week(12), rows(house)
-    ours = {"candidate": whole.scores["candidate"]}
-    without = replace(whole, scores=ours, absent={"champion": "its files are gone"})
+@pytest.mark.parametrize("who", ["champion", "evening"])
+def test_who_stays_away_is_asked_each_time_and_journalled_once(house, who: str) -> None:
+    week, given = house.week(12 if who == "champion" else 13), rows(house)
+    whole = replace(given, scores={**given.scores, "evening": given.scores["champion"]})
+    ours = {name: scores for name, scores in whole.scores.items() if name != who}
+    without = replace(whole, scores=ours, absent={who: "its files are gone"})
+    gates = [GATES[0], {"metric": "brier", "versus": who, "at_least": 0.0}]
     for test in (without, without, whole, without):
-        concluded(house, "shadow/away", test=test, partition=week)
+        concluded(house, f"shadow/away/{who}", test=test, partition=week, gates=gates)
     assert [entry.outcome for entry in entries(house, partition=week)] == ["rejected", "passed"]
 
 
