@@ -65,7 +65,7 @@ def metrics(facts: CardFacts) -> Section:
         [
             f"{name} {'↑' if MEASURES[name].higher_is_better else '↓'}" if name in MEASURES else name,
             number(one.get("value")),
-            _between(one.get("low"), one.get("high")),
+            _between(one.get("low"), one.get("high"), missing=str(one.get("missing") or NOTHING)),
             _counted(one),
         ]
         for name, one in facts.metrics.items()
@@ -230,8 +230,8 @@ def _gates(found: Iterable[Mapping[str, Any]]) -> Grid:
     return Grid(("outcome", "gate", "value", "interval", "bound", "from", "reason"), rows)
 
 
-def _between(low: float | None, high: float | None, signed: bool = False) -> str:
-    return NOTHING if low is None else f"{number(low, sign=signed)} to {number(high, sign=signed)}"
+def _between(low: float | None, high: float | None, signed: bool = False, *, missing: str = NOTHING) -> str:
+    return missing if low is None else f"{number(low, sign=signed)} to {number(high, sign=signed)}"
 
 
 def _counted(one: Mapping[str, Any]) -> str:

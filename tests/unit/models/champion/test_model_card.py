@@ -42,6 +42,7 @@ GATES = [
 FILES = {
     "evaluation/metrics.json": {
         "roc_auc": {"value": 0.6812, "low": 0.6611, "high": 0.7013, "blocks": 14, "rows": 1234},
+        "ece": {"value": 0.05, "low": None, "high": None, "blocks": 2, "rows": 1234, "missing": "2 blocks are few"},
     },
     "evaluation/importance.json": [{"feature": "hour", "mean": 0.1234, "std": 0.0123, "values": []}],
     "evaluation/environment.json": {
@@ -129,7 +130,7 @@ def section(text: str, title: str) -> str:
 def test_every_fact_is_in_the_markdown_and_in_the_page(delaying: Place, second: Champion) -> None:
     facts = {
         "In short": ("Late?", "ops@example.com", "from 2013-03-11 on", "by ann", "looks right", "version 1"),
-        "Metrics": ("roc_auc ↑", "0.6812", "0.6611 to 0.7013", "1,234 rows, 14 blocks"),
+        "Metrics": ("roc_auc ↑", "0.6812", "0.6611 to 0.7013", "1,234 rows, 14 blocks", "2 blocks are few"),
         "Verdict": ("against version 1: passed", "roc_auc at least 0.6", "≥ 0.6", "why it is pass"),
         "Slices": ("origin=EWR", "0.7123", "SWF has 3 rows"),
         "Fairness": ("impact ratio over sex", "0.8765"),
