@@ -7,7 +7,7 @@ somebody's edit in MLflow (it was told, and the alias names another version now)
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -36,27 +36,32 @@ class Reconciled:
     :param outcome: ``agreed``; ``repaired`` after a crash; ``edited``: somebody changed the alias, and it was put back;
         ``broken``: it cannot be put right without a person
     :param words: what was found and done, or what to do
+    :param card: whether the champion's model card is written
     """
 
     outcome: Literal["agreed", "repaired", "edited", "broken"]
     words: str
+    card: bool = True
 
 
 def follow(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> None:
     """Let alias, tags and model card say what the newest change says, whichever was just asked for.
 
-    A replayed promotion must not undo a later one. What is told already is left alone, except the alias.
+    A replayed promotion must not undo a later one, nor one that comes while the alias is set. What is told already is
+    left alone, except the alias.
 
     :raises ModelError: the model registry has no such version
     :raises Unavailable: it does not answer
     """
-    changes = ledger.champions(spec.pipeline)
-    if not changes:
-        return
-    project_alias(runtime, spec.model_name, changes[-1].model_version)
-    if not _told(ledger, changes[-1], ALIASED):
-        _tag(runtime, changes[-1])
-        _note(ledger, changes[-1], ALIASED, runtime)
+    newest = _newest(spec, ledger)
+    while newest is not None:
+        project_alias(runtime, spec.model_name, newest.model_version)
+        if not _told(ledger, newest, ALIASED):
+            _tag(runtime, newest)
+            _note(ledger, newest, ALIASED, runtime)
+        known, newest = newest, _newest(spec, ledger)
+        if newest == known:
+            break
     write_card(spec, runtime, ledger)
 
 
@@ -90,28 +95,33 @@ def card_of(spec: Pipeline, runtime: Runtime) -> Path | None:
 def reconcile(spec: Pipeline, runtime: Runtime) -> Reconciled:
     """Make alias and model card say what the ledger says, and say what was wrong.
 
-    A pipeline that is decommissioned has no alias any more, and gets none.
+    A pipeline that is decommissioned has no alias any more, and gets none. A promotion that comes meanwhile is
+    followed, and is nobody's edit.
 
     :raises Unavailable: the model registry does not answer
     """
     ledger = Ledger(runtime.ledger)
     if holds.decommissioned(ledger, spec.pipeline) is not None:
         return Reconciled("agreed", f"{spec.pipeline} is decommissioned and has no champion")
-    changes = ledger.champions(spec.pipeline)
-    if not changes:
-        return _without_champion(spec, runtime, ledger)
+    newest, before = _newest(spec, ledger), aliased(runtime, spec.model_name)
+    while (now := _newest(spec, ledger)) != newest:
+        newest, before = now, aliased(runtime, spec.model_name)
+    if newest is None:
+        return _without_champion(spec, runtime, ledger, before)
     try:
-        found = _reconcile_alias(spec, runtime, ledger, changes[-1])
-        _require_files(spec, runtime, ledger, changes[-1])
+        found = _reconcile_alias(spec, runtime, ledger, newest, before)
+        if _newest(spec, ledger) != newest:
+            follow(spec, runtime, ledger)
+        _require_files(spec, runtime, ledger, newest)
     except ModelError as exc:
-        return Reconciled("broken", _what_to_do(spec, changes, exc))
-    write_card(spec, runtime, ledger)
-    return found
+        return Reconciled("broken", _what_to_do(spec, ledger.champions(spec.pipeline), exc))
+    return replace(found, card=write_card(spec, runtime, ledger))
 
 
-def _reconcile_alias(spec: Pipeline, runtime: Runtime, ledger: Ledger, newest: Champion) -> Reconciled:
+def _reconcile_alias(
+    spec: Pipeline, runtime: Runtime, ledger: Ledger, newest: Champion, before: str | None
+) -> Reconciled:
     known = _told(ledger, newest, ALIASED)
-    before = aliased(runtime, spec.model_name)
     moved = project_alias(runtime, spec.model_name, newest.model_version)
     if not known:
         _tag(runtime, newest)
@@ -132,12 +142,12 @@ def _reconcile_alias(spec: Pipeline, runtime: Runtime, ledger: Ledger, newest: C
     return found
 
 
-def _without_champion(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> Reconciled:
-    before = aliased(runtime, spec.model_name)
+def _without_champion(spec: Pipeline, runtime: Runtime, ledger: Ledger, before: str | None) -> Reconciled:
     if before is None:
         return Reconciled("agreed", f"{spec.pipeline} has no champion")
     with answering(f"the alias {ALIAS} of {spec.model_name} cannot be removed"):
         client(runtime).delete_registered_model_alias(spec.model_name, ALIAS)
+    follow(spec, runtime, ledger)
     found = Reconciled(
         "edited",
         f"somebody made version {before} {ALIAS} of {spec.model_name} in MLflow, where the ledger knows no champion; "
@@ -191,6 +201,10 @@ def _tag(runtime: Runtime, change: Champion) -> None:
     with answering(f"{change.model_name} version {change.model_version} cannot be tagged"):
         for name, value in tags.items():
             registry.set_model_version_tag(change.model_name, change.model_version, name, value)
+
+
+def _newest(spec: Pipeline, ledger: Ledger) -> Champion | None:
+    return next(reversed(ledger.champions(spec.pipeline)), None)
 
 
 def _told(ledger: Ledger, change: Champion, outcome: str) -> bool:

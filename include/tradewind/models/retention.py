@@ -97,16 +97,15 @@ def needed(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> dict[str, str]:
 
 def _waiting(spec: Pipeline, ledger: Ledger) -> list[str]:
     """Versions that somebody was asked about and that nobody has answered for."""
-    asked = [
-        entry.partition
-        for entry in ledger.find(spec.pipeline, "complete", subject="train")
-        if entry.evidence.get("outcome") == "waits for approval"
-    ]
+    settled = {entry.partition: entry for entry in ledger.find(spec.pipeline, "complete", subject="train")}
     found = []
-    for partition in asked:
-        verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
-        if verdicts and not ledger.find(spec.pipeline, "approval", partition=partition):
-            found.append(str(verdicts[-1].evidence["version"]))
+    for partition, newest in settled.items():
+        if newest.evidence.get("outcome") != "waits for approval":
+            continue
+        for asked in ledger.find(spec.pipeline, "verdict", partition=partition)[-1:]:
+            answers = ledger.find(spec.pipeline, "approval", partition=partition)
+            if asked.key not in {one.evidence.get("verdict_key", asked.key) for one in answers}:
+                found.append(str(asked.evidence["version"]))
     return found
 
 

@@ -177,13 +177,13 @@ class RollbackOperator(TradewindOperator):
 
 
 def settle(ledger_url: str, pipeline: str, partition: str, *, outcome: str, run_id: str) -> None:
-    """Write down, once, that the training of a partition is settled, whatever came of it."""
+    """Write down that the training of a partition is settled, and what came of it; the newest entry holds."""
     from tradewind.ledger import progress
     from tradewind.ledger.journal import Ledger
 
     evidence = {"outcome": outcome}
     progress.complete(
-        Ledger(ledger_url), pipeline, "train", partition, cause="settled", evidence=evidence, run_id=run_id
+        Ledger(ledger_url), pipeline, "train", partition, cause=f"settled: {outcome}", evidence=evidence, run_id=run_id
     )
 
 

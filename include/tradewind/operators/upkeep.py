@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tradewind.errors import ModelError
+from tradewind.errors import ModelError, Unavailable
 from tradewind.operators.base import TradewindOperator
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class ReconcileOperator(UpkeepOperator):
     """Makes MLflow's alias ``champion`` and the model card say what the ledger says.
 
     What a crash left is repaired. What somebody edited in MLflow is put back, and is an incident until the next look
-    finds nothing; a champion that MLflow does not have fails the task, with what to do.
+    finds nothing; a champion that MLflow does not have fails the task, with what to do, and so does a model
+    card that cannot be written.
     """
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
@@ -131,6 +132,11 @@ class ReconcileOperator(UpkeepOperator):
         else:
             because = "alias and ledger agree again"
             incidents.close(ledger, *about.values(), because=because, run_id=runtime.run_id)
+        if not found.card:
+            raise Unavailable(
+                f"{spec.pipeline}: the champion's model card could not be written; the log of this task says why. The "
+                "promotion stands; each upkeep tries again"
+            )
         return found.words
 
 

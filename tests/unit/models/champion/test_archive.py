@@ -9,12 +9,14 @@ import pytest
 from tests.unit.models.champion.conftest import WEEKS
 
 from tradewind.errors import ModelError
-from tradewind.ledger import holds, progress, shadows
+from tradewind.ledger import holds, shadows
+from tradewind.ledger.journal import Entry
 from tradewind.models.archive import ARCHIVED, archive, archive_old, has_files, restore, standing, versions
 from tradewind.models.promote import promote
 from tradewind.models.registry import ALIAS
 from tradewind.models.retention import needed
 from tradewind.models.rollback import rollback
+from tradewind.operators.training import settle
 
 # MLflow's own SQL store, under the newest SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -92,8 +94,11 @@ def test_the_shadow_and_who_waits_for_an_answer_are_not_archived(old) -> None:
     assert begun is not None
     shadows.end(old.ledger, begun, WEEKS[6], outcome="rejected", reason="r")
     assert archived(old, dry_run=True) == ["3"]
-    old.judge(WEEKS[5], "3", expected_seq=2)
-    progress.complete(old.ledger, name, "train", WEEKS[5], cause="settled", evidence={"outcome": "waits for approval"})
+    settle(old.runtime.ledger, name, WEEKS[5], outcome="rejected", run_id="r")
+    answer = {"verdict_key": "another"}
+    old.ledger.append(Entry(name, "approval", "promotion", WEEKS[5], "a", "rejected", evidence=answer))
+    old.judge(WEEKS[5], "3", expected_seq=2)  # another time, and passed
+    settle(old.runtime.ledger, name, WEEKS[5], outcome="waits for approval", run_id="r")
     assert archived(old) == []
 
 

@@ -8,7 +8,8 @@ import pytest
 from tests.unit.models.champion.conftest import WEEKS
 
 from tradewind.ledger import holds
-from tradewind.models.followers import ALIASED, CARDED, reconcile
+from tradewind.ledger.journal import Ledger
+from tradewind.models.followers import ALIASED, CARDED, follow, reconcile
 from tradewind.models.promote import promote
 from tradewind.models.registry import ALIAS
 
@@ -67,6 +68,32 @@ def test_what_a_crash_left_is_repaired_and_is_no_edit(place, killed_at) -> None:
     assert notes(place) == ["repaired"]
 
 
+@pytest.mark.parametrize("doing", ["follow", "reconcile"])
+def test_a_promotion_that_comes_meanwhile_keeps_its_alias_and_is_nobodys_edit(served, meanwhile, doing) -> None:
+    def promoted() -> None:
+        served.judge(WEEKS[3], "3", expected_seq=1)
+        promote(served.spec, WEEKS[3], served.runtime, actor="airflow")
+
+    meanwhile(Ledger, "champions", promoted)
+    if doing == "follow":
+        follow(served.spec, served.runtime, served.ledger)
+    else:
+        assert look(served)[0] == "agreed"
+    assert served.alias == "3"
+    assert notes(served) == []
+    assert look(served)[0] == "agreed"
+
+
+def test_the_first_champion_that_comes_meanwhile_keeps_its_alias(place, meanwhile) -> None:
+    def promoted() -> None:
+        place.judge(WEEKS[1], "2")
+        promote(place.spec, WEEKS[1], place.runtime, actor="airflow")
+
+    meanwhile(Ledger, "champions", promoted)
+    assert look(place)[0] == "agreed"
+    assert place.alias == "2"
+
+
 def test_an_alias_without_any_champion_is_taken_away_and_said(place) -> None:
     place.edit_alias("1")
     outcome, words = look(place)
@@ -118,6 +145,7 @@ def test_a_model_card_that_failed_harms_no_promotion_and_is_tried_again(place, m
     assert place.alias == "2"
     told = {entry.outcome for entry in place.ledger.find(place.spec.pipeline, "note")}
     assert told == {ALIASED}
+    assert not reconcile(place.spec, place.runtime).card
     monkeypatch.setattr(model_card, "write", write)
-    reconcile(place.spec, place.runtime)
+    assert reconcile(place.spec, place.runtime).card
     assert place.ledger.get(place.spec.pipeline, "note", key=f"{CARDED}/1") is not None
