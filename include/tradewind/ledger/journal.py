@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -153,12 +153,14 @@ class Ledger:
         with self._database.begin(f"read the champions of {pipeline}") as connection:
             return champions.read(connection, pipeline)
 
-    def champion_for(self, pipeline: str, population: str) -> Champion | None:
+    def champion_for(self, pipeline: str, population: str, *, alone: bool = False) -> Champion | None:
         """The champion that serves a population: of the changes that hold for it, the newest.
 
         :param population: partition key of the entities that are predicted
+        :param alone: wait for a change that is being written: it may not know yet that the population was published
         """
-        return champions.effective(self.champions(pipeline), population)
+        with self._database.begin(f"read the champions of {pipeline}", alone=pipeline if alone else None) as connection:
+            return champions.effective(champions.read(connection, pipeline), population)
 
     def previous_champion(self, pipeline: str, population: str) -> Champion | None:
         """The version that would serve a population if its champion had never been; None if there is none."""
@@ -175,7 +177,9 @@ class Ledger:
             population,
         )
 
-    def promote(self, new: Champion, *, expected: int, pin: Entry | None = None) -> Champion:
+    def promote(
+        self, new: Champion, *, expected: int, pin: Entry | None = None, first: Callable[[], str] | None = None
+    ) -> Champion:
         """Write a change of champion, if nobody else wrote one since.
 
         A change that is recorded already (same version decided at the same partition; for a person's: the newest
@@ -185,6 +189,8 @@ class Ledger:
         :param expected: the newest ``seq`` that the caller based the decision on; 0 for none
         :param pin: of a person who rolls back: written with the change, or neither is; with a version that is the
             newest champion already, it is all that is written. Without it, a pin that is on refuses the change
+        :param first: tells the population from which the change holds; asked while whoever has just published one waits
+            (:meth:`champion_for` with ``alone``); ``new.effective_from`` if None
         :raises Conflict: another change came first, or a pin
         """
         doing = f"make version {new.model_version} champion of {new.pipeline}"
@@ -200,7 +206,10 @@ class Ledger:
             held = _pinned(connection, new.pipeline) if pin is None else None
             if held is not None:
                 raise Conflict(f"{doing}: {held.actor} pinned version {held.subject} in the meantime: {held.reason}")
-            row = replace(new, seq=expected + 1, at=utc(new.at), evidence=plain(new.evidence))
+            holds_from = first() if first else new.effective_from
+            row = replace(
+                new, seq=expected + 1, effective_from=holds_from, at=utc(new.at), evidence=plain(new.evidence)
+            )
             champions.insert(connection, row)
             faults.reach("between-champion-and-pin")
             if pin is not None:

@@ -58,7 +58,11 @@ def promote(spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, com
         if (withheld := _withheld(verdict, ledger, asked=approval is not None)) is not None:
             _journal(withheld, verdict, ledger, runtime=runtime, actor=actor)
             return withheld
-    champion = ledger.promote(new, expected=int(verdict.evidence["expected_seq"]))
+    champion = ledger.promote(
+        new,
+        expected=int(verdict.evidence["expected_seq"]),
+        first=lambda: first_unscored(spec, partition, runtime),
+    )
     faults.reach("after-ledger-before-alias")
     followers.follow(spec, runtime, ledger)
     log.info(
@@ -105,7 +109,7 @@ def _change(
         seq=0,
         model_name=spec.model_name,
         model_version=version,
-        effective_from=first_unscored(spec, partition, runtime),
+        effective_from="",  # the ledger asks for it while it writes
         decided_at=partition,
         reason=verdict.reason,
         actor=actor,

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREVIOUS = "previous"
-"""In place of a version: the one that was champion before the present one."""
+"""In place of a version: the one that was champion before the present one.
+
+Said again by the same person for the same reason it is no other rollback: a task that is tried again, because MLflow
+was away or its worker died, must not go back from where it went.
+"""
 
 
 def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtime: Runtime) -> Champion:
@@ -48,7 +52,7 @@ def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtim
             f"a rollback of {spec.pipeline} to version {to_version} needs a reason: it goes into the ledger"
         )
     changes = ledger.champions(spec.pipeline)
-    version = _named(spec, to_version, changes)
+    version = _named(spec, to_version, changes, said=(None, actor, f"rollback: {reason}"))
     why = _why_it_may(spec, version, changes, ledger)
     if changes[-1].model_version != version:
         _require_serving(spec, version, changes, runtime, ledger)
@@ -57,13 +61,18 @@ def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtim
         seq=0,
         model_name=spec.model_name,
         model_version=version,
-        effective_from=after_newest_scored(spec, runtime) or changes[-1].effective_from,
+        effective_from="",  # the ledger asks for it while it writes
         reason=f"rollback: {reason}",
         actor=actor,
         run_id=runtime.run_id,
         evidence={**why, "replaces": changes[-1].model_version},
     )
-    champion = ledger.promote(new, expected=changes[-1].seq, pin=pins.pin(new, reason=reason))
+    champion = ledger.promote(
+        new,
+        expected=changes[-1].seq,
+        pin=pins.pin(new, reason=reason),
+        first=lambda: after_newest_scored(spec, runtime) or changes[-1].effective_from,
+    )
     faults.reach("after-ledger-before-alias")
     followers.follow(spec, runtime, ledger)
     log.warning(
@@ -80,12 +89,14 @@ def candidates(spec: Pipeline, ledger: Ledger) -> list[str]:
     return sorted(passed | {change.model_version for change in ledger.champions(spec.pipeline)}, key=_natural)
 
 
-def _named(spec: Pipeline, to_version: str, changes: list[Champion]) -> str:
+def _named(spec: Pipeline, to_version: str, changes: list[Champion], *, said: tuple[str | None, str, str]) -> str:
     if not changes:
         raise UsageError(f"{spec.pipeline} never had a champion, so there is nothing to roll back")
     if to_version != PREVIOUS:
         return to_version
     present = changes[-1].model_version
+    if (changes[-1].decided_at, changes[-1].actor, changes[-1].reason) == said:
+        return present
     before = next((one.model_version for one in reversed(changes) if one.model_version != present), None)
     if before is None:
         raise UsageError(f"{spec.pipeline}: before version {present} nobody was champion, so there is no previous one")
