@@ -242,9 +242,11 @@ def _publish(
 def _confirm(spec: Pipeline, ledger: Ledger, work: _Work) -> None:
     """See that the champion is still the one that scored: a promotion that finds a population unscored claims it.
 
+    One that has looked already and has not written yet is waited for; one that looks later finds what was published.
+
     :raises Unavailable: another one holds for the population now
     """
-    now = ledger.champion_for(spec.pipeline, work.population)
+    now = ledger.champion_for(spec.pipeline, work.population, alone=True)
     if now is None or now.seq != work.champion.seq:
         newer = f"version {now.model_version}" if now else "nobody"
         raise Unavailable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tradewind.errors import Conflict, MalformedInput, ModelError, NotReady, Una
 from tradewind.lake.dataset import Dataset
 from tradewind.ledger import absences, progress
 from tradewind.ledger.champions import Champion
+from tradewind.ledger.journal import Ledger
 from tradewind.models import predictions as predicted
 from tradewind.models import score as scoring
 from tradewind.models.host import ModelHost
@@ -144,6 +146,47 @@ def test_a_champion_that_comes_while_another_scores_is_the_one_that_serves(serve
     assert (served.lake.dataset("delays", "predictions").snapshot() is None) == (moment == "stage")
     assert score(served.spec, served.week(5), served.runtime).version == "2"
     assert set(predictions(served, 6)["model_version"].to_pylist()) == {"2"}
+
+
+def test_a_promotion_that_looked_before_a_population_was_published_and_writes_afterwards_is_waited_for(
+    served, monkeypatch
+) -> None:
+    looked, published, confirmed = threading.Event(), threading.Event(), threading.Event()
+    publish, champion_for = Dataset.publish, Ledger.champion_for
+
+    def first() -> str:
+        looked.set()
+        assert published.wait(60)
+        confirmed.wait(0.3)  # as long as nobody waits for this promotion it is not written before
+        return served.week(6)
+
+    def tell(event: threading.Event, function):
+        def wrapped(*args, **kwargs):
+            result = function(*args, **kwargs)
+            if published.is_set() or function is publish:
+                event.set()
+            return result
+
+        return wrapped
+
+    monkeypatch.setattr(Dataset, "publish", tell(published, publish))
+    monkeypatch.setattr(Ledger, "champion_for", tell(confirmed, champion_for))
+    change = Champion("delays", 0, "delays", "2", "", served.week(5))
+    promotion = threading.Thread(target=lambda: served.ledger.promote(change, expected=1, first=first))
+    confirm = scoring._confirm
+
+    def begun(*args) -> None:
+        if not looked.is_set():
+            confirm(*args)  # before it publishes
+            promotion.start()
+            assert looked.wait(60)
+            return
+        confirm(*args)
+
+    monkeypatch.setattr(scoring, "_confirm", begun)
+    with pytest.raises(Unavailable, match="version 2 became champion of population 2013-03-11 while version 1 scored"):
+        score(served.spec, served.week(5), served.runtime)
+    promotion.join()
 
 
 def test_a_population_that_changes_while_it_is_scored_is_tried_again(served, deliver, meanwhile) -> None:
