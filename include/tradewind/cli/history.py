@@ -24,6 +24,7 @@ _SHADOW = {
     "began": "version {subject} stands as shadow: {reason}",
     "failed": "shadow {subject} predicted nothing of this population: {reason}",
     "replaced": "shadow {subject} replaced: {reason}",
+    "withdrawn": "shadow {subject} withdrawn: {reason}",
 }
 _NOTES = {
     "edited": "alias edited in MLflow and put back: {reason}",

@@ -10,8 +10,8 @@ from tradewind.ledger.journal import Entry
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Ledger
 
-BEGAN, REPLACED, FAILED = "began", "replaced", "failed"
-_ENDS = frozenset({REPLACED, "passed", "rejected"})
+BEGAN, REPLACED, WITHDRAWN, FAILED = "began", "replaced", "withdrawn", "failed"
+_ENDS = frozenset({REPLACED, WITHDRAWN, "passed", "rejected"})
 
 
 def begin(
@@ -34,6 +34,8 @@ def begin(
     :return: the entry that holds; saying it again changes nothing
     """
     key = f"{partition}/{version}"
+    if again := sum(one.outcome == WITHDRAWN for one in ledger.find(pipeline, "shadow", partition=partition)):
+        key += f"#{again}"
     before = standing(ledger, pipeline, partition)
     if before is not None and before.key != key:
         why = f"version {version}, the candidate of {partition}, passed its verdict and stands in its place"
@@ -59,7 +61,8 @@ def end(
     """Record that a version stands as shadow no more.
 
     :param partition: whose run decided
-    :param outcome: ``passed`` or ``rejected`` by its second verdict, or ``replaced``
+    :param outcome: ``passed`` or ``rejected`` by its second verdict, ``replaced`` by a newer one, or ``withdrawn``
+        because the verdict that let it stand was made again and rejected it
     """
     evidence = {"version": shadow.subject, "began": shadow.key}
     key = f"{shadow.key}/{outcome}"

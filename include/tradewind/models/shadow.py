@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tradewind.core import gates
 from tradewind.errors import ModelError
@@ -17,12 +17,12 @@ from tradewind.ledger import shadows
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import evidence, opponents, predictions, promote
 from tradewind.models import score as scores
-from tradewind.models.frame import population_frame, population_inputs, training_frame
+from tradewind.models.frame import PARTITION, population_frame, population_inputs, training_frame
 from tradewind.models.inputs import pin, scoring, training
 from tradewind.models.opponents import opponent
 from tradewind.models.registry import Registry, Version
 from tradewind.models.service import load
-from tradewind.models.verdict import Verdict, conclude
+from tradewind.models.verdict import Verdict, asked_by, conclude
 from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
@@ -57,14 +57,22 @@ class Shadowed:
 def begin(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
     """Let the candidate that passed its verdict at a partition stand as shadow, where the YAML asks for one.
 
+    One that stands because of this partition's verdict stands no more if the verdict was made again and rejects it.
+
     :return: the entry that began it; None where it does not have to: no ``promotion.shadow``, a rejection, or no
         champion beside whom it could stand, so that it is promoted at once
     """
     ledger, number = Ledger(runtime.ledger), spec.promotion.shadow
     verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
-    if not number or not verdicts or verdicts[-1].outcome != "passed":
+    if not number or not verdicts:
         return None
-    judged = verdicts[-1]
+    judged, standing = verdicts[-1], shadows.standing(ledger, spec.pipeline)
+    if judged.outcome != "passed":
+        if standing is not None and (standing.partition, standing.subject) == (partition, judged.subject):
+            why = f"judged again, and rejected: {judged.reason}"
+            shadows.end(ledger, standing, partition, outcome=shadows.WITHDRAWN, reason=why,
+                        actor=runtime.actor, run_id=runtime.run_id)  # fmt: skip
+        return None
     if judged.evidence["champion"] is None:
         log.info("%s: there is no champion to stand beside: version %s goes on at once", spec.pipeline, judged.subject)
         return None
@@ -118,7 +126,7 @@ def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Verdict:
     Only entities count that both predicted and whose label is known by the end of the partition. Where there are too
     few, the gates say *insufficient* and the shadow is rejected.
 
-    :raises UsageError: a person or a newer candidate came in between, and no shadow is judged at this partition
+    Only where :func:`judged_here` names one.
     """
     ledger, registry = Ledger(runtime.ledger), Registry(runtime, spec.model_name)
     standing = judged_here(spec, partition, runtime)
@@ -129,7 +137,7 @@ def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Verdict:
     table, answers, notes = _rows(spec, partition, runtime, registry, candidate, champion, populations)
     against = registry.get(champion.model_version) if champion else None
     prepared = opponents.test_rows(spec, runtime, table, answers=answers, candidate=candidate, champion=against)
-    asked = config_hash(CODE, spec.gates, training(spec).seed, spec.timezone, champion.seq if champion else 0)
+    asked = config_hash(CODE, asked_by(spec, champion, runtime))
     verdict = conclude(
         spec, partition, runtime, candidate=candidate, champion=champion, test=prepared.test, measurements={},
         key=f"{standing.key}/{asked}", basis="shadow", partitions=populations, classes=prepared.classes,
@@ -186,20 +194,22 @@ def _rows(
     champion: Champion | None, populations: list[str],
 ) -> tuple[pa.Table, dict[str, Answer | ModelError], list[str]]:  # fmt: skip
     """The labelled entities that both predicted, with what a test set has of them; both models' answers; a note."""
+    import pyarrow.compute as pc
+
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
     labelled = _labelled(spec, partition, runtime, registry, candidate, populations)
     asked = {gates.CANDIDATE: (DATASET, candidate.version, SHADOW)}
     if champion is not None:
         asked[gates.CHAMPION] = (scores.DATASET, champion.model_version, "champion")
     found = {name: _predicted(lake, spec, *where, populations) for name, where in asked.items()}
-    key, table = scoring(spec).population.key, labelled
     answers: dict[str, Answer | ModelError] = {}
+    table = labelled
     for rows in found.values():
         if rows is not None:
-            table = table.filter(_is_in(table[key], rows[key]))
+            table = table.filter(pc.is_in(_entities(spec, table), _entities(spec, rows)))
     for name, rows in found.items():
         missing = ModelError(f"version {asked[name][1]} predicted none of the populations {', '.join(populations)}")
-        here = None if rows is None else _aligned(rows, table, key)
+        here = None if rows is None else rows.take(pc.index_in(_entities(spec, table), _entities(spec, rows)))
         answers[name] = missing if here is None else predictions.answers_of(training(spec).task, here)
     return table, answers, [f"{table.num_rows} of {labelled.num_rows} labelled entities were predicted by both"]
 
@@ -239,14 +249,10 @@ def _predicted(
     return rows if rows.num_rows else None
 
 
-def _aligned(rows: pa.Table, table: pa.Table, key: str) -> pa.Table:
-    """Predictions in the order of the test rows, one each."""
+def _entities(spec: Pipeline, rows: pa.Table) -> pa.Array:
+    """Who each row is about: the same key may come again in every population."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    return rows.take(pc.index_in(table[key].combine_chunks(), rows[key].combine_chunks()))
-
-
-def _is_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> Any:
-    import pyarrow.compute as pc
-
-    return pc.is_in(values, others.combine_chunks())
+    key = rows[scoring(spec).population.key].cast(pa.string())
+    return pc.binary_join_element_wise(rows[PARTITION].cast(pa.string()), key, "\n").combine_chunks()

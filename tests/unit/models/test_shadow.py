@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from tests.unit.models.conftest import House
@@ -147,6 +149,18 @@ def test_a_newer_candidate_takes_the_shadows_place(standing) -> None:
     assert shadows.standing(standing.ledger, "delays", at(5)) is None
 
 
+def test_a_shadow_whose_verdict_is_made_again_and_rejects_it_stands_no_more(standing) -> None:
+    (first,) = standing.ledger.find("delays", "verdict")
+    again = replace(first, id=None, key="again", outcome="rejected", reason="the latency")
+    standing.ledger.append(again)
+    assert shadow.begin(standing.spec, standing.week(5), standing.runtime) is None
+    assert shadows.standing(standing.ledger, "delays") is None
+    assert standing.ledger.find("delays", "shadow")[-1].reason == "judged again, and rejected: the latency"
+    standing.ledger.append(replace(first, id=None, key="and again"))
+    assert shadow.begin(standing.spec, standing.week(5), standing.runtime) is not None
+    assert shadows.standing(standing.ledger, "delays").subject == "2"
+
+
 def test_the_shadow_predicts_what_the_champion_predicts_and_serves_nobody(predicted) -> None:
     served, beside = rows(predicted, "predictions"), rows(predicted, "shadow_predictions")
     assert set(beside["model_version"].to_pylist()) == {"2"}
@@ -193,7 +207,6 @@ def test_the_shadow_is_judged_on_what_it_predicted_beside_the_champion_and_then_
 
 
 def test_the_numbers_of_the_verdict_are_those_of_the_published_predictions(predicted) -> None:
-    import numpy as np
     from sklearn.metrics import roc_auc_score
 
     verdict = judge(predicted)
@@ -203,6 +216,31 @@ def test_the_numbers_of_the_verdict_are_those_of_the_published_predictions(predi
     keys = sorted(late)
     expected = roc_auc_score([late[key] for key in keys], [probability[key] for key in keys])
     assert np.isclose(verdict.gates[0].value, expected)
+
+
+def test_an_entity_that_comes_in_every_population_is_judged_by_what_was_predicted_of_it_there(
+    house, publish_week
+) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    late, probability = list[bool](), list[float]()
+    for number in (6, 7):
+        week = house.week(number)
+        publish_week(house, number, change=lambda rows: rows.set_column(0, "flight_id", pa.array(map(str, range(400)))))
+        labels = house.lake.dataset("delays", "flights").snapshot().arrow([week]).to_table().to_pylist()
+        random = np.random.default_rng(number).random(len(labels))
+        said = {row["flight_id"]: value for row, value in zip(labels, random, strict=True)}
+        for name, version, by in (("predictions", "1", "champion"), ("shadow_predictions", "2", "shadow")):
+            columns = {"flight_id": list(said), "probability": list(said.values())}
+            columns |= {"model_version": [version] * len(said), "served_by": [by] * len(said)}
+            house.publish(name, week, pa.table(columns))
+        late += [row["late"] for row in labels if row["late"] is not None]
+        probability += [said[row["flight_id"]] for row in labels if row["late"] is not None]
+    shadows.begin(
+        house.ledger, "delays", house.week(4), version="2", populations=[house.week(6), house.week(7)],
+        judged_at=house.week(8), verdict_key="v",
+    )  # fmt: skip
+    assert np.isclose(judge(house).gates[0].value, roc_auc_score(late, probability))
 
 
 def test_judging_again_adds_nothing(predicted) -> None:
