@@ -161,7 +161,8 @@ def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]], before: i
         return SqlFlaw(f"there is no {str(found['type']).lower()} `{name}`", offset, width, suggestion=near)
     said = message.splitlines()[0].strip().removesuffix(".").removesuffix("!")
     missing = bool(re.search(r"olumn .*(not found|does not exist|not have a column)|does not have a column", said))
-    return SqlFlaw(said[:1].lower() + said[1:], offset, width, suggestion=near, missing_column=missing)
+    said = said if said[1:2].isupper() else said[:1].lower() + said[1:]
+    return SqlFlaw(said, offset, width, suggestion=near, missing_column=missing)
 
 
 def _details(exc: Exception) -> dict[str, Any]:
