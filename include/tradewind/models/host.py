@@ -34,10 +34,14 @@ _START = (
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """What the process says of its model; see :class:`serve.Loaded`."""
+    """What the process says of its model; see :class:`serve.Loaded`.
+
+    :param at: when it was loaded, by ``time.monotonic``, which all processes of a machine share
+    """
 
     columns: list[str]
     classes: list[Any] | None
+    at: float
 
 
 class _Process(Protocol):
@@ -102,6 +106,14 @@ class ModelHost:
         :raises ModelError: it cannot be loaded
         """
         return self._ready().classes
+
+    @property
+    def loaded_at(self) -> float:
+        """When the model was loaded, by ``time.monotonic``, however late somebody asks. Waits likewise.
+
+        :raises ModelError: it cannot be loaded
+        """
+        return self._ready().at
 
     def predict(self, rows: pa.Table | pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Class probabilities, float64 of shape (rows, classes); of a regressor its values, shape (rows, 1).

@@ -111,7 +111,7 @@ def serve(channel: socket.socket, folder: Path) -> None:
     with ExitStack() as stack:
         try:
             loaded = load(folder, stack)
-            ready = json.dumps({"columns": loaded.columns, "classes": loaded.classes})
+            ready = json.dumps({"columns": loaded.columns, "classes": loaded.classes, "at": time.monotonic()})
         except Exception as exc:
             send(channel, b"E", _words(exc))
             return

@@ -100,6 +100,14 @@ def test_too_slow_to_load_fails_and_loading_ends_at_the_limit(running: Running) 
     assert limit([CheckGate(check="loads", at_most=900)]) == 900
 
 
+def test_loading_ends_when_the_process_says_so_however_late_somebody_listens(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = running.host.loaded_at - running.started
+    monkeypatch.setattr(time, "monotonic", lambda: 1e9)
+    assert load(running, [CheckGate(check="loads", rows=10)]) == {10: pytest.approx(ready)}
+
+
 def test_what_does_not_run_fails_every_check_that_needs_it(running: Running) -> None:
     checks = [{"check": "latency", "at_most": 9}, {"check": "stability", "at_most": 9}, {"check": "size", "at_most": 9}]
     found = judged(running, *checks, loaded=ModelError("m version 1 died"))
