@@ -153,19 +153,15 @@ def _curve(kind: str, rows: TestRows, name: str) -> list[list[float]]:
 def _reliability(rows: TestRows, name: str) -> list[dict[str, Any]]:
     from tradewind.core import curves
 
-    y, score = rows.y, rows.scores[name]
-    if rows.task == "multiclass":
-        y, score = (score.argmax(axis=1) == y).astype("int64"), score.max(axis=1)
     return [
         {
             "low": _plain(one.low),
             "high": _plain(one.high),
-            "rows": int(one.rows),
+            "rows": one.rows,
             "predicted": _plain(one.predicted),
             "observed": _plain(one.observed),
         }
-        for one in curves.reliability(y, score, bins=_BINS)
-        if one.rows
+        for one in curves.reliability(rows.y, rows.scores[name], bins=_BINS)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.models import pictures, verdict_report
 from tradewind.models.registry import Registry, answering
+from tradewind.pages import look
 from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
@@ -64,38 +65,38 @@ def publish(
         "pictures.json": json.dumps(drawn.as_json()),
     }
     _log(registry, candidate, entry, files)
-    write(report, page)
+    look.write(report, page)
 
 
 def restore(
     entry: Entry, spec: Pipeline, registry: Registry, *, candidate: Version, report: Path, trained: Entry | None
 ) -> None:
-    """Write a report again: MLflow's copy, or the page without pictures if that is gone."""
+    """Write a report again: MLflow's copy, or the page without pictures if that is gone; and the version's tags."""
     page = read(registry, candidate, f"{_own(entry)}/verdict.html")
-    write(report, page or verdict_report.page(spec, entry, trained=trained))
-
-
-def write(report: Path, page: str) -> None:
-    """Write a page into the folder of reports."""
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(page, encoding="utf-8")
+    look.write(report, page or verdict_report.page(spec, entry, trained=trained))
+    with answering(f"the verdict on {candidate} cannot be logged"):
+        _tag(registry, candidate, entry)
 
 
 def _log(registry: Registry, candidate: Version, entry: Entry, files: Mapping[str, str]) -> None:
-    tags: Mapping[str, Any] = {
-        "verdict": entry.outcome,
-        "verdict_reason": entry.reason if len(entry.reason) <= _TAG else f"{entry.reason[: _TAG - 1]}…",
-        "verdict_basis": entry.evidence["basis"],
-        "verdict_champion": entry.evidence["champion"] or "none",
-    }
     with tempfile.TemporaryDirectory() as scratch, answering(f"the verdict on {candidate} cannot be logged"):
         for name, text in files.items():
             Path(scratch, name).write_text(text, encoding="utf-8")
         # The newest where everybody looks, and each in a folder of its own: a later one removes no earlier one.
         for folder in (FOLDER, _own(entry)):
             registry.client.log_artifacts(candidate.mlflow_run_id, scratch, folder)
-        for name, value in tags.items():
-            registry.client.set_model_version_tag(registry.name, candidate.version, f"tradewind.{name}", value)
+        _tag(registry, candidate, entry)
+
+
+def _tag(registry: Registry, candidate: Version, entry: Entry) -> None:
+    tags: Mapping[str, Any] = {
+        "verdict": entry.outcome,
+        "verdict_reason": entry.reason if len(entry.reason) <= _TAG else f"{entry.reason[: _TAG - 1]}…",
+        "verdict_basis": entry.evidence["basis"],
+        "verdict_champion": entry.evidence["champion"] or "none",
+    }
+    for name, value in tags.items():
+        registry.client.set_model_version_tag(registry.name, candidate.version, f"tradewind.{name}", value)
 
 
 def _own(entry: Entry) -> str:

@@ -389,6 +389,14 @@ def test_a_verdict_that_was_logged_and_not_journalled_is_completed(house, monkey
     assert [entry.outcome for entry in entries(house, partition=house.week(8))] == [judged.outcome]
 
 
+def test_what_is_asked_again_is_what_the_version_says_of_itself(house) -> None:
+    strict = [{"metric": "roc_auc", "at_least": 1.0}]
+    for key, gates in (("mild", GATES[:1]), ("strict", strict), ("mild", GATES[:1])):
+        judged = concluded(house, f"shadow/{key}", partition=house.week(14), gates=gates)
+        assert Registry(house.runtime, "delays").get("2").tags["tradewind.verdict"] == judged.outcome
+    assert judged.outcome == "passed"
+
+
 def test_the_newest_verdict_of_a_partition_is_that_of_its_candidate(house) -> None:
     week = house.week(10)
     for version, key in (("1", "one"), ("2", "two"), ("1", "one"), ("1", "one"), ("2", "two")):
