@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("tradewind.incidents")
 
 _WHAT_TO_DO = {
+    "AliasEdited": "nothing, if it was a mistake: the alias is back; who wants another champion says so with "
+    "`tradewind rollback`",
     "AuditFailed": "read the report; correct the delivery or the expectations and run the partition again, or "
     "accept it with `tradewind release`",
     "Conflict": "another run was first: look at its result, then run this partition again if it is still needed",
@@ -48,7 +50,7 @@ def to_log(incident: Incident) -> None:
 def what_to_do(incident: Incident) -> str:
     """The next step of whoever is on call."""
     again = " ".join(f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in incident.partitions)
-    if incident.error_type in ("Overdue", "WindowIncomplete"):
+    if incident.error_type in ("AliasEdited", "Overdue", "WindowIncomplete"):
         again = ""
     step = _WHAT_TO_DO.get(incident.error_type, "read the task's log, remove the cause, then run the partition again")
     runbook = f" (runbook: {incident.runbook})" if incident.runbook else ""

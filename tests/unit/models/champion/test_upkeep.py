@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -10,7 +11,9 @@ import pytest
 from tests.unit.models.champion.conftest import WEEKS
 
 from tradewind.alerting import incidents
-from tradewind.errors import ModelError
+from tradewind.alerting.channels import what_to_do
+from tradewind.errors import ModelError, Unavailable
+from tradewind.models import model_card
 from tradewind.models.promote import promote
 from tradewind.operators.upkeep import ArchiveOperator, ReconcileOperator
 
@@ -53,6 +56,8 @@ def test_an_edited_alias_is_an_incident_until_the_next_look_finds_nothing(served
     served.edit_alias("3")
     (message,) = reconcile(served)
     assert "version 3 champion" in message
+    (incident,) = incidents.open_incidents(served.ledger, served.spec.pipeline)
+    assert what_to_do(incident).startswith("nothing, if it was a mistake: the alias is back")
     assert reconcile(served) == []
     assert served.alias == "2"
 
@@ -61,6 +66,18 @@ def test_a_champion_that_mlflow_does_not_have_fails_the_task_with_what_to_do(ser
     served.registry.client.delete_model_version(served.spec.model_name, "2")
     with pytest.raises(ModelError, match="tradewind rollback"):
         reconcile(served)
+
+
+def test_a_model_card_that_cannot_be_written_fails_the_task_after_the_alias_was_looked_at(served, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    (champion,) = served.ledger.champions(served.spec.pipeline)
+    served.ledger.promote(replace(champion, model_version="3", decided_at=WEEKS[3]), expected=1)  # and died
+    monkeypatch.setattr(model_card, "write", fail)
+    with pytest.raises(Unavailable, match="the champion's model card could not be written"):
+        reconcile(served)
+    assert served.alias == "3"
 
 
 @pytest.mark.parametrize("look_only", [True, "True", "False"])
