@@ -52,7 +52,7 @@ def rows(before: pa.Table, now: pa.Table) -> Compared:
     exact, found = True, []
     for name in before.column_names:
         then, again = before[name].combine_chunks(), now[name].combine_chunks()
-        if then.equals(again):
+        if _same(then, again):
             continue
         exact = False
         if count := int(_unequal(then, again).sum()):
@@ -68,7 +68,7 @@ def metrics(before: Mapping[str, float], now: Mapping[str, float]) -> Compared:
         if then == again or (math.isnan(then) and math.isnan(again)):
             continue
         exact = False
-        if not abs(then - again) <= TOLERANCE * max(1.0, abs(then), abs(again)):
+        if not _near(then, again):
             found.append(Difference("metrics", f"{name} was {then:.6g} and is {again:.6g}"))
     return Compared(exact, tuple(found))
 
@@ -88,16 +88,27 @@ def predictions(
         return Compared(False, (Difference("predictions", f"their shape was {before.shape} and is {now.shape}"),))
     if np.array_equal(before, now, equal_nan=True):
         return Compared(True)
-    apart = np.abs(before - now)
-    limit = TOLERANCE * np.maximum(1.0, np.maximum(np.abs(before), np.abs(now)))
-    beyond = ~(apart <= limit) & ~(np.isnan(before) & np.isnan(now))
-    count = int(beyond.any(axis=1).sum())
+    count = int((~_near(before, now)).any(axis=1).sum())
     if not count:
         return Compared(False)
+    apart = np.abs(before - now)
     told = (
         f"{count} of {len(before)} test rows are predicted otherwise; the largest difference is {np.nanmax(apart):.6g}"
     )
     return Compared(False, (Difference("predictions", told),))
+
+
+def _same(then: pa.Array, again: pa.Array) -> bool:
+    """Whether two columns are equal to the bit; Arrow takes one NaN for another than the next."""
+    import numpy as np
+    import pyarrow as pa
+
+    if then.equals(again):
+        return True
+    if then.type != again.type or not pa.types.is_floating(then.type):
+        return False
+    one, other = (column.fill_null(0.0).to_numpy(zero_copy_only=False) for column in (then, again))
+    return bool(then.is_null().equals(again.is_null()) and np.array_equal(one, other, equal_nan=True))
 
 
 def _unequal(then: pa.Array, again: pa.Array) -> npt.NDArray[Any]:
@@ -106,11 +117,16 @@ def _unequal(then: pa.Array, again: pa.Array) -> npt.NDArray[Any]:
     import pyarrow as pa
 
     if pa.types.is_floating(then.type) and pa.types.is_floating(again.type):
-        one, other = (column.to_numpy(zero_copy_only=False).astype(float) for column in (then, again))
-        near: npt.NDArray[Any] = np.abs(one - other) <= TOLERANCE * np.maximum(
-            1.0, np.maximum(np.abs(one), np.abs(other))
-        )
-        near |= np.isnan(one) & np.isnan(other)
-        return ~near
+        return ~_near(*(column.to_numpy(zero_copy_only=False).astype(float) for column in (then, again)))
     pairs = zip(then.to_pylist(), again.to_pylist(), strict=True)
     return np.array([one != other for one, other in pairs], dtype=bool)
+
+
+def _near(one: Any, other: Any) -> npt.NDArray[Any]:
+    """Where two numbers are equal within the tolerance: nothing finite is near to infinity."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):
+        near = np.abs(one - other) <= TOLERANCE * np.maximum(1.0, np.maximum(np.abs(one), np.abs(other)))
+    alike = (one == other) | (np.isnan(one) & np.isnan(other))
+    return np.asarray(np.where(np.isfinite(one) & np.isfinite(other), near, alike), dtype=bool)

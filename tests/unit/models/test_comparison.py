@@ -62,6 +62,21 @@ def test_rows_are_compared_column_by_column() -> None:
     ]
 
 
+def test_a_number_that_is_none_is_the_same_again_and_no_null() -> None:
+    before = pa.table({"x": [1.0, NAN, None]})
+    assert rows(before, pa.table({"x": [1.0, NAN, None]})) == Compared(True)
+    assert rows(before, pa.table({"x": [1.0, None, None]})) == Compared(False)
+
+
+def test_nothing_is_near_to_infinity_but_itself() -> None:
+    before = pa.table({"x": [math.inf, 1.0]})
+    assert rows(before, pa.table({"x": [math.inf, 1.0 + 1e-9]})) == Compared(False)
+    for other in (-math.inf, 5.0):
+        assert told(rows(before, pa.table({"x": [other, 1.0]}))) == ["data: column x differs in 1 of 2 test rows"]
+    assert told(metrics({"rmse": math.inf}, {"rmse": 5.0})) == ["metrics: rmse was inf and is 5"]
+    assert told(predictions(np.array([[math.inf]]), np.array([[5.0]]), classes=(None, None))) != []
+
+
 def test_rows_that_cannot_be_compared_say_why() -> None:
     before = pa.table({"id": ["a", "b"], "x": [1.0, 2.0]})
     assert told(rows(before, before.slice(1))) == ["data: test rows: 2 then, 1 now"]
