@@ -118,14 +118,15 @@ class Registry:
             experiment = self.experiment()
             model = self._unregistered(cause) or runs.write(self.client, experiment, record)
             self._ensure_registered_model()
-            digest = {key: value for key, value in model.tags.items() if key == runs.MODEL_DIGEST}
-            tags = {**record.tags, **digest}
-            self.client.create_model_version(
-                self.name, model.artifact_location, model.source_run_id, tags=tags, model_id=model.model_id
-            )
-            left = runs.supersede(self.client, experiment, cause=cause, by=str(model.source_run_id))
-        registered = self.find(cause)
-        assert registered is not None  # just written
+            # The model's own, not the record's: a search that an earlier attempt made may have chosen otherwise.
+            tags = {key: str(value) for key, value in model.tags.items() if key.startswith("tradewind.")}
+            if self.find(cause) is None:  # another process may have been faster
+                self.client.create_model_version(
+                    self.name, model.artifact_location, model.source_run_id, tags=tags, model_id=model.model_id
+                )
+            registered = self.find(cause)
+            assert registered is not None  # just written
+            left = runs.supersede(self.client, experiment, cause=cause, by=registered.mlflow_run_id)
         log.info("registered %s (%s); %s unfinished runs of earlier attempts", registered, record.name, len(left))
         return registered
 

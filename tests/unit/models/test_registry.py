@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
 from tradewind.errors import ModelError, Unavailable
+from tradewind.models import runs
+from tradewind.models.estimator import signature
 from tradewind.models.registry import Registry, Version, project_alias
 from tradewind.models.runs import Record, shortened
 from tradewind.models.train import train
@@ -81,6 +85,42 @@ def test_a_model_that_mlflow_cannot_save_is_not_tried_again(house, tmp_path) -> 
     (tmp_path / "evidence").mkdir()
     with pytest.raises(ModelError, match="run train 2013-03-04 cannot be saved: what is this"):
         logged(Registry(house.runtime, "delays"), tmp_path / "evidence", save)
+
+
+@pytest.fixture
+def log(house, tmp_path) -> Callable[[str], Version]:
+    """Logs a model of no worth with the parameters that a search chose; always of the same cause."""
+    (tmp_path / "evidence").mkdir()
+
+    def save(folder: Path, described: Model) -> None:
+        folder.mkdir()
+        (folder / "MLmodel").touch()
+        described.signature = signature(pa.table({"x": [1.0]}), classes=None)
+
+    def log(params: str) -> Version:
+        tags = {"tradewind.params": params}
+        record = Record(save, "train", params={}, metrics={}, tags=tags, evidence=tmp_path / "evidence")
+        return Registry(house.runtime, "delays").log(record, cause="c" * 32)
+
+    return log
+
+
+def test_a_version_says_how_its_own_model_was_fitted_and_not_another_attempt(log, monkeypatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "create_model_version", killed)
+        with pytest.raises(KeyboardInterrupt):
+            log('{"C": 0.1}')
+    assert log('{"C": 10}').tags["tradewind.params"] == '{"C": 0.1}'
+
+
+def test_of_two_that_log_the_same_at_once_one_registers(house, log, meanwhile) -> None:
+    meanwhile(runs, "write", lambda: log("slower"))
+    assert log("faster").version == "1"
+    client = Registry(house.runtime, "delays").client
+    assert len(client.search_model_versions("name = 'delays'")) == 1
 
 
 def test_evidence_that_nobody_gives_now_is_tried_again(house, away) -> None:
