@@ -146,11 +146,13 @@ def build(
     evidence.require_columns(spec, rows)
     fit = window.learnable(rows.where(planned.window.learned), until=planned.learned_until)
     test = rows.where(planned.window.test)
-    findings = _checked(planned, runtime, rows, fit=fit, test=test)
+    # The labels of the last of them were not known when the test began: nothing is chosen by these either.
+    validation = window.learnable(rows.where(planned.window.validation), until=planned.learned_until)
+    findings = _checked(planned, runtime, fit=fit, validation=validation, test=test)
     early: Chance | None = None
     found: Found | None = None
     if params is None:
-        early, found = _tried(planned, runtime, rows, build_model)
+        early, found = _tried(planned, runtime, rows, build_model, validation=validation)
         if early is not None and not early.worth:
             return early
         params = found.params if found is not None else train.params
@@ -161,27 +163,26 @@ def build(
     return Built(fit, test, fitted, params, output, classes, metrics, majority, findings, early, found)
 
 
-def _checked(planned: Plan, runtime: Runtime, rows: Frame, *, fit: Frame, test: Frame) -> tuple[Finding, ...]:
+def _checked(planned: Plan, runtime: Runtime, *, fit: Frame, validation: Frame, test: Frame) -> tuple[Finding, ...]:
     spec, split, train = planned.spec, planned.window, training(planned.spec)
     version = planned.pinned.versions.get(train.label.dataset)
     due = row_checks.labels_due(spec, split.keys, runtime, version=version, known_by=planned.known_by)
     judging, parts = {"test rows": test}, {"training rows": split.learned, "test rows": split.test}
     if train.search is not None or train.early is not None:
-        judging["validation rows"], parts["validation rows"] = rows.where(split.validation), split.validation
+        judging["validation rows"], parts["validation rows"] = validation, split.validation
     findings = row_checks.check(spec, fit=fit, judging=judging, parts=parts, due=due)
     row_checks.require(findings, f"{spec.pipeline} at {planned.partition}")
     return findings
 
 
 def _tried(
-    planned: Plan, runtime: Runtime, rows: Frame, build_model: Callable[..., Any]
+    planned: Plan, runtime: Runtime, rows: Frame, build_model: Callable[..., Any], *, validation: Frame
 ) -> tuple[Chance | None, Found | None]:
     """What the early gate and the search found on the validation rows, which they do not learn from."""
     spec, train, split = planned.spec, training(planned.spec), planned.window
     if train.early is None and train.search is None:
         return None, None
     fit = window.learnable(rows.where(split.fit), until=window.learned_until(spec, split.validation))
-    validation = rows.where(split.validation)
     early: Chance | None = None
     if train.early is not None:
         early = gate.chance(train, train.early, build_model=build_model, fit=fit, validation=validation)

@@ -98,16 +98,16 @@ def _learned_before(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
     field: Path = ("train", "gap") if train.gap is not None else ("train", "label", "available_after")
     if train.gap is None and gap >= train.test * length:
         return  # told already
-    parts = [("test", train.window - train.test)]
+    parts = [("learn from", "test", train.window - train.test, "window")]
     if train.search or train.early:
-        parts.append(("validation", train.window - train.test - train.validation))
-    for judging, before in parts:
+        parts.append(("learn from", "validation", train.window - train.test - train.validation, "window"))
+        parts.append(("choose by", "test", train.validation, "validation"))
+    for purpose, judging, before, larger in parts:
         if gap >= before * length:
-            several = f"{before} partitions" if before > 1 else "1 partition"
-            message = (
-                f"nothing is left to learn from: rows of {spell(gap)} before the {judging} partitions are not used"
-            )
-            yield subject.at(field, f"{message}, and only {several} lie there", expected="a larger `train.window`")
+            of = "validation " if larger == "validation" else ""
+            several = f"{before} {of}partitions" if before > 1 else f"1 {of}partition"
+            message = f"nothing is left to {purpose}: rows of {spell(gap)} before the {judging} partitions are not used"
+            yield subject.at(field, f"{message}, and only {several} lie there", expected=f"a larger `train.{larger}`")
             return
 
 

@@ -46,8 +46,8 @@ score:
     key: id
     timestamp: placed_at
 train:
-  window: 12
-  validation: 1
+  window: 13
+  validation: 2
   test: 5
   service: shop_v1
   columns: [price, shop]

@@ -101,6 +101,28 @@ def test_the_last_fit_learns_from_validation_too_and_not_from_the_gap(home, trai
     assert run.data.metrics["train_rows"] == sum(learned) < rows.num_rows * 0.9
 
 
+def test_nothing_is_chosen_by_labels_that_were_not_known_when_the_test_began(home) -> None:
+    predicted = []
+
+    class Constant:
+        def fit(self, frame, labels):
+            self.classes_ = [0, 1]
+
+        def predict_proba(self, frame):
+            predicted.append(len(frame))
+            return np.full((len(frame), 2), 0.5)
+
+    spec = asked(home, search=None, early=Early(metric="brier", at_most=1.0))
+    build(plan(spec, home.week(6), home.runtime), home.runtime, lambda params: Constant())
+    rows = home.lake.dataset("delays", "flights").snapshot().arrow([home.week(5)]).to_table()
+    begins = home.spec.partitioning.bounds(home.week(6)).start
+    known = [
+        label is not None and at <= begins - timedelta(days=1)
+        for label, at in zip(rows["late"].to_pylist(), rows["scheduled_at"].to_pylist(), strict=True)
+    ]
+    assert predicted[0] == sum(known) < rows["late"].drop_null().length() - 30
+
+
 def test_the_rows_that_judge_have_what_gates_ask_for(home, files) -> None:
     rows = pq.read_table(files / "test.parquet")
     assert rows.column_names[:5] == ["flight_id", "scheduled_at", "partition", "late", "origin"]
