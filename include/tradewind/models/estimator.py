@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import sys
@@ -36,7 +37,8 @@ def fit(
     """
     _seed_generators(train.seed)
     try:
-        estimator = build_model(dict(train.params if params is None else params))
+        # A copy of its own: what the function does to lists in it is no part of what is recorded.
+        estimator = build_model(copy.deepcopy(dict(train.params if params is None else params)))
         if isinstance(estimator, type) or not hasattr(estimator, "fit"):
             kind = f"the class {estimator.__name__}" if isinstance(estimator, type) else type(estimator).__name__
             raise ModelError(f"model {name} returns {kind}, where an estimator with `fit` is needed")

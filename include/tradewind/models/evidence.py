@@ -130,7 +130,8 @@ def warnings(plan: Plan, built: Built) -> list[str]:
 
 def environment(plan: Plan, built: Built) -> dict[str, Any]:
     """With what a version was made, so that it can be made again."""
-    train, commit = training(plan.spec), git_commit(plan.code.folder)
+    train, commit, written = training(plan.spec), git_commit(plan.code.folder), plan.spec.model_dump(mode="json")
+    written["train"]["params"] = dict(train.params)  # as they are: pydantic makes null of .inf
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -141,10 +142,11 @@ def environment(plan: Plan, built: Built) -> dict[str, Any]:
         "git": commit,
         "config": plan.config,
         "data": config_hash(plan.pinned.by_name()),
-        "train": train.model_dump(mode="json"),
-        "pipeline": plan.spec.model_dump(mode="json"),
+        "train": written["train"],
+        "pipeline": written,
         "window": {"fit": plan.window.fit, "validation": plan.window.validation, "test": plan.window.test},
         "params": dict(built.params),
+        "params_yaml": _yaml(built.params),
     }
 
 
@@ -203,6 +205,18 @@ def _installed(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _yaml(params: Mapping[str, Any]) -> str:
+    """Parameters as a YAML file says them: JSON makes text of the names in `class_weight: {0: 1, 1: 5}`."""
+    import yaml
+
+    try:
+        return str(yaml.safe_dump(dict(params), sort_keys=False))
+    except yaml.YAMLError as exc:
+        raise ModelError(
+            f"parameters of the model cannot be written down: {exc}; give numbers, text and lists"
+        ) from exc
 
 
 def _json(path: Path, content: Mapping[str, Any] | list[Any], *, indent: int | None = 1) -> None:

@@ -62,6 +62,7 @@ def read(spec: Pipeline, version: Version, evidence: Path) -> Recorded:
     :raises ModelError: something was not recorded, or is gone
     """
     import pyarrow.parquet as pq
+    import yaml
 
     made, lineage = _json(version, evidence / "environment.json"), _json(version, evidence / "lineage.json")
     measured = _json(version, evidence / "metrics.json")
@@ -74,7 +75,7 @@ def read(spec: Pipeline, version: Version, evidence: Path) -> Recorded:
         partition=_tag(version, "partition"),
         window=Window(tuple(split["fit"]), tuple(split["validation"]), tuple(split["test"]), {}),
         pinned=Pinned(lineage["versions"], lineage["digests"]),
-        params=made["params"],
+        params=yaml.safe_load(made["params_yaml"]) if "params_yaml" in made else made["params"],
         config=_tag(version, "config"),
         code=_tag(version, "code"),
         data=_tag(version, "data"),

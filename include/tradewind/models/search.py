@@ -6,6 +6,7 @@ again end elsewhere; so the parameters that were chosen are recorded, and whoeve
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import logging
@@ -158,19 +159,27 @@ def _suggested(asked: Search, suggest: _Space, trial: Any) -> Mapping[str, Any]:
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         raise _WrongSpace(f"search space {asked.space} returns {given!r}, where a dict of parameters by name is needed")
     try:
-        # As they will be recorded: whoever repeats the training gets the very same.
-        read: Mapping[str, Any] = json.loads(json.dumps(given))
+        json.dumps(given)
     except (TypeError, ValueError) as exc:
         raise _WrongSpace(
             f"search space {asked.space}: {exc}; return numbers, text, booleans, and lists of them"
         ) from exc
-    return read
+    # As they will be recorded: whoever repeats the training gets the very same.
+    return {name: _recorded(value) for name, value in given.items()}
+
+
+def _recorded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _recorded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_recorded(item) for item in value]
+    return float(value) if isinstance(value, float) else value  # NumPy's are floats of a kind
 
 
 def _require_taken(train: Train, asked: Search, build_model: Callable[..., Any], params: Mapping[str, Any]) -> None:
     """A name that the model function does not know is no matter of luck: the search ends."""
     try:
-        build_model(dict(params))
+        build_model(copy.deepcopy(dict(params)))
     except TypeError as exc:
         raise _WrongSpace(
             f"search space {asked.space}: model {train.model} does not take {json.dumps(params)}: {exc}"

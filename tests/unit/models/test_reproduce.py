@@ -30,8 +30,11 @@ Edit = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def trained(built: Callable[[Path], House], tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A deployment with version 1, trained on weeks 2 to 4 and judged on week 5."""
+    """A deployment with version 1, trained on weeks 2 to 4 and judged on week 5, with names that are no text."""
     house = built(tmp_path_factory.mktemp("reproduce"))
+    assert house.spec.train is not None
+    params = {"class_weight": {0: 1.0, 1: 2.0}}
+    house = house.with_spec(train=house.spec.train.model_copy(update={"params": params}))
     train(house.spec, house.week(5), house.runtime)
     return house
 

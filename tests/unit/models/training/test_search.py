@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -112,11 +113,12 @@ def test_what_is_fitted_is_what_is_recorded(searched, build) -> None:
     given = []
 
     def recording(params):
-        given.append(params)
+        given.append(copy.deepcopy(params))
+        params["sizes"].clear()
         return build("binary")({})
 
-    found = searched("return {'sizes': (3, 4), 'depth': 2}", trials=1, build_model=recording)
-    assert found.params == given[-1] == {"alpha": 0.0, "sizes": [3, 4], "depth": 2}
+    found = searched("return {'sizes': (3, 4), 'depth': 2, 'weights': {0: 1, 1: 5}}", trials=1, build_model=recording)
+    assert found.params == given[-1] == {"alpha": 0.0, "sizes": [3, 4], "depth": 2, "weights": {0: 1, 1: 5}}
 
 
 def test_without_optuna_the_line_that_installs_it_is_said(searched, monkeypatch) -> None:
