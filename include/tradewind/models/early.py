@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tradewind.errors import ModelError
 from tradewind.models import estimator as estimators
 from tradewind.models import evaluation
 
@@ -41,6 +42,11 @@ def chance(train: Train, early: Early, *, build_model: Callable[..., Any], fit: 
     :raises ModelError: the model cannot be fitted, or fails
     """
     some = sample(fit, rows=early.rows, seed=train.seed)
+    if fit.task != "regression" and len(set(some.labels().tolist())) == 1:
+        raise ModelError(
+            f"model {train.model}: all {some.table.num_rows} rows of the early gate's sample have the same class; "
+            "ask for more of them (`train.early.rows`)"
+        )
     fitted = estimators.fit(build_model, train, some, name=train.model)
     found = evaluation.value(fitted, validation, early.metric, name=train.model)
     bound = early.at_least if early.at_least is not None else early.at_most

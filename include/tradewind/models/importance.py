@@ -109,7 +109,8 @@ def _values(fitted: Any, rows: Frame, stacked: pd.DataFrame, metric: str) -> npt
     import numpy as np
 
     classes = tasks.classes_of(fitted, rows.task)
-    parts = np.split(tasks.output_of(fitted, stacked, classes), REPEATS)
+    # A copy of its own: some models write into what they are given.
+    parts = np.split(tasks.output_of(fitted, stacked.copy(), classes), REPEATS)
     sign = 1.0 if MEASURES[metric].higher_is_better else -1.0
     return np.array([sign * metrics.compute(metric, *as_metrics_want(rows, part, classes)) for part in parts])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tradewind.errors import ModelError
 from tradewind.models.early import chance, sample
 
 
@@ -46,6 +47,14 @@ def test_a_metric_without_a_value_is_not_worth_it(asked, build, framed) -> None:
     found = chance(train, train.early, build_model=build("binary"), fit=rows, validation=validation)
     assert (found.worth, found.value) == (False, None)
     assert "has no value; 0.1 is asked for" in found.reason
+
+
+def test_a_sample_of_one_class_says_what_to_do(asked, build, framed) -> None:
+    train = asked(early={"metric": "roc_auc", "at_least": 0.1, "rows": 100})
+    rows = framed(200)
+    rare = type(rows)(rows.table.filter(rows.table["label"]), rows.columns, rows.key, rows.timestamp, "label", "binary")
+    with pytest.raises(ModelError, match=r"rows of the early gate's sample have the same class; .*`train.early.rows`"):
+        chance(train, train.early, build_model=build("binary"), fit=rare, validation=rows)
 
 
 def test_a_sample_has_as_much_of_each_time_as_the_rows(framed) -> None:

@@ -68,6 +68,21 @@ def test_its_cost_is_bounded(fitted, framed, monkeypatch) -> None:
     assert predicted == [5 * 120] * 5
 
 
+def test_a_model_that_writes_into_its_rows_is_measured_as_any_other(fitted, framed) -> None:
+    inner, rows = fitted["binary"], framed(300, seed=1)
+
+    class Writing:
+        classes_ = inner.classes_
+
+        def predict_proba(self, frame):
+            frame["signal"] = frame["signal"] - 1.0
+            return inner.predict_proba(frame.assign(signal=frame["signal"] + 1.0))
+
+    expected = {one.feature: one.mean for one in importance(inner, rows, "roc_auc", seed=0)}
+    found = {one.feature: one.mean for one in importance(Writing(), rows, "roc_auc", seed=0)}
+    assert found == pytest.approx(expected, abs=0.01)
+
+
 def test_without_a_value_of_the_metric_there_is_none(fitted, framed) -> None:
     rows = framed(200)
     ones = type(rows)(
