@@ -182,8 +182,10 @@ def scores(task: Task, output: Array, classes: Sequence[Any] | None, *, order: S
     if order is None or not set(known) <= set(order):
         raise ModelError(f"the model knows the classes {known}, and asked for are {list(order or ())}")
     columns = {name: output[:, place] for place, name in enumerate(known)}
-    nothing = np.zeros(len(output))
-    return np.column_stack([columns.get(name, nothing) for name in order])
+    found = np.zeros((len(output), len(order)))
+    for number, name in enumerate(order):
+        found[:, number] = columns.get(name, 0.0)
+    return found
 
 
 def check_classes(task: Task, classes: Sequence[Any] | None, name: str) -> None:

@@ -146,6 +146,15 @@ def test_the_loss_of_several_classes_is_that_of_all_their_probabilities(with_spe
     assert (row["outcome"], row["below"]) == ("below", True)
 
 
+def test_of_several_classes_a_population_without_a_label_is_insufficient(with_spec: Callable[..., World]) -> None:
+    import pyarrow as pa
+
+    world = of_task(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
+    published(world, labels=pa.nulls(200, pa.string()), output=[[0.6, 0.4]] * 200, classes=["a", "b"])
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["rows"], row["without_label"]) == ("insufficient", 0, 200)
+
+
 @pytest.mark.parametrize(("limit", "outcome"), [(0.5, "below"), (1.5, "ok")])
 def test_an_error_that_is_larger_than_it_may_be_is_decay(
     with_spec: Callable[..., World], limit: float, outcome: str
