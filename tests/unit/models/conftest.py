@@ -213,8 +213,20 @@ def build(folder: Path) -> House:
         path = project / "include" / "delays_model" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
-    runtime = Runtime(
-        project=project,
+    house = House(spec(), runtime(folder))
+    for number in range(8):
+        week = house.week(number)
+        rows = flights(week)
+        house.publish("flights", week, rows)
+        house.publish("carrier_week", week, carrier_week(week, rows))
+        write_population(house, week)
+    return house
+
+
+def runtime(folder: Path) -> Runtime:
+    """Where the parts of a deployment lie in its folder."""
+    return Runtime(
+        project=folder / "project",
         lake=str(folder / "lake"),
         landing=str(folder / "landing"),
         ledger=f"sqlite:///{folder}/ledger.db",
@@ -223,14 +235,6 @@ def build(folder: Path) -> House:
         feast_online={"type": "sqlite", "path": str(folder / "online.db")},
         reports=folder / "reports",
     )
-    house = House(spec(), runtime)
-    for number in range(8):
-        week = house.week(number)
-        rows = flights(week)
-        house.publish("flights", week, rows)
-        house.publish("carrier_week", week, carrier_week(week, rows))
-        write_population(house, week)
-    return house
 
 
 @pytest.fixture(scope="session")
@@ -241,15 +245,16 @@ def pipeline() -> Pipeline:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], House]:
-    """Makes fresh deployments; what is slow to make (the tables of MLflow's database) is made once."""
+    """Makes fresh deployments: copies of one, which is slow to make (its lake, the tables of MLflow's database)."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    template = tmp_path_factory.mktemp("mlflow")
+    template = tmp_path_factory.mktemp("template")
     SqlAlchemyStore(f"sqlite:///{template}/mlflow.db", template.as_uri())
+    build(template)
 
     def make(folder: Path) -> House:
-        shutil.copy(template / "mlflow.db", folder / "mlflow.db")
-        return build(folder)
+        shutil.copytree(template, folder, dirs_exist_ok=True)
+        return House(spec(), runtime(folder))
 
     return make
 
