@@ -103,7 +103,9 @@ def _outcome(
     met = ("reaches" if passed else "misses") if least else ("keeps to" if passed else "exceeds")
     suspicious = isinstance(gate, MetricGate) and gate.versus is not None and not least and not passed and bound > 0
     hint = "; so much is suspicious: look for a leak of the label" if suspicious else ""
-    return "pass" if passed else "fail", f"{words}; {which}{met} {bound:g}{hint}"
+    # Else it would say that 0.6000 misses 0.6.
+    close = f" by {abs(judged - bound):.2g}" if not passed and f"{judged:.4f}" == f"{bound:.4f}" else ""
+    return "pass" if passed else "fail", f"{words}; {which}{met} {bound:g}{close}{hint}"
 
 
 def _measure(case: Case, block: Floats, blocks: int) -> _Measured:

@@ -43,6 +43,13 @@ def test_a_bound_that_is_met_exactly_but_for_rounding_is_met() -> None:
     assert one(gate(metric="accuracy", versus="champion", at_least=-0.01), given=lost).outcome == "pass"
 
 
+def test_a_bound_that_is_missed_by_less_than_is_shown_says_by_how_much() -> None:
+    value = one(gate(at_least=0.0), given=rows()).value
+    assert value is not None
+    result = one(gate(at_least=round(value, 9) + 2e-7), given=rows())
+    assert (result.outcome, result.reason.rpartition(" by ")[2]) == ("fail", "2e-07")
+
+
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks_are_judged_by_their_metrics(task: str) -> None:
     metric = "balanced_accuracy" if task == "multiclass" else "mae"
