@@ -81,6 +81,20 @@ def _bounds(gate: MetricGate, path: Path) -> Iterator[Finding]:
             yield Finding((*path, field), message, suggestion=turned[field], on_key=True)
         else:
             yield from outside(gate.metric, getattr(gate, field), (*path, field))
+            yield from _met_by_all(gate, field, (measure.lowest, measure.highest), path)
+    yield from _met_by_all(gate, "gap_at_most", (0.0, measure.highest - measure.lowest), path)
+
+
+def _met_by_all(
+    gate: MetricGate | FairnessGate, field: str, span: tuple[float, float], path: Path
+) -> Iterator[Finding]:
+    """A finding if a bound is the very end of what there can be: such a gate lets everybody pass."""
+    name = gate.fairness if isinstance(gate, FairnessGate) else gate.metric
+    least = field in ("at_least", "lower_bound")
+    if getattr(gate, field) == span[0 if least else 1]:
+        gap = "the gap of " if field == "gap_at_most" else ""
+        message = f"every candidate meets this: {gap}{name} is never {'below' if least else 'above'}"
+        yield Finding((*path, field), f"{message} {getattr(gate, field):g}")
 
 
 def _share(gate: FairnessGate, path: Path) -> Iterator[Finding]:
@@ -88,6 +102,8 @@ def _share(gate: FairnessGate, path: Path) -> Iterator[Finding]:
         value = getattr(gate, field)
         if value is not None and not 0 <= value <= 1:
             yield Finding((*path, field), f"{gate.fairness} lies between 0 and 1, found {value:g}")
+        else:
+            yield from _met_by_all(gate, field, (0.0, 1.0), path)
 
 
 def _given(gate: MetricGate, field: str) -> bool:
