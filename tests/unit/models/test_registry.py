@@ -17,15 +17,32 @@ from tradewind.models import runs
 from tradewind.models.estimator import signature
 from tradewind.models.registry import Registry, Version, project_alias
 from tradewind.models.runs import Record, shortened
-from tradewind.models.train import train
 
 
-def test_a_version_is_found_by_its_cause_only(house) -> None:
-    trained = train(house.spec, house.week(5), house.runtime)
+@pytest.fixture
+def log(house, tmp_path) -> Callable[..., Version]:
+    """Logs a model of no worth with the parameters that a search chose."""
+    (tmp_path / "evidence").mkdir()
+
+    def save(folder: Path, described: Model) -> None:
+        folder.mkdir()
+        (folder / "MLmodel").touch()
+        described.signature = signature(pa.table({"x": [1.0]}), classes=None)
+
+    def log(params: str = "{}", *, cause: str = "c" * 32) -> Version:
+        tags = {"tradewind.params": params}
+        record = Record(save, "train", params={}, metrics={}, tags=tags, evidence=tmp_path / "evidence")
+        return Registry(house.runtime, "delays").log(record, cause=cause)
+
+    return log
+
+
+def test_a_version_is_found_by_its_cause_only(house, log) -> None:
+    logged = log()
     registry = Registry(house.runtime, "delays")
-    found = registry.find(trained.cause)
+    found = registry.find("c" * 32)
     assert found is not None
-    assert (found.version, found.mlflow_run_id) == (trained.version, trained.mlflow_run_id)
+    assert (found.version, found.mlflow_run_id) == (logged.version, logged.mlflow_run_id)
     assert registry.find("0" * 32) is None
 
 
@@ -87,24 +104,6 @@ def test_a_model_that_mlflow_cannot_save_is_not_tried_again(house, tmp_path) -> 
         logged(Registry(house.runtime, "delays"), tmp_path / "evidence", save)
 
 
-@pytest.fixture
-def log(house, tmp_path) -> Callable[[str], Version]:
-    """Logs a model of no worth with the parameters that a search chose; always of the same cause."""
-    (tmp_path / "evidence").mkdir()
-
-    def save(folder: Path, described: Model) -> None:
-        folder.mkdir()
-        (folder / "MLmodel").touch()
-        described.signature = signature(pa.table({"x": [1.0]}), classes=None)
-
-    def log(params: str) -> Version:
-        tags = {"tradewind.params": params}
-        record = Record(save, "train", params={}, metrics={}, tags=tags, evidence=tmp_path / "evidence")
-        return Registry(house.runtime, "delays").log(record, cause="c" * 32)
-
-    return log
-
-
 def test_a_version_says_how_its_own_model_was_fitted_and_not_another_attempt(log, monkeypatch) -> None:
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -129,16 +128,16 @@ def test_evidence_that_nobody_gives_now_is_tried_again(house, away) -> None:
         pass
 
 
-def test_an_alias_that_nobody_can_set_now_is_tried_again(house, away) -> None:
-    train(house.spec, house.week(5), house.runtime)
+def test_an_alias_that_nobody_can_set_now_is_tried_again(house, log, away) -> None:
+    log()
     away("set_registered_model_alias")
     with pytest.raises(Unavailable, match="alias champion of delays cannot be set"):
         project_alias(house.runtime, "delays", "1")
 
 
-def test_the_alias_moves_once_and_comes_back(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
-    train(house.spec, house.week(6), house.runtime)
+def test_the_alias_moves_once_and_comes_back(house, log) -> None:
+    log()
+    log(cause="d" * 32)
     done = [project_alias(house.runtime, "delays", version) for version in ("1", "1", "2")]
     assert done == [
         "alias champion of delays moved from nothing to version 1",
@@ -156,8 +155,8 @@ def test_an_alias_for_a_version_that_is_not_there_is_refused(house) -> None:
         project_alias(house.runtime, "delays", "3")
 
 
-def test_artifacts_lie_beside_the_tracking_database(house, tmp_path) -> None:
-    train(house.spec, house.week(5), house.runtime)
+def test_artifacts_lie_beside_the_tracking_database(house, log, tmp_path) -> None:
+    log()
     registry = Registry(house.runtime, "delays")
     with registry.folder(registry.get("1")) as folder:
         assert folder.is_relative_to(tmp_path / "artifacts" / "delays")
