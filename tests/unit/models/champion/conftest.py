@@ -18,6 +18,7 @@ import pytest
 from tradewind.core.runtime import Runtime
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
+from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models.registry import ALIAS, Registry
 from tradewind.spec.models import Pipeline
@@ -65,6 +66,16 @@ class Place:
         found |= evidence
         key = f"{partition}/{version}/{expected_seq}"
         self.ledger.append(Entry(name, "verdict", version, partition, key, outcome, "gates", found))
+
+    def crown(self, week: int, version: str, *, expected_seq: int = 0) -> None:
+        """Judge a version and write down that it is champion, as promote does; neither alias nor card follow."""
+        self.judge(WEEKS[week], version, expected_seq=expected_seq)
+        evidence = {"train_partitions": [WEEKS[0]], "verdict_key": f"{WEEKS[week]}/{version}/{expected_seq}"}
+        new = Champion(
+            self.spec.pipeline, 0, self.spec.model_name, version, WEEKS[week + 2],
+            decided_at=WEEKS[week], actor="airflow", evidence=evidence,
+        )  # fmt: skip
+        self.ledger.promote(new, expected=expected_seq)
 
     def score(self, population: str, *, version: str = "1") -> None:
         """Publish a prediction."""

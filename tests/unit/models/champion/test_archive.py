@@ -12,7 +12,6 @@ from tradewind.errors import ModelError
 from tradewind.ledger import holds, shadows
 from tradewind.ledger.journal import Entry
 from tradewind.models.archive import ARCHIVED, archive, archive_old, has_files, restore, standing, versions
-from tradewind.models.promote import promote
 from tradewind.models.registry import ALIAS
 from tradewind.models.retention import needed
 from tradewind.models.rollback import rollback
@@ -26,11 +25,9 @@ LATER = datetime.now(UTC) + timedelta(days=400)
 @pytest.fixture
 def old(place):
     """Version 2 is champion, 1 was before it, 3 was rejected."""
-    place.judge(WEEKS[1], "1")
-    promote(place.spec, WEEKS[1], place.runtime, actor="airflow")
+    place.crown(1, "1")
     place.judge(WEEKS[2], "3", expected_seq=1, outcome="rejected")
-    place.judge(WEEKS[3], "2", expected_seq=1)
-    promote(place.spec, WEEKS[3], place.runtime, actor="airflow")
+    place.crown(3, "2", expected_seq=1)
     return place
 
 
@@ -146,6 +143,7 @@ def test_what_is_not_archived_needs_no_restoring(old) -> None:
 
 def test_what_is_decommissioned_stays_to_be_looked_at_and_serves_nobody(old) -> None:
     name = old.spec.model_name
+    old.edit_alias("2")
     assert archive(name, old.runtime, reason="replaced") == ["1", "2", "3"] == versions(name, old.runtime)
     assert old.alias is None
     told = old.registry.get("2").tags[ARCHIVED]

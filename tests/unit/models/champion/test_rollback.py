@@ -10,7 +10,6 @@ from tests.unit.models.champion.conftest import WEEKS
 
 from tradewind.errors import ModelError, UsageError
 from tradewind.ledger import holds, pins
-from tradewind.models.promote import promote
 from tradewind.models.rollback import PREVIOUS, candidates, rollback
 
 # MLflow's own SQL store, under the newest SQLAlchemy.
@@ -20,10 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 @pytest.fixture
 def crowned(place):
     """Version 1 was champion, version 2 is; nothing is scored."""
-    place.judge(WEEKS[1], "1")
-    promote(place.spec, WEEKS[1], place.runtime, actor="airflow")
-    place.judge(WEEKS[3], "2", expected_seq=1)
-    promote(place.spec, WEEKS[3], place.runtime, actor="airflow")
+    place.crown(1, "1")
+    place.crown(3, "2", expected_seq=1)
     return place
 
 
