@@ -62,7 +62,7 @@ def end(
 
     :param partition: whose run decided
     :param outcome: ``passed`` or ``rejected`` by its second verdict, ``replaced`` by a newer one, or ``withdrawn``
-        because the verdict that let it stand was made again and rejected it
+        because the verdict that let it stand was made again and rejected it, or the YAML asks for no shadow any more
     """
     evidence = {"version": shadow.subject, "began": shadow.key}
     key = f"{shadow.key}/{outcome}"

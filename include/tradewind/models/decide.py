@@ -92,8 +92,13 @@ def decide(
 
 def _shadow(spec: Pipeline, partition: str, ledger: Ledger) -> retraining.Standing | None:
     """The candidate that stands beside the champion, as this partition's run knows it."""
-    standing = shadows.standing(ledger, spec.pipeline, partition) if spec.promotion.shadow else None
+    standing = shadows.standing(ledger, spec.pipeline, partition)
     if standing is None:
+        return None
+    if not spec.promotion.shadow:
+        if standing == shadows.standing(ledger, spec.pipeline):
+            why = "the YAML asks for no shadow any more (`promotion.shadow`)"
+            shadows.end(ledger, standing, partition, outcome=shadows.WITHDRAWN, reason=why)
         return None
     judged_at = str(standing.evidence["judged_at"])
     return retraining.Standing(standing.subject, judged_at, due=shadows.due(standing, partition))

@@ -177,17 +177,17 @@ def test_a_population_that_no_shadow_has_to_predict_is_left_alone(house, standin
     assert shadow.score(standing.spec, standing.week(7), standing.runtime) is None  # one population was asked for
 
 
-def test_predicting_again_changes_nothing(predicted) -> None:
-    version = predicted.lake.dataset("delays", "shadow_predictions").snapshot().version
-    again = shadow.score(predicted.spec, predicted.week(6), predicted.runtime)
-    assert again == shadow.Shadowed(predicted.week(7), 400, "2")
-    assert predicted.lake.dataset("delays", "shadow_predictions").snapshot().version == version
-
-
 def test_while_a_shadow_stands_no_other_candidate_is_trained(standing) -> None:
     decision = decide(standing.spec, standing.week(7), standing.runtime)
     assert decision.outcome == "skip"
     assert f"version 2 stands beside the champion as shadow; it is judged at {standing.week(8)}" in decision.reason
+
+
+def test_when_the_yaml_asks_for_no_shadow_any_more_nobody_stands(standing) -> None:
+    without = standing.with_spec(promotion=standing.spec.promotion.model_copy(update={"shadow": 0}))
+    assert "shadow" not in decide(without.spec, standing.week(7), standing.runtime).reason
+    assert shadows.standing(standing.ledger, "delays") is None
+    assert standing.ledger.find("delays", "shadow")[-1].outcome == "withdrawn"
 
 
 def test_the_shadow_is_judged_on_what_it_predicted_beside_the_champion_and_then_promoted(predicted) -> None:
@@ -204,18 +204,6 @@ def test_the_shadow_is_judged_on_what_it_predicted_beside_the_champion_and_then_
     champion = promote(predicted.spec, predicted.week(8), predicted.runtime, actor="airflow")
     assert isinstance(champion, Champion)
     assert (champion.seq, champion.model_version, champion.decided_at) == (2, "2", predicted.week(8))
-
-
-def test_the_numbers_of_the_verdict_are_those_of_the_published_predictions(predicted) -> None:
-    from sklearn.metrics import roc_auc_score
-
-    verdict = judge(predicted)
-    flights = predicted.lake.dataset("delays", "flights").snapshot().arrow([predicted.week(7)]).to_table()
-    late = {row["flight_id"]: row["late"] for row in flights.to_pylist() if row["late"] is not None}
-    probability = {row["flight_id"]: row["probability"] for row in rows(predicted, "shadow_predictions").to_pylist()}
-    keys = sorted(late)
-    expected = roc_auc_score([late[key] for key in keys], [probability[key] for key in keys])
-    assert np.isclose(verdict.gates[0].value, expected)
 
 
 def test_an_entity_that_comes_in_every_population_is_judged_by_what_was_predicted_of_it_there(
@@ -301,9 +289,13 @@ def test_the_tasks_of_a_run_judge_the_shadow_in_place_of_training_and_promote_it
     assert promoted == {"version": "2", "effective_from": predicted.week(10)}
 
 
-def test_the_shadows_task_skips_while_nobody_stands_and_predicts_afterwards(house, run) -> None:
-    passed(house)
+def test_the_shadows_task_skips_while_nobody_stands(house, run) -> None:
     with pytest.raises(AirflowSkipException, match="no shadow stands"):
         run(house, ShadowOperator, 6)
-    shadow.begin(house.spec, house.week(5), house.runtime)
-    assert run(house, ShadowOperator, 6)["model_version"] == "2"
+
+
+def test_predicting_again_changes_nothing(predicted, run) -> None:
+    version = predicted.lake.dataset("delays", "shadow_predictions").snapshot().version
+    again = run(predicted, ShadowOperator, 6)
+    assert again == {"population": predicted.week(7), "rows": 400, "model_version": "2", "reason": ""}
+    assert predicted.lake.dataset("delays", "shadow_predictions").snapshot().version == version
