@@ -206,11 +206,10 @@ def test_a_file_without_a_header_is_refused(text: str, in_folder: Path) -> None:
 
 def test_what_the_sample_shows_in_comments_is_right_too(in_folder: Path) -> None:
     new("shop")
-    yaml, model = in_folder / "dags" / "shop.yaml", in_folder / "include" / "shop" / "model.py"
+    yaml = in_folder / "dags" / "shop.yaml"
     shown, count = re.subn(r"^  # (validation:|search:|- \{)", r"  \1", yaml.read_text(), flags=re.MULTILINE)
     assert count == 5
     yaml.write_text(shown)
-    model.write_text(model.read_text() + '\n\ndef space(trial):\n    return {"C": trial.suggest_float("C", 0.1, 10)}\n')
     assert [problem.text() for problem in validate([yaml], look=Here)] == []
 
 

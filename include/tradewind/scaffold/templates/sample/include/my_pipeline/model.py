@@ -26,3 +26,11 @@ def build_model(params: Mapping[str, Any]) -> Pipeline:
         ]
     )
     return Pipeline([("columns", columns), ("classifier", LogisticRegression(max_iter=1000, **params))])
+
+
+def space(trial: Any) -> Mapping[str, Any]:
+    """Parameters to try, for `train.search` of the YAML.
+
+    :param trial: of Optuna
+    """
+    return {"C": trial.suggest_float("C", 0.01, 10.0, log=True)}
