@@ -13,6 +13,7 @@ from tradewind.errors import UsageError
 from tradewind.hooks.tradewind import TradewindHook
 from tradewind.links.report import ReportLink, report_url
 from tradewind.operators.training import settle
+from tradewind.spec.values import spell
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +30,7 @@ class ApproveOperator(ApprovalOperator):
     """Shows the verdict to the approvers and waits; the answer, also "no" and the timeout, goes to the ledger.
 
     Waiting takes no worker slot, and no later partition waits for the answer. After the timeout the candidate is
-    rejected.
+    rejected. In a replay of a partition that was promoted on this very verdict nobody is asked again.
 
     :param pipeline: the pipeline
     :param tradewind_conn_id: connection of type ``tradewind``
@@ -73,6 +74,10 @@ class ApproveOperator(ApprovalOperator):
             progress.start(ledger, spec.pipeline, "train", partition, cause="held", run_id=run.run_id)
             raise AirflowSkipException(f"nobody is asked: {reason}")
         verdict = _verdict(spec, partition, ledger)
+        if _promoted(verdict, ledger):
+            self._link(verdict, runtime)
+            self.log.info("nobody is asked: what this verdict says was approved, and promoted, before")
+            return None
         settle(runtime.ledger, spec.pipeline, partition, outcome="waits for approval", run_id=run.run_id)
         # After the fields are rendered: what people wrote into the ledger is no template.
         self.body = self._told(verdict, runtime, ledger)
@@ -93,7 +98,11 @@ class ApproveOperator(ApprovalOperator):
         user = event.get("responded_by_user") or {}
         timed_out = bool(event.get("timedout"))
         comment = str((event.get("params_input") or {}).get("comment") or "")
-        silence = f"nobody answered within {self.response_timeout}" if timed_out else "no comment"
+        silence = (
+            f"nobody answered within {spell(self.response_timeout or spec.promotion.timeout)}"
+            if timed_out
+            else "no comment"
+        )
         entry = Entry(
             pipeline=spec.pipeline,
             kind="approval",
@@ -130,6 +139,13 @@ class ApproveOperator(ApprovalOperator):
         from tradewind.models import verdict_files
 
         self.report_url = report_url(verdict_files.report_of(verdict, runtime), reports=runtime.reports)
+
+
+def _promoted(verdict: Entry, ledger: Ledger) -> bool:
+    return any(
+        (change.decided_at, change.evidence.get("verdict_key")) == (verdict.partition, verdict.key)
+        for change in ledger.champions(verdict.pipeline)
+    )
 
 
 def _verdict(spec: Pipeline, partition: str, ledger: Ledger, *, key: str | None = None) -> Entry:

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped,
 
 from tradewind.errors import ModelError, NotReady, Unavailable
 from tradewind.ledger import holds
+from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.operators.approval import ApproveOperator
 from tradewind.operators.training import PromoteOperator, RollbackOperator, TrainStageOperator
@@ -130,7 +131,7 @@ def test_silence_rejects_and_says_so(judged, trips):
     approve(trips, "Reject", datetime(2024, 1, 3, tzinfo=UTC), timedout=True)
     (entry,) = judged.find("trips", "approval")
     assert (entry.outcome, entry.actor) == ("rejected", "timeout")
-    assert entry.reason == "nobody answered within 1 day, 0:00:00"
+    assert entry.reason == "nobody answered within 1d"
 
 
 def test_an_answer_is_about_the_verdict_that_stood_in_the_form(judged, trips):
@@ -187,6 +188,13 @@ def test_the_form_shows_the_verdict_as_it_is_when_the_task_starts(asked):
 
 def test_asking_settles_the_training_before_anybody_answers(asked):
     assert asked()["settled"] == ["waits for approval"]
+
+
+def test_in_a_replay_of_what_was_promoted_nobody_is_asked_again(judged, trips):
+    new = Champion("trips", 0, "trips", "3", DAY, decided_at=DAY, evidence={"verdict_key": "v"})
+    judged.promote(new, expected=0)
+    assert ApproveOperator(task_id="approve", pipeline=trips).execute(context()) is None
+    assert settled(judged) == []
 
 
 def test_the_form_says_that_the_champion_is_pinned(asked, judged):
