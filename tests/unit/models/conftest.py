@@ -244,12 +244,20 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], House]:
-    """Makes fresh deployments: copies of one, which is slow to make (its lake, the tables of MLflow's database)."""
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database with nothing in it, to be copied: its tables are slow to make."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+    folder = tmp_path_factory.mktemp("mlflow")
+    SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", folder.as_uri())
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def built(empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], House]:
+    """Makes fresh deployments: copies of one, whose lake is slow to make."""
     template = tmp_path_factory.mktemp("template")
-    SqlAlchemyStore(f"sqlite:///{template}/mlflow.db", template.as_uri())
+    shutil.copy(empty_mlflow, template)
     build(template)
 
     def make(folder: Path) -> House:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -90,9 +91,10 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+def mlflow_url(empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A registry that tests share; each has a registered model of its own in it."""
-    folder = tmp_path_factory.mktemp("mlflow")
+    folder = tmp_path_factory.mktemp("shared")
+    shutil.copy(empty_mlflow, folder)
     return f"sqlite:///{folder}/mlflow.db"
 
 
