@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from tradewind.errors import MissingInput, ModelError
 from tradewind.ledger import absences
+from tradewind.models.build import plan
 from tradewind.models.registry import Registry
 from tradewind.models.train import train
 
@@ -23,30 +24,41 @@ def versions(house) -> list[str]:
     return sorted(str(v.version) for v in registry(house).client.search_model_versions("name = 'delays'"))
 
 
-def test_the_window_ends_with_the_partition_and_its_last_part_judges(house) -> None:
-    trained = train(house.spec, house.week(5), house.runtime)
+@pytest.fixture(scope="module")
+def first(built, tmp_path_factory):
+    """A deployment and its one training, at week 5."""
+    house = built(tmp_path_factory.mktemp("train"))
+    return house, train(house.spec, house.week(5), house.runtime)
+
+
+def cause(house) -> str:
+    return plan(house.spec, house.week(5), house.runtime).cause
+
+
+def test_the_window_ends_with_the_partition_and_its_last_part_judges(first) -> None:
+    house, trained = first
     assert trained.train_partitions == tuple(house.week(n) for n in (2, 3, 4))
     assert trained.test_partitions == (house.week(5),)
 
 
-def test_training_again_adds_nothing(house) -> None:
-    first = train(house.spec, house.week(5), house.runtime)
+def test_training_again_adds_nothing(first) -> None:
+    house, trained = first
     again = train(house.spec, house.week(5), house.runtime)
-    assert (again.version, again.cause, first.changed, again.changed) == (first.version, first.cause, True, False)
+    assert (again.version, again.cause, trained.changed, again.changed) == (trained.version, cause(house), True, False)
     assert len(versions(house)) == 1
     assert len(house.ledger.find("delays", "trained")) == 1
 
 
 def test_a_later_partition_is_no_cause_to_train_again(house, publish_week) -> None:
-    train(house.spec, house.week(5), house.runtime)
+    before = cause(house)
     publish_week(house, 8)
-    assert not train(house.spec, house.week(5), house.runtime).changed
+    assert cause(house) == before
 
 
 def test_a_corrected_partition_is_a_cause_to_train_again(house, publish_week) -> None:
-    train(house.spec, house.week(5), house.runtime)
+    before = cause(house)
     publish_week(house, 4, seed=1)
-    assert train(house.spec, house.week(5), house.runtime).changed
+    assert cause(house) != before
 
 
 def test_what_changed_and_changed_back_is_the_candidate_again(house, publish_week) -> None:
@@ -60,10 +72,10 @@ def test_what_changed_and_changed_back_is_the_candidate_again(house, publish_wee
 
 
 def test_changed_model_code_is_a_cause_to_train_again(house) -> None:
-    train(house.spec, house.week(5), house.runtime)
+    before = cause(house)
     code = house.runtime.project / "include/delays_model/transformers.py"
     code.write_text(code.read_text() + "\n# changed\n")
-    assert train(house.spec, house.week(5), house.runtime).changed
+    assert cause(house) != before
 
 
 def test_an_attempt_that_ended_before_registering_is_finished_and_not_repeated(house, monkeypatch) -> None:
@@ -96,8 +108,8 @@ def test_an_attempt_that_ended_before_the_ledger_is_journalled_by_the_next(house
     assert [entry.evidence["version"] for entry in house.ledger.find("delays", "trained")] == ["1"]
 
 
-def test_the_ledger_says_what_a_version_came_from(house) -> None:
-    trained = train(house.spec, house.week(5), house.runtime)
+def test_the_ledger_says_what_a_version_came_from(first) -> None:
+    house, trained = first
     entry = house.ledger.get("delays", "trained", key=trained.cause)
     assert entry is not None
     assert entry.evidence["train_partitions"] == [house.week(n) for n in (2, 3, 4)]
@@ -106,10 +118,10 @@ def test_the_ledger_says_what_a_version_came_from(house) -> None:
     assert set(entry.evidence["versions"]) == {"flights", "carrier_week"}
 
 
-def test_a_version_carries_its_requirements_signature_code_and_evidence(house) -> None:
+def test_a_version_carries_its_requirements_signature_code_and_evidence(first) -> None:
     from importlib.metadata import version
 
-    trained = train(house.spec, house.week(5), house.runtime)
+    house, trained = first
     of = registry(house).get(trained.version)
     with registry(house).folder(of) as folder, registry(house).evidence(of) as evidence:
         required = (folder / "requirements.txt").read_text().splitlines()
@@ -125,13 +137,11 @@ def test_a_version_carries_its_requirements_signature_code_and_evidence(house) -
         assert len(json.loads((evidence / "example.json").read_text())["predictions"]) == 20
 
 
-def test_the_same_training_gives_the_same_predictions_elsewhere(built, tmp_path) -> None:
+def test_the_same_training_gives_the_same_predictions_elsewhere(first, house) -> None:
     answers = []
-    for name in ("here", "there"):
-        (tmp_path / name).mkdir()
-        house = built(tmp_path / name)
-        of = registry(house).get(train(house.spec, house.week(5), house.runtime).version)
-        with registry(house).evidence(of) as evidence:
+    for place, trained in (first, (house, train(house.spec, house.week(5), house.runtime))):
+        of = registry(place).get(trained.version)
+        with registry(place).evidence(of) as evidence:
             answers.append((evidence / "example.json").read_text())
     assert answers[0] == answers[1]
 
