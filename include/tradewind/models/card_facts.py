@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tradewind.ledger import pins
@@ -34,7 +34,7 @@ class CardFacts:
     :param metrics: on the test rows, with their intervals
     :param environment: with what it was made
     :param importance: of its columns, largest first
-    :param drawn: what the pictures of its verdict show
+    :param drawn: what the pictures of the verdict that it was promoted on show
     :param rows: how many it was fitted (``train_rows``) and tested (``test_rows``) on
     """
 
@@ -90,7 +90,7 @@ def gather(spec: Pipeline, runtime: Runtime, champion: Champion, registry: Regis
     since, until = (changes[-2].decided_at or "" if len(changes) > 1 else ""), champion.decided_at or "9999"
     verdicts = [entry for entry in ledger.find(name, "verdict") if (entry.partition or "") <= until]
     others = [entry for entry in verdicts if entry.subject != number and (entry.partition or "") > since]
-    return CardFacts(
+    facts = CardFacts(
         spec=spec,
         champion=champion,
         trained=trained[-1] if trained else None,
@@ -104,9 +104,12 @@ def gather(spec: Pipeline, runtime: Runtime, champion: Champion, registry: Regis
         metrics=_json(registry, version, "evaluation/metrics.json") or {},
         environment=_json(registry, version, "evaluation/environment.json") or {},
         importance=_json(registry, version, "evaluation/importance.json") or [],
-        drawn=_json(registry, version, "verdict/pictures.json") or {},
+        drawn={},
         rows=_rows(registry, version),
     )
+    if facts.decided is None:
+        return facts
+    return replace(facts, drawn=_parsed(verdict_files.pictures_of(registry, version, facts.decided)) or {})
 
 
 def _rows(registry: Registry, version: Version) -> Mapping[str, int]:
@@ -126,7 +129,10 @@ def _alarms(ledger: Ledger, pipeline: str, *, since: str | None, until: str | No
 
 def _json(registry: Registry, version: Version, path: str) -> Any:
     """A file that was logged with the version; None if it is not there or no JSON."""
-    text = verdict_files.read(registry, version, path)
+    return _parsed(verdict_files.read(registry, version, path))
+
+
+def _parsed(text: str | None) -> Any:
     try:
         return json.loads(text) if text else None
     except ValueError:

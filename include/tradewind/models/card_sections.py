@@ -239,10 +239,6 @@ def _counted(one: Mapping[str, Any]) -> str:
     return f"{count(int(one['rows']), 'row')}{blocks}" if one.get("rows") else NOTHING
 
 
-def _many(rows: int | None) -> str:
-    return UNKNOWN if rows is None else f"{rows:,}"
-
-
 def _params(params: Mapping[str, Any] | None) -> str:
     if params is None:
         return UNKNOWN

@@ -101,4 +101,4 @@ def _pictures(facts: CardFacts) -> str:
         return ""
     judged: list[Any] = list(facts.decided.evidence["gates"]) if facts.decided else []
     drawn = "".join(figures(Pictures.from_json(facts.drawn), judged))
-    return f'<h2>Pictures of its newest verdict</h2><div class="figures">{drawn}</div>'
+    return f'<h2>Pictures of that verdict</h2><div class="figures">{drawn}</div>'

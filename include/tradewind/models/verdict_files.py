@@ -45,6 +45,11 @@ def draw(registry: Registry, candidate: Version, test: TestRows, *, classes: Seq
     return pictures.pictures(test, json.loads(found) if found else (), classes=list(classes) or None)
 
 
+def pictures_of(registry: Registry, candidate: Version, entry: Entry) -> str | None:
+    """The pictures of this verdict as JSON, and not those of another on the same version; None if they are gone."""
+    return read(registry, candidate, f"{_own(entry)}/pictures.json")
+
+
 def publish(
     entry: Entry, spec: Pipeline, registry: Registry, *,
     candidate: Version, report: Path, drawn: Pictures, trained: Entry | None,

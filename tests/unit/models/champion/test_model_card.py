@@ -17,7 +17,7 @@ from tradewind.errors import ModelError
 from tradewind.ledger import pins, progress
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry
-from tradewind.models import model_card
+from tradewind.models import model_card, verdict_files
 from tradewind.spec.gates import FairnessGate
 
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ FILES = {
         "python": "3.11.7", "libraries": {"scikit-learn": "1.9.1"}, "seeds": {"train": 7}, "code": "c0de",
         "git": "abc+",
     },
-    "verdict/pictures.json": {
-        "task": "binary", "metric": "roc_auc", "rows": 1234,
-        "reliability": {"candidate": [{"low": 0.1, "high": 0.2, "rows": 77, "predicted": 0.1511, "observed": 0.1746}]},
-    },
+    # Of a later verdict on the same version.
+    "verdict/pictures.json": {"task": "binary", "metric": "roc_auc", "rows": 9, "reliability": {}},
+}  # fmt: skip
+PICTURES = {
+    "task": "binary", "metric": "roc_auc", "rows": 1234,
+    "reliability": {"candidate": [{"low": 0.1, "high": 0.2, "rows": 77, "predicted": 0.1511, "observed": 0.1746}]},
 }  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def second(delaying: Place) -> Champion:
     trained(place, "3", "2013-02-25")
     entry = judged(place, "3", "2013-02-25")
     run = place.registry.get("3").mlflow_run_id
-    for path, content in FILES.items():
+    for path, content in {**FILES, f"{verdict_files._own(entry)}/pictures.json": PICTURES}.items():
         place.registry.client.log_text(run, json.dumps(content), path)
     place.registry.client.log_metric(run, "train_rows", 98765.0)
     answer = Entry(
