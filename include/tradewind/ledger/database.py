@@ -48,7 +48,7 @@ class Database:
         :raises TradewindError: the database refused
         """
         with _translated(doing, self._url):
-            engine = self._ready()
+            engine = self._ready(doing)
             if alone is not None and engine.dialect.name == "sqlite":
                 engine = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
             with engine.begin() as connection:
@@ -56,10 +56,15 @@ class Database:
                     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_ALONE, alone))
                 yield connection
 
-    def _ready(self) -> Engine:
+    def _ready(self, doing: str) -> Engine:
         if self._engine is None or self._pid != os.getpid():
-            engine = _engine(self._url)
-            _bring_up_to_date(engine)
+            try:
+                engine = _engine(self._url)
+                _bring_up_to_date(engine)
+            except OSError as exc:
+                raise TradewindError(
+                    f"{doing}: the folder of the ledger {_parsed(self._url).database} cannot be used: {exc}"
+                ) from exc
             self._engine, self._pid = engine, os.getpid()
         return self._engine
 
@@ -71,10 +76,6 @@ def _translated(doing: str, url: str) -> Iterator[None]:
 
     try:
         yield
-    except OSError as exc:
-        raise TradewindError(
-            f"{doing}: the folder of the ledger {make_url(url).database} cannot be used: {exc}"
-        ) from exc
     except SQLAlchemyError as exc:
         where = make_url(url).render_as_string(hide_password=True)
         cause = str(exc.orig if isinstance(exc, DBAPIError) else exc).strip()

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.models.champion.conftest import WEEKS
 
 from tradewind.errors import Conflict, UsageError
+from tradewind.lake.dataset import Dataset
 from tradewind.ledger import pins
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry
@@ -57,6 +58,17 @@ def test_a_late_promotion_leaves_what_is_scored_alone(place) -> None:
     for population in WEEKS[1:5]:
         place.score(population)
     assert crown(place, 1, "1").effective_from == WEEKS[5]
+
+
+def test_a_lake_that_is_away_while_a_promotion_is_written_is_not_taken_for_the_ledger(place, monkeypatch) -> None:
+    def away(_: object) -> None:
+        raise OSError("the storage does not answer")
+
+    place.judge(WEEKS[1], "1")
+    monkeypatch.setattr(Dataset, "snapshot", away)
+    with pytest.raises(OSError, match=r"^the storage does not answer"):
+        promote(place.spec, WEEKS[1], place.runtime, actor="airflow")
+    assert place.champions == []
 
 
 def test_promoting_again_changes_nothing(place) -> None:
