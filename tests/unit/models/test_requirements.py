@@ -25,7 +25,7 @@ def test_the_projects_own_requirements_are_pinned_to_what_is_installed(tmp_path:
     folder = tmp_path / "include" / "own"
     folder.mkdir(parents=True)
     (folder / "model.py").write_text("def build(params): ...")
-    (folder / "requirements.txt").write_text(f"# ours\n{line}\n--extra-index-url https://example.com\n")
+    (folder / "requirements.txt").write_text(f"# ours\n{line}\n--prefer-binary\n")
     code = locate("include/own/model.py:build", tmp_path)
     if words:
         with pytest.raises(ModelError, match=words):
@@ -33,7 +33,7 @@ def test_the_projects_own_requirements_are_pinned_to_what_is_installed(tmp_path:
     else:
         found = requirements(code)
         assert f"numpy=={version('numpy')}" in found
-        assert [one for one in found if "==" not in one] == ["--extra-index-url https://example.com"]
+        assert [one for one in found if "==" not in one] == ["--prefer-binary"]
 
 
 def test_what_the_loaded_modules_import_is_required_and_what_nobody_loads_is_not(tmp_path: Path) -> None:
