@@ -18,7 +18,11 @@ class Promotion(Model):
     mode: Literal["automatic", "approval"] = Field(
         default="automatic", description="At once, or after one of the `approvers` agreed."
     )
-    approvers: tuple[Text, ...] = Field(default=(), description="Airflow users who may approve.")
+    approvers: tuple[Text, ...] = Field(
+        default=(),
+        description="Airflow users who may approve, by the ids that the auth manager gives them: names with the simple "
+        "one.",
+    )
     timeout: Duration = Field(
         default=timedelta(hours=24), description="How long an approval is waited for; silence rejects."
     )
