@@ -14,8 +14,11 @@ from tradewind.models import predictions, tasks
 from tradewind.models.host import ModelHost
 from tradewind.models.inputs import scoring, training
 from tradewind.models.registry import Registry
+from tradewind.models.serving import files_digest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
@@ -168,17 +171,30 @@ def load(
 
     :param stack: ends the process
     :param warm: fork this process; as the runtime says if None
-    :raises ModelError: it cannot be loaded, or is no model of the pipeline's task
+    :raises ModelError: it cannot be loaded, its files are not those that were judged, or it is no model of the
+        pipeline's task
     :raises Unavailable: the registry does not answer
     """
     registry = Registry(runtime, spec.model_name)
     found = registry.get(version)
     folder = stack.enter_context(registry.folder(found))
+    _check_files(spec, version, ledger, folder)
     host = ModelHost(folder, name=str(found), warm=runtime.warm if warm is None else warm)
     stack.enter_context(host)
     tasks.check_classes(training(spec).task, host.classes, str(found))
     _, fitted_on = _trained(spec, version, ledger)
     return Service(found.version, served_by, fitted_on, host)
+
+
+def _check_files(spec: Pipeline, version: str, ledger: Ledger, folder: Path) -> None:
+    """Between the verdict and this moment somebody may have edited the registry; versions of old have no digest."""
+    trained = ledger.find(spec.pipeline, "trained", subject=version)
+    judged = trained[-1].evidence.get("model_digest") if trained else None
+    if judged is not None and files_digest(folder) != judged:
+        raise ModelError(
+            f"{spec.pipeline} version {version}: its files in {folder} are not those that were trained and judged; "
+            f"restore them, or `tradewind rollback {spec.pipeline}` to another version"
+        )
 
 
 def _trained(spec: Pipeline, version: str, ledger: Ledger) -> tuple[Mapping[str, Any] | None, frozenset[str]]:

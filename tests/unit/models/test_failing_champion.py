@@ -16,6 +16,7 @@ from tradewind.models import predictions
 from tradewind.models import score as scoring
 from tradewind.models.registry import Registry
 from tradewind.models.score import Scored, score
+from tradewind.models.serving import files_digest
 from tradewind.models.train import train
 
 SPOILED = """
@@ -66,17 +67,29 @@ def spoil(two, monkeypatch, request) -> Iterator[Callable[..., None]]:
     # What another test published does not count.
     monkeypatch.setattr(scoring, "CODE", request.node.name)
     registry = Registry(two.runtime, "delays")
-    before: dict[Path, str] = {}
+    before: dict[tuple[str, Path], str] = {}
 
     def change(version: str, *, how: str, batch: int) -> None:
         with registry.folder(registry.get(version)) as folder:
             code = folder / "code" / "delays_model" / "transformers.py"
-            before.setdefault(code, code.read_text())
-            code.write_text(before[code] + SPOILED.format(how=how, batch=batch))
+            before.setdefault((version, code), code.read_text())
+            code.write_text(before[version, code] + SPOILED.format(how=how, batch=batch))
+        record(two, version)
 
     yield change
-    for code, text in before.items():
+    for (version, code), text in before.items():
         code.write_text(text)
+        record(two, version)
+
+
+def record(house, version: str) -> None:
+    """The version's files as they are now are those of its training."""
+    registry, trained = Registry(house.runtime, "delays"), house.ledger.find("delays", "trained")
+    with registry.folder(registry.get(version)) as folder:
+        digest = files_digest(folder)
+    newest = [entry for entry in trained if entry.subject == version][-1]
+    evidence = {**newest.evidence, "model_digest": digest}
+    house.ledger.append(replace(newest, id=None, key=f"recorded/{len(trained)}", evidence=evidence))
 
 
 def falling_back_to(house, *fallback: str):
@@ -98,6 +111,19 @@ def test_the_previous_champion_serves_the_whole_population(two, spoil) -> None:
         two.week(6), "previous_champion", {"champion": "2", "served": "1"},
     )  # fmt: skip
     assert note.reason.startswith("version 2 cannot serve: model delays version 2")
+
+
+def test_files_that_are_not_those_that_were_judged_serve_nobody(two, spoil) -> None:
+    with Registry(two.runtime, "delays").folder(Registry(two.runtime, "delays").get("2")) as folder:
+        code = folder / "code" / "delays_model" / "transformers.py"
+        judged = code.read_text()
+        code.write_text(f"{judged}\nEDITED = True\n")
+    try:
+        assert score(two.spec, two.week(5), two.runtime).served_by == "previous_champion"
+        with pytest.raises(ModelError, match=r"version 2: its files in .* are not those that were trained and judged"):
+            score(falling_back_to(two), two.week(5), two.runtime)
+    finally:
+        code.write_text(judged)
 
 
 def test_a_champion_that_is_well_again_serves_again(two, spoil) -> None:
