@@ -60,13 +60,13 @@ def _of_gates(facts: CardFacts) -> Iterator[str]:
     if verdict is None:
         yield "No verdict on it is recorded."
     elif not verdict.evidence["champion"]:
-        yield "It was judged by absolute gates only: there was no champion to compare it with."
+        yield "It was not compared with a champion: there was none."
     for gate in gates:
         said = any(gate["reason"] in warning for warning in _warnings(facts))
         if gate["outcome"] in ("skipped", "insufficient") and not said:
             where = f" [{gate['slice']}]" if gate["slice"] else ""
             yield f"Not judged: {gate['gate']}{where}, because {gate['reason']}."
-    if not any(gate["slice"] for gate in gates):
+    if not any(gate["slice"] or gate.get("relation") == "gap_at_most" for gate in gates):
         yield "No gate judges it by slices: on average it may do well and badly for some."
     if not any(isinstance(gate, FairnessGate) for gate in facts.spec.gates):
         yield "No gate measures whether it treats groups alike."

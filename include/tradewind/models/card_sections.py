@@ -89,7 +89,8 @@ def gates(facts: CardFacts) -> Section:
 
 def slices(facts: CardFacts) -> Section:
     """How it does for parts of the rows."""
-    found = [gate for gate in _judged(facts) if gate["slice"] and gate["metric"] not in FAIRNESS]
+    sliced = [gate for gate in _judged(facts) if gate["slice"] or gate.get("relation") == "gap_at_most"]
+    found = [gate for gate in sliced if gate["metric"] not in FAIRNESS]
     if not found:
         return Section("Slices", [Prose("No gate judges slices.")])
     shown = sorted(found, key=lambda gate: (gate["value"] is None, gate["gate"], gate["value"] or 0.0))

@@ -92,8 +92,11 @@ def _version(spec: Pipeline, version: str | None, runtime: Runtime, ledger: Ledg
         version = changes[-1].model_version
     known = archive.versions(spec.model_name, runtime)
     if version not in known:
-        there = f"there are {', '.join(known)}" if known else "nothing was ever trained"
-        raise UsageError(f"{spec.pipeline} has no version {version}; {there}")
+        there = f"there are {', '.join(known)}" if known else "there is none"
+        told = f"the model registry has no version {version} of {spec.pipeline}; {there}"
+        if ledger.find(spec.pipeline, "trained", subject=version):
+            raise MissingInput(f"{told}, although the ledger knows its training: restore the registry")
+        raise UsageError(told)
     return Registry(runtime, spec.model_name).get(version)
 
 

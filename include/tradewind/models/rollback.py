@@ -75,9 +75,10 @@ def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtim
     )
     faults.reach("after-ledger-before-alias")
     followers.follow(spec, runtime, ledger)
+    done = "rolled back to" if champion.seq > changes[-1].seq else "it stays with"
     log.warning(
-        "%s: rolled back to version %s from %s by %s, and pinned: %s",
-        spec.pipeline, version, champion.effective_from, actor, reason,
+        "%s: %s version %s, from %s on, pinned by %s: %s",
+        spec.pipeline, done, version, champion.effective_from, actor, reason,
     )  # fmt: skip
     return champion
 

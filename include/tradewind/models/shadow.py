@@ -211,7 +211,8 @@ def _rows(
         missing = ModelError(f"version {asked[name][1]} predicted none of the populations {', '.join(populations)}")
         here = None if rows is None else rows.take(pc.index_in(_entities(spec, table), _entities(spec, rows)))
         answers[name] = missing if here is None else predictions.answers_of(training(spec).task, here)
-    return table, answers, [f"{table.num_rows} of {labelled.num_rows} labelled entities were predicted by both"]
+    both = f"{table.num_rows} of {labelled.num_rows} labelled entities were predicted by both"
+    return table, answers, [both] if table.num_rows < labelled.num_rows else []
 
 
 def _labelled(

@@ -237,7 +237,7 @@ def _decision(results: Sequence[GateResult], champion: Champion | None) -> tuple
     """As the gates decide, and whom the candidate was not compared with."""
     outcome, reason = gates.decision(results)
     if champion is None and outcome == "passed":
-        reason += "; judged on absolute gates only: there is no champion"
+        reason += "; not compared with a champion: there is none"
     return outcome, reason
 
 

@@ -43,7 +43,7 @@ def _of_training(candidate: Version, trained: Entry | None) -> Iterator[str]:
 def _of_comparison(found: Tried, champion: Champion | None) -> Iterator[str]:
     compared = any(isinstance(gate, MetricGate) and gate.versus == "champion" for gate in found.gates)
     if champion is None:
-        yield "Judged on absolute gates only: there is no champion."
+        yield "Not compared with a champion: there is none, so only the other gates judge."
     elif not compared:
         yield f"No gate compares it with the champion, version {champion.model_version}."
 

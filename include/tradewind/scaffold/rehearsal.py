@@ -22,16 +22,17 @@ class Rehearsal:
     """
 
     def __init__(self, path: Path, home: Path) -> None:
-        self.spec = load(path)
-        home.mkdir(parents=True, exist_ok=True)
+        self.spec, home = load(path), home.resolve()
+        for name in ("mlflow", "feast"):
+            (home / name).mkdir(parents=True, exist_ok=True)
         self.runtime = Runtime(
             project=project_root(path),
             lake=str(home / "lake"),
             landing=str(home / "landing"),
             ledger=f"sqlite:///{home / 'ledger.db'}",
-            mlflow=f"sqlite:///{home / 'mlflow.db'}",
-            feast_registry=f"sqlite:///{home / 'feast.db'}",
-            feast_online={"type": "sqlite", "path": str(home / "online.db")},
+            mlflow=f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            feast_registry=f"sqlite:///{home / 'feast' / 'registry.db'}",
+            feast_online={"type": "sqlite", "path": str(home / "feast" / "online.db")},
             reports=home / "reports",
         )
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tradewind.cli.main import cli
+from tradewind.embedded.home import Home
 from tradewind.spec.load import load
 
 BASE = """
@@ -71,6 +72,23 @@ def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
     spec = load(path)
     assert len(spec.gates) == 16
     assert spec.train is not None
+
+
+def test_the_stages_run_without_airflow(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in re.findall(r"include/[\w/]+\.\w+", BASE):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "parcels.yaml").write_text(BASE)
+    monkeypatch.chdir(tmp_path)
+    (shown,) = blocks(text, "pycon")
+    there: dict[str, Any] = {}
+    exec("\n".join(line[4:] for line in shown.splitlines()), there)
+    # Where the command line looks.
+    seen, made = Home.of(tmp_path).runtime(), there["here"].runtime
+    assert all(
+        getattr(made, place) == getattr(seen, place) for place in ("lake", "landing", "ledger", "mlflow", "reports")
+    )
 
 
 def test_the_model_fits_with_what_the_space_suggests(code: dict[str, ModuleType], rows: pd.DataFrame) -> None:

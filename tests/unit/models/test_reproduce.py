@@ -186,7 +186,7 @@ def test_the_command_names_what_differs_with_the_libraries_that_may_be_why(
         ("libraries", "scikit-learn 1.0.0 then"),
     ]
     assert trained.ledger.find("delays", "reproduced")[-1].actor == "ann"
-    assert run("delays/9") == (2, "delays has no version 9; there are 1")
+    assert run("delays/9") == (2, "the model registry has no version 9 of delays; there are 1")
     assert run("delays") == (2, "delays has no champion yet; name a version: delays/VERSION")
 
 

@@ -51,7 +51,7 @@ def test_pickle_runs_code() -> None:
 @pytest.mark.parametrize(
     ("champion", "gates", "said"),
     [
-        (None, (ABSOLUTE,), "Judged on absolute gates only: there is no champion."),
+        (None, (ABSOLUTE,), "Not compared with a champion: there is none, so only the other gates judge."),
         (CHAMPION, (ABSOLUTE,), "No gate compares it with the champion, version 1."),
     ],
     ids=["first", "not compared"],

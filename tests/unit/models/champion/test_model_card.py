@@ -191,11 +191,20 @@ def test_what_is_measured_is_no_limit(delaying: Place, second: Champion) -> None
     assert "calibration" not in limits
 
 
+def test_a_gate_on_the_gap_between_slices_judges_slices(delaying: Place) -> None:
+    trained(delaying, "1", "2013-02-25")
+    gap = gate(gate="roc_auc differs by at most 0.3", relation="gap_at_most")
+    entry = judged(delaying, "1", "2013-02-25", gates=[gap])
+    text, _ = both(delaying, champion(delaying, "1", seq=1, evidence={"verdict_key": entry.key}))
+    assert "differs by at most 0.3" in section(text, "Slices")
+    assert "No gate judges it by slices" not in text
+
+
 def test_the_first_champion_says_that_it_was_compared_with_nobody(delaying: Place) -> None:
     trained(delaying, "1", "2013-02-25")
     entry = judged(delaying, "1", "2013-02-25", champion=None)
     text, _ = both(delaying, champion(delaying, "1", seq=1, evidence={"verdict_key": entry.key}))
-    assert "there was no champion to compare it with" in section(text, "Limits")
+    assert "not compared with a champion: there was none" in section(text, "Limits")
     assert "nobody: it is the first champion" in text
     assert "There is no earlier champion to go back to" in text
 
