@@ -28,6 +28,7 @@ _WHAT_TO_DO = {
     "WindowIncomplete": "mend, release or skip the named partitions; the next partition then trains",
     "Unavailable": "bring the named service back, then run the partition again",
 }
+_UPKEEP = "do what it says, or read the task's log; the next upkeep looks again"
 
 
 def to_log(incident: Incident) -> None:
@@ -52,7 +53,9 @@ def what_to_do(incident: Incident) -> str:
     again = " ".join(f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in incident.partitions)
     if incident.error_type in ("AliasEdited", "Overdue", "WindowIncomplete"):
         again = ""
-    step = _WHAT_TO_DO.get(incident.error_type, "read the task's log, remove the cause, then run the partition again")
+    # What upkeep finds is about no partition, and its message says what to do.
+    general = "read the task's log, remove the cause, then run the partition again" if again else _UPKEEP
+    step = _WHAT_TO_DO.get(incident.error_type, general)
     runbook = f" (runbook: {incident.runbook})" if incident.runbook else ""
     return f"{step}{f': {again}' if again else ''}{runbook}"
 

@@ -126,7 +126,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     count = len(found["incidents"])
     lines.append(f"{count or 'no'} open incident{'' if count == 1 else 's'}")
     for one in found["incidents"]:
-        lines.append(f"  {one['fingerprint']} ({', '.join(one['partitions'])}):")
+        keys = f" ({', '.join(one['partitions'])})" if one["partitions"] else ""
+        lines.append(f"  {one['fingerprint']}{keys}:")
         lines += [f"    {line}" for line in one["message"].splitlines()]
         lines.append(f"    to do: {one['do']}")
     return lines

@@ -63,6 +63,14 @@ def test_a_new_problem_alerts_with_what_evidence_and_what_to_do(
     assert line.endswith('(runbook: https://wiki/flights)"')
 
 
+def test_what_is_about_no_partition_asks_nobody_to_run_one_again(
+    ledger: Ledger, alerts: list[logging.LogRecord]
+) -> None:
+    fail(ledger, None, error_type="ModelError", message="version 2 is gone; `tradewind rollback flights`")
+    assert "do what it says" in alerts[0].getMessage()
+    assert "backfill" not in alerts[0].getMessage()
+
+
 def test_an_alert_is_one_line_whatever_the_message(ledger: Ledger, alerts: list[logging.LogRecord]) -> None:
     fail(ledger, message='two\nlines and a "quote"')
     assert alerts[0].getMessage().count("\n") == 0
