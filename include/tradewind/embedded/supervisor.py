@@ -89,7 +89,8 @@ class Supervisor:
         if self.mlflow:
             store = ["--backend-store-uri", self.home.tracking_uri]
             where = ["--host", "127.0.0.1", "--port", str(self.ports["mlflow"])]
-            self._launch("mlflow", "-m", "mlflow", "server", *store, *where)
+            made = ["-m", "tradewind.embedded.tracking", self.home.tracking_uri]
+            self._launch("mlflow", *made, "server", *store, *where)
 
     def stop(self, number: int, frame: object) -> None:
         """Signal handler: note it; the loop sees it within a moment, and the stopping itself is never interrupted."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from tradewind.errors import ModelError, Unavailable
-from tradewind.models import runs
+from tradewind.models import runs, tracking_tables
 from tradewind.models.runs import CAUSE, Record
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def client(runtime: Runtime) -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
+    tracking_tables.make(runtime.mlflow)
     return MlflowClient(tracking_uri=runtime.mlflow, registry_uri=runtime.mlflow)
 
 
