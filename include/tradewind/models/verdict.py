@@ -236,7 +236,8 @@ def _entry(
 def _decision(results: Sequence[GateResult], champion: Champion | None) -> tuple[str, str]:
     """As the gates decide, and whom the candidate was not compared with."""
     outcome, reason = gates.decision(results)
-    if champion is None and outcome == "passed":
+    skipped = any(result.outcome == "skipped" and result.versus == "champion" for result in results)
+    if champion is None and outcome == "passed" and not skipped:  # else the gates have said so
         reason += "; not compared with a champion: there is none"
     return outcome, reason
 

@@ -128,7 +128,7 @@ def outcomes(judged) -> dict[str, list[str]]:
 def test_the_first_model_is_judged_on_absolute_gates_and_says_so(first) -> None:
     assert (first.outcome, first.candidate, first.champion) == ("passed", "1", None)
     assert outcomes(first) == {"roc_auc": ["pass", "skipped", "pass", "pass"], "loads": ["pass"], "schema": ["pass"]}
-    assert "not compared with a champion: there is none" in first.reason
+    assert first.reason == "5 of 5 gate results pass; skipped: there is no champion to compare with"
     assert "Not compared with a champion: there is none, so only the other gates judge." in first.warnings
     assert any(warning.startswith("Not judged: roc_auc no worse than the champion") for warning in first.warnings)
     assert "No gate compares" not in " ".join(first.warnings)
