@@ -178,10 +178,7 @@ def _predicted(drawn: Pictures) -> str:
     ends = [one[key] for tenths in found.values() for one in tenths for key in ("predicted", "observed")]
     span = (min(ends), max(ends))
     series = [Series("", [(span[0], span[0]), (span[1], span[1])], "guide")]
-    for name, tenths in found.items():
-        points = [(one["predicted"], one["observed"]) for one in tenths]
-        spreads = [(one["low"], one["high"]) for one in tenths] if name == "candidate" else []
-        series.append(Series(name, points, _look(name), dots=True, spreads=spreads))
+    series += _of_tenths(found, "observed", spread=("low", "high"))
     return charts.plot(
         "Predicted and observed, by tenths",
         series,
@@ -196,13 +193,9 @@ def _residuals(drawn: Pictures) -> str:
     found = {name: tenths for name, tenths in drawn.deciles.items() if tenths}
     if not found:
         return ""
-    series = []
-    for name, tenths in found.items():
-        points = [(one["predicted"], one["residual"]) for one in tenths]
-        spreads = [(one["residual_low"], one["residual_high"]) for one in tenths] if name == "candidate" else []
-        series.append(Series(name, points, _look(name), dots=True, spreads=spreads))
     ends = [one["predicted"] for tenths in found.values() for one in tenths]
-    series.insert(0, Series("", [(min(ends), 0), (max(ends), 0)], "guide"))
+    series = [Series("", [(min(ends), 0), (max(ends), 0)], "guide")]
+    series += _of_tenths(found, "residual", spread=("residual_low", "residual_high"))
     return charts.plot(
         "Residuals, by tenths",
         series,
@@ -211,6 +204,19 @@ def _residuals(drawn: Pictures) -> str:
         note="Away from the dotted line it is wrong in one direction; bars: the middle 80 %.",
         numbers=_tenths(found, ("predicted", "residual", "residual_low", "residual_high")),
     )
+
+
+def _of_tenths(
+    found: Mapping[str, Sequence[Mapping[str, Any]]], value: str, *, spread: tuple[str, str]
+) -> list[Series]:
+    """A value over what was predicted, one series a model; the candidate's with bars."""
+    low, high = spread
+    series = []
+    for name, tenths in found.items():
+        points = [(one["predicted"], one[value]) for one in tenths]
+        spreads = [(one[low], one[high]) for one in tenths] if name == "candidate" else []
+        series.append(Series(name, points, _look(name), dots=True, spreads=spreads))
+    return series
 
 
 def _tenths(found: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str]) -> str:

@@ -178,18 +178,17 @@ def load(
     registry = Registry(runtime, spec.model_name)
     found = registry.get(version)
     folder = stack.enter_context(registry.folder(found))
-    _check_files(spec, version, ledger, folder)
+    evidence = _evidence(spec, version, ledger)
+    _check_files(spec, version, evidence, folder)
     host = ModelHost(folder, name=str(found), warm=runtime.warm if warm is None else warm)
     stack.enter_context(host)
     tasks.check_classes(training(spec).task, host.classes, str(found))
-    _, fitted_on = _trained(spec, version, ledger)
-    return Service(found.version, served_by, fitted_on, host)
+    return Service(found.version, served_by, frozenset(evidence["train_partitions"]), host)
 
 
-def _check_files(spec: Pipeline, version: str, ledger: Ledger, folder: Path) -> None:
+def _check_files(spec: Pipeline, version: str, evidence: Mapping[str, Any], folder: Path) -> None:
     """Between the verdict and this moment somebody may have edited the registry; versions of old have no digest."""
-    trained = ledger.find(spec.pipeline, "trained", subject=version)
-    judged = trained[-1].evidence.get("model_digest") if trained else None
+    judged = evidence.get("model_digest")
     if judged is not None and files_digest(folder) != judged:
         raise ModelError(
             f"{spec.pipeline} version {version}: its files in {folder} are not those that were trained and judged; "
@@ -197,12 +196,17 @@ def _check_files(spec: Pipeline, version: str, ledger: Ledger, folder: Path) -> 
         )
 
 
-def _trained(spec: Pipeline, version: str, ledger: Ledger) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
-    """Majority and partitions of the version's training, from the ledger: MLflow may be what is broken."""
+def _evidence(spec: Pipeline, version: str, ledger: Ledger) -> Mapping[str, Any]:
+    """What is known of the version's training, from the ledger: MLflow may be what is broken."""
     trained = ledger.find(spec.pipeline, "trained", subject=version)
     if not trained:
         raise ModelError(f"{spec.pipeline} version {version}: the ledger knows nothing of its training")
-    evidence = trained[-1].evidence
+    return trained[-1].evidence
+
+
+def _trained(spec: Pipeline, version: str, ledger: Ledger) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
+    """Majority and partitions of the version's training."""
+    evidence = _evidence(spec, version, ledger)
     known = evidence.get("majority")
     if known is None and (share := evidence.get("positive_share")) is not None:
         known = {"classes": [0, 1], "shares": [1 - share, share]}
