@@ -64,7 +64,7 @@ def _check(gate: CheckGate) -> str:
     return {
         "loads": f"loads in a clean process and predicts {rows}{f' within {bound} s' if bound else ''}",
         "schema": "schema is that of the feature service",
-        "latency": f"latency of {rows} at most {bound} ms (95th percentile)",
+        "latency": f"latency of {rows} at most {bound} ms (95 % of batches, each at its fastest)",
         "size": f"size at most {bound} MB",
         "stability": f"stability: predictions move by at most {bound} under noise of {gate.noise:g} of the spread",
     }[gate.check]

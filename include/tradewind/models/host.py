@@ -132,19 +132,20 @@ class ModelHost:
         self._send(b"B", memoryview(stream))
         return np.frombuffer(self._answer(b"P", "cannot predict")).reshape(rows.num_rows, outputs)
 
-    def latency(self, rows: pa.Table, *, most: int, least: int, seconds: float) -> npt.NDArray[np.float64]:
-        """Seconds that each of several predictions of the same rows takes in the process itself, warmed up.
+    def latency(self, rows: pa.Table, *, batch: int, tries: int, seconds: float) -> npt.NDArray[np.float64]:
+        """Seconds of each prediction of each batch in the process itself, warmed up; shape (tries, batches).
 
-        :param most: predictions at most
-        :param least: predictions at least, however long they take
-        :param seconds: after which no further prediction is begun, once there are enough
+        :param rows: of all batches, one behind the other
+        :param batch: rows of one batch
+        :param tries: of each batch at most
+        :param seconds: after which no further try of all batches is begun; the first always is
         :raises ModelError: likewise
         """
         import numpy as np
 
-        asked = serve.TIMING.pack(most, least, seconds)
+        asked = serve.TIMING.pack(batch, tries, seconds)
         self._send(b"L", memoryview(asked + self._stream(rows).to_pybytes()))
-        return np.frombuffer(self._answer(b"T", "cannot predict"))
+        return np.frombuffer(self._answer(b"T", "cannot predict")).reshape(-1, rows.num_rows // batch)
 
     def close(self) -> None:
         """End the process; a model that does not listen is killed."""

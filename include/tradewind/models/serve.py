@@ -17,8 +17,10 @@ import struct
 import sys
 import time
 from array import array
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,8 @@ from tradewind.models import tasks
 from tradewind.models.code import package
 
 HEADER = struct.Struct("<cQ")
-TIMING = struct.Struct("<IId")
-"""Most predictions, fewest, and the seconds after which the fewest are enough."""
+TIMING = struct.Struct("<QId")
+"""Rows of one batch, most tries of each, and the seconds after which no further try is begun."""
 
 _WARM_UP = 3
 
@@ -139,19 +141,38 @@ def _answer(loaded: Loaded, payload: bytearray) -> bytes:
 
 
 def _timed(loaded: Loaded, payload: bytearray) -> bytes:
-    """Seconds of each prediction of the same rows, after some to warm up."""
+    """Seconds of each prediction of each batch, after some to warm up."""
     import pyarrow as pa
 
-    most, least, enough = TIMING.unpack_from(payload)
-    frame = pa.ipc.open_stream(memoryview(payload)[TIMING.size :]).read_all().to_pandas(use_threads=False)
+    size, tries, enough = TIMING.unpack_from(payload)
+    rows = pa.ipc.open_stream(memoryview(payload)[TIMING.size :]).read_all()
+    frames = [rows.slice(at, size).to_pandas(use_threads=False) for at in range(0, rows.num_rows, size)]
     for _ in range(_WARM_UP):
-        tasks.output_of(loaded.model, frame, loaded.classes)
-    taken, end = array("d"), time.perf_counter() + enough
-    while len(taken) < most and (len(taken) < least or time.perf_counter() < end):
-        begun = time.perf_counter()
-        tasks.output_of(loaded.model, frame, loaded.classes)
-        taken.append(time.perf_counter() - begun)
-    return taken.tobytes()
+        tasks.output_of(loaded.model, frames[0], loaded.classes)
+    predict = [partial(tasks.output_of, loaded.model, frame, loaded.classes) for frame in frames]
+    return time_in_turn(predict, tries=tries, seconds=enough).tobytes()
+
+
+def time_in_turn(
+    calls: Sequence[Callable[[], object]], *, tries: int, seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> array[float]:
+    """Seconds of each call, try after try: all calls once, then all again.
+
+    Tries of one call lie apart in time, so that a machine that is busy for a moment does not slow down all of them.
+
+    :param tries: of each call at most
+    :param seconds: after which no further try of all calls is begun; the first always is
+    :return: float64, flat, of shape (tries, calls)
+    """
+    taken, end = array("d"), clock() + seconds
+    for number in range(tries):
+        if number and clock() >= end:
+            break
+        for call in calls:
+            begun = clock()
+            call()
+            taken.append(clock() - begun)
+    return taken
 
 
 def _words(exc: Exception) -> bytes:

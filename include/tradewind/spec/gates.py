@@ -113,8 +113,8 @@ class CheckGate(Model):
     check: Literal["loads", "schema", "latency", "size", "stability"] = Field(
         description="loads: seconds in which a clean process loads the registered files and predicts `rows` real rows. "
         "schema: its columns are those of the feature service and `train.columns`. latency: milliseconds for one "
-        "prediction of `rows` rows (95th percentile). size: megabytes of its files. stability: how far predictions "
-        "move, on average, when numbers are shaken by `noise`."
+        "prediction of `rows` rows, the 95th percentile over batches of the fastest try of each. size: megabytes of "
+        "its files. stability: how far predictions move, on average, when numbers are shaken by `noise`."
     )
     at_most: Number | None = Field(default=None, gt=0, description="Largest value; `schema` has none.")
     rows: Integer = Field(default=100, ge=1, description="With `loads` and `latency`: rows that are predicted.")
