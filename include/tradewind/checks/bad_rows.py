@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from tradewind.checks import expectations
 from tradewind.checks.database_pass import unknown_columns
 from tradewind.checks.metrics import metric_of
+from tradewind.checks.row_conditions import VIEW
+from tradewind.errors import SpecError
 from tradewind.lake.database import quoted
+from tradewind.transform.conditions import find_condition_flaw
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +33,11 @@ def bad_rows(suite: Path | None, keys: Sequence[str], schema: pa.Schema) -> str 
     if suite is not None:
         for expectation in expectations.read(suite):
             if getattr(expectation, "mostly", 1) in (None, 1):
-                conditions += _conditions(expectation, schema)
+                where = expectations.condition_of(expectation)
+                if where is not None and (flaw := find_condition_flaw(schema, where, view=VIEW)) is not None:
+                    raise SpecError(f"{suite}: `row_condition` {where}: {flaw.message}")
+                found = _conditions(expectation, schema)
+                conditions += found if where is None else (f"({where}\n) AND ({one})" for one in found)
     return " OR ".join(f"({one})" for one in dict.fromkeys(conditions)) or None
 
 

@@ -2,43 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tradewind.checks.metrics import Metric, Rows, compute, metric_of
-from tradewind.lake.database import connect
+from tradewind.checks.row_conditions import VIEW
+from tradewind.lake.database import connect, quoted, restrict_access
 from tradewind.lake.parquet import files, repeating
 from tradewind.lake.staging import Staged
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
     from great_expectations.expectations.expectation import Expectation
+
+PLACE = "tradewind_check"
+"""Where in its `meta` an expectation keeps its place in the suite."""
 
 _Plan = list[tuple[Any, Metric]]  # metric configurations of Great Expectations and how each is computed
 
 
-def run(expectations: Sequence[Expectation], rows: Staged, *, examples: int) -> dict[int, Any]:
-    """Results, as Great Expectations gives them, of those expectations that DuckDB can compute, by their place."""
+def run(
+    expectations: Sequence[Expectation], rows: Staged, *, examples: int, condition: str | None = None
+) -> dict[int, Any]:
+    """Results, as Great Expectations gives them, of those expectations that DuckDB can compute, by their place.
+
+    :param condition: SQL of the rows that they look at; None for all
+    """
     from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 
     engine = PandasExecutionEngine()
     settings = {"result_format": {"result_format": "SUMMARY", "partial_unexpected_count": examples}}
+    by_place = {place_of(expectation): expectation for expectation in expectations}
     plans = {
         number: plan
-        for number, expectation in enumerate(expectations)
+        for number, expectation in by_place.items()
         if (plan := _plan(expectation, rows.schema, engine, settings)) is not None
     }
     if not plans:
         return {}
-    with connect(rows.folder) as connection:
-        # So that examples are the first in the files, as they are in a frame.
-        connection.execute("SET preserve_insertion_order = true")
-        values = _values(plans, Rows(connection, files(rows.paths), repeating(rows.paths)), examples=examples)
+    with _open(rows) as connection:
+        # Of text that repeats each value is looked at once, which a condition on other columns does not allow.
+        repeats = repeating(rows.paths) if condition is None else frozenset[str]()
+        values = _values(plans, Rows(connection, _selection(condition), repeats), examples=examples)
     return {
-        number: _judge(expectations[number], {c.id: values[m] for c, m in plan}, engine, settings)
+        number: _judge(by_place[number], {c.id: values[m] for c, m in plan}, engine, settings)
         for number, plan in plans.items()
         if all(metric in values for _, metric in plan)
     }
+
+
+def place_of(expectation: Expectation) -> int:
+    """Place of an expectation in its suite, from 0."""
+    return int(expectation.configuration.meta[PLACE])
+
+
+def table(rows: Staged, columns: Sequence[str], *, condition: str | None, at_most: int) -> pa.Table:
+    """Staged rows in memory, in the order of the files.
+
+    :param condition: SQL of the rows that are wanted; None for all
+    :param at_most: reading stops behind this many rows, with one more than these
+    :raises duckdb.Error: the condition fails
+    """
+    import pyarrow as pa
+
+    with _open(rows) as connection:
+        found = connection.sql(f"SELECT {', '.join(map(quoted, columns))} FROM {_selection(condition)}")
+        wanted = pa.schema([rows.schema.field(name) for name in columns])
+        return found.limit(at_most + 1).to_arrow_table().cast(wanted)
+
+
+@contextmanager
+def _open(rows: Staged) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database that sees the staged rows as a view and reads nothing else."""
+    with connect(rows.folder) as connection:
+        # So that examples are the first in the files, as they are in a frame.
+        connection.execute("SET preserve_insertion_order = true")
+        connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM {files(rows.paths)}")
+        restrict_access(connection, files=rows.paths)
+        yield connection
+
+
+def _selection(condition: str | None) -> str:
+    """What stands behind FROM; the line break ends a comment of the condition."""
+    return VIEW if condition is None else f"(SELECT * FROM {VIEW} WHERE ({condition}\n))"
 
 
 def _plan(expectation: Expectation, schema: pa.Schema, engine: Any, settings: dict[str, Any]) -> _Plan | None:

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.checks import database_pass
 from tradewind.checks.result import CheckResult, Outcome
+from tradewind.checks.row_conditions import VIEW, split_condition
 from tradewind.errors import SpecError
 from tradewind.lake.staging import Staged
+from tradewind.transform.conditions import find_condition_flaw
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from great_expectations.expectations.expectation import Expectation
 
-_NUMBER = "tradewind_check"
+_CONDITION = "tradewind_row_condition"
 _EXAMPLES = 5
 
 
@@ -44,23 +46,49 @@ def run(suite: Path, rows: Staged, *, frame_rows: int) -> list[CheckResult]:
     :param frame_rows: with more rows than this no frame is made, and what needs one is an error
     :raises SpecError: the file is no such suite, or names an expectation or argument that does not exist
     """
-    import pyarrow.dataset as pads
-
     expectations = read(suite)
-    done = database_pass.run(expectations, rows, examples=_EXAMPLES)
-    rest = [expectation for number, expectation in enumerate(expectations) if number not in done]
-    if lost := [expectation for expectation in rest if _unknown(expectation, rows)]:
-        done |= _on_frame(lost, rows.schema.empty_table())  # it says which column, whatever the rows are
-    rest = [expectation for expectation in rest if not _unknown(expectation, rows)]
-    if rest and rows.rows > frame_rows:
-        done |= {_place(expectation): _too_many(expectation, rows.rows, frame_rows) for expectation in rest}
-    elif rest:
-        # Dates stay Python dates: only these compare with the dates of a JSON suite.
-        files = pads.dataset([str(path) for path in rows.paths], schema=rows.schema, format="parquet")
-        done |= _on_frame(rest, files.to_table(columns=_columns(rest, rows.schema.names)))
+    done: dict[int, Any] = {}
+    for condition in dict.fromkeys(map(condition_of, expectations)):
+        some = [expectation for expectation in expectations if condition_of(expectation) == condition]
+        done |= _evaluate(some, rows, condition=condition, frame_rows=frame_rows)
     return [
         found if isinstance(found, CheckResult) else _result(found) for found in (done[n] for n in range(len(done)))
     ]
+
+
+def condition_of(expectation: Expectation) -> str | None:
+    """SQL of the rows that an expectation looks at; None for all."""
+    condition: str | None = (expectation.configuration.meta or {}).get(_CONDITION)
+    return condition
+
+
+def _evaluate(
+    expectations: list[Expectation], rows: Staged, *, condition: str | None, frame_rows: int
+) -> dict[int, Any]:  # fmt: skip
+    """Results, by place, of expectations that look at the same rows."""
+    import duckdb
+
+    if condition is not None and (flaw := find_condition_flaw(rows.schema, condition, view=VIEW)) is not None:
+        return {
+            database_pass.place_of(one): _not_evaluated(one, f"`row_condition`: {flaw.message}") for one in expectations
+        }
+    done = database_pass.run(expectations, rows, examples=_EXAMPLES, condition=condition)
+    rest = [expectation for expectation in expectations if database_pass.place_of(expectation) not in done]
+    if lost := [expectation for expectation in rest if _unknown(expectation, rows)]:
+        done |= _on_frame(lost, rows.schema.empty_table())  # it says which column, whatever the rows are
+    rest = [expectation for expectation in rest if not _unknown(expectation, rows)]
+    if not rest:
+        return done
+    try:
+        table = database_pass.table(rows, _columns(rest, rows.schema.names), condition=condition, at_most=frame_rows)
+    except duckdb.Error as exc:
+        why = f"`row_condition`: {str(exc).strip().splitlines()[0]}"
+        return done | {database_pass.place_of(one): _not_evaluated(one, why) for one in rest}
+    if table.num_rows > frame_rows:
+        return done | {
+            database_pass.place_of(one): _not_evaluated(one, _too_many(rows.rows, frame_rows)) for one in rest
+        }
+    return done | _on_frame(rest, table)
 
 
 def _unknown(expectation: Expectation, rows: Staged) -> bool:
@@ -87,31 +115,28 @@ def _on_frame(expectations: list[Expectation], table: pa.Table) -> dict[int, Any
 
 
 def _columns(expectations: list[Expectation], names: list[str]) -> list[str]:
-    """The columns that expectations name; all where one looks at the table or at rows of a condition."""
+    """The columns that expectations name; all where one looks at the table."""
     needed: set[str] = set()
     for expectation in expectations:
         kwargs = expectation.configuration.kwargs
         named = {kwargs[name] for name in ("column", "column_A", "column_B") if kwargs.get(name)}
         named |= set(kwargs.get("column_list") or ())
-        if not named or kwargs.get("row_condition"):
+        if not named:
             return names
         needed |= named
     return [name for name in names if name in needed]
 
 
-def _too_many(expectation: Expectation, rows: int, limit: int) -> CheckResult:
-    config = expectation.configuration
-    return CheckResult(
-        name=config.type,
-        text=config.description or _words(config.type, config.kwargs),
-        outcome="error",
-        observed=f"this expectation needs all rows in memory: there are {rows:,}, and `audit.frame_rows` allows "
-        f"{limit:,}; allow more, or use an expectation that the database can compute",
+def _too_many(rows: int, limit: int) -> str:
+    return (
+        f"this expectation needs all rows in memory: there are {rows:,}, and `audit.frame_rows` allows {limit:,}; "
+        "allow more, or use an expectation that the database can compute"
     )
 
 
-def _place(expectation: Expectation) -> int:
-    return int(expectation.configuration.meta[_NUMBER])
+def _not_evaluated(expectation: Expectation, why: str) -> CheckResult:
+    config = expectation.configuration
+    return CheckResult(name=config.type, text=_text(config), outcome="error", observed=why)
 
 
 def read(suite: Path) -> list[Expectation]:
@@ -153,10 +178,11 @@ def expectation(entry: Any, number: int, suite: Path) -> Expectation:
     where = f"{suite}: expectation {number + 1}"
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
         raise SpecError(f'{where}: expected {{"type": …, "kwargs": {{…}}}}')
-    kind, kwargs = entry["type"], entry.get("kwargs", {})
+    kind = entry["type"]
     extra = {name: entry[name] for name in ("description", "severity") if name in entry}
-    meta = {**(entry.get("meta") or {}), _NUMBER: number}
     try:
+        kwargs, condition = split_condition(entry.get("kwargs") or {})
+        meta = {**(entry.get("meta") or {}), database_pass.PLACE: number, _CONDITION: condition}
         return ExpectationConfiguration(type=kind, kwargs=kwargs, meta=meta, **extra).to_domain_obj()
     except ExpectationNotFoundError as exc:
         close = difflib.get_close_matches(kind, list_registered_expectation_implementations(), n=1)
@@ -167,7 +193,7 @@ def expectation(entry: Any, number: int, suite: Path) -> Expectation:
 
 
 def _number(found: Any) -> int:
-    return int(found.expectation_config.meta[_NUMBER])
+    return int(found.expectation_config.meta[database_pass.PLACE])
 
 
 def _result(found: Any) -> CheckResult:
@@ -176,7 +202,7 @@ def _result(found: Any) -> CheckResult:
     outcome: Outcome = "error" if trouble else "passed" if found.success else "failed"
     return CheckResult(
         name=config.type,
-        text=config.description or _words(config.type, config.kwargs),
+        text=_text(config),
         outcome=outcome,
         observed=trouble or _observed(found.result or {}),
     )
@@ -187,6 +213,11 @@ def _trouble(info: dict[str, Any]) -> str:
     parts = [info] if "raised_exception" in info else [part for part in info.values() if isinstance(part, dict)]
     raised = dict.fromkeys(str(part.get("exception_message")) for part in parts if part.get("raised_exception"))
     return "; ".join(raised)
+
+
+def _text(config: Any) -> str:
+    condition = (config.meta or {}).get(_CONDITION)
+    return (config.description or _words(config.type, config.kwargs)) + (f", where {condition}" if condition else "")
 
 
 def _words(kind: str, kwargs: dict[str, Any]) -> str:

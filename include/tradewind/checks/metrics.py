@@ -59,8 +59,6 @@ class Rows:
 def metric_of(configuration: Any, schema: pa.Schema) -> Metric | None:
     """How to compute a metric configuration of Great Expectations; None: it needs a frame."""
     domain, name = configuration.metric_domain_kwargs, configuration.metric_name
-    if domain.get("row_condition") is not None:
-        return None
     if name.startswith("table."):
         return _TABLE[name](schema) if name in _TABLE else None
     base, _, wanted = name.rpartition(".")

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.checks.bad_rows import bad_rows
+from tradewind.checks.row_conditions import VIEW
 from tradewind.core.runtime import Runtime
 from tradewind.errors import MalformedInput, UsageError
 from tradewind.etl.inputs import Inputs
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
-from tradewind.lake.database import connect
+from tradewind.lake.database import connect, restrict_access
 from tradewind.lake.dataset import Dataset
 from tradewind.lake.staging import Staged
 from tradewind.ledger import releases
@@ -105,8 +106,9 @@ class Release:
             yield rows.scanner(batch_readahead=2, fragment_readahead=1).to_reader()
             return
         with connect() as connection:
-            connection.register("staged", rows)
-            kept = connection.sql(f"SELECT * FROM staged WHERE NOT coalesce({bad}, false)")
+            connection.register(VIEW, rows)
+            restrict_access(connection)
+            kept = connection.sql(f"SELECT * FROM {VIEW} WHERE NOT coalesce({bad}, false)")
             yield kept.to_arrow_reader(65_536)
 
 

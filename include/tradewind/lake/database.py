@@ -34,6 +34,20 @@ def connect(spill: Path | None = None, memory: str = MEMORY) -> duckdb.DuckDBPyC
     return connection
 
 
+def restrict_access(
+    connection: duckdb.DuckDBPyConnection, *, files: Iterable[object] = (), folders: Iterable[object] = ()
+) -> None:
+    """Let SQL that users wrote read nothing else from here on, and lock the settings.
+
+    :param files: paths that may be read
+    :param folders: folders that may be read and written
+    """
+    connection.execute(f"SET allowed_directories = {literals(folders)}")
+    connection.execute(f"SET allowed_paths = {literals(files)}")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
 def quoted(value: str) -> str:
     """A column or view in SQL."""
     return '"' + value.replace('"', '""') + '"'

@@ -31,10 +31,11 @@ def check_judging(subject: Subject, tables: Tables, answer: Answer) -> Iterator[
     known = _columns(subject, tables, answer) if asked else None
     if known is None:
         return
-    from tradewind.models.conditions import bind
+    from tradewind.models.conditions import VIEW
+    from tradewind.transform.conditions import find_condition_flaw
 
     for index, condition in asked:
-        if (flaw := bind(known, condition)) is not None:
+        if (flaw := find_condition_flaw(known, condition, view=VIEW)) is not None:
             yield _at(subject, ("gates", index, "where"), condition, flaw)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError
 from tradewind.spec.document import Document, Unreadable, parse
@@ -13,6 +13,9 @@ from tradewind.spec.problems import Finding, Path, Problem, listed, nearest
 from tradewind.validation.columns import own_columns
 from tradewind.validation.subject import NamedFile, Subject
 from tradewind.validation.tables import Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLUMN = ("column", "column_A", "column_B")
 _COLUMNS = ("column_list", "column_set")
@@ -25,13 +28,15 @@ def check_suites(subject: Subject, tables: Tables) -> Iterator[Problem]:
             continue
         suite = subject.file(dataset.expectations, ("datasets", name, "expectations"))
         if suite is not None:
-            schema = tables.datasets.get(name)
-            columns = None if schema is None else own_columns(schema)
-            yield from _check(suite, columns, sql=dataset.sql)
+            yield from _check(suite, tables.datasets.get(name), sql=dataset.sql)
 
 
-def _check(suite: NamedFile, columns: list[str] | None, *, sql: str) -> Iterator[Problem]:
-    from tradewind.checks.expectations import entries, expectation
+def _check(suite: NamedFile, schema: pa.Schema | None, *, sql: str) -> Iterator[Problem]:
+    """What is wrong with one suite.
+
+    :param schema: columns of the rows that it is about; None while these are not known
+    """
+    from tradewind.checks.expectations import condition_of, entries, expectation
 
     try:
         found = entries(suite.path)
@@ -42,13 +47,34 @@ def _check(suite: NamedFile, columns: list[str] | None, *, sql: str) -> Iterator
     for number, entry in enumerate(found):
         place: Path = ("expectations", number)
         try:
-            expectation(entry, number, suite.path)
+            read = expectation(entry, number, suite.path)
         except SpecError as exc:
             yield _at(suite, document, _finding(exc, place, suite))
             continue
-        if columns is not None:
-            for finding in _unknown_columns(entry.get("kwargs") or {}, (*place, "kwargs"), columns, sql=sql):
+        if schema is not None:
+            columns, kwargs = own_columns(schema), (*place, "kwargs")
+            for finding in _unknown_columns(entry.get("kwargs") or {}, kwargs, columns, sql=sql):
                 yield _at(suite, document, finding)
+            if finding := _condition_flaw(condition_of(read), schema, kwargs, number=number):
+                yield _at(suite, document, finding)
+
+
+def _condition_flaw(condition: str | None, schema: pa.Schema, place: Path, *, number: int) -> Finding | None:
+    """What is wrong with the rows that an expectation looks at."""
+    from tradewind.checks.row_conditions import VIEW
+    from tradewind.transform.conditions import find_condition_flaw
+
+    flaw = None if condition is None else find_condition_flaw(_rows(schema), condition, view=VIEW)
+    if flaw is None:
+        return None
+    message = f"expectation {number + 1}: row_condition: {flaw.message}"
+    return Finding((*place, "row_condition"), message, expected=flaw.expected, suggestion=flaw.suggestion)
+
+
+def _rows(schema: pa.Schema) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([schema.field(name) for name in own_columns(schema)])
 
 
 def _unreadable(suite: NamedFile, exc: SpecError) -> Problem:

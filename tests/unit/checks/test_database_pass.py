@@ -271,12 +271,3 @@ def test_the_examples_suites_need_no_frame(tmp_path: Path, project: Path, suite:
     named = {str(one.configuration.kwargs["column"]) for one in asked if "column" in one.configuration.kwargs}
     table = pa.table({name: pa.array([], pa.string() if name in texts else pa.int64()) for name in sorted(named)})
     assert len(database_pass.run(asked, staged(tmp_path, table), examples=1)) == len(asked)
-
-
-@pytest.mark.filterwarnings(
-    "ignore:.*condition_parser parameter is deprecated", "ignore:.*row_condition parameter is depr"
-)
-def test_a_condition_on_rows_is_left_to_great_expectations(tmp_path: Path) -> None:
-    kwargs = {"column": "i", "row_condition": "i > 1", "condition_parser": "pandas"}
-    asked = load(tmp_path, [{"type": "expect_column_values_to_be_unique", "kwargs": kwargs}])
-    assert database_pass.run(asked, staged(tmp_path, pa.table({"i": [1]})), examples=1) == {}
