@@ -13,21 +13,23 @@ log = logging.getLogger("tradewind.incidents")
 
 _WHAT_TO_DO = {
     "AliasEdited": "nothing, if it was a mistake: the alias is back; who wants another champion says so with "
-    "`tradewind rollback`",
+    "`tradewind rollback {pipeline} --to VERSION --reason TEXT`",
     "AuditFailed": "read the report; correct the delivery or the expectations and run the partition again, or "
-    "accept it with `tradewind release`",
+    "accept it with `tradewind release {pipeline} {task} {partition} --reason TEXT`",
     "Conflict": "another run was first: look at its result, then run this partition again if it is still needed",
     "InvalidPartitionKey": "start the run again with a valid partition key, over REST or the form in the UI",
     "Overdue": "look for a run with each key; start one if there is none, and unpause the DAG if it is paused",
     "DeadlineMissed": "open the run and see what it waits for or works on",
     "MalformedInput": "have the named file delivered again, then run the partition again",
     "MissingInput": "have the named file delivered, then run the partition again",
+    "Skew": "see who else writes to the online store, then materialise the partition again",
     "SpecError": "correct the YAML; `tradewind validate` shows every problem",
     "TransformError": "correct the named SQL file, then run the partition again",
     "NotReady": "complete the earlier partition that it names; the next upkeep starts this one again",
     "WindowIncomplete": "mend, release or skip the named partitions; the next partition then trains",
     "Unavailable": "bring the named service back, then run the partition again",
 }
+_NAMED = 5
 _UPKEEP = "do what it says, or read the task's log; the next upkeep looks again"
 
 
@@ -50,14 +52,22 @@ def to_log(incident: Incident) -> None:
 
 def what_to_do(incident: Incident) -> str:
     """The next step of whoever is on call."""
-    again = " ".join(f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in incident.partitions)
-    if incident.error_type in ("AliasEdited", "Overdue", "WindowIncomplete"):
-        again = ""
+    again = "" if incident.lasting or incident.error_type == "Overdue" else _again(incident)
     # What upkeep finds is about no partition, and its message says what to do.
     general = "read the task's log, remove the cause, then run the partition again" if again else _UPKEEP
-    step = _WHAT_TO_DO.get(incident.error_type, general)
+    step = _WHAT_TO_DO.get(incident.error_type, general).format(
+        pipeline=incident.pipeline,
+        task=incident.task or "DATASET",
+        partition=incident.partitions[0] if len(incident.partitions) == 1 else "PARTITION",
+    )
     runbook = f" (runbook: {incident.runbook})" if incident.runbook else ""
     return f"{step}{f': {again}' if again else ''}{runbook}"
+
+
+def _again(incident: Incident) -> str:
+    keys = incident.partitions
+    commands = [f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in keys[:_NAMED]]
+    return " ".join(commands) + (f" and {len(keys) - _NAMED} more partitions" if len(keys) > _NAMED else "")
 
 
 def _texts(incident: Incident) -> dict[str, str]:

@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.alerting import channels
+from tradewind.alerting import channels, episodes
+from tradewind.alerting.episodes import History
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Ledger
+
+MESSAGE_LENGTH = 2000
+"""So many characters of a message are kept; what an exception can say has no bound."""
+NO_PARTITION = "-"
+"""Stands for "no partition" among the partitions of an incident."""
+_SPOKEN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An incident as one partition has it.
+
+    :param first: since when, in UTC
+    :param last: when it was seen last, in UTC
+    :param times: how often it was seen
+    :param link: to the evidence
+    :param evidence: the numbers behind it
+    """
+
+    message: str
+    link: str
+    first: datetime
+    last: datetime
+    times: int = 1
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
     """One open problem.
 
-    :param fingerprint: names the problem: ``pipeline/stage/task/error_type``
+    :param fingerprint: names the problem: ``pipeline/stage/task/error_type``, a condition's subject in the task's place
     :param first: when it was first seen, in UTC
     :param last: when it was seen last, in UTC
     :param occurrences: how often it was seen
     :param partitions: partitions that still have it
-    :param message: of the last occurrence
-    :param link: to the evidence of the last occurrence
+    :param by_partition: message and link of each of them; :data:`NO_PARTITION` where it is about none
+    :param message: of the partitions that still have it
+    :param link: to the newest evidence of a partition that still has it
+    :param lasting: a condition, which a success of its stage does not end
     """
 
     fingerprint: str
@@ -33,14 +60,17 @@ class Incident:
     last: datetime
     occurrences: int
     partitions: tuple[str, ...]
+    by_partition: Mapping[str, Occurrence]
     message: str
     link: str
     pipeline: str
     stage: str
     task: str
     error_type: str
+    subject: str = ""
     owner: str = ""
     runbook: str | None = None
+    lasting: bool = False
 
 
 def report(
@@ -58,69 +88,60 @@ def report(
     owner: str = "",
     runbook: str | None = None,
 ) -> Incident | None:
-    """Journal a failure, and alert if it is a new problem.
+    """Journal a failure, and alert if it is a new problem; what the partition failed of before is closed.
 
     Callbacks may call this any number of times for one failure: it is written once. What a DAG-level callback
     (``task`` None) says is dropped when a task of the same run has said it already.
 
     :param run_id: the Airflow run that failed
     :param error_type: name of the exception's class
+    :param message: at most :data:`MESSAGE_LENGTH` characters of it are kept
     :param link: where the evidence is: a report, else the task's log
     :param attempt: number of the task's try
     :param owner: of the pipeline
     :param runbook: link that says what to do
     :return: the incident if this occurrence alerted, else None
     """
-    fingerprint = f"{pipeline}/{stage}/{task or '-'}/{error_type}"
+    fingerprint, known = f"{pipeline}/{stage}/{task or '-'}/{error_type}", episodes.histories(ledger, pipeline)
     occasion = str(attempt)
     if task is None:
-        histories = _histories(ledger, pipeline)
-        if any(
-            entry.run_id == run_id and entry.evidence["task"]
-            for past in histories.values()
-            for entry in past.unsolved.values()
-        ):
+        if _has_failed(known.values(), run_id):
             return None
         # A run that is cleared keeps its id and has no try number of its own: count what was solved instead.
-        occasion = f"after-{histories.get(fingerprint, _History()).solved[partition]}"
+        occasion = f"after-{known.get(fingerprint, History()).solved[partition]}"
     evidence = {
         "stage": stage,
         "task": task or "",
         "error_type": error_type,
-        "message": message,
+        "message": capped(message),
         "link": link,
         "owner": owner,
         "runbook": runbook,
     }
     entry = Entry(
-        pipeline,
-        "incident",
-        fingerprint,
-        partition,
-        f"{fingerprint}/{run_id}/{occasion}",
-        outcome="open",
-        reason=message,
-        evidence=evidence,
-        run_id=run_id,
-    )
+        pipeline, "incident", fingerprint, partition, f"{fingerprint}/{run_id}/{occasion}",
+        outcome="open", reason=capped(message), evidence=evidence, run_id=run_id,
+    )  # fmt: skip
     if not ledger.append(entry):
         return None
-    return _alert_once(ledger, pipeline, fingerprint)
+    _supersede(ledger, known, entry)
+    return alert_once(ledger, pipeline, fingerprint)
 
 
 def unrecorded(
     *, pipeline: str, stage: str, task: str | None, partition: str | None, error_type: str, message: str, **rest: Any
 ) -> Incident:
     """A failure as an incident of its own, for when there is no ledger to look earlier ones up in."""
-    now = datetime.now(UTC)
+    now, link = datetime.now(UTC), rest.get("link", "")
     return Incident(
         fingerprint=f"{pipeline}/{stage}/{task or '-'}/{error_type}",
         first=now,
         last=now,
         occurrences=1,
         partitions=(partition,) if partition else (),
-        message=message,
-        link=rest.get("link", ""),
+        by_partition={partition or NO_PARTITION: Occurrence(capped(message), link, now, now)},
+        message=capped(message),
+        link=link,
         pipeline=pipeline,
         stage=stage,
         task=task or "",
@@ -132,8 +153,8 @@ def unrecorded(
 
 def open_incidents(ledger: Ledger, pipeline: str) -> list[Incident]:
     """Problems that are open, oldest first."""
-    histories = _histories(ledger, pipeline)
-    found = [_incident(pipeline, history) for history in histories.values() if history.unsolved]
+    known = episodes.histories(ledger, pipeline)
+    found = [_incident(pipeline, history) for history in known.values() if history.unsolved]
     return sorted(found, key=lambda incident: incident.first)
 
 
@@ -153,114 +174,125 @@ def close(
     because: str | None = None,
     run_id: str = "local",
 ) -> list[str]:
-    """Say that a stage succeeded for a partition: what was open for it is solved.
+    """Say that a stage succeeded for a partition: what had failed of it is solved.
 
     An incident is closed when none of its partitions has it any more. One that has no partition (a run without a key)
-    is solved by any success of its stage.
+    is solved by any success of its stage. A condition is not: it ends when what it says is true no more.
 
     :param task: only what this task had opened; None for everything of the stage
     :param because: why it is solved, where that is not because the stage succeeded
     :return: fingerprints of the incidents that are closed now
     """
     closed = []
-    for fingerprint, history in _histories(ledger, pipeline).items():
-        solved = [key for key in history.unsolved if key in (partition, None)]
-        opened = history.entries[-1].evidence
-        if not solved or opened["stage"] != stage or task not in (None, opened["task"]):
+    for fingerprint, history in episodes.histories(ledger, pipeline).items():
+        if not history.entries or history.lasting or history.stage != stage or task not in (None, history.task):
             continue
+        solved = [key for key in history.unsolved if key in (partition, None)]
         for key in solved:
-            ledger.append(_closing(pipeline, fingerprint, history.unsolved[key], because=because, run_id=run_id))
-        if len(solved) == len(history.unsolved):
+            why = because or f"{stage} of partition {key or NO_PARTITION} succeeded"
+            episodes.solve(ledger, history.unsolved[key][-1], because=why, run_id=run_id)
+        if solved and len(solved) == len(history.unsolved):
             closed.append(fingerprint)
     return closed
 
 
-@dataclass(slots=True)
-class _History:
-    """A fingerprint's past: its present episode, how many were closed before, how often each partition was solved."""
-
-    episodes: int = 0
-    solved: Counter[str | None] = field(default_factory=Counter)
-    entries: list[Entry] = field(default_factory=list)
-    unsolved: dict[str | None, Entry] = field(default_factory=dict)
-
-    def add(self, entry: Entry) -> None:
-        if not self.unsolved:
-            self.entries = []
-        self.entries.append(entry)
-        self.unsolved[entry.partition] = entry
-
-    def solve(self, partition: str | None, last: object) -> None:
-        # A failure that was journalled after this closing was decided is not solved by it.
-        if (entry := self.unsolved.get(partition)) is not None and entry.key == last:
-            del self.unsolved[partition]
-            self.solved[partition] += 1
-            self.episodes += not self.unsolved
+def capped(message: str) -> str:
+    """A message that a person can read: what is cut off is counted."""
+    over = len(message) - MESSAGE_LENGTH
+    return message if over <= 0 else f"{message[:MESSAGE_LENGTH]} … ({over:,} more characters; see the task's log)"
 
 
-def _histories(ledger: Ledger, pipeline: str) -> dict[str, _History]:
-    found: dict[str, _History] = {}
-    entries: Sequence[Entry] = [*ledger.find(pipeline, "incident"), *ledger.find(pipeline, "incident_closed")]
-    for entry in sorted(entries, key=lambda entry: entry.id or 0):
-        history = found.setdefault(entry.subject, _History())
-        if entry.kind == "incident":
-            history.add(entry)
-        else:
-            history.solve(entry.partition, entry.evidence["last"])
-    return found
+def alert_once(ledger: Ledger, pipeline: str, fingerprint: str) -> Incident | None:
+    """Alert for a new episode; of several processes that see it at once, the one that writes the note does.
 
-
-def _closing(pipeline: str, fingerprint: str, last: Entry, *, because: str | None, run_id: str) -> Entry:
-    return Entry(
-        pipeline,
-        "incident_closed",
-        fingerprint,
-        last.partition,
-        last.key,
-        outcome="closed",
-        reason=because or f"{last.evidence['stage']} of partition {last.partition or '-'} succeeded",
-        evidence={"last": last.key},
-        run_id=run_id,
-    )
-
-
-def _alert_once(ledger: Ledger, pipeline: str, fingerprint: str) -> Incident | None:
-    """Alert for a new episode; of several processes that see it at once, the one that writes the note does."""
-    history = _histories(ledger, pipeline)[fingerprint]
+    :return: the incident if this call alerted
+    """
+    history = episodes.histories(ledger, pipeline)[fingerprint]
     if not history.unsolved:
         return None
-    incident = _incident(pipeline, history)
+    incident, last = _incident(pipeline, history), history.entries[-1]
     note = Entry(
-        pipeline,
-        "note",
-        fingerprint,
-        history.entries[-1].partition,
-        f"alert/{fingerprint}/{history.episodes}",
-        outcome="alerted",
-        reason=incident.message,
-        run_id=history.entries[-1].run_id,
-    )
+        pipeline, "note", fingerprint, last.partition, f"alert/{fingerprint}/{history.episodes}",
+        outcome="alerted", reason=incident.message, run_id=last.run_id,
+    )  # fmt: skip
     if not ledger.append(note):
         return None
     channels.to_log(incident)
     return incident
 
 
-def _incident(pipeline: str, history: _History) -> Incident:
+def _has_failed(known: Iterable[History], run_id: str) -> bool:
+    """Whether a task of the run has reported a failure that is not solved."""
+    return any(
+        entry.run_id == run_id and entry.evidence["task"]
+        for history in known
+        for entries in history.unsolved.values()
+        for entry in entries[-1:]
+    )
+
+
+def _supersede(ledger: Ledger, known: Mapping[str, History], new: Entry) -> None:
+    """A partition that fails otherwise than before has the new problem in place of the old one.
+
+    Tasks of `etl` run beside each other, one a dataset: one that fails says nothing about another. Whether a run is
+    late (`Overdue`, `DeadlineMissed`) is not why it failed, and stays.
+    """
+    stage, task, error = (str(new.evidence[name]) for name in ("stage", "task", "error_type"))
+    if new.partition is None or not (task or error == "RunFailed"):
+        return
+    for fingerprint, history in known.items():
+        if fingerprint == new.subject or new.partition not in history.unsolved or history.stage != stage:
+            continue
+        last = history.unsolved[new.partition][-1]
+        beside = stage == "etl" and history.task not in ("", task) and (task or last.run_id == new.run_id)
+        if history.lasting or beside or not (history.task or history.error_type == "RunFailed"):
+            continue
+        why = f"{stage} of partition {new.partition} fails otherwise now: {error}"
+        episodes.solve(ledger, last, because=why, run_id=new.run_id)
+
+
+def _incident(pipeline: str, history: History) -> Incident:
     first, last = history.entries[0], history.entries[-1]
-    about: dict[str, Any] = dict(last.evidence)
+    found = {key or NO_PARTITION: _occurrence(history.unsolved[key]) for key in sorted(history.unsolved, key=str)}
     return Incident(
         fingerprint=last.subject,
         first=first.at,
         last=last.at,
         occurrences=len(history.entries),
         partitions=tuple(sorted(key for key in history.unsolved if key is not None)),
+        by_partition=found,
+        message=_words(found),
+        link=max(found.values(), key=lambda one: one.last).link,
+        pipeline=pipeline,
+        stage=history.stage,
+        task=history.task,
+        error_type=history.error_type,
+        subject=history.subject,
+        owner=str(last.evidence["owner"]),
+        runbook=last.evidence["runbook"],
+        lasting=history.lasting,
+    )
+
+
+def _occurrence(entries: Sequence[Entry]) -> Occurrence:
+    about: dict[str, Any] = dict(entries[-1].evidence)
+    return Occurrence(
         message=str(about["message"]),
         link=str(about["link"]),
-        pipeline=pipeline,
-        stage=str(about["stage"]),
-        task=str(about["task"]),
-        error_type=str(about["error_type"]),
-        owner=str(about["owner"]),
-        runbook=about["runbook"],
+        first=entries[0].at,
+        last=entries[-1].at,
+        times=len(entries),
+        evidence=about.get("values", {}),
     )
+
+
+def _words(found: Mapping[str, Occurrence]) -> str:
+    """What the partitions say: once, where all say the same; else each for itself, one a line."""
+    texts: dict[str, list[str]] = {}
+    for key, one in found.items():
+        texts.setdefault(one.message, []).append(key)
+    if len(texts) == 1:
+        return next(iter(texts))
+    lines = [f"{', '.join(keys)}: {text}" for text, keys in list(texts.items())[:_SPOKEN]]
+    more = [f"… and {len(texts) - _SPOKEN} more"] if len(texts) > _SPOKEN else []
+    return "\n".join([*lines, *more])

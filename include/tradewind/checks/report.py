@@ -17,7 +17,7 @@ _NEXT_FAILED = """
 <li>If the SQL is wrong, change it; if the data are right and the check is not, change the expectations file.
 Then run the partition again.</li>
 <li>If the rows are right all the same, a person may publish them by name and with a reason:
-<code>tradewind release</code>.</li>
+<code>tradewind release PIPELINE DATASET PARTITION --reason TEXT</code>.</li>
 <li>Until then the dataset keeps what it had, and nothing that reads this partition starts.</li>"""
 _NEXT_ERROR = "<li>A check that could not be evaluated says nothing about the data: correct the check first.</li>"
 _STYLE = """

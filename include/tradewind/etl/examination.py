@@ -86,5 +86,6 @@ def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit
     )
     log.error("%s quarantine: %s", what, place)
     message = f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}. "
-    message += f"Repair the input and run it again, or: tradewind release {spec.pipeline} {dataset.name} {staged.key}"
+    release = f"tradewind release {spec.pipeline} {dataset.name} {staged.key} --reason TEXT"
+    message += f"Repair the input and run it again, or: {release}"
     raise AuditFailed(message, report=str(audited.report))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.alerting import incidents
+from tradewind.alerting.conditions import Condition, heal_condition, open_condition
 from tradewind.core.skew import FeatureSkew, compare
 from tradewind.features.point_in_time import View, point_in_time, view_of
 from tradewind.lake.database import quoted
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAGE = "skew"
+ERROR = "Skew"
 _PART = "tradewind_partition"
 _REACH = 16  # partitions: looking at all that ever were would cost more with each of them
 # What Feast's online stores keep for a moment that is NULL.
@@ -105,18 +106,17 @@ def tell(
                 bad[f"{view}:{name}"] = one
     if not bad:
         if any(found.values()):
-            incidents.close(
-                ledger, spec.pipeline, STAGE, None,
-                because=f"online and offline values agree at {partition}", run_id=run_id,
-            )  # fmt: skip
+            because = f"online and offline values agree at {partition}"
+            heal_condition(ledger, spec, kind=ERROR, stage=STAGE, because=because, run_id=run_id)
         return []
     words = ", ".join(f"{name} ({one.share:.1%} of {one.compared})" for name, one in bad.items())
-    incidents.report(
-        ledger, pipeline=spec.pipeline, owner=spec.owner, runbook=spec.runbook, stage=STAGE, task=None, partition=None,
-        run_id=run_id, error_type="Skew",
-        message=f"after partition {partition}, the online store does not answer what training would get: {words}, more "
-        f"than {limit:.1%}; see who else writes to the online store, then materialise the partition again",
-    )  # fmt: skip
+    message = (
+        f"after partition {partition}, the online store does not answer what training would get: {words}, more "
+        f"than {limit:.1%}; see who else writes to the online store, then materialise the partition again"
+    )
+    values = evidence(found)
+    condition = Condition(ERROR, STAGE, message=message, evidence={name: values[name] for name in bad})
+    open_condition(ledger, spec, condition, run_id=run_id)
     return list(bad)
 
 

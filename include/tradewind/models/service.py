@@ -117,7 +117,8 @@ class Line:
         behind = f"{', '.join(asked)} cannot either" if asked else "`score.fallback` is empty"
         raise ModelError(
             f"{self.failed[0]}\n{name} version {self.champion.model_version} cannot serve population "
-            f"{self.population}, and {behind}: give another version the place with `tradewind rollback {name}`"
+            f"{self.population}, and {behind}: give another version the place with "
+            f"`tradewind rollback {name} --to VERSION --reason TEXT`"
         ) from self.failed[0]
 
     def note(self) -> None:
@@ -192,7 +193,7 @@ def _check_files(spec: Pipeline, version: str, evidence: Mapping[str, Any], fold
     if judged is not None and files_digest(folder) != judged:
         raise ModelError(
             f"{spec.pipeline} version {version}: its files in {folder} are not those that were trained and judged; "
-            f"restore them, or `tradewind rollback {spec.pipeline}` to another version"
+            f"restore them, or go to another version: `tradewind rollback {spec.pipeline} --to VERSION --reason TEXT`"
         )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradewind.alerting import incidents
+from tradewind.alerting.conditions import Condition, heal_condition, open_condition
 from tradewind.etl.release import quarantined
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import holds
@@ -45,17 +45,14 @@ def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
     waiting = _waiting(spec, ledger)
     window = windows.of(spec, waiting[-1], runtime) if waiting else None
     if window is None or not window.missing or _too_young(spec, waiting[-1]):
-        _close(spec, ledger, run_id=runtime.run_id)
+        because = "training does not wait for its window any more"
+        heal_condition(ledger, spec, kind=ERROR, stage=STAGE, because=because, run_id=runtime.run_id)
         return None
     since = spec.partitioning.bounds(waiting[0]).end
     if now - since <= training(spec).patience:
         return None
     message = _message(spec, runtime, ledger, waiting, window)
-    said = hashlib.sha256(message.encode()).hexdigest()[:8]
-    incidents.report(
-        ledger, pipeline=spec.pipeline, owner=spec.owner, runbook=spec.runbook, stage=STAGE, task=None,
-        partition=waiting[0], run_id=f"window {waiting[0]} {said}", error_type=ERROR, message=message,
-    )  # fmt: skip
+    open_condition(ledger, spec, Condition(ERROR, STAGE, partition=waiting[0], message=message), run_id=runtime.run_id)
     return message
 
 
@@ -79,14 +76,6 @@ def _too_young(spec: Pipeline, partition: str) -> bool:
     return bool(windows.split(spec, partition, published=keys, left_out={}).missing)
 
 
-def _close(spec: Pipeline, ledger: Ledger, *, run_id: str) -> None:
-    for incident in incidents.open_incidents(ledger, spec.pipeline):
-        if incident.stage == STAGE and incident.error_type == ERROR:
-            for partition in incident.partitions:
-                because = "training does not wait for its window any more"
-                incidents.close(ledger, spec.pipeline, STAGE, partition, because=because, run_id=run_id)
-
-
 def _message(spec: Pipeline, runtime: Runtime, ledger: Ledger, waiting: Sequence[str], window: Window) -> str:
     lacking = [key for key in window.absent if key >= spec.start]
     named = [_why(spec, runtime, ledger, key, window.absent[key]) for key in lacking[:_NAMED]]
@@ -97,7 +86,7 @@ def _message(spec: Pipeline, runtime: Runtime, ledger: Ledger, waiting: Sequence
     return (
         f"{spec.pipeline} has a reason to train since partition {waiting[0]}{also}, and its window has not been "
         f"complete for longer than {spell(train.patience)}: {'; '.join(named)}{more}. Mend what is named; or keep a "
-        f"partition out that will not come (tradewind skip {spec.pipeline} {out} --reason …); or let "
+        f"partition out that will not come (tradewind skip {spec.pipeline} {out} --reason TEXT); or let "
         f"`train.complete` ask for fewer partitions than {asked}"
     )
 
@@ -115,7 +104,7 @@ def _why(spec: Pipeline, runtime: Runtime, ledger: Ledger, key: str, absence: st
         snapshot = lake.dataset(spec.pipeline, name).snapshot()
         if found and not (snapshot and key in snapshot.partitions):
             what = "; ".join(found[-1].reasons) or "it failed its audit"
-            release = f"tradewind release {spec.pipeline} {name} {key} --reason …"
+            release = f"tradewind release {spec.pipeline} {name} {key} --reason TEXT"
             return f"{key}: {name} is in quarantine ({what}; to publish it all the same: {release})"
     for incident in incidents.open_incidents(ledger, spec.pipeline):
         if incident.stage == "etl" and key in incident.partitions:

@@ -115,7 +115,7 @@ class ReconcileOperator(UpkeepOperator):
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
         """Return what was found and done."""
-        from tradewind.alerting import incidents
+        from tradewind.alerting.conditions import Condition, heal_condition, open_condition
         from tradewind.ledger.journal import Ledger
         from tradewind.models.followers import reconcile
 
@@ -123,15 +123,12 @@ class ReconcileOperator(UpkeepOperator):
         if found.outcome == "broken":
             raise ModelError(found.words)
         self.log.info("%s: %s", spec.pipeline, found.words)
-        about: dict[str, Any] = {"pipeline": spec.pipeline, "stage": ALIAS_STAGE, "partition": None}
+        edited = Condition("AliasEdited", ALIAS_STAGE, message=found.words)
         if found.outcome == "edited":
-            incidents.report(
-                ledger, **about, task=self.task_id, run_id=runtime.run_id, error_type="AliasEdited",
-                message=found.words, owner=spec.owner, runbook=spec.runbook,
-            )  # fmt: skip
+            open_condition(ledger, spec, edited, run_id=runtime.run_id)
         else:
             because = "alias and ledger agree again"
-            incidents.close(ledger, *about.values(), because=because, run_id=runtime.run_id)
+            heal_condition(ledger, spec, kind=edited.kind, stage=edited.stage, because=because, run_id=runtime.run_id)
         if not found.card:
             raise Unavailable(
                 f"{spec.pipeline}: the champion's model card could not be written; the log of this task says why. The "

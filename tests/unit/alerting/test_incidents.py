@@ -84,7 +84,7 @@ def test_more_failures_of_one_cause_are_one_incident_and_one_alert(
     (incident,) = incidents.open_incidents(ledger, "flights")
     assert (incident.occurrences, incident.partitions) == (2, WEEKS)
     assert incident.fingerprint == "flights/etl/flights/MissingInput"
-    assert incident.message == "2013-02-04.csv is not there"
+    assert incident.message == "2013-01-28: 2013-01-28.csv is not there\n2013-02-04: 2013-02-04.csv is not there"
     assert incident.first < incident.last
     assert len(alerts) == 1
 
@@ -97,7 +97,7 @@ def test_a_callback_that_comes_twice_adds_nothing(ledger: Ledger, alerts: list[l
 
 def test_another_error_is_another_incident(ledger: Ledger, alerts: list[logging.LogRecord]) -> None:
     fail(ledger)
-    fail(ledger, error_type="TransformError")
+    fail(ledger, WEEKS[1], error_type="TransformError")
     assert len(incidents.open_incidents(ledger, "flights")) == len(alerts) == 2
 
 
@@ -178,3 +178,75 @@ def test_of_processes_that_see_a_problem_at_once_one_alerts(ledger: Ledger, aler
         thread.join()
     assert len(alerts) == 1
     assert incidents.open_incidents(ledger, "flights")[0].occurrences == 6
+
+
+def test_each_partition_keeps_its_own_message_and_link(ledger: Ledger) -> None:
+    fail(ledger, WEEKS[0], message="a.csv is missing", link="https://log/a")
+    fail(ledger, WEEKS[1], message="b.csv is missing", link="https://log/b")
+    incidents.close(ledger, "flights", "etl", WEEKS[1])
+    (incident,) = incidents.open_incidents(ledger, "flights")
+    assert (incident.message, incident.link) == ("a.csv is missing", "https://log/a")
+    assert {key: (one.message, one.link) for key, one in incident.by_partition.items()} == {
+        WEEKS[0]: ("a.csv is missing", "https://log/a")
+    }
+
+
+def test_partitions_that_say_the_same_say_it_once(ledger: Ledger) -> None:
+    for week in WEEKS:
+        fail(ledger, week, message="the database is away")
+    (incident,) = incidents.open_incidents(ledger, "flights")
+    assert incident.message == "the database is away"
+    assert incident.by_partition[WEEKS[0]].times == 1
+
+
+def test_a_partition_that_fails_otherwise_closes_what_it_failed_of_before(ledger: Ledger) -> None:
+    for week in WEEKS:
+        fail(ledger, week)
+    fail(ledger, WEEKS[0], error_type="TransformError", run_id="run 2")
+    assert {one.error_type: one.partitions for one in incidents.open_incidents(ledger, "flights")} == {
+        "MissingInput": (WEEKS[1],),
+        "TransformError": (WEEKS[0],),
+    }
+    (closed,) = ledger.find("flights", "incident_closed")
+    assert closed.reason == "etl of partition 2013-01-28 fails otherwise now: TransformError"
+
+
+def test_datasets_that_fail_beside_each_other_are_both_open(ledger: Ledger) -> None:
+    fail(ledger, task="flights")
+    fail(ledger, task="weather", error_type="TransformError")
+    assert len(incidents.open_incidents(ledger, "flights")) == 2
+
+
+def test_another_task_of_a_stage_of_one_thread_takes_the_place_of_the_first(ledger: Ledger) -> None:
+    about: dict[str, Any] = {"pipeline": "flights", "stage": "train", "partition": WEEKS[0], "message": ""}
+    incidents.report(ledger, **about, task="train", run_id="1", error_type="ModelError")
+    incidents.report(ledger, **about, task="decide", run_id="2", error_type="NotReady")
+    assert [one.error_type for one in incidents.open_incidents(ledger, "flights")] == ["NotReady"]
+
+
+def test_a_task_that_fails_says_more_than_that_its_run_was_killed(ledger: Ledger) -> None:
+    fail(ledger, task=None, error_type="RunFailed")
+    fail(ledger, run_id="run 2")
+    assert [one.error_type for one in incidents.open_incidents(ledger, "flights")] == ["MissingInput"]
+
+
+def test_that_a_run_is_late_is_not_why_it_failed(ledger: Ledger) -> None:
+    fail(ledger, task=None, error_type="Overdue", run_id="heartbeat")
+    fail(ledger)
+    assert len(incidents.open_incidents(ledger, "flights")) == 2
+
+
+def test_a_message_without_end_is_cut_and_what_is_cut_off_is_counted(
+    ledger: Ledger, alerts: list[logging.LogRecord]
+) -> None:
+    fail(ledger, message="x" * 200_000)
+    (incident,) = incidents.open_incidents(ledger, "flights")
+    assert incident.message.endswith("x … (198,000 more characters; see the task's log)")
+    (entry,) = ledger.find("flights", "incident")
+    assert len(entry.reason) < 2100
+    assert len(alerts[0].getMessage()) < 2500
+
+
+def test_the_hint_to_release_is_a_whole_command(ledger: Ledger, alerts: list[logging.LogRecord]) -> None:
+    fail(ledger, error_type="AuditFailed")
+    assert "`tradewind release flights flights 2013-01-28 --reason TEXT`" in alerts[0].getMessage()

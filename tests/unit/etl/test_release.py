@@ -52,7 +52,7 @@ class Shop:
         return build_dataset(self.spec, "orders", DAY, self.runtime)
 
     def fail(self) -> Quarantined:
-        with pytest.raises(AuditFailed, match=f"tradewind release shop orders {DAY}"):
+        with pytest.raises(AuditFailed, match=f"tradewind release shop orders {DAY} --reason TEXT"):
             self.build()
         return quarantined(self.dataset, DAY)[-1]
 

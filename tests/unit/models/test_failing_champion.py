@@ -146,7 +146,7 @@ def test_without_a_fallback_nothing_is_published_and_it_is_said_what_to_do(two, 
     spoil("2", how=RAISES, batch=7)
     dataset = two.lake.dataset("delays", "predictions")
     before = dataset.snapshot().version if dataset.snapshot() else None
-    words = r"(?s)delays version 2 .*predict: LookupError.*`score.fallback` is empty.*`tradewind rollback delays`"
+    words = r"(?s)delays version 2 .*predict: LookupError.*`score.fallback` is empty.*`tradewind rollback delays --to"
     with pytest.raises(ModelError, match=words):
         score(falling_back_to(two), two.week(5), two.runtime)
     assert (dataset.snapshot().version if dataset.snapshot() else None) == before

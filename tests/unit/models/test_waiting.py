@@ -101,8 +101,8 @@ def test_past_the_patience_it_is_one_incident_that_names_what_is_missing_and_wha
     assert message == (
         f"flights has a reason to train since partition {DAYS[5]}, in 2 partitions, and its window has not been "
         f"complete for longer than 2d: {DAYS[4]}: there is no file {DAYS[4]}.csv. Mend what is named; or keep a "
-        f"partition out that will not come (tradewind skip flights {DAYS[4]} --reason …); or let `train.complete` ask "
-        "for fewer partitions than 3"
+        f"partition out that will not come (tradewind skip flights {DAYS[4]} --reason TEXT); or let `train.complete` "
+        "ask for fewer partitions than 3"
     )
 
 
@@ -199,7 +199,7 @@ def test_a_quarantined_partition_is_named_with_how_to_release_it(runtime: Runtim
     raw.quarantine(raw.stage(DAYS[4], pa.table({"id": ["x"]}).to_reader()), reasons=["3 of 9 ids are NULL"])
     decided(runtime, DAYS[5])
     (incident,) = opened(runtime)
-    released = f"tradewind release flights raw {DAYS[4]} --reason …"
+    released = f"tradewind release flights raw {DAYS[4]} --reason TEXT"
     assert f"{DAYS[4]}: raw is in quarantine (3 of 9 ids are NULL; to publish it all the same: {released})" in (
         incident.message
     )
