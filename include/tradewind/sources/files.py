@@ -46,7 +46,7 @@ def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, sc
         found = [_local(pattern, runtime.landing) for pattern in wanted]
         paths = [Path(name) for name in _all_there(wanted, found, partition)]
         fetched = _fetched(source, [_plainly_named(path, scratch) for path in paths], map(str, paths))
-    looking.has_rows(fetched)
+    looking.refuse_empty(source, fetched)
     return fetched
 
 

@@ -8,14 +8,16 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import EmptyInput, MalformedInput, MissingInput, SpecError
+from tradewind.sources import looking
 from tradewind.sources.asking import Service
+from tradewind.sources.columns import agree
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.paging import Page, Pages, Request, records
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_CONTENT = 204
 LARGEST = 64 * 2**20
 """Bytes of one JSON answer, which is read as a whole; JSON lines and CSV may have any size."""
 
@@ -56,7 +59,7 @@ def fetch(
         pages = Pages(source.paging, what=service.name)
         request: Request | None = pages.first()
         page: Page | None = None
-        files, rows, number = list[Path](), 0, 0
+        files, bare, rows, number = list[Path](), list[Path](), 0, 0
         while request is not None:
             number += 1
             try:
@@ -68,13 +71,32 @@ def fetch(
                     break
                 raise MalformedInput(f"page {number} is not there, and the one before does not end it: {exc}") from exc
             rows += page.rows
-            files += [file] if page.rows and file not in files else []
+            (files if page.rows else bare).append(file)
             request = pages.after(page)
+    if source.format == "csv":
+        _compare_columns(source, files, bare, what=service.name)
     if not rows:
         raise EmptyInput(f"{service.name}: the service gives no row for partition {partition}")
     log.info("%s %s: %s rows on %s pages", service.name, partition, rows, number)
-    names = tuple(f"{service.name} ({file.stem})" if len(files) > 1 else service.name for file in files)
+    return _fetched(source, list(dict.fromkeys(files)), what=service.name)
+
+
+def _fetched(source: Http, files: Sequence[Path], *, what: str) -> Fetched:
+    names = tuple(f"{what} ({file.stem})" if len(files) > 1 else what for file in files)
     return Fetched(tuple(files), names, "csv" if source.format == "csv" else "jsonl")
+
+
+def _compare_columns(source: Http, files: Sequence[Path], bare: Sequence[Path], *, what: str) -> None:
+    """See that CSV pages without rows have the columns of the others: a page that tells of an error has no row either.
+
+    After others, and where the service says that there is no content (204), a page may have no byte.
+
+    :raises MalformedInput: their columns are others
+    """
+    headed = [file for file in bare if file.stat().st_size]
+    if headed:
+        fetched = _fetched(source, [*files[:1], *headed], what=what)
+        agree(source, looking.found(source, fetched))
 
 
 def _filled(text: str, partition: str, spec: Pipeline) -> str:
@@ -101,19 +123,19 @@ def _page(service: Service, request: Request, source: Http, scratch: Path, numbe
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     link = service.follow(response.links.get("next", {}).get("url"))
     if source.format == "json":
-        answer = _json(body, service.name)
+        there = body.stat().st_size > 0  # 204 has no body
+        answer = _json(body, service.name) if there else None
         target = scratch / "rows.jsonl"
-        rows = _append(records(answer, source.records, what=service.name) if answer is not None else iter(()), target)
+        rows = _append(records(answer, source.records, what=service.name) if there else iter(()), target)
         body.unlink()
         return Page(rows, digest, answer, link), target
+    if source.format == "csv" and number == 1 and response.status_code != _NO_CONTENT and not body.stat().st_size:
+        raise MalformedInput(f"{service.name}: the answer has no byte; not even a header is there")
     return Page(_count(body, csv_=source.format == "csv", what=service.name), digest, None, link), body
 
 
 def _json(path: Path, what: str) -> Any:
-    """The answer; None where it has no body (204)."""
     size = path.stat().st_size
-    if not size:
-        return None
     if size > LARGEST:
         raise MalformedInput(
             f"{what}: one answer has {size} bytes of JSON, more than {LARGEST}; use `paging`, or `format: jsonl`"

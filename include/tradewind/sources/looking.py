@@ -12,7 +12,7 @@ from pathlib import Path
 from tradewind.errors import EmptyInput, MalformedInput
 from tradewind.lake import parquet
 from tradewind.lake.database import connect, literals
-from tradewind.sources.columns import TEXT, Found
+from tradewind.sources.columns import TEXT, Found, agree
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import chunks, compression, opened
 from tradewind.sources.records import is_utf8
@@ -62,18 +62,22 @@ def header(path: Path, called: str, delimiter: str) -> list[str]:
     return names
 
 
-def has_rows(fetched: Fetched) -> None:
+def refuse_empty(source: Source, fetched: Fetched) -> None:
     """See that every file has a row.
 
+    Columns are compared first: a page that tells of an error has no row either, and is no empty delivery.
+
     :raises EmptyInput: files have none; every one is named
-    :raises MalformedInput: a file cannot be read
+    :raises MalformedInput: a file cannot be read, or one without rows makes the columns differ
     """
     pairs = zip(fetched.paths, fetched.names, strict=True)
     empty = [name for path, name in pairs if not _has_row(path, name, fetched)]
     if empty:
-        found = f"{len(empty)} of {len(fetched.paths)} files have" if len(fetched.paths) > 1 else "the file has"
+        if fetched.format != "jsonl":  # JSON lines have their columns in their rows
+            agree(source, found(source, fetched))
+        which = f"{len(empty)} of {len(fetched.paths)} files have" if len(fetched.paths) > 1 else "the file has"
         raise EmptyInput(
-            f"{found} no row: {', '.join(empty)}. An empty delivery is a mistake until somebody says so: `empty: skip`"
+            f"{which} no row: {', '.join(empty)}. An empty delivery is a mistake until somebody says so: `empty: skip`"
         )
 
 

@@ -21,6 +21,7 @@ from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavail
 from tradewind.lake.database import connect, quoted
 from tradewind.sources import rows as typed
 from tradewind.sources.binding import bind
+from tradewind.sources.columns import Found, agree
 from tradewind.sources.fetched import Fetched
 from tradewind.spec.columns import declared
 
@@ -62,6 +63,8 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
         first = cursor.fetchmany(SLICE)
         names = _names(cursor.description, what=what)
         if not first:
+            # A query that gives other columns than declared is wrong, whatever its rows.
+            agree(source, [Found(what, dict.fromkeys(names))])
             raise EmptyInput(f"{what}: the query gives no row for partition {partition}")
         if isinstance(first[0], Mapping):
             raise UsageError(f"{what}: the connection gives rows as mappings; take the kind of cursor out of its extra")

@@ -36,6 +36,9 @@ def check_sources(spec: Pipeline) -> Iterator[Finding]:
     """What is wrong with each source by itself."""
     for path, source in sources(spec):
         yield from _waiting(source, path)
+        if source.empty != "fail" and not source.columns and getattr(source, "format", "") == "csv":
+            message = "a page that tells of an error would pass for an empty delivery: there are no `columns`"
+            yield Finding((*path, "empty"), message, expected="`columns` beside it", on_key=True)
         if _says(source, "new_columns") and not source.columns:
             yield Finding((*path, "new_columns"), "every column is new: there are no `columns`", on_key=True)
         if isinstance(source, Files):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import LeftOut, MissingInput, NotDelivered, NotReady
+from tradewind.errors import LeftOut, MalformedInput, MissingInput, NotDelivered, NotReady
 from tradewind.etl.dataset import build_dataset
 from tradewind.etl.stage import complete_etl
 from tradewind.lake.dataset import Lake
@@ -64,6 +64,14 @@ class Shop:
     @property
     def left_out(self) -> dict[str, str]:
         return absences.left_out(self.ledger, "shop")
+
+
+def test_an_error_page_is_not_left_out(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, empty="skip")
+    (tmp_path / f"{FIRST}.csv").write_text("<html>502</html>\n")
+    with pytest.raises(MalformedInput, match=rf"{FIRST}\.csv: there is no column 'id'"):
+        shop.build("orders", FIRST)
+    assert shop.left_out == {}
 
 
 @pytest.fixture

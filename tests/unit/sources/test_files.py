@@ -233,6 +233,31 @@ def test_every_file_without_a_row_is_named(landing: Landing, kind: str, ending: 
         landing.fetch(f"{{landing}}/{{day}}{ending}", format=kind)
 
 
+HTML = b"<html><body>502 Bad Gateway</body></html>\n"
+OTHER = pa.BufferOutputStream()
+pq.write_table(pa.table({"y": pa.array([], pa.int64())}), OTHER)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "content"),
+    [
+        ("csv", {"carrier": "VARCHAR", "flight": "BIGINT"}, HTML),
+        ("csv", {"carrier": "VARCHAR", "flight": "BIGINT"}, b"carrier,fligt\n"),
+        ("csv", {}, HTML),  # beside files that are whole
+        ("parquet", {"x": "BIGINT"}, HTML),
+        ("parquet", {"x": "BIGINT"}, OTHER.getvalue().to_pybytes()),
+    ],
+)
+def test_a_file_without_a_row_and_with_other_columns_is_malformed_and_not_empty(
+    disk: Landing, kind: str, columns: dict[str, str], content: bytes
+) -> None:
+    disk.deliver(*daily(DAYS[:6], f".{kind}"), content=full(kind, f".{kind}"))
+    disk.deliver(*daily(DAYS[6:], f".{kind}"), content=content)
+    source = Files(files=f"{{landing}}/{{day}}.{kind}", format=kind, columns=columns)
+    with pytest.raises(MalformedInput, match=DAYS[6]):
+        files.fetch(source, WEEK, spec=SPEC, runtime=disk.runtime, scratch=disk.scratch)
+
+
 def full(kind: str, ending: str) -> bytes:
     if kind == "parquet":
         sink = pa.BufferOutputStream()
@@ -268,12 +293,13 @@ sys.path.insert(0, "include")
 from pathlib import Path
 from tradewind.errors import MalformedInput
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.looking import has_rows
+from tradewind.sources.looking import refuse_empty
+from tradewind.spec.sources import Files
 path = Path(sys.argv[1])
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    has_rows(Fetched((path,), (str(path),), "csv"))
+    refuse_empty(Files(files="x"), Fetched((path,), (str(path),), "csv"))
 except MalformedInput as exc:
     print(exc)
 """

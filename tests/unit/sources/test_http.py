@@ -278,6 +278,30 @@ def test_no_row_is_an_empty_input(web: Web, code: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "pages", "message"),
+    [
+        ("csv", [b"<html>it is down</html>\n"], r"there is no column 'id'; there is '<html>it is down</html>'"),
+        ("csv", [b""], "not even a header"),
+        ("csv", [b"id\n1\n", b"<html>it is down</html>\n"], r"there is no column 'id'"),
+        ("json", [b"null"], "expected a list of rows the answer; say in `records` where it is, found null"),
+    ],
+)
+def test_an_answer_without_a_row_that_is_not_as_declared_is_malformed_and_not_empty(
+    web: Web, kind: str, pages: list[bytes], message: str
+) -> None:
+    web.one_after_another(*map(answer, pages))
+    paging = {"by": "page", "size": 1} if len(pages) > 1 else None
+    with pytest.raises(MalformedInput, match=message):
+        web.fetch(format=kind, columns={"id": "BIGINT"}, paging=paging)
+
+
+def test_a_csv_page_of_a_header_ends_the_pages(web: Web) -> None:
+    web.one_after_another(answer(b"id\n1\n"), answer(b"id\n"))
+    fetched = web.fetch(format="csv", columns={"id": "BIGINT"}, paging={"by": "page", "size": 1})
+    assert [path.read_bytes() for path in fetched.paths] == [b"id\n1\n"]
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         (b"<html>", "this is not JSON"),

@@ -210,6 +210,11 @@ def test_no_row_is_an_empty_input(lite: Shop) -> None:
         lite.fetch("SELECT 1 AS x WHERE false")
 
 
+def test_no_row_and_other_columns_are_a_mistake_and_no_empty_input(lite: Shop) -> None:
+    with pytest.raises(MalformedInput, match=r"q\.sql on db: there is no column 'y'.* Found: x; declared: y"):
+        lite.fetch("SELECT 1 AS x WHERE false", y="BIGINT")
+
+
 def test_two_columns_of_one_name_are_an_error(lite: Shop) -> None:
     with pytest.raises(MalformedInput, match="the query gives 'ID', 'id' more than once"):
         lite.fetch('SELECT 1 AS id, 2 AS "ID"')

@@ -19,6 +19,11 @@ SOURCES = {
     "how long nobody waits": ("{files: a, wait_for: 2h}", "wait_for", "nothing is waited for"),
     "late where nobody waits": ("{files: a, missing: skip, late: skip}", "late", "nothing is waited for"),
     "new columns where all are": ("{files: a, new_columns: take}", "new_columns", "there are no `columns`"),
+    "an empty delivery that cannot be told from an error page": (
+        "{files: a, empty: skip}",
+        "empty",
+        "there are no `columns`",
+    ),
     "files on S3 of nobody": ("{files: 's3://b/{day}.csv'}", "connection", "is missing: the files are on S3"),
     "a connection to local files": ("{files: /data/a.csv, connection: aws}", "connection", "the files are local"),
     "files of another store": ("{files: 'gs://b/a.csv'}", "files", "files at gs:// cannot be read"),
@@ -74,7 +79,7 @@ def test_fields_of_a_source_that_contradict_each_other(
     "source",
     [
         "{files: '{landing}/a.csv', connection: aws}",
-        "{files: 's3://b/{partition}/*.csv.gz', connection: aws, empty: wait, wait_for: 2h, late: skip}",
+        "{files: 's3://b/{partition}/*.csv', connection: c, empty: wait, wait_for: 2h, late: skip, columns: {a: INT}}",
         "{query: include/flights.sql, connection: db, max_bad_rows: 1%, columns: {a: INTEGER}, new_columns: take}",
         "{http: 'a/{partition}', connection: c, records: d.x, paging: {by: cursor, cursor: c}}",
         "{http: a, connection: c, paging: {by: link, size: 5, size_parameter: n}}",
