@@ -6,7 +6,7 @@ it is SQL, evaluated by a DuckDB that reads the staged rows and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tradewind.lake.database import literal, quoted
@@ -53,7 +53,7 @@ def sql_of_condition(condition: Any) -> str:
     """
     if isinstance(condition, str):
         return condition
-    if isinstance(condition, Mapping) and (build := _BUILDERS.get(condition.get("type"))) is not None:
+    if isinstance(condition, Mapping) and (build := _BUILDERS.get(str(condition.get("type")))) is not None:
         try:
             return build(condition)
         except (KeyError, TypeError) as exc:
@@ -90,7 +90,7 @@ def _all_of(condition: Mapping[str, Any], word: str) -> str:
     return "(" + f" {word} ".join(sql_of_condition(one) for one in condition["conditions"]) + ")"
 
 
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "comparison": _comparison,
     "nullity": _nullity,
     "and": lambda condition: _all_of(condition, "AND"),

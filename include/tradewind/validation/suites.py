@@ -55,8 +55,8 @@ def _check(suite: NamedFile, schema: pa.Schema | None, *, sql: str) -> Iterator[
             columns, kwargs = own_columns(schema), (*place, "kwargs")
             for finding in _unknown_columns(entry.get("kwargs") or {}, kwargs, columns, sql=sql):
                 yield _at(suite, document, finding)
-            if finding := _condition_flaw(condition_of(read), schema, kwargs, number=number):
-                yield _at(suite, document, finding)
+            if flaw := _condition_flaw(condition_of(read), schema, kwargs, number=number):
+                yield _at(suite, document, flaw)
 
 
 def _condition_flaw(condition: str | None, schema: pa.Schema, place: Path, *, number: int) -> Finding | None:
