@@ -22,12 +22,24 @@ TradewindError
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
+# Greedy up to the last @ before a slash or a space: a password may hold an @ that is not encoded.
+_USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/'\"<>]*@")
+
+
+def mask_userinfo(text: str) -> str:
+    """The text with user and password of every URI in it replaced."""
+    return _USERINFO.sub(r"\1***@", text) if "@" in text else text
+
 
 class TradewindError(Exception):
-    """Base of all errors of Tradewind; its message names the object and what to do next."""
+    """Base of all errors of Tradewind; its message names the object and what to do next, and no password of a URI."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(mask_userinfo(message))
 
 
 class SpecError(TradewindError):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from tradewind.core.secrets import Secrets
 from tradewind.errors import UsageError
 
 _T = TypeVar("_T")
@@ -18,11 +19,13 @@ class Database:
     :param kind: type of the Airflow connection, like ``postgres``
     :param connect: opens a connection; whoever calls it closes it
     :param paramstyle: of PEP 249: ``pyformat``, ``qmark``…
+    :param secrets: what no message about it may show
     """
 
     kind: str
     connect: Callable[[], Any] = field(repr=False)
     paramstyle: str = "pyformat"
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,12 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth: tuple[str, str] | None = field(default=None, repr=False)
 
+    @property
+    def secrets(self) -> Secrets:
+        """What no message about it may show: the password, basic credentials, header values and bearer tokens."""
+        values = [part for value in self.headers.values() for part in (value, *value.split())]
+        return Secrets([*values, self.auth[1], ":".join(self.auth)] if self.auth else values)
+
 
 @dataclass(frozen=True, slots=True)
 class S3:
@@ -47,6 +56,12 @@ class S3:
     """
 
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def secrets(self) -> Secrets:
+        """What no message about it may show."""
+        names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        return Secrets(self.options[name] for name in names if name in self.options)
 
 
 class Connections(Protocol):

@@ -36,7 +36,7 @@ class Runtime:
     lake: str
     landing: str
     ledger: str = field(repr=False)
-    mlflow: str
+    mlflow: str = field(repr=False)
     feast_registry: str = field(repr=False)
     feast_online: Mapping[str, str] = field(repr=False)
     reports: Path

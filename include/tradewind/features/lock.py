@@ -9,8 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradewind.errors import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 _PAUSE_SECONDS = 0.05
 
@@ -23,7 +27,7 @@ def exclusive(registry: str, name: str, *, wait_seconds: float = 300.0) -> Itera
     killed keeps neither.
 
     :param registry: SQLAlchemy URL of the Feast registry
-    :raises Unavailable: another process still holds it after ``wait_seconds``
+    :raises Unavailable: another process still holds it after ``wait_seconds``, or the registry's database is away
     :raises UsageError: the registry is neither SQLite nor PostgreSQL
     """
     from sqlalchemy.engine import make_url
@@ -34,10 +38,24 @@ def exclusive(registry: str, name: str, *, wait_seconds: float = 300.0) -> Itera
         with _file(Path(url.database).with_suffix(f".{name}.lock"), name, wait_seconds):
             yield
     elif backend == "postgresql":
-        with _advisory(registry, name, wait_seconds):
+        with _answering(url), _advisory(registry, name, wait_seconds):
             yield
     else:
         raise UsageError(f"the Feast registry must be a SQLite file or PostgreSQL; {url.render_as_string()} is neither")
+
+
+@contextmanager
+def _answering(url: URL) -> Iterator[None]:
+    """Name the registry where its database does not answer, to the lock or to Feast."""
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+    try:
+        yield
+    except DBAPIError as exc:
+        if not exc.connection_invalidated and not isinstance(exc, OperationalError | InterfaceError):
+            raise
+        where = url.render_as_string(hide_password=True)
+        raise Unavailable(f"the Feast registry at {where} cannot be reached: {str(exc.orig).strip()}") from exc
 
 
 @contextmanager

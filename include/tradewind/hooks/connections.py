@@ -8,6 +8,7 @@ from airflow.sdk import BaseHook, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from tradewind.core.connections import S3, Database, Endpoint
+from tradewind.core.secrets import Secrets
 from tradewind.errors import MissingExtra, UsageError
 from tradewind.spec.variables import with_airflow_variables
 
@@ -20,6 +21,20 @@ _NO_HEADERS = frozenset({
     "allow_redirects", "cert", "check_response", "max_redirects", "proxies", "proxy", "srv_lookup", "stream",
     "timeout", "trust_env", "verify", "verify_ssl",
 })  # fmt: skip
+
+
+_SECRET_WORDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "private_key",
+    "authorization",
+)
+"""A field of a connection's extra whose name holds one of these is never shown."""
 
 
 class AirflowConnections:
@@ -41,7 +56,7 @@ class AirflowConnections:
             raise UsageError(f"connection {conn_id} is of type {connection.conn_type}, which is no database")
         placeholder = str(hook.placeholder)
         paramstyle = "numeric" if placeholder.startswith(":") else _PARAMSTYLES.get(placeholder, "format")
-        return Database(str(connection.conn_type), hook.get_conn, paramstyle)
+        return Database(str(connection.conn_type), hook.get_conn, paramstyle, _secrets(connection))
 
     def http(self, conn_id: str) -> Endpoint:
         """The web service behind a connection of type ``http``: schema, host, port, login, password; extra: headers."""
@@ -81,6 +96,13 @@ class AirflowConnections:
             "AWS_ALLOW_HTTP": "true" if str(endpoint).startswith("http://") else None,
         }
         return S3({name: value for name, value in options.items() if value})
+
+
+def _secrets(connection: Connection) -> Secrets:
+    """The password, and what the extra holds under a name that Airflow hides in its UI."""
+    named = {name.lower(): value for name, value in (connection.extra_dejson or {}).items()}
+    hidden = [str(value) for name, value in named.items() if any(word in name for word in _SECRET_WORDS)]
+    return Secrets([connection.password or "", *hidden])
 
 
 def _id(conn_id: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from tradewind.core.secrets import Secrets
 from tradewind.errors import ModelError, Unavailable
 from tradewind.models import runs, tracking_tables
 from tradewind.models.runs import CAUSE, Record
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ALIAS = "champion"
+_REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
+_LONGEST = 1000  # characters of what MLflow says: the body of an answer may be a whole page
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -100,7 +103,8 @@ class Registry:
         :raises ModelError: there is none
         :raises Unavailable: the registry does not answer
         """
-        with answering(f"{self.name} version {version} is not in the model registry"):
+        named = f"{self.name} version {version}"
+        with answering(f"{named} cannot be looked up", absent=f"{named} is not in the model registry"):
             return self._version(self.client.get_model_version(self.name, version))
 
     def log(self, record: Record, *, cause: str) -> Version:
@@ -217,10 +221,11 @@ def project_alias(runtime: Runtime, name: str, version: str) -> str | None:
 
 
 @contextmanager
-def answering(what: str) -> Iterator[None]:
+def answering(what: str, *, absent: str | None = None) -> Iterator[None]:
     """Translate what MLflow's client raises.
 
     :param what: what cannot be done if it raises
+    :param absent: what it means that MLflow answers and does not have it; None: ``what``
     :raises ModelError: MLflow answered that something is not there or not allowed to be
     :raises Unavailable: it did not answer
     """
@@ -230,7 +235,7 @@ def answering(what: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException) as exc:
-        raise _explained(exc, what) from exc
+        raise _explained(exc, what, absent=absent) from exc
 
 
 @contextmanager
@@ -253,10 +258,21 @@ def _local(uri: str, what: str, tracking: str) -> Iterator[Path]:
         yield path
 
 
-def _explained(exc: Exception, what: str) -> ModelError | Unavailable:
+def _explained(exc: Exception, what: str, *, absent: str | None = None) -> ModelError | Unavailable:
     """What is not there is an error for good; all else is a registry that is away: no reason to serve a fallback."""
-    gone = getattr(exc, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-    return (ModelError if gone or isinstance(exc, FileNotFoundError) else Unavailable)(f"{what}: {exc}")
+    code = getattr(exc, "error_code", "")
+    reason = _credentials().mask(str(exc))[:_LONGEST]
+    if code in _REFUSED:
+        return Unavailable(f"{what}: MLflow refuses the login ({code}); see the connection to MLflow: {reason}")
+    if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE") or isinstance(exc, FileNotFoundError):
+        return ModelError(f"{absent or what}: {reason}")
+    return Unavailable(f"{what}: {reason}")
+
+
+def _credentials() -> Secrets:
+    """What MLflow's client authenticates with; its hook hands it down through MLflow's own variables."""
+    user, *held = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD", "TOKEN"))
+    return Secrets([*held, f"{user}:{held[0]}" if held[0] else ""])
 
 
 def _beside(tracking: str, name: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from tradewind.errors import InvalidPartitionKey, TradewindError
+from tradewind.errors import InvalidPartitionKey, TradewindError, mask_userinfo
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -66,6 +66,13 @@ def failure_of(context: Context | dict[str, Any]) -> dict[str, Any]:
         "run_id": str(getattr(run, "run_id", None) or context.get("run_id", "")),
         "attempt": int(getattr(instance, "try_number", 0) or 0) if of_task else 0,
         "error_type": type(error).__name__ if error is not None else "RunFailed",
-        "message": str(error) if error is not None else str(context.get("reason") or "the run failed"),
+        "message": _shown(str(error) if error is not None else str(context.get("reason") or "the run failed")),
         "link": str(getattr(instance, "log_url", "") or ""),
     }
+
+
+def _shown(message: str) -> str:
+    """A message without the secrets that Airflow knows of: errors of other libraries may repeat them."""
+    from airflow.sdk import log
+
+    return mask_userinfo(str(log.redact(message)))  # type: ignore[attr-defined]  # there, but not in `__all__`

@@ -24,6 +24,7 @@ PATIENCE = 300.0
 """Seconds that all waiting for one partition takes at most; then the task's own retries go on."""
 _SLOWEST = 60.0
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_EXCERPT, _EXCERPT_READ = 200, 4096  # characters shown and bytes read of an answer that refuses
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NOTHING = frozenset({404, 410})
 
@@ -45,6 +46,7 @@ class Service:
         self._wait = wait
         self._waited = 0.0
         auth = httpx.BasicAuth(*endpoint.auth) if endpoint.auth else None
+        self._secrets = endpoint.secrets
         self._client = httpx.Client(headers=dict(endpoint.headers), auth=auth, timeout=_TIMEOUT)
         self.name = _shown(self._url)
 
@@ -71,7 +73,7 @@ class Service:
                     f"{self.name}: {exc}; give the connection a host like https://api.example.com"
                 ) from exc
             except (httpx.TransportError, httpx.DecodingError) as exc:
-                problem, after = f"{type(exc).__name__}: {exc}", None
+                problem, after = self._secrets.mask(f"{type(exc).__name__}: {exc}"), None
             else:
                 if response.status_code not in _BUSY:
                     return self._accepted(response, body)
@@ -109,12 +111,15 @@ class Service:
             target = _shown(self._url.join(response.headers.get("location", "")))
             raise InputError(f"{self.name}: it answered {code} and points to {target}; put that into the connection")
         with body.open("rb") as file:
-            told = " ".join(file.read(200).decode("utf-8", "replace").split())
-        told = f"{self.name}: it answered {code} {response.reason_phrase}{f': {told}' if told else ''}"
+            # Masked before it is cut: half of a password is known to no mask.
+            text = self._secrets.mask(" ".join(file.read(_EXCERPT_READ).decode("utf-8", "replace").split()))
+        body.unlink()
+        excerpt = f": {text[:_EXCERPT]}" if text else ""
+        message = f"{self.name}: it answered {code} {self._secrets.mask(response.reason_phrase)}{excerpt}"
         if code in _NOTHING:
-            raise MissingInput(told)
+            raise MissingInput(message)
         hint = "; see login, password and headers of the connection" if code in (401, 403) else ""
-        raise InputError(f"{told}{hint}")
+        raise InputError(f"{message}{hint}")
 
     def _wait_or_give_up(self, problem: str, seconds: float) -> None:
         if self._waited + seconds > PATIENCE:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tradewind.core.connections import Database
     from tradewind.core.runtime import Runtime
+    from tradewind.core.secrets import Secrets
     from tradewind.spec.models import Pipeline
     from tradewind.spec.sources import Query
 
@@ -57,7 +58,10 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     database = runtime.connections.database(source.connection)
     what = f"{source.query} on {source.connection}"
     sql, values = _query(source, partition, spec=spec, runtime=runtime, database=database)
-    with _cursor(database, what=what) as cursor, _explained(sql, path=source.query, what=what):
+    with (
+        _cursor(database, what=what) as cursor,
+        _explained(sql, path=source.query, what=what, secrets=database.secrets),
+    ):
         cursor.execute(sql, *([] if values is None else [values]))
         # A cursor of the server describes its columns with the first rows.
         first = cursor.fetchmany(SLICE)
@@ -110,11 +114,12 @@ def _cursor(database: Database, *, what: str) -> Iterator[Any]:
     except Exception as exc:
         if not _is(exc, "Error"):
             raise
-        raise Unavailable(f"{what}: the database cannot be reached: {str(exc).strip()}") from exc
+        reason = database.secrets.mask(str(exc).strip())
+        raise Unavailable(f"{what}: the database cannot be reached: {reason}") from exc
     cursor = None
     try:
         if database.kind == "postgres":
-            with _explained("", path=what, what=what):
+            with _explained("", path=what, what=what, secrets=database.secrets):
                 cursor = _of_the_server(connection)
         else:
             cursor = connection.cursor()
@@ -206,18 +211,18 @@ def _write_lines(slices: Iterator[Sequence[Any]], names: Sequence[str], path: Pa
 
 
 @contextmanager
-def _explained(sql: str, *, path: str, what: str) -> Iterator[None]:
+def _explained(sql: str, *, path: str, what: str, secrets: Secrets) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
         if not _is(exc, "Error"):
             raise
-        _explain(exc, sql, path=path, what=what)
+        _explain(exc, sql, path=path, what=what, secrets=secrets)
 
 
-def _explain(exc: Exception, sql: str, *, path: str, what: str) -> NoReturn:
+def _explain(exc: Exception, sql: str, *, path: str, what: str, secrets: Secrets) -> NoReturn:
     """Tell a database that is away from a query that is wrong, by the names that PEP 249 gives errors."""
-    message = str(exc).strip()
+    message = secrets.mask(str(exc).strip())
     passes = type(exc).__module__ != "sqlite3" or any(word in message.lower() for word in _PASSES)
     if _is(exc, "OperationalError", "InterfaceError") and passes:
         raise Unavailable(f"{what}: the database failed: {message}") from exc

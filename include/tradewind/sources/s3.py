@@ -30,6 +30,7 @@ class Store:
 
         given = connection.options
         self._called = called
+        self._secrets = connection.secrets
         self._client: Any = boto3.client(
             "s3",
             aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
@@ -90,4 +91,5 @@ class Store:
         except NoCredentialsError as exc:
             raise MalformedInput(f"{what}: the connection {self._called} has no credentials") from exc
         except (BotoCoreError, OSError) as exc:
-            raise Unavailable(f"{what}: the store behind {self._called} cannot be reached: {exc}") from exc
+            reason = self._secrets.mask(str(exc))
+            raise Unavailable(f"{what}: the store behind {self._called} cannot be reached: {reason}") from exc

@@ -15,7 +15,7 @@ from mlflow.models import Model
 from tradewind.errors import ModelError, Unavailable
 from tradewind.models import runs
 from tradewind.models.estimator import signature
-from tradewind.models.registry import Registry, Version, project_alias
+from tradewind.models.registry import Registry, Version, answering, project_alias
 from tradewind.models.runs import Record, shortened
 
 
@@ -167,3 +167,23 @@ def test_tags_of_a_run_fit_into_every_database() -> None:
     found = shortened({"tradewind.train_partitions": long, "tradewind.task": "binary"})
     assert len(found["tradewind.train_partitions"]) == 8000 < len(long)
     assert found["tradewind.task"] == "binary"
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "message"),
+    [
+        ("RESOURCE_DOES_NOT_EXIST", ModelError, "is not in the model registry"),
+        ("TEMPORARILY_UNAVAILABLE", Unavailable, "cannot be looked up: "),
+        ("PERMISSION_DENIED", Unavailable, r"cannot be looked up: MLflow refuses the login \(PERMISSION_DENIED\)"),
+    ],
+)
+def test_a_registry_that_is_away_or_refuses_is_not_told_as_a_missing_version(
+    code: str, error: type[Exception], message: str
+) -> None:
+    from mlflow.exceptions import RestException
+
+    with (
+        pytest.raises(error, match=f"delays version 1 {message}"),
+        answering("delays version 1 cannot be looked up", absent="delays version 1 is not in the model registry"),
+    ):
+        raise RestException({"error_code": code, "message": "no"})

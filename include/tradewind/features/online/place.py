@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tradewind.core.secrets import Secrets
 from tradewind.errors import MissingExtra, Unavailable
 
 # What Feast's online stores import, by the name of Tradewind's extra.
@@ -47,10 +48,18 @@ def available(pipeline: str, given: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except _failures(str(given.get("type"))) as exc:
+        reason = _secrets(given).mask(str(exc).strip()) or type(exc).__name__
         raise Unavailable(
-            f"{pipeline}: the online store {_named(given)} does not take what is written: "
-            f"{str(exc).strip() or type(exc).__name__}; what is missing is written when the stage runs again"
+            f"{pipeline}: the online store {_named(given)} does not take what is written: {reason}; "
+            "what is missing is written when the stage runs again"
         ) from exc
+
+
+def _secrets(given: Mapping[str, Any]) -> Secrets:
+    """What the configuration of an online store hides: fields of such a name, and those of Redis' connection string."""
+    parts = [part.partition("=") for part in str(given.get("connection_string", "")).split(",")]
+    named = [*((name, value) for name, _, value in parts), *((name, str(value)) for name, value in given.items())]
+    return Secrets(value for name, value in named if "passw" in name.lower() or "token" in name.lower())
 
 
 def _failures(kind: str) -> tuple[type[Exception], ...]:
