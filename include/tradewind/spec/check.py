@@ -25,6 +25,9 @@ RESERVED = frozenset({"predictions", "shadow_predictions", "profiles", "drift", 
 CHANNELS = ("log",)
 _CRON = re.compile(r"(?:[*\d,/-]+ +){4}[*\d,/-]+")
 
+# A web address, or a path: what stands before the first slash of a path has no colon, so it is no other scheme.
+_LINK = re.compile(r"(?:https?://|[^:/?#\x00-\x20\"'<>`]*(?:[/?#]|$))[^\x00-\x20\"'<>`]*", re.IGNORECASE)
+
 _Check = Callable[[Pipeline], Iterator[Finding]]
 
 
@@ -51,6 +54,14 @@ def _zone(spec: Pipeline) -> Iterator[Finding]:
     except (LookupError, ValueError, OSError):
         near = nearest(spec.timezone, available_timezones())
         yield Finding(("timezone",), f"there is no time zone {spec.timezone!r}", suggestion=near)
+
+
+def _runbook(spec: Pipeline) -> Iterator[Finding]:
+    """It becomes a link in Airflow's pages, where a link of another kind would run as a script."""
+    if spec.runbook is not None and not _LINK.fullmatch(spec.runbook):
+        yield Finding(
+            ("runbook",), "is not a link to a page", expected="an address with https:// or http://, or a path"
+        )
 
 
 def _range(spec: Pipeline) -> Iterator[Finding]:
@@ -239,6 +250,7 @@ def named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
 # Each check with the top-level fields that it reads.
 _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("timezone",), _zone),
+    (("runbook",), _runbook),
     (("partition", "timezone", "start", "end"), _range),
     (("schedule",), _schedule),
     (("schedule", "partition", "timezone", "start", "end"), _ticks),

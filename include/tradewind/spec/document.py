@@ -14,6 +14,7 @@ from yaml import (
     CollectionStartEvent,
     CSafeLoader,
     MappingNode,
+    Mark,
     MarkedYAMLError,
     Node,
     ScalarNode,
@@ -49,6 +50,12 @@ NO_VALUE = "has no value; give it one or remove the line"
 # libyaml builds nested lists and mappings by recursion in C, which ends the process when it goes too deep.
 _DEEPEST = 100
 _OPENS = ("[", "{", "-", "?")
+# Aliases and merges of what holds aliases and merges itself double with every level; no pipeline comes near this.
+_LARGEST = 100_000
+_TOO_LARGE = (
+    f"with its aliases and merges written out this has more than {_LARGEST:,} values; do not nest `*` and `<<` in "
+    "one another"
+)
 
 
 class _Loader(CSafeLoader):
@@ -166,6 +173,8 @@ def parse(text: str, *, file: str, layer: bool = False) -> Document:
         try:
             root = loader.get_single_node()
             findings = tuple(_flaws(root, (), frozenset(), set())) if root is not None else ()
+            if (large := _too_large(root)) is not None:
+                raise Unreadable(_problem(file, lines, large.line, large.column, "", _TOO_LARGE))
             data = loader.construct_document(root) if root is not None else None
         finally:
             loader.dispose()
@@ -222,6 +231,36 @@ def _too_deep(text: str) -> tuple[int, int] | None:
     except YAMLError:
         return None  # parsing it stops here too, and says why
     return None
+
+
+def _too_large(root: Node | None) -> Mark | None:
+    """Where something stands that is too large once every alias is written out; it is not written out for that."""
+    sizes: dict[int, int] = {}
+
+    def size(node: Node) -> int:
+        # An alias is its anchor's own node, which stands before it in the text and so has its size already.
+        if id(node) not in sizes:
+            parts = node.value if isinstance(node, SequenceNode) else ()
+            if isinstance(node, MappingNode):
+                parts = [part for pair in node.value for part in pair]
+            sizes[id(node)] = 1 + sum(map(size, parts))
+            if sizes[id(node)] > _LARGEST:
+                raise _TooLarge(node)
+        return sizes[id(node)]
+
+    try:
+        if root is not None:
+            size(root)
+    except _TooLarge as exc:
+        mark: Mark = exc.node.start_mark
+        return mark
+    return None
+
+
+class _TooLarge(Exception):
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self.node = node
 
 
 class _Recursion(Exception):
