@@ -14,20 +14,24 @@ import click
 from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import count, paragraph, some, spans
 from tradewind.planning.item import RUN_AGAIN, Item, State
+from tradewind.planning.orders import MISSING
 
 if TYPE_CHECKING:
     from tradewind.planning.plan import Plan
+    from tradewind.planning.trainings import Training
 
-_INDENT = 16
+_INDENT = 18
 _ABOUT = 110  # characters; the whole text is in the JSON
 _ORDER: tuple[State, ...] = (
     "stale",
-    "perhaps",
+    "possibly stale",
     "missing",
+    "failed",
     "waiting",
     "quarantined",
     "left out",
     "skipped",
+    "outdated",
     "current",
 )
 
@@ -101,14 +105,37 @@ def _next(found: Plan) -> Iterator[str]:
     if "quarantined" in states:
         release = f"tradewind release {found.pipeline} DATASET PARTITION --reason TEXT"
         yield f"To publish what is in quarantine after all: {release}"
-    if not states & (RUN_AGAIN | {"missing"}):
+    if found.training is not None:
+        yield from _training(found.pipeline, found.training)
+    if not states & (RUN_AGAIN | MISSING):
         yield "Nothing is to be run."
         return
     yield "What comes after a stage follows by its event, and is computed only if its input really changes."
     if states & RUN_AGAIN:
-        yield f"To run what is stale, or perhaps is: tradewind backfill {found.pipeline} --stale"
-    if "missing" in states:
-        yield f"To run what is missing: tradewind backfill {found.pipeline} --missing"
+        yield f"To run what is stale, or possibly is: tradewind backfill {found.pipeline} --stale"
+    if states & MISSING:
+        what = " or failed" if "failed" in states else ""
+        yield f"To run what is missing{what}: tradewind backfill {found.pipeline} --missing"
+
+
+def _training(name: str, training: Training) -> Iterator[str]:
+    """What the policy does next, where a training failed, waits, or would make something else."""
+    outdated = [one for one in training.versions if one.changes]
+    if training.failed is not None:
+        key = training.failed.partition
+        yield paragraph(f"The training at {key} failed, and is not tried again by itself.")
+        yield f"To try it again: tradewind train {name} {key} --reason TEXT"
+    if training.waiting:
+        yield paragraph(f"A training has a reason ({'; '.join(training.waiting)}) and waits for its window.")
+    for one in outdated:
+        yield paragraph(
+            f"{one.name[0].upper()}{one.name[1:]} stays as it is: no change of code, features, parameters or label "
+            f"starts a training. A run of {name}__train for {one.partition} would train anew; else the next training uses "
+            "them."
+        )
+    if outdated or training.failed is not None or training.waiting:
+        yield paragraph(f"The policy trains next: {training.next}.")
+        yield f"To train now: tradewind train {name} --reason TEXT"
 
 
 def _as_json(found: Plan) -> str:
@@ -118,6 +145,7 @@ def _as_json(found: Plan) -> str:
         "partitions": list(found.partitions),
         "held": found.held,
         "counts": {state: counts[state] for state in _ORDER if counts[state]},
+        "training": asdict(found.training) if found.training else None,
         "items": [asdict(item) for item in found.items if item.state != "current" or item.why],
     }
     return json.dumps(answer, indent=2, ensure_ascii=False)

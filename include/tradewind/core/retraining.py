@@ -33,6 +33,25 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the policy does for the partitions that come, as far as it depends on nothing that is judged until then.
+
+    :param free_in: partitions from the next one to the first at which neither cooldown nor budget holds a training
+        back; None: the budget always does
+    :param held: what holds it back until then; None if nothing does
+    :param due_in: partitions from the next one to the first at which it trains whatever is judged; None: at none
+    :param due_because: why it does then
+    :param rules: the rules that ask for a training when they are met, by name
+    """
+
+    free_in: int | None
+    held: str | None
+    due_in: int | None
+    due_because: str
+    rules: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Quorum:
     """How a rule "m of n" stands.
 
@@ -115,6 +134,28 @@ def _beside(shadow: Standing, evidence: dict[str, Any]) -> Decision:
         return Decision("judge", why, evidence)
     why = f"version {shadow.version} stands beside the champion as shadow; it is judged at {shadow.judged_at}"
     return Decision("skip", why, evidence)
+
+
+def outlook(policy: Retrain, *, has_champion: bool, trainings: Sequence[int]) -> Outlook:
+    """When the policy trains next.
+
+    :param has_champion: whether there is a model to keep
+    :param trainings: partitions from each earlier training to the next partition, newest first
+    """
+    rules = {name: rule for name, rule in (("decay", policy.when.decay), ("drift", policy.when.drift)) if rule}
+    held = _held_back(policy, trainings)
+    # Behind cooldown and budget's span nothing holds any more, but for a budget of nothing at all.
+    furthest = max(policy.cooldown, policy.budget.per if policy.budget else 0)
+    later = ([distance + step for distance in trainings] for step in range(furthest + 1))
+    free_in = next((step for step, distances in enumerate(later) if not _held_back(policy, distances)), None)
+    due_in, because = None, ""
+    if not has_champion:
+        due_in, because = 0, "there is no champion yet"
+    elif policy.when.every is not None and trainings:
+        due_in, because = max(policy.when.every - min(trainings), 0), f"of `every: {policy.when.every}`"
+    if due_in is not None:
+        due_in = None if free_in is None else max(due_in, free_in)
+    return Outlook(free_in, held, due_in, because, rules)
 
 
 def quorum(rule: str, violated: Sequence[bool | None]) -> Quorum:

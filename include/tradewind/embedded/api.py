@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import Conflict, Unavailable
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 OVER = frozenset({"success", "failed"})
 PATIENCE = 60.0
+LONGEST_PAUSE = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +114,18 @@ class AirflowApi:
         *,
         conf: Mapping[str, Any] | None = None,
         run_id: str | None = None,
+        run_after: datetime | None = None,
     ) -> None:
         """Start a run of a DAG, with a partition key if the DAG is partitioned, and with what its form would say.
 
-        :param run_id: name of the run; None for one of Airflow's
+        :param run_id: name of the run; None for one of Airflow's. A request that is repeated, and then finds a run of
+            this name, has started it
+        :param run_after: not before this time (aware); of the queued runs of a DAG, the earliest is taken first
         :raises Conflict: there is a run of this name
         """
         body: dict[str, Any] = {"logical_date": None, "partition_key": partition, "conf": dict(conf or {})}
         body |= {"dag_run_id": run_id} if run_id else {}
+        body |= {"run_after": run_after.isoformat()} if run_after else {}
         # With a name of its own, a request that did start the run and is repeated makes a conflict and no second run.
         self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", repeat=run_id is not None, json=body)
 
@@ -179,12 +186,14 @@ class AirflowApi:
         import httpx
 
         end = time.monotonic() + self._patience
-        while True:
+        for attempt in count():
             try:
                 return call()
             except httpx.HTTPStatusError as exc:
                 self._check()
                 code, text = exc.response.status_code, exc.response.text[:500]
+                if code == httpx.codes.CONFLICT and repeat and attempt:
+                    return exc.response
                 if code == httpx.codes.CONFLICT:
                     raise Conflict(f"Airflow at {self.url} answered {code} to {what}: {text}") from exc
                 expired = code == httpx.codes.UNAUTHORIZED and self._token is None
@@ -199,7 +208,8 @@ class AirflowApi:
                 self._check()
                 if not repeat or time.monotonic() > end:
                     raise Unavailable(f"Airflow at {self.url} did not answer {what}: {exc}") from exc
-            time.sleep(0.5)
+            time.sleep(min(0.5 * 2**attempt, LONGEST_PAUSE))
+        raise AssertionError  # the loop ends by an answer or an error
 
 
 def _text(line: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ class Plan:
     :param window: complete
     :param pinned: versions of the datasets
     :param config: hash of the configuration that determines the result
+    :param parts: hashes of its parts, by name
     """
 
     spec: Pipeline
@@ -49,6 +50,12 @@ class Plan:
     code: ProjectCode
     pinned: Pinned
     config: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def made_from(self) -> dict[str, str]:
+        """Hashes of what the result is made from beside data, by name: which of them has changed can be said later."""
+        return {**self.parts, **self.code.files(), "Tradewind": CODE}
 
     @property
     def known_by(self) -> datetime:
@@ -113,7 +120,8 @@ def plan(spec: Pipeline, partition: str, runtime: Runtime) -> Plan:
     since = feature_time(spec, found.keys[0]) or spec.partitioning.bounds(found.keys[0]).start
     last = spec.partitioning.shift(found.keys[-1], -scoring(spec).ahead)
     pinned = pin(spec, runtime, since=since, last=last, rows={training(spec).label.dataset: found.keys})
-    return Plan(spec, partition, found, code, pinned, configuration(spec, found, runtime))
+    config, parts = configuration(spec, found, runtime), configuration_parts(spec, found, runtime)
+    return Plan(spec, partition, found, code, pinned, config, parts)
 
 
 def configuration(spec: Pipeline, found: Window, runtime: Runtime) -> str:
@@ -128,6 +136,24 @@ def configuration(spec: Pipeline, found: Window, runtime: Runtime) -> str:
     judged = [evaluation.own_metric(spec, train), *sorted(spec.verdict.columns)]
     chosen = train.model_copy(update={**_NO_MATTER, "patience": type(train).model_fields["patience"].default})
     return config_hash(chosen, entity, spec.timezone, parts, judged, definitions_digest(spec, runtime))
+
+
+def configuration_parts(spec: Pipeline, found: Window, runtime: Runtime) -> dict[str, str]:
+    """What :func:`configuration` hashes as a whole, part by part: fields of `train` that are given, and what else counts."""
+    train, score = training(spec), scoring(spec)
+    fields = {
+        f"train.{name}": value
+        for name in type(train).model_fields
+        if name not in (*_NO_MATTER, "patience") and (value := getattr(train, name)) != type(train).model_fields[name].default
+    }
+    others = {
+        "window": [found.fit, found.validation, found.test, window.gap(train).total_seconds()],
+        "score": [score.ahead, score.predict_at, score.population.key, score.population.timestamp],
+        "timezone": spec.timezone,
+        "verdict": [evaluation.own_metric(spec, train), *sorted(spec.verdict.columns)],
+    }
+    hashes = {name: config_hash(value) for name, value in {**fields, **others}.items()}
+    return {**hashes, "feature definitions": definitions_digest(spec, runtime)}
 
 
 def build(

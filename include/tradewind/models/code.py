@@ -40,6 +40,14 @@ class ProjectCode:
         """Name of the package: the first part of the module's name."""
         return self.module.partition(".")[0]
 
+    def files(self) -> dict[str, str]:
+        """Content hash of each Python file of the package, by its path below the folder that the package lies in."""
+        paths = sorted(self.folder.rglob("*.py"))
+        return {
+            path.relative_to(self.folder.parent).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in paths
+        }
+
     def digest(self) -> str:
         """Content hash of all Python files of the package, the same wherever the project lies."""
         sha = hashlib.sha256()

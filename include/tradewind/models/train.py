@@ -175,6 +175,7 @@ def _journal(planned: Plan, runtime: Runtime, ledger: Ledger, version: Version) 
         "absent": dict(planned.window.absent),
         "digests": {name: dict(found) for name, found in planned.pinned.digests.items()},
         "versions": dict(planned.pinned.versions),
+        "made_from": planned.made_from,
         "model_digest": version.tags.get(MODEL_DIGEST),
         **told,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import SkipMixin
@@ -62,7 +63,11 @@ class DecideOperator(TrainStageOperator):
         """Return outcome, reason and evidence."""
         from tradewind.models.decide import decide
 
-        decision = decide(spec, partition, runtime, by_hand=context["params"].get("by_hand") or None)
+        params, asked_by = context["params"], getattr(context["dag_run"], "triggering_user_name", None)
+        by_hand = params.get("by_hand") or None
+        if by_hand and (person := params.get("by") or asked_by):
+            runtime = replace(runtime, actor=str(person))
+        decision = decide(spec, partition, runtime, by_hand=by_hand)
         if decision.outcome == "skip":
             self.settle(spec, partition, runtime, outcome="skip")
             self.skip_the_rest(context)

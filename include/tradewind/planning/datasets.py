@@ -17,7 +17,7 @@ from tradewind.lake.dataset import Lake
 from tradewind.planning import recorded
 from tradewind.planning.deliveries import Deliveries, comparable
 from tradewind.planning.differences import differences
-from tradewind.planning.item import RUN_AGAIN, Item, State, Why
+from tradewind.planning.item import DOUBT, UNSURE, Item, State, Why
 from tradewind.spec.order import in_order
 
 if TYPE_CHECKING:
@@ -115,10 +115,8 @@ class _Looking:
         if now.hash != table.partitions[key].cause:
             return "stale", [*differences(table.causes.get(key), now), *notes]
         if inputs.doubts:
-            doubt = Why(
-                "upstream", "it reads what is stale or missing; stale too if that changes", tuple(inputs.doubts)
-            )
-            return "perhaps", [doubt, *notes]
+            doubt = Why("upstream", DOUBT, tuple(inputs.doubts))
+            return "possibly stale", [doubt, *notes]
         return "current", notes
 
     def _absent(self, table: _Table, key: str, inputs: _Inputs) -> tuple[State, list[Why]]:
@@ -179,7 +177,7 @@ class _Looking:
         state = self.item(other, key).state
         if published is not None:
             found.digests[f"{other}/{key}"] = published.digest
-        if state in RUN_AGAIN or state == "missing":
+        if state in UNSURE:
             found.doubts.append(f"{other}/{key}")
         elif state in ("waiting", "quarantined"):
             found.waits.append(Why("upstream", f"it reads what is {state}", (f"{other}/{key}",)))

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["current", "missing", "stale", "perhaps", "waiting", "quarantined", "left out", "skipped"]
+State = Literal[
+    "current", "missing", "failed", "stale", "possibly stale", "outdated", "waiting", "quarantined", "left out", "skipped"
+]
 
-RUN_AGAIN: frozenset[State] = frozenset({"stale", "perhaps"})
+RUN_AGAIN: frozenset[State] = frozenset({"stale", "possibly stale"})
 """States that `--stale` runs: also what only looks again, since nothing is computed without a cause."""
+
+
+UNSURE: frozenset[State] = RUN_AGAIN | {"missing"}
+"""States of what will or may change: what reads it is possibly stale."""
+
+DOUBT = "it reads what is stale or missing; stale too if that changes"
+"""Why something is possibly stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,9 @@ class Item:
     """How one dataset, or one later stage, of one partition stands.
 
     ``current``: as it would be made now. ``missing``: not there, and it could be made. ``stale``: made from something
-    else than there is now. ``perhaps``: something that it reads is stale; whether it is too depends on what that
-    becomes. ``waiting``: not there, and what it is made from is not there either. ``quarantined``: its rows failed
+    else than there is now. ``possibly stale``: something that it reads is stale; whether it is too depends on what that
+    becomes. ``failed``: a training that was wanted, and whose run failed. ``outdated``: a model that serves, or the
+    newest one, whose code, features, parameters, label or data have changed since; that alone trains nothing. ``waiting``: not there, and what it is made from is not there either. ``quarantined``: its rows failed
     their audit. ``left out``, ``skipped``: it stays out, by the YAML or by a person.
 
     :param stage: ``etl`` or a later one

@@ -12,7 +12,7 @@ from tradewind.planning.item import RUN_AGAIN, Item, State
 if TYPE_CHECKING:
     from tradewind.planning.plan import Plan
 
-MISSING: frozenset[State] = frozenset({"missing"})
+MISSING: frozenset[State] = frozenset({"missing", "failed"})
 NEVER: frozenset[State] = frozenset({"skipped"})
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from tradewind.errors import UsageError
 from tradewind.ledger import absences, holds
 from tradewind.ledger.journal import Ledger
-from tradewind.planning import datasets, stages
+from tradewind.planning import datasets, stages, trainings
 from tradewind.planning.deliveries import Deliveries
 from tradewind.planning.item import Item
+from tradewind.planning.trainings import Training
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -26,12 +27,14 @@ class Plan:
     :param partitions: keys that were looked at, in order
     :param items: datasets in the order in which they are built, then the later stages; each partition by partition
     :param held: why nothing of the pipeline runs now; None if it does
+    :param training: how training stands; None where nothing is trained
     """
 
     pipeline: str
     partitions: tuple[str, ...]
     items: tuple[Item, ...]
     held: str | None = None
+    training: Training | None = None
 
 
 def make(
@@ -60,9 +63,11 @@ def make(
     skipped = absences.skipped(ledger, spec.pipeline)
     found = datasets.examine(spec, runtime, keys, deliveries=deliveries, left_out=left_out, skipped=skipped)
     run = [key for key in keys if key not in skipped]
-    later = stages.examine(spec, runtime, run, ledger=ledger, deliveries=deliveries)
+    later = stages.examine(spec, runtime, run, datasets=found, ledger=ledger, deliveries=deliveries)
     deliveries.remember()
-    return Plan(spec.pipeline, tuple(keys), (*found, *later), holds.told(ledger, spec.pipeline))
+    if (training := trainings.examine(spec, runtime, ledger)) is not None:
+        later = trainings.apply(later, training)
+    return Plan(spec.pipeline, tuple(keys), (*found, *later), holds.told(ledger, spec.pipeline), training)
 
 
 def over(spec: Pipeline, *, first: str | None, last: str | None, now: datetime) -> Sequence[str]:

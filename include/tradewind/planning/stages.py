@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import progress
 from tradewind.planning import recorded
-from tradewind.planning.item import Item, State, Why
+from tradewind.planning.item import DOUBT, UNSURE, Item, State, Why
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -25,11 +25,19 @@ Done = Mapping[tuple[str, str], "Entry"]
 
 
 def examine(
-    spec: Pipeline, runtime: Runtime, keys: Sequence[str], *, ledger: Ledger, deliveries: Deliveries
+    spec: Pipeline,
+    runtime: Runtime,
+    keys: Sequence[str],
+    *,
+    datasets: Sequence[Item],
+    ledger: Ledger,
+    deliveries: Deliveries,
 ) -> list[Item]:
     """How each stage stands for each of ``keys`` for which the stage before it is complete.
 
     For ``etl`` only its end is looked at, where all datasets are published: whether what they hold was passed on.
+
+    :param datasets: how the datasets stand: what comes after one that is stale is possibly stale
 
     :raises SpecError: the feature definitions are wrong
     """
@@ -44,7 +52,26 @@ def examine(
         for key in keys
         if (item := looking.item(stage, key)) is not None
     ]
-    return etl + later
+    return _with_doubts(datasets, etl + later, spec.stages)
+
+
+def _with_doubts(datasets: Sequence[Item], later: Sequence[Item], stages: Sequence[str]) -> list[Item]:
+    """The items of the later stages; what is current after something that will or may change is possibly stale."""
+    doubts: dict[tuple[str, str], tuple[str, ...]] = {}
+    for item in datasets:
+        if item.state in UNSURE:
+            known = doubts.get(("etl", item.partition), ())
+            doubts["etl", item.partition] = (*known, f"{item.name}/{item.partition}")
+    found = []
+    for item in later:
+        before = progress.before(item.stage, stages) or "etl"
+        about = doubts.get((before, item.partition))
+        if about and item.state == "current":
+            item = replace(item, state="possibly stale", why=(*item.why, Why("upstream", DOUBT, about)))
+        if item.state in UNSURE:
+            doubts.setdefault((item.stage, item.partition), about or (f"{item.name}/{item.partition}",))
+        found.append(item)
+    return found
 
 
 @dataclass

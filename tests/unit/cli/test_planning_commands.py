@@ -24,9 +24,9 @@ def test_a_plan_says_what_is_stale_and_why_and_what_to_run(shop: Project) -> Non
     shop.deliver(DAYS[0], 7)
     told = shop.told("plan", "shop")
     assert told.startswith(f"shop: 4 partitions, {DAYS[0]} … {DAYS[3]}\n")
-    assert "orders          1 stale, 1 waiting, 2 current" in told
+    assert "orders            1 stale, 1 waiting, 2 current" in told
     assert "its input has changed since (source)" in told
-    assert f"  perhaps       {DAYS[0]} … {DAYS[1]}" in told
+    assert f"  possibly stale  {DAYS[0]} … {DAYS[1]}" in told
     assert "tradewind backfill shop --stale" in told
     assert "--missing" not in told
 
@@ -45,6 +45,8 @@ def test_a_plan_as_json_names_every_partition_that_is_not_current(shop: Project)
     assert [(item["name"], item["partition"], item["state"]) for item in answer["items"]] == [
         ("totals", DAYS[1], "stale"),
         ("totals", DAYS[2], "stale"),
+        ("complete", DAYS[1], "possibly stale"),
+        ("complete", DAYS[2], "possibly stale"),
     ]
     assert answer["items"][0]["why"] == [{"kind": "configuration", "text": "changed: include/totals.sql", "about": []}]
 
@@ -58,7 +60,7 @@ def test_a_plan_without_a_lake_finds_everything_missing_or_waiting(shop: Project
 
     shutil.rmtree(shop.home.root / "lake")
     (shop.home.root / "ledger.db").unlink()
-    assert "orders          3 missing, 1 waiting" in shop.told("plan", "shop")
+    assert "orders            3 missing, 1 waiting" in shop.told("plan", "shop")
 
 
 def test_stale_partitions_are_started_by_key_oldest_first_and_no_others(shop: Project, airflow: FakeAirflow) -> None:
@@ -67,7 +69,7 @@ def test_stale_partitions_are_started_by_key_oldest_first_and_no_others(shop: Pr
     told = shop.told("backfill", "shop", "--stale")
     assert airflow.started == [("shop__etl", DAYS[0]), ("shop__etl", DAYS[1]), ("shop__etl", DAYS[2])]
     assert "shop: started 3 runs" in told
-    assert "orders stale, totals perhaps" in told
+    assert "orders stale, totals possibly stale" in told
     assert "not there" not in told
 
 

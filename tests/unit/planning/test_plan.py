@@ -36,11 +36,11 @@ def test_what_was_never_made_is_missing_and_what_was_not_delivered_waits(shop: S
     assert "2013-01-29.csv" in shop.items("orders")[DAYS[1]].why[0].about[0]
 
 
-def test_a_corrected_file_makes_its_partition_stale_and_its_readers_perhaps(built: Shop) -> None:
+def test_a_corrected_file_makes_its_partition_stale_and_its_readers_possibly_stale(built: Shop) -> None:
     built.deliver(DAYS[1], 77)
     assert built.states("orders") == ["current", "stale", "current", "current"]
     assert whys(built, "orders", DAYS[1]) == [("input", "its input has changed since", ("source",))]
-    assert built.states("totals") == ["current", "perhaps", "perhaps", "current"]
+    assert built.states("totals") == ["current", "possibly stale", "possibly stale", "current"]
     assert built.items("totals")[DAYS[2]].why[0].about == (f"orders/{DAYS[1]}",)
 
 
@@ -52,12 +52,12 @@ def test_partitions_that_read_a_corrected_one_are_found_through_their_recorded_d
     assert whys(built, "totals", DAYS[2]) == [
         ("dataset", "a dataset that it reads was corrected", (f"orders/{DAYS[1]}",))
     ]
-    assert built.states("complete") == ["current", "stale", "current", "current"]
+    assert built.states("complete") == ["current", "stale", "possibly stale", "current"]
 
 
 def test_a_correction_that_changes_nothing_makes_no_reader_stale(built: Shop) -> None:
     built.write("orders.sql", "SELECT id, amount + 0 AS amount FROM source")
-    assert built.states("totals") == ["perhaps"] * 4
+    assert built.states("totals") == ["possibly stale"] * 4
     for day in DAYS:
         build_dataset(built.spec, "orders", day, built.runtime)
     assert (built.states("orders"), built.states("totals")) == (CURRENT, CURRENT)

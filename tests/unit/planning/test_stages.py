@@ -20,7 +20,7 @@ from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import score
 from tradewind.monitoring import drifts, profile
 from tradewind.planning.deliveries import Deliveries
-from tradewind.planning.item import Item
+from tradewind.planning.item import Item, State
 from tradewind.planning.stages import examine
 from tradewind.spec.models import Pipeline
 
@@ -54,6 +54,7 @@ class World:
             mlflow="", feast_registry="", feast_online={}, reports=folder / "reports",
         )  # fmt: skip
         self.ledger = Ledger(self.runtime.ledger)
+        self.datasets: list[Item] = []
         (folder / "features.py").write_text(DEFINITIONS)
         (folder / "p.sql").write_text("SELECT 1")
         files = {"files": "{landing}/{day}.csv"}
@@ -106,9 +107,13 @@ class World:
             self.done(stage, key)
 
     def items(self, *keys: str) -> dict[str, Item]:
-        """What is not current, by stage."""
-        found = examine(self.spec, self.runtime, keys or (DAY,), ledger=self.ledger, deliveries=Deliveries())
-        return {item.name: item for item in found if item.state != "current"}
+        """What is neither current nor possibly stale, by stage."""
+        return {name: item for name, item in self.all(*keys).items() if item.state not in ("current", "possibly stale")}
+
+    def all(self, *keys: str) -> dict[str, Item]:
+        """Every stage."""
+        found = examine(self.spec, self.runtime, keys or (DAY,), datasets=self.datasets, ledger=self.ledger, deliveries=Deliveries())
+        return {item.name: item for item in found}
 
     def whys(self, *keys: str) -> dict[str, list[str]]:
         return {name: [why.text for why in item.why] for name, item in self.items(*keys).items()}
@@ -151,6 +156,23 @@ def test_datasets_that_were_published_again_are_not_passed_on(lived: World) -> N
 def test_a_stage_looks_again_when_the_one_before_it_has_other_results(lived: World) -> None:
     lived.etl(DAY, cause="e2")
     assert lived.whys() == {"features": ["etl has other results since; it looks again"]}
+
+
+def test_what_comes_after_a_stale_stage_is_possibly_stale(lived: World) -> None:
+    lived.etl(DAY, cause="e2")
+    states = {name: item.state for name, item in lived.all().items()}
+    assert states == {
+        "complete": "current", "features": "stale", "monitor": "possibly stale", "train": "possibly stale",
+        "score": "possibly stale",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["stale", "possibly stale", "missing"])
+def test_every_stage_after_a_dataset_that_may_change_is_possibly_stale(lived: World, state: State) -> None:
+    lived.datasets = [Item("etl", "sales", DAY, state), Item("etl", "sales", NEXT, "current")]
+    found = lived.all()
+    assert {item.state for item in found.values()} == {"possibly stale"}
+    assert [why.about for why in found["score"].why] == [(f"sales/{DAY}",)]
 
 
 def change_definitions(world: World) -> None:
