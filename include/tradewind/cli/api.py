@@ -16,23 +16,25 @@ USER, PASSWORD = "TRADEWIND_AIRFLOW_USER", "TRADEWIND_AIRFLOW_PASSWORD"
 PATIENCE = 10.0
 
 
-def api() -> AirflowApi:
+def api(*, patience: float | None = None) -> AirflowApi:
     """A client of the Airflow that the environment names, else of this project's local one.
 
     ``TRADEWIND_AIRFLOW_URL`` is the address of the API server; with it goes ``TRADEWIND_AIRFLOW_TOKEN``, or
     ``TRADEWIND_AIRFLOW_USER`` and ``TRADEWIND_AIRFLOW_PASSWORD``, for which a token is asked at ``/auth/token``.
 
+    :param patience: seconds until a request is given up that a busy Airflow does not answer; ten if None
     :raises UsageError: there is none, or nothing to log in with
     """
     from tradewind.embedded.api import AirflowApi
 
+    patience = PATIENCE if patience is None else patience
     if url := os.environ.get(URL):
         token, user, password = (os.environ.get(name, "") for name in (TOKEN, USER, PASSWORD))
         if not token and not (user and password):
             raise UsageError(f"{URL} is set, and nothing to log in with: set {TOKEN}, or {USER} and {PASSWORD}")
-        return AirflowApi(url, user=user, password=password, token=token or None, patience=PATIENCE)
+        return AirflowApi(url, user=user, password=password, token=token or None, patience=patience)
     url, user, password = _local()
-    return AirflowApi(url, user=user, password=password, patience=PATIENCE)
+    return AirflowApi(url, user=user, password=password, patience=patience)
 
 
 def _local() -> tuple[str, str, str]:

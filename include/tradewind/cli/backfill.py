@@ -12,11 +12,17 @@ import click
 from tradewind.cli import runtime as deployment
 from tradewind.cli.starting import Started, waiting
 from tradewind.cli.tables import count, paragraph, rows, spans
-from tradewind.errors import Held
+from tradewind.errors import Held, TradewindError, Unavailable
 
 if TYPE_CHECKING:
+    from tradewind.embedded.api import AirflowApi
     from tradewind.planning.orders import Order
     from tradewind.planning.plan import Plan
+    from tradewind.spec.models import Pipeline
+
+
+PATIENCE = 120.0
+"""Seconds for which each request is tried again: a backfill of many partitions is what makes an Airflow busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def backfill(
     --stale, --missing, or a range of keys.
     """
     from tradewind.cli.api import api
-    from tradewind.cli.starting import asleep, start
+    from tradewind.cli.starting import asleep
     from tradewind.planning import orders
     from tradewind.planning.deliveries import Deliveries
     from tradewind.planning.plan import make
@@ -77,12 +83,34 @@ def backfill(
         raise Held(f"nothing is started: {plan.held}")
     done = Done(tuple(wanted), dry_run=dry_run)
     if wanted and not dry_run:
-        with api() as airflow:
+        with api(patience=PATIENCE) as airflow:
             paused = asleep(airflow, name, wanted)
             for dag_id in paused if unpause else ():
                 airflow.unpause(dag_id)
-            done = Done(tuple(wanted), tuple(start(airflow, name, wanted)), () if unpause else tuple(paused))
+            again = _command(name, chosen, last=last)
+            started = _started(airflow, spec, wanted, again=again)
+            done = Done(tuple(wanted), tuple(started), () if unpause else tuple(paused))
     click.echo(_as_json(done) if as_json else "\n".join(_lines(plan, done, chosen)))
+
+
+def _command(name: str, chosen: Sequence[str], *, last: str | None) -> str:
+    """The same command from a key on."""
+    options = [*(f"--{option}" for option in chosen), "--from {first}", *([f"--to {last}"] if last else [])]
+    return f"tradewind backfill {name} {' '.join(options)}"
+
+
+def _started(airflow: AirflowApi, spec: Pipeline, wanted: Sequence[Order], *, again: str) -> list[Started]:
+    from tradewind.cli.starting import start
+
+    done: list[Started] = []
+    try:
+        for one in start(airflow, spec.pipeline, wanted, partitioning=spec.partitioning):
+            done.append(one)
+    except TradewindError as exc:
+        first = wanted[len(done)].partition
+        so_far = f"{len(done)} of {count(len(wanted), 'run')} are started or were on their way, and go on"
+        raise Unavailable(f"{so_far}; to start the others: {again.format(first=first)}\n{exc}") from exc
+    return done
 
 
 def _lines(plan: Plan, done: Done, chosen: Sequence[str]) -> Iterator[str]:

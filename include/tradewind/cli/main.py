@@ -33,6 +33,7 @@ COMMANDS = {
     "render": Lazy("tradewind.cli.render:render", "Print what holds for a pipeline, each value with its origin."),
     "plan": Lazy("tradewind.cli.plan:plan", "What is missing or stale, why, and what to run."),
     "backfill": Lazy("tradewind.cli.backfill:backfill", "Start runs for what is stale, missing, or named by key."),
+    "train": Lazy("tradewind.cli.train:train", "Train a candidate now, by a person's word."),
     "show": Lazy("tradewind.cli.show:show", "How a pipeline stands: datasets, champion, drift, incidents, holds."),
     "history": Lazy("tradewind.cli.history:history", "The journal of a pipeline, in words."),
     "hold": Lazy("tradewind.cli.holds:hold", "Stop a pipeline until somebody resumes it."),

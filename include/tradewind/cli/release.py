@@ -61,7 +61,7 @@ def release(name: str, dataset: str, partition: str, reason: str, drop_bad_rows:
     if stopped is not None or no_start:
         click.echo(f"The next run of {name}__etl with the key {key} publishes it.")
     else:
-        _start(name, key, entry)
+        _start(spec, key, entry)
 
 
 def _quarantine(name: str, dataset: str, runtime: Runtime) -> list[Quarantined]:
@@ -99,15 +99,17 @@ def _refuse_current(spec: Pipeline, dataset: str, key: str, runtime: Runtime) ->
         )
 
 
-def _start(name: str, key: str, entry: Entry) -> None:
+def _start(spec: Pipeline, key: str, entry: Entry) -> None:
     from tradewind.cli.api import api
     from tradewind.cli.starting import asleep, start, waiting
     from tradewind.planning.orders import Order
 
+    name = spec.pipeline
     try:
         with api() as airflow:
             order = Order("etl", key, f"released by {entry.actor}")
-            (started,), paused = start(airflow, name, [order]), asleep(airflow, name, [order])
+            (started,) = start(airflow, name, [order], partitioning=spec.partitioning)
+            paused = asleep(airflow, name, [order])
     except TradewindError as exc:
         raise TradewindError(
             f"it is released, and the next run of {name}__etl with the key {key} publishes it; but none could be "

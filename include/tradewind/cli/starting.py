@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.errors import Conflict
 
 if TYPE_CHECKING:
     from tradewind.embedded.api import AirflowApi, Run
     from tradewind.planning.orders import Order
+    from tradewind.spec.partitions import Partitioning
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +29,28 @@ class Started:
     run_id: str
 
 
-def start(api: AirflowApi, pipeline: str, orders: Sequence[Order]) -> list[Started]:
-    """Start a run for each order, in the order given, and wait for none.
+def start(
+    api: AirflowApi,
+    pipeline: str,
+    orders: Iterable[Order],
+    *,
+    partitioning: Partitioning,
+    conf: Mapping[str, Any] | None = None,
+) -> Iterator[Started]:
+    """Start a run for each order, in the order given, and wait for none; tells of each when it is started.
 
     A run of the same DAG and key that is queued or running is left alone. The name of a new run counts the runs of its
-    key, so that of two people who start one at once only one does.
+    key, so that of two people who start one at once only one does. Of the runs that are queued the one of the earliest
+    partition goes first, also if it was started last: what follows may read it.
 
+    :param partitioning: of the pipeline
+    :param conf: what the form of the runs would say
     :raises UsageError: Airflow does not know a DAG that is asked for
     :raises Unavailable: Airflow does not answer; what has been started is not started again by the next attempt
     """
-    return [_start(api, f"{pipeline}__{order.stage}", order) for order in orders]
+    for order in orders:
+        after = partitioning.bounds(order.partition).end
+        yield _start(api, f"{pipeline}__{order.stage}", order, after=after, conf=conf)
 
 
 def asleep(api: AirflowApi, pipeline: str, orders: Sequence[Order]) -> list[str]:
@@ -63,14 +77,16 @@ def waiting(paused: Sequence[str], way_out: str) -> str:
     )
 
 
-def _start(api: AirflowApi, dag_id: str, order: Order) -> Started:
+def _start(
+    api: AirflowApi, dag_id: str, order: Order, *, after: datetime, conf: Mapping[str, Any] | None
+) -> Started:
     # One look says both what is on its way and which name is next: between two looks somebody could start one.
     before = [run for run in api.runs(partition=order.partition) if run.dag_id == dag_id]
     if underway := [run for run in before if not run.over]:
         return Started(order, dag_id, "running", underway[-1].run_id)
     run_id = f"tradewind__{order.partition}__{_last_number(before) + 1}"
     try:
-        api.start(dag_id, order.partition, run_id=run_id)
+        api.start(dag_id, order.partition, run_id=run_id, run_after=after, conf=conf)
     except Conflict:
         return Started(order, dag_id, "running", run_id)
     return Started(order, dag_id, "started", run_id)

@@ -15,6 +15,7 @@ class FakeAirflow:
     :ivar runs: DAG runs, as the API gives them
     :ivar started: ``(DAG, partition key)`` of the runs that were started, in order
     :ivar paused: DAGs that are paused
+    :ivar broken_after: after so many starts every other one is answered with 500; None: never
     :ivar failing: one for each of the next starts that is answered with 500; whether the run is there all the same
     """
 
@@ -24,6 +25,7 @@ class FakeAirflow:
         self.started: list[tuple[str, str]] = []
         self.paused: list[str] = []
         self.failing: list[bool] = []
+        self.broken_after: int | None = None
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -61,12 +63,15 @@ class FakeAirflow:
                 return 404, {"detail": f"no DAG {dag}"}
             if any(run["dag_id"] == dag and run["dag_run_id"] == body["dag_run_id"] for run in self.runs):
                 return 409, {"detail": "there is such a run"}
+            if self.broken_after is not None and len(self.started) >= self.broken_after:
+                return 500, {"detail": "database is locked"}
             fails = bool(self.failing)
             if fails and not self.failing.pop(0):
                 return 500, {"detail": "database is locked"}
             key = body["partition_key"]
             self.started.append((dag, key))
             run = {"dag_id": dag, "dag_run_id": body["dag_run_id"], "partition_key": key, "state": "queued"}
+            run |= {"run_after": body.get("run_after"), "conf": body["conf"]}
             self.runs.append({**run, "queued_at": f"{len(self.runs):06}"})
             return (500, {"detail": "database is locked"}) if fails else (200, run)
 

@@ -12,12 +12,14 @@ from tradewind.embedded.api import AirflowApi
 from tradewind.errors import Held, Unavailable, UsageError
 from tradewind.ledger import absences, holds
 from tradewind.planning.orders import Order
+from tradewind.spec.partitions import Partitioning
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Project
     from tests.unit.cli.fake_airflow import FakeAirflow
 
 DAYS = ["2013-01-28", "2013-01-29", "2013-01-30", "2013-01-31"]
+SLICES = Partitioning("day", "UTC", "2013-01-28", "2013-02-01")
 
 
 def test_a_plan_says_what_is_stale_and_why_and_what_to_run(shop: Project) -> None:
@@ -122,7 +124,7 @@ def test_a_run_that_is_on_its_way_is_not_started_again_and_one_that_ended_is(
 def test_of_two_people_who_start_one_partition_at_once_one_does(airflow: FakeAirflow) -> None:
     def once(_: int) -> str:
         with AirflowApi(airflow.url, token="t", patience=5) as api:
-            return start(api, "shop", [Order("etl", DAYS[0], "x")])[0].outcome
+            return next(start(api, "shop", [Order("etl", DAYS[0], "x")], partitioning=SLICES)).outcome
 
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(once, range(4)))
@@ -130,13 +132,11 @@ def test_of_two_people_who_start_one_partition_at_once_one_does(airflow: FakeAir
     assert airflow.started == [("shop__etl", DAYS[0])]
 
 
-@pytest.mark.parametrize(("there", "outcome"), [(False, "started"), (True, "running")])
-def test_a_start_that_a_busy_airflow_could_not_answer_is_repeated(
-    airflow: FakeAirflow, there: bool, outcome: str
-) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_a_start_that_a_busy_airflow_could_not_answer_is_repeated(airflow: FakeAirflow, there: bool) -> None:
     airflow.failing = [there]
     with AirflowApi(airflow.url, token="t", patience=5) as api:
-        assert start(api, "shop", [Order("etl", DAYS[0], "x")])[0].outcome == outcome
+        assert next(start(api, "shop", [Order("etl", DAYS[0], "x")], partitioning=SLICES)).outcome == "started"
     assert airflow.started == [("shop__etl", DAYS[0])]
 
 
@@ -235,3 +235,20 @@ def test_a_run_is_started_although_earlier_ones_of_its_key_were_deleted(shop: Pr
         airflow.end()
     del airflow.runs[0]
     assert shop.answer("backfill", "shop", "--from", DAYS[0], "--to", DAYS[0])["runs"][0]["outcome"] == "started"
+
+
+def test_of_the_runs_that_are_queued_the_earliest_partition_goes_first(shop: Project, airflow: FakeAirflow) -> None:
+    for day in (DAYS[2], DAYS[0]):
+        shop.told("backfill", "shop", "--from", day, "--to", day)
+    assert [run["run_after"] for run in airflow.runs] == ["2013-01-31T00:00:00+00:00", "2013-01-29T00:00:00+00:00"]
+
+
+def test_a_backfill_that_gives_up_says_how_many_runs_it_started_and_how_to_go_on(
+    shop: Project, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.cli.backfill.PATIENCE", 0.0)
+    airflow.broken_after = 2
+    error = shop.error("backfill", "shop", "--from", DAYS[0], "--to", DAYS[2])
+    assert error.startswith("2 of 3 runs are started or were on their way, and go on; to start the others: ")
+    assert f"tradewind backfill shop --from {DAYS[2]} --to {DAYS[2]}\n" in error
+    assert "database is locked" in error

@@ -15,7 +15,7 @@ from tradewind.ledger import holds
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.operators.approval import ApproveOperator
-from tradewind.operators.training import PromoteOperator, RollbackOperator, TrainStageOperator
+from tradewind.operators.training import DecideOperator, PromoteOperator, RollbackOperator, TrainStageOperator
 from tradewind.spec.models import Pipeline
 
 DAY = "2024-01-02"
@@ -71,6 +71,29 @@ def test_what_waits_or_skips_settles_nothing(ledger, trips):
         with pytest.raises(type(error)):
             Failing(error=error, pipeline=trips).execute(context(attempt=4))
     assert settled(ledger) == []
+
+
+@pytest.mark.parametrize(("by", "actor"), [("ben", "ben"), (None, "ann")])
+def test_a_training_by_hand_is_journalled_with_who_asked_and_why(ledger, trips, by, actor):
+    files = {"files": "{landing}/{day}.csv"}
+    fields = trips.model_dump(mode="json", exclude_unset=True) | {
+        "start": DAY,
+        "features": {"definitions": "features.py"},
+        "score": {"population": {**files, "sql": "p.sql", "key": "id", "timestamp": "at"}},
+        "train": {
+            "window": 2, "test": 1, "service": "v1", "label": {"dataset": "trips", "column": "late"},
+            "model": "x/model.py:build",
+        },
+        "gates": [{"metric": "roc_auc", "at_least": 0.6}],
+    }  # fmt: skip
+    given = context() | {
+        "params": {"by_hand": "new buses", "by": by},
+        "dag_run": SimpleNamespace(partition_key=DAY, run_id="r1", triggering_user_name="ann"),
+        "task": SimpleNamespace(get_flat_relatives=lambda *, upstream: []),
+    }
+    DecideOperator(task_id="decide", pipeline=Pipeline.model_validate(fields)).execute(given)
+    (entry,) = ledger.find("trips", "decision")
+    assert (entry.actor, entry.evidence["by_hand"]) == (actor, "new buses")
 
 
 GATE = {

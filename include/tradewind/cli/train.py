@@ -1,0 +1,105 @@
+"""``tradewind train``: a person asks for a training now."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from tradewind.cli import runtime as deployment
+from tradewind.cli.tables import paragraph, some
+from tradewind.errors import Conflict, Held, UsageError
+
+if TYPE_CHECKING:
+    from tradewind.cli.starting import Started
+    from tradewind.core.runtime import Runtime
+    from tradewind.ledger.journal import Ledger
+    from tradewind.spec.models import Pipeline
+
+
+@click.command(short_help="Train a candidate now, by a person's word.")
+@click.argument("name")
+@click.argument("partition", required=False)
+@click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
+@click.option("--unpause", is_flag=True, help="Unpause NAME__train first if it is paused.")
+@deployment.by_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def train(name: str, partition: str | None, reason: str, unpause: bool, by: str, as_json: bool) -> None:
+    """Train a candidate of the pipeline NAME on the window that ends with PARTITION: what the form of NAME__train does.
+
+    Without PARTITION it is the newest one whose stage before is complete. Cooldown, budget and a shadow do not hold a
+    person back, an incomplete window does. What is trained is judged and promoted as any candidate.
+    """
+    from tradewind.ledger.journal import Ledger
+
+    spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
+    if spec.train is None:
+        raise UsageError(f"pipeline {name} has no `train` in its YAML: there is nothing to train")
+    if len(reason.strip()) < 3:
+        raise UsageError("--reason: say why, in at least three characters; it goes into the ledger")
+    ledger = Ledger(runtime.ledger)
+    key = _partition(spec, ledger, partition)
+    _refuse(spec, ledger, runtime, key)
+    started = _start(spec, key, reason=reason.strip(), by=by, unpause=unpause)
+    if as_json:
+        told = {"pipeline": name, "dag": started.dag_id, "partition": key, "run_id": started.run_id, "by": by}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"started {started.dag_id} {key} ({started.run_id})")
+    click.echo(f"What comes of it: tradewind show {name}, or tradewind history {name} --last 10")
+
+
+def _partition(spec: Pipeline, ledger: Ledger, given: str | None) -> str:
+    """The key to train at: the one that is given, else the newest for which the stage before is complete."""
+    from tradewind.ledger import progress
+
+    before = progress.before("train", spec.stages)
+    assert before is not None
+    complete = {str(entry.partition) for entry in ledger.find(spec.pipeline, "complete", subject=before)}
+    if given is None:
+        if not complete:
+            raise UsageError(f"{spec.pipeline}: no partition is through {before}, so there is nothing to train on yet")
+        return max(complete)
+    key = spec.partitioning.check(given)
+    if key not in complete:
+        newest = f"; the newest that is: {max(complete)}" if complete else ""
+        raise UsageError(f"{spec.pipeline}: {before} of partition {key} is not complete, so train would wait{newest}")
+    return key
+
+
+def _refuse(spec: Pipeline, ledger: Ledger, runtime: Runtime, key: str) -> None:
+    """Stop before a run is started that would train nothing."""
+    from tradewind.ledger import holds
+    from tradewind.models import window
+
+    if (held := holds.told(ledger, spec.pipeline, key)) is not None:
+        raise Held(f"nothing is started: {held}")
+    missing = window.of(spec, key, runtime).missing
+    if missing:
+        raise UsageError(f"{spec.pipeline}: the training window of {key} is not complete: {some(missing, most=5)}")
+
+
+def _start(spec: Pipeline, key: str, *, reason: str, by: str, unpause: bool) -> Started:
+    from tradewind.cli.api import api
+    from tradewind.cli.starting import asleep, start
+    from tradewind.planning.orders import Order
+
+    order = Order("train", key, reason)
+    with api() as airflow:
+        paused = asleep(airflow, spec.pipeline, [order])
+        if paused and not unpause:
+            again = f"tradewind train {spec.pipeline} {key} --reason {json.dumps(reason, ensure_ascii=False)} --unpause"
+            raise UsageError(f"{', '.join(paused)} is paused: a run would stay queued. To let it run: {again}")
+        for dag_id in paused:
+            airflow.unpause(dag_id)
+        conf = {"by_hand": reason, "by": by}
+        (started,) = start(airflow, spec.pipeline, [order], partitioning=spec.partitioning, conf=conf)
+    if started.outcome == "running":
+        raise Conflict(
+            paragraph(
+                f"{started.dag_id} {key} is on its way already ({started.run_id}), without your reason; "
+                "say it again when that run is over"
+            )
+        )
+    return started
