@@ -43,7 +43,9 @@ class Done:
 @click.command(short_help="Start runs for what is stale, missing, or named by key.")
 @click.argument("name")
 @click.option("--stale", is_flag=True, help="What is stale, and what reads it and possibly is too.")
-@click.option("--missing", is_flag=True, help="What is not there and could be made, and the newest training if it failed.")
+@click.option(
+    "--missing", is_flag=True, help="What is not there and could be made, and the newest training if it failed."
+)
 @click.option("--from", "first", metavar="KEY", help="No earlier partition; alone or with --to: every one, as it is.")
 @click.option("--to", "last", metavar="KEY", help="No later partition.")
 @click.option("--unpause", is_flag=True, help="Unpause first the DAGs that are to run.")

@@ -77,9 +77,7 @@ def waiting(paused: Sequence[str], way_out: str) -> str:
     )
 
 
-def _start(
-    api: AirflowApi, dag_id: str, order: Order, *, after: datetime, conf: Mapping[str, Any] | None
-) -> Started:
+def _start(api: AirflowApi, dag_id: str, order: Order, *, after: datetime, conf: Mapping[str, Any] | None) -> Started:
     # One look says both what is on its way and which name is next: between two looks somebody could start one.
     before = [run for run in api.runs(partition=order.partition) if run.dag_id == dag_id]
     if underway := [run for run in before if not run.over]:

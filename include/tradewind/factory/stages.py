@@ -72,9 +72,7 @@ def params(spec: Pipeline, stage: str) -> dict[str, Param]:
         title = "Train by hand because"
         return {
             "by_hand": Param(None, type=["null", "string"], title=title, description="Empty: the policy decides."),
-            "by": Param(
-                None, type=["null", "string"], title="In whose name", description="Empty: who starts the run."
-            ),
+            "by": Param(None, type=["null", "string"], title="In whose name", description="Empty: who starts the run."),
         }
     return {}
 

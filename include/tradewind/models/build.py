@@ -144,7 +144,8 @@ def configuration_parts(spec: Pipeline, found: Window, runtime: Runtime) -> dict
     fields = {
         f"train.{name}": value
         for name in type(train).model_fields
-        if name not in (*_NO_MATTER, "patience") and (value := getattr(train, name)) != type(train).model_fields[name].default
+        if name not in (*_NO_MATTER, "patience")
+        and (value := getattr(train, name)) != type(train).model_fields[name].default
     }
     others = {
         "window": [found.fit, found.validation, found.test, window.gap(train).total_seconds()],

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal[
-    "current", "missing", "failed", "stale", "possibly stale", "outdated", "waiting", "quarantined", "left out", "skipped"
+    "current",
+    "missing",
+    "failed",
+    "stale",
+    "possibly stale",
+    "outdated",
+    "waiting",
+    "quarantined",
+    "left out",
+    "skipped",
 ]
 
 RUN_AGAIN: frozenset[State] = frozenset({"stale", "possibly stale"})

@@ -146,7 +146,9 @@ def _compared(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> list[Compared
         newest = max(trained.values(), key=lambda entry: (entry.partition or "", entry.id or 0))
         roles.setdefault(newest.subject, []).append("newest training")
     return [
-        _compare(spec, runtime, trained[version], tuple(named)) for version, named in roles.items() if version in trained
+        _compare(spec, runtime, trained[version], tuple(named))
+        for version, named in roles.items()
+        if version in trained
     ]
 
 
@@ -211,9 +213,7 @@ def _failed(spec: Pipeline, ledger: Ledger, decisions: Mapping[str, Entry]) -> F
     return Failed(key, decisions[key].reason, reason, run_id)
 
 
-def _outlook(
-    spec: Pipeline, ledger: Ledger, decisions: Mapping[str, Entry]
-) -> tuple[str, str | None, str | None]:
+def _outlook(spec: Pipeline, ledger: Ledger, decisions: Mapping[str, Entry]) -> tuple[str, str | None, str | None]:
     slicing = spec.partitioning
     following = slicing.shift(max(decisions), 1) if decisions else spec.start
     if spec.end is not None and following >= spec.end:
@@ -239,7 +239,9 @@ def _words(spec: Pipeline, found: Outlook, *, free: str | None, due: str | None)
     rules = [f"{name} in {rule}" for name, rule in found.rules.items()]
     said = [f"at the next partition with {' or '.join(rules)}, from {free} on"] if rules and free != due else []
     if due is not None:
-        said.append(f"at {due} at the latest, because {found.due_because}" if said else f"at {due}, because {found.due_because}")
+        said.append(
+            f"at {due} at the latest, because {found.due_because}" if said else f"at {due}, because {found.due_because}"
+        )
     if not said:
         return "never by itself: `retrain.when` names no rule; only by hand"
     held = f" (until then {found.held})" if found.held else ""

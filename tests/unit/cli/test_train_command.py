@@ -61,7 +61,10 @@ def test_a_partition_can_be_named(trained: Project, airflow: FakeAirflow) -> Non
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        (DAYS[3], f"features of partition {DAYS[3]} is not complete, so train would wait; the newest that is: {DAYS[2]}"),
+        (
+            DAYS[3],
+            f"features of partition {DAYS[3]} is not complete, so train would wait; the newest that is: {DAYS[2]}",
+        ),
         ("2014-01-01", "outside the pipeline's range"),
         ("last week", "last week"),
         (DAYS[0], f"the training window of {DAYS[0]} is not complete"),

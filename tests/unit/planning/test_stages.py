@@ -112,7 +112,9 @@ class World:
 
     def all(self, *keys: str) -> dict[str, Item]:
         """Every stage."""
-        found = examine(self.spec, self.runtime, keys or (DAY,), datasets=self.datasets, ledger=self.ledger, deliveries=Deliveries())
+        found = examine(
+            self.spec, self.runtime, keys or (DAY,), datasets=self.datasets, ledger=self.ledger, deliveries=Deliveries()
+        )
         return {item.name: item for item in found}
 
     def whys(self, *keys: str) -> dict[str, list[str]]:
