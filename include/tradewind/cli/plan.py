@@ -129,9 +129,8 @@ def _training(name: str, training: Training) -> Iterator[str]:
         yield paragraph(f"A training has a reason ({'; '.join(training.waiting)}) and waits for its window.")
     for one in outdated:
         yield paragraph(
-            f"{one.name[0].upper()}{one.name[1:]} stays as it is: no change of code, features, parameters or label "
-            f"starts a training. A run of {name}__train for {one.partition} would train anew; else the next training uses "
-            "them."
+            f"{one.name[0].upper()}{one.name[1:]} stays as it is: a change alone starts no training. A run of "
+            f"{name}__train for {one.partition} would train anew; the next training uses what there is then."
         )
     if outdated or training.failed is not None or training.waiting:
         yield paragraph(f"The policy trains next: {training.next}.")

@@ -139,7 +139,7 @@ def configuration(spec: Pipeline, found: Window, runtime: Runtime) -> str:
 
 
 def configuration_parts(spec: Pipeline, found: Window, runtime: Runtime) -> dict[str, str]:
-    """What :func:`configuration` hashes as a whole, part by part: fields of `train` that are given, and what else counts."""
+    """What :func:`configuration` hashes as a whole, part by part: fields of `train` that are given, and the rest."""
     train, score = training(spec), scoring(spec)
     fields = {
         f"train.{name}": value

@@ -50,8 +50,9 @@ class Item:
     ``current``: as it would be made now. ``missing``: not there, and it could be made. ``stale``: made from something
     else than there is now. ``possibly stale``: something that it reads is stale; whether it is too depends on what that
     becomes. ``failed``: a training that was wanted, and whose run failed. ``outdated``: a model that serves, or the
-    newest one, whose code, features, parameters, label or data have changed since; that alone trains nothing. ``waiting``: not there, and what it is made from is not there either. ``quarantined``: its rows failed
-    their audit. ``left out``, ``skipped``: it stays out, by the YAML or by a person.
+    newest one, whose code, features, parameters, label or data have changed since; that alone trains nothing.
+    ``waiting``: not there, and what it is made from is not there either. ``quarantined``: its rows failed their audit.
+    ``left out``, ``skipped``: it stays out, by the YAML or by a person.
 
     :param stage: ``etl`` or a later one
     :param name: of the dataset, or of the stage

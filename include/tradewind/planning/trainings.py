@@ -1,4 +1,4 @@
-"""Whether the model that serves, and the newest candidate, are what a training would make now; what the policy does next."""
+"""Whether the model that serves, and the newest one, are what a training would make now; what the policy does next."""
 
 from __future__ import annotations
 

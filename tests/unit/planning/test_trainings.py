@@ -1,4 +1,4 @@
-"""Training in the plan: what has changed since a version was trained, a training that failed, what the policy does next."""
+"""Training in the plan: what has changed since a version was trained, what failed, what the policy does next."""
 
 from __future__ import annotations
 
