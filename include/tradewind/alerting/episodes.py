@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tradewind.ledger.journal import Ledger
 
 
+BY_HAND = "closed by hand"
+"""Outcome of a closing that is a person's word."""
+
+
 @dataclass(slots=True)
 class History:
     """A fingerprint's past.
@@ -84,13 +88,16 @@ def histories(ledger: Ledger, pipeline: str) -> dict[str, History]:
     return found
 
 
-def solve(ledger: Ledger, last: Entry, *, because: str, actor: str = "local", run_id: str = "local") -> None:
+def solve(
+    ledger: Ledger, last: Entry, *, because: str, actor: str = "local", run_id: str = "local", by_hand: bool = False
+) -> None:
     """Journal that a partition has a problem no more.
 
     :param last: its newest occurrence
     """
     entry = Entry(
         last.pipeline, "incident_closed", last.subject, last.partition, last.key,
-        outcome="closed", reason=because, evidence={"last": last.key}, actor=actor, run_id=run_id,
+        outcome=BY_HAND if by_hand else "closed", reason=because, evidence={"last": last.key},
+        actor=actor, run_id=run_id,
     )  # fmt: skip
     ledger.append(entry)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting import channels, episodes
 from tradewind.alerting.episodes import History
+from tradewind.errors import InvalidPartitionKey, UsageError
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Ledger
+    from tradewind.spec.models import Pipeline
+    from tradewind.spec.partitions import Partitioning
 
 MESSAGE_LENGTH = 2000
 """So many characters of a message are kept; what an exception can say has no bound."""
@@ -196,6 +200,57 @@ def close(
     return closed
 
 
+def close_by_hand(
+    ledger: Ledger, pipeline: str, fingerprint: str, *, partition: str | None = None, reason: str, actor: str
+) -> tuple[str, ...]:
+    """Close an incident, or what one partition has of it, by a person's word; what is still true opens it again.
+
+    :param partition: None for all that have it
+    :return: the partitions that had it; :data:`NO_PARTITION` where it was about none
+    :raises UsageError: no such incident is open, or the partition does not have it
+    """
+    known = episodes.histories(ledger, pipeline)
+    unsolved = known[fingerprint].unsolved if fingerprint in known else {}
+    if not unsolved:
+        there = [name for name, history in sorted(known.items()) if history.unsolved]
+        nearest = get_close_matches(fingerprint, there, n=1, cutoff=0.5) or there[:5]
+        hint = f"; open is {', '.join(nearest)}" if nearest else "; none is"
+        raise UsageError(f"{pipeline}: no incident {fingerprint} is open{hint}")
+    keys = [key for key in unsolved if partition in (None, key)]
+    if not keys:
+        have = ", ".join(sorted(key or NO_PARTITION for key in unsolved))
+        raise UsageError(f"{pipeline}: partition {partition} does not have the incident {fingerprint}; it is of {have}")
+    for key in keys:
+        episodes.solve(ledger, unsolved[key][-1], because=reason, actor=actor, by_hand=True)
+    return tuple(sorted(key or NO_PARTITION for key in keys))
+
+
+def close_outside_range(ledger: Ledger, spec: Pipeline, *, run_id: str = "local") -> list[str]:
+    """Close what partitions have that lie outside ``start … end`` by now: no run can mend them any more.
+
+    Populations reach beyond ``end`` by `score.ahead`.
+
+    :return: these partitions
+    """
+    slicing, closed = spec.partitioning, set()
+    end = slicing.shift(slicing.end, spec.score.ahead if spec.score else 0) if slicing.end else None
+    for history in episodes.histories(ledger, spec.pipeline).values():
+        for key, entries in history.unsolved.items():
+            if key is not None and not _within(slicing, key, end):
+                why = f"partition {key} is outside the pipeline's range now: {slicing.start} … {slicing.end or ''}"
+                episodes.solve(ledger, entries[-1], because=why.rstrip(), run_id=run_id)
+                closed.add(key)
+    return sorted(closed)
+
+
+def texts_of(found: Mapping[str, Occurrence]) -> list[tuple[str, list[str]]]:
+    """What the partitions of an incident say, and which of them say it."""
+    texts: dict[str, list[str]] = {}
+    for key, one in found.items():
+        texts.setdefault(one.message, []).append(key)
+    return list(texts.items())
+
+
 def capped(message: str) -> str:
     """A message that a person can read: what is cut off is counted."""
     over = len(message) - MESSAGE_LENGTH
@@ -219,6 +274,14 @@ def alert_once(ledger: Ledger, pipeline: str, fingerprint: str) -> Incident | No
         return None
     channels.to_log(incident)
     return incident
+
+
+def _within(slicing: Partitioning, key: str, end: str | None) -> bool:
+    try:
+        slicing.bounds(key)
+    except InvalidPartitionKey:
+        return False
+    return key >= slicing.start and (end is None or key < end)
 
 
 def _has_failed(known: Iterable[History], run_id: str) -> bool:
@@ -288,11 +351,9 @@ def _occurrence(entries: Sequence[Entry]) -> Occurrence:
 
 def _words(found: Mapping[str, Occurrence]) -> str:
     """What the partitions say: once, where all say the same; else each for itself, one a line."""
-    texts: dict[str, list[str]] = {}
-    for key, one in found.items():
-        texts.setdefault(one.message, []).append(key)
+    texts = texts_of(found)
     if len(texts) == 1:
-        return next(iter(texts))
-    lines = [f"{', '.join(keys)}: {text}" for text, keys in list(texts.items())[:_SPOKEN]]
+        return texts[0][0]
+    lines = [f"{', '.join(keys)}: {text}" for text, keys in texts[:_SPOKEN]]
     more = [f"… and {len(texts) - _SPOKEN} more"] if len(texts) > _SPOKEN else []
     return "\n".join([*lines, *more])

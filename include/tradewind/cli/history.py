@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tradewind.alerting.episodes import BY_HAND
 from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import paragraph
 from tradewind.ledger import shadows
@@ -123,6 +124,8 @@ def _text(entry: Entry) -> str:
     words = _WORDS.get(entry.kind, "{kind} {subject} {outcome}: {reason}")
     if entry.kind == "shadow":
         words = _SHADOW.get(entry.outcome, "shadow {subject} {outcome}: {reason}")
+    if entry.kind == "incident_closed" and entry.outcome == BY_HAND:
+        words = "incident {subject} closed by {actor}: {reason}"
     if entry.kind == "note":
         words = _NOTES.get(entry.outcome, words)
     about = entry.evidence.get("version")

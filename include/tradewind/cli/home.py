@@ -106,6 +106,9 @@ def _incidents(home: Home) -> list[dict[str, Any]]:
             "fingerprint": one.fingerprint,
             "partitions": list(one.partitions),
             "message": one.message,
+            "by_partition": {
+                key: {"message": each.message, "link": each.link} for key, each in one.by_partition.items()
+            },
             "do": what_to_do(one),
             "link": one.link,
         }

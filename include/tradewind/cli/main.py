@@ -39,6 +39,7 @@ COMMANDS = {
     "hold": Lazy("tradewind.cli.holds:hold", "Stop a pipeline until somebody resumes it."),
     "resume": Lazy("tradewind.cli.holds:resume", "Let a held pipeline run again."),
     "skip": Lazy("tradewind.cli.holds:skip", "Keep one partition out, or take that back."),
+    "close": Lazy("tradewind.cli.close:close", "Close an incident by a person's word."),
     "rollback": Lazy("tradewind.cli.rollback:rollback", "Make an earlier model version champion, and pin it."),
     "unpin": Lazy("tradewind.cli.rollback:unpin", "Let candidates become champion again after a rollback."),
     "reproduce": Lazy("tradewind.cli.reproduce:reproduce", "Make a model version again from what was recorded of it."),

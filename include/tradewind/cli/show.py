@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tradewind.alerting.incidents import texts_of
 from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import count, paragraph, rows, some
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tradewind.spec.policy import Monitor
 
 _INDENT = 12
+_TEXTS = 10
 
 
 @click.command(short_help="How a pipeline stands: datasets, champion, drift, incidents, holds.")
@@ -114,8 +116,20 @@ def _performance(value: object, monitor: Monitor | None) -> str:
 def _incidents(found: Standing) -> Iterator[str]:
     yield _about("incidents", "none open" if not found.state.incidents else f"{len(found.state.incidents)} open")
     for one in found.state.incidents:
+        texts = texts_of(one.by_partition)
         keys = f" ({some(one.partitions)})" if one.partitions else ""
-        yield _about("", f"{one.fingerprint}{keys}: {one.message.splitlines()[0]}")
+        if len(texts) == 1:
+            yield _about("", f"{one.fingerprint}{keys}: {_first_line(texts[0][0])}")
+            continue
+        yield _about("", f"{one.fingerprint}{keys}:")
+        for text, partitions in texts[:_TEXTS]:
+            yield _about("", f"- {some(partitions)}: {_first_line(text)}")
+        if len(texts) > _TEXTS:
+            yield _about("", f"- and {len(texts) - _TEXTS} more (--json has them all)")
+
+
+def _first_line(message: str) -> str:
+    return next(iter(message.splitlines()), "")
 
 
 def _about(title: str, text: str) -> str:

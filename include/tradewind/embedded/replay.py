@@ -127,7 +127,7 @@ class Replay:
         found = [
             incident for incident in open_incidents(self.ledger, self.pipeline) if partition in incident.partitions
         ]
-        return [f"  incident {incident.fingerprint}: {incident.message}" for incident in found]
+        return [f"  incident {incident.fingerprint}: {incident.by_partition[partition].message}" for incident in found]
 
     def _dag(self, stage: str) -> str:
         return f"{self.pipeline}__{stage}"

@@ -108,7 +108,7 @@ def _why(spec: Pipeline, runtime: Runtime, ledger: Ledger, key: str, absence: st
             return f"{key}: {name} is in quarantine ({what}; to publish it all the same: {release})"
     for incident in incidents.open_incidents(ledger, spec.pipeline):
         if incident.stage == "etl" and key in incident.partitions:
-            return f"{key}: {incident.message}"
+            return f"{key}: {incident.by_partition[key].message}"
     label = training(spec).label.dataset
     begun = ledger.has(spec.pipeline, "started", subject="etl", partition=key)
     so = "its etl began and did not end" if begun else f"its etl never ran; start {spec.pipeline}__etl with this key"

@@ -93,7 +93,11 @@ class StageOperator(TradewindOperator):
 
     def complete(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
         """All that the stage does for this partition is done."""
+        from tradewind.alerting import incidents
+        from tradewind.ledger.journal import Ledger
+
         self.close_incidents(runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition)
+        incidents.close_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id)
 
     def _stop_if_held(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
         """End as skipped, with the reason, while a person holds the pipeline or keeps the partition out.

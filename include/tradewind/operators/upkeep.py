@@ -139,7 +139,7 @@ class ReconcileOperator(UpkeepOperator):
 
 class HeartbeatOperator(UpkeepOperator):
     """Opens an incident for each stage with partitions that should be complete and are not, also if nothing started,
-    and for a training that waits for its window for too long.
+    and for a training that waits for its window for too long; closes what partitions had that left the range.
     """
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
@@ -147,8 +147,12 @@ class HeartbeatOperator(UpkeepOperator):
         from datetime import UTC, datetime
 
         from tradewind.alerting.heartbeat import check
+        from tradewind.alerting.incidents import close_outside_range
+        from tradewind.ledger.journal import Ledger
         from tradewind.models import waiting
 
+        if gone := close_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id):
+            self.log.info("%s: incidents closed of partitions outside the range: %s", spec.pipeline, ", ".join(gone))
         now = datetime.now(UTC)
         found = [check(spec, runtime, now=now), waiting.check(spec, runtime, now=now)]
         return "\n".join(said for said in found if said) or "nothing is overdue"

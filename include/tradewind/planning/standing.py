@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tradewind.alerting.incidents import Incident, open_incidents
+from tradewind.alerting.incidents import Incident, close_outside_range, open_incidents
 from tradewind.etl.release import Quarantined, quarantined
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import absences, holds, pins
@@ -105,8 +105,9 @@ def state(ledger: Ledger, pipeline: str) -> State:
 
 
 def standing(spec: Pipeline, runtime: Runtime) -> Standing:
-    """How a pipeline stands; nothing is computed, only looked up."""
+    """How a pipeline stands; nothing is computed, only looked up. What left its range is an incident no more."""
     ledger = Ledger(runtime.ledger)
+    close_outside_range(ledger, spec)
     found = state(ledger, spec.pipeline)
     champions, pin = ledger.champions(spec.pipeline), pins.pinned(ledger, spec.pipeline)
     candidate = candidates.newest(ledger, spec.pipeline)

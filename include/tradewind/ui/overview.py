@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,16 +106,30 @@ def _incidents(incidents: list[Incident]) -> str:
 
 def _incident(found: Incident) -> str:
     from tradewind.alerting.channels import what_to_do
+    from tradewind.alerting.incidents import texts_of
 
     times = "once" if found.occurrences == 1 else f"{found.occurrences} times"
     runbook = f" · <a target=_top href='{escape(found.runbook, quote=True)}'>runbook</a>" if found.runbook else ""
+    said = "".join(_text(found, text, keys) for text, keys in texts_of(found.by_partition))
     return (
-        f"<div class=incident><p class=bad>{escape(found.stage)} {escape(found.task)}: {escape(found.error_type)}"
+        f"<div class=incident><p class=bad>{escape(found.stage)} {escape(found.task or found.subject)}: "
+        f"{escape(found.error_type)}"
         f" <span class=dim>{escape(', '.join(found.partitions))} · since {found.first:%Y-%m-%d %H:%M} UTC, "
-        f"{times}</span></p>"
-        f"<p class=what>{marked(found.message)}</p><p><b>To do:</b> {marked(what_to_do(found))}</p>"
-        f"<p class=dim>{escape(found.owner)} {_link(found.link)}{runbook}</p></div>"
+        f"{times}</span></p>{said}"
+        f"<p><b>To do:</b> {marked(what_to_do(found))}</p><p class=dim>{escape(found.owner)}{runbook}</p></div>"
     )
+
+
+def _text(found: Incident, text: str, keys: Sequence[str]) -> str:
+    """What some partitions of an incident say, each with its own evidence."""
+    several = len(found.by_partition) > 1
+    links = ", ".join(
+        f"<a target=_top href='{escape(link, quote=True)}'>log{f' of {escape(key)}' if several else ''}</a>"
+        for key in keys
+        if (link := found.by_partition[key].link)
+    )
+    whose = f"<b>{escape(', '.join(keys))}</b>: " if len(keys) < len(found.by_partition) else ""
+    return f"<p class=what>{whose}{marked(text)}{f' <span class=dim>{links}</span>' if links else ''}</p>"
 
 
 def _progress(ledger: Ledger, name: str) -> str:
@@ -128,7 +143,3 @@ def _decision(entry: Entry) -> str:
     mark = "ok" if entry.outcome in ("train", "judge") else "dim"
     key, outcome, reason = escape(entry.partition or ""), escape(entry.outcome), marked(entry.reason)
     return f"<tr><td class=key>{key}</td><td class='key {mark}'>{outcome}</td><td>{reason}</td></tr>"
-
-
-def _link(link: str) -> str:
-    return f"<a target=_top href='{escape(link, quote=True)}'>log</a>" if link else ""

@@ -30,7 +30,20 @@ def test_every_command_in_the_documentation_can_be_read(project: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["plan", "backfill", "hold", "resume", "skip", "release", "show", "history", "decommission", "rollback", "unpin"],
+    [
+        "plan",
+        "backfill",
+        "hold",
+        "resume",
+        "skip",
+        "release",
+        "show",
+        "history",
+        "decommission",
+        "rollback",
+        "unpin",
+        "close",
+    ],
 )
 def test_every_command_of_a_person_is_documented(project: Path, name: str) -> None:
     assert any(line.startswith(f"tradewind {name} ") for line in commands(project))

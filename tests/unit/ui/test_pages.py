@@ -84,6 +84,19 @@ def test_an_open_incident_says_what_to_do(tmp_path):
     assert "href='http://runbook'" in page
 
 
+def test_each_partition_of_an_incident_has_its_text_and_log(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    for day in ("2024-01-01", "2024-01-02"):
+        incidents.report(
+            Ledger(url), pipeline="trips", stage="etl", task="rides", partition=day, run_id=day,
+            error_type="MissingInput", message=f"{day}.csv is missing", link=f"http://airflow/{day}",
+        )  # fmt: skip
+    page = overview_page(url)
+    for day in ("2024-01-01", "2024-01-02"):
+        assert f"<b>{day}</b>: {day}.csv is missing" in page
+        assert f"href='http://airflow/{day}'>log of {day}<" in page
+
+
 def test_the_overview_of_an_empty_ledger_says_what_to_do(tmp_path):
     assert "Start" in overview_page(f"sqlite:///{tmp_path}/empty.db")
 
