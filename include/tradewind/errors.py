@@ -12,6 +12,7 @@ TradewindError
 ├── TransformError            user SQL failed
 ├── AuditFailed               staged rows failed their checks and are in quarantine
 ├── ModelError                a model cannot be built, logged, loaded or used
+│   └── ModelFilesChanged     the files of a version are not those that were judged; nothing was loaded
 ├── LeftOut                   a partition is left out on purpose; nothing is published for it
 ├── Held                      a person holds the pipeline; nothing runs until it is resumed
 ├── Conflict                  somebody else published or promoted first
@@ -108,6 +109,10 @@ class AuditFailed(TradewindError):
 
 class ModelError(TradewindError):
     """A model cannot be built, logged, loaded or used."""
+
+
+class ModelFilesChanged(ModelError):
+    """Files of a model version are missing or are not those that were judged; the message names them."""
 
 
 class LeftOut(TradewindError):

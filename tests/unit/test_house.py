@@ -152,6 +152,18 @@ def test_no_file_holds_a_path_of_somebodys_machine(project: Path) -> None:
     assert named == []
 
 
+def test_only_one_place_opens_the_files_of_a_model(project: Path) -> None:
+    """What opens them checks them first: a path that opens them by itself has forgotten that."""
+    calls = re.compile(r"\bModelHost\(|\.folder\(")
+    found = {
+        path.name
+        for path in (project / "include" / "tradewind").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if calls.search(line)
+    }
+    assert found == {"opening.py", "archive.py"}  # the archive packs them and loads nothing
+
+
 def test_source_files_stay_short(project: Path) -> None:
     """About 300 lines is the rule; a file that needs more than 400 is two files."""
     sizes = {path: len(path.read_text().splitlines()) for path in (project / "include").rglob("*.py")}

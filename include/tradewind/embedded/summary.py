@@ -157,16 +157,13 @@ def _policy(
 
 def _with_version(spec: Pipeline, runtime: Runtime, version: str, populations: Sequence[str]) -> dict[str, float]:
     """ROC AUC of one model version on populations that another one scored."""
-    from tradewind.models.host import ModelHost
+    from tradewind.ledger.journal import Ledger
+    from tradewind.models.opening import open_model
     from tradewind.models.registry import Registry
 
-    registry = Registry(runtime, spec.model_name)
-    name = f"{spec.model_name} version {version}"
-    with (
-        registry.folder(registry.get(version)) as folder,
-        ModelHost(folder, name=name, warm=False) as host,
-    ):
-        return {population: _auc(spec, runtime, host, population) for population in populations}
+    found = Registry(runtime, spec.model_name).get(version)
+    with open_model(spec, found, runtime, Ledger(runtime.ledger), warm=False) as opened:
+        return {population: _auc(spec, runtime, opened.host, population) for population in populations}
 
 
 def _auc(spec: Pipeline, runtime: Runtime, host: Any, population: str) -> float:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class ModelHost:
     def __init__(self, folder: Path, *, name: str, warm: bool, timeout: float = 300.0) -> None:
         self.name = name
         self.timeout = timeout
+        self.started_at = 0.0
+        """When the process was started, by ``time.monotonic``."""
         self._folder, self._warm = folder, warm
         self._process: _Process | None = None
         self._model: _Model | None = None
@@ -83,6 +86,7 @@ class ModelHost:
     def __enter__(self) -> Self:
         """Start the process; it loads while the caller goes on."""
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self.started_at = time.monotonic()
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = self._fork(theirs) if self._warm else self._start(theirs)
@@ -204,9 +208,7 @@ class ModelHost:
     def _failed(self, what: str) -> ModelError:
         self._stderr.seek(0)
         tail = self._stderr.read()[-2000:].decode(errors="replace").strip()
-        return ModelError(
-            f"model {self.name} in {self._folder} {what}" + (f"\nits process wrote:\n{tail}" if tail else "")
-        )
+        return ModelError(f"model {self.name} {what}" + (f"\nits process wrote:\n{tail}" if tail else ""))
 
     def _start(self, theirs: socket.socket) -> _Process:
         root = Path(tradewind.__path__[0]).parent

@@ -6,6 +6,7 @@ Nothing here decides; who is champion is in the ledger.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
@@ -19,7 +20,8 @@ from urllib.parse import unquote, urlparse
 from tradewind.core.secrets import Secrets
 from tradewind.errors import ModelError, Unavailable
 from tradewind.models import runs, tracking_tables
-from tradewind.models.runs import CAUSE, Record
+from tradewind.models.manifest import NAME, Manifest
+from tradewind.models.runs import CAUSE, EVIDENCE, MODEL_DIGEST, Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -137,7 +139,9 @@ class Registry:
 
     @contextmanager
     def folder(self, version: Version) -> Iterator[Path]:
-        """The version's files on this machine: where they lie if they are here, else a temporary copy.
+        """The version's files on this machine, unchecked: where they lie if they are here, else a temporary copy.
+
+        Whoever wants to load them asks :mod:`tradewind.models.opening`.
 
         :raises ModelError: the files are not there
         """
@@ -153,8 +157,21 @@ class Registry:
         """
         with answering(f"the run of {version} cannot be found"):
             run = self.client.get_run(version.mlflow_run_id)
-        with _local(f"{run.info.artifact_uri}/evaluation", f"the evaluation of {version}", self._tracking) as path:
+        with _local(f"{run.info.artifact_uri}/{EVIDENCE}", f"the evaluation of {version}", self._tracking) as path:
             yield path
+
+    def manifest(self, version: Version) -> Manifest | None:
+        """The version's files as they were logged; None if an earlier release logged it, or if it was edited since.
+
+        :raises Unavailable: MLflow does not answer
+        """
+        where = f"{EVIDENCE}/{NAME}"
+        with tempfile.TemporaryDirectory() as scratch, answering(f"the evidence of {version} cannot be read"):
+            if where not in [one.path for one in self.client.list_artifacts(version.mlflow_run_id, EVIDENCE)]:
+                return None
+            found = self.client.download_artifacts(version.mlflow_run_id, where, scratch)
+            manifest = Manifest.from_json(json.loads(Path(found).read_text(encoding="utf-8")))
+        return manifest if manifest.digest == version.tags.get(MODEL_DIGEST) else None
 
     def experiment(self) -> str:
         """Id of the experiment; it is made if it is not there.

@@ -9,7 +9,7 @@ import logging
 import platform
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,7 @@ from tradewind.models import archive, comparison, evidence, recorded
 from tradewind.models.build import Built, Plan, build, configuration
 from tradewind.models.code import imported
 from tradewind.models.comparison import TOLERANCE, Difference
-from tradewind.models.host import ModelHost
+from tradewind.models.opening import open_model
 from tradewind.models.recorded import Recorded
 from tradewind.models.registry import Registry
 from tradewind.spec.digest import config_hash
@@ -30,6 +30,7 @@ from tradewind.spec.digest import config_hash
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.models.code import ProjectCode
+    from tradewind.models.host import ModelHost
     from tradewind.models.registry import Version
     from tradewind.spec.models import Pipeline
 
@@ -109,10 +110,9 @@ def _reproduce(spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledge
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradewind-reproduce-")))
         registry = Registry(runtime, spec.model_name)
-        files = stack.enter_context(_files(spec, version, runtime, ledger, registry, scratch))
+        opened = stack.enter_context(open_model(spec, version, runtime, ledger, warm=False))
         was = recorded.read(spec, version, stack.enter_context(registry.evidence(version)))
-        code, borrowed = recorded.lay_out(was, files, scratch / "project", runtime.project)
-        host = stack.enter_context(ModelHost(files, name=str(version), warm=False))
+        code, borrowed = recorded.lay_out(was, opened.folder, scratch / "project", runtime.project)
         own = replace(
             runtime,
             project=scratch / "project",
@@ -133,7 +133,7 @@ def _reproduce(spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledge
                 )
             libraries = evidence.environment(plan, built)
         now = {"Python": platform.python_version(), **libraries["libraries"]}
-        return _compared(version, was, built, host, found, recorded.libraries_that_differ(was.libraries, now))
+        return _compared(version, was, built, opened.host, found, recorded.libraries_that_differ(was.libraries, now))
 
 
 def _built(plan: Plan, runtime: Runtime, build_model: Any, was: Recorded) -> Built | Difference:
@@ -147,18 +147,6 @@ def _built(plan: Plan, runtime: Runtime, build_model: Any, was: Recorded) -> Bui
         return Difference("data", f"nothing can be fitted again: {type(exc).__name__}: {exc}")
     assert isinstance(built, Built)  # there is no early gate where parameters are given
     return built
-
-
-@contextmanager
-def _files(
-    spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger, registry: Registry, scratch: Path
-) -> Iterator[Path]:
-    archived = archive.standing(ledger, spec.pipeline, version.version)
-    if archived is not None:
-        yield archive.unpack(version, runtime, archived, scratch / "archive")
-        return
-    with registry.folder(version) as folder:
-        yield folder
 
 
 def _data(was: Recorded, runtime: Runtime) -> Iterator[Difference]:

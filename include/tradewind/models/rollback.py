@@ -11,7 +11,7 @@ from tradewind.ledger import holds, pins
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Ledger
 from tradewind.models import archive, followers
-from tradewind.models.host import ModelHost
+from tradewind.models.opening import open_model
 from tradewind.models.promote import after_newest_scored, training_of
 from tradewind.models.registry import Registry
 
@@ -121,13 +121,12 @@ def _why_it_may(spec: Pipeline, version: str, changes: list[Champion], ledger: L
 
 
 def _require_serving(spec: Pipeline, version: str, changes: list[Champion], runtime: Runtime, ledger: Ledger) -> None:
-    """Load the version in a process of its own: who cannot serve is refused before it is champion."""
-    registry = Registry(runtime, spec.model_name)
+    """Check the version's files, then load it: who cannot serve is refused before it is champion."""
     try:
-        found = registry.get(version)
+        found = Registry(runtime, spec.model_name).get(version)
         archive.restore(spec, found, runtime, ledger)
-        with registry.folder(found) as folder, ModelHost(folder, name=str(found), warm=runtime.warm) as host:
-            assert host.columns is not None  # waits until the model is loaded, or raises
+        with open_model(spec, found, runtime, ledger) as opened:
+            assert opened.host.columns is not None  # waits until the model is loaded, or raises
     except ModelError as exc:
         others = [one for one in candidates(spec, ledger) if one != version]
         raise ModelError(

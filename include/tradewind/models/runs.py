@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.errors import ModelError
+from tradewind.models.manifest import NAME, Manifest
 from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 CAUSE = "tradewind.cause"
+EVIDENCE = "evaluation"
+"""Folder of a run's artifacts that holds the evidence."""
 MODEL_DIGEST = "tradewind.model_digest"
+"""Tag of a version: digest of its manifest; of versions of earlier releases, of the whole folder."""
 SUPERSEDED = "tradewind.superseded_by"
 """Tag of what an attempt left that did not come to its end, or came second: the run that counts."""
 _PARENT = "mlflow.parentRunId"
@@ -49,8 +53,7 @@ class Record:
     :param save: writes the model into the (empty) folder that it is given, with the description that it is given
     :param name: of the run
     :param tags: of run, model and version
-    :param evidence: folder whose files become artifacts of the run below ``evaluation``
-    :param digest: hash of the model's files; kept with the version as tag :data:`MODEL_DIGEST`
+    :param evidence: folder whose files become artifacts of the run below :data:`EVIDENCE`
     :param datasets: what was read: name, table version, and digests by partition
     """
 
@@ -61,7 +64,6 @@ class Record:
     tags: Mapping[str, str]
     evidence: Path
     nested: Sequence[Nested] = field(default_factory=tuple)
-    digest: Callable[[Path], str] | None = None
     datasets: Sequence[tuple[str, int, Mapping[str, str]]] = ()
 
 
@@ -80,7 +82,7 @@ def write(client: MlflowClient, experiment: str, record: Record) -> LoggedModel:
     _log(client, run, params, record.metrics, model_id=model.model_id)
     client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
     client.log_inputs(run, [_dataset(*one) for one in record.datasets])
-    client.log_artifacts(run, str(record.evidence), "evaluation")
+    client.log_artifacts(run, str(record.evidence), EVIDENCE)
     for nested in record.nested:
         _nest(client, experiment, run, nested, cause=record.tags.get(CAUSE, ""))
     _log_model(client, run, model, record)
@@ -158,8 +160,9 @@ def _log_model(client: MlflowClient, run: str, model: LoggedModel, record: Recor
             raise ModelError(f"the model of run {record.name} cannot be saved: {exc}") from exc
         if described.signature is None:
             raise ModelError(f"the model of run {record.name} has no signature: nobody could say what it takes")
-        if record.digest is not None:
-            client.set_logged_model_tags(model.model_id, {MODEL_DIGEST: record.digest(folder)})
+        manifest = Manifest.from_folder(folder)
+        client.log_dict(run, manifest.as_json(), f"{EVIDENCE}/{NAME}")
+        client.set_logged_model_tags(model.model_id, {MODEL_DIGEST: manifest.digest})
         client.log_model_artifacts(model.model_id, str(folder))
 
 

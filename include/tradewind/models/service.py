@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import ModelError
 from tradewind.ledger.journal import Entry
 from tradewind.models import predictions, tasks
-from tradewind.models.host import ModelHost
 from tradewind.models.inputs import scoring, training
+from tradewind.models.opening import open_model
 from tradewind.models.registry import Registry
-from tradewind.models.serving import files_digest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.champions import Champion
     from tradewind.ledger.journal import Ledger
+    from tradewind.models.host import ModelHost
     from tradewind.models.tasks import Array
     from tradewind.spec.models import Pipeline
 
@@ -176,25 +174,11 @@ def load(
         pipeline's task
     :raises Unavailable: the registry does not answer
     """
-    registry = Registry(runtime, spec.model_name)
-    found = registry.get(version)
-    folder = stack.enter_context(registry.folder(found))
+    found = Registry(runtime, spec.model_name).get(version)
     evidence = _evidence(spec, version, ledger)
-    _check_files(spec, version, evidence, folder)
-    host = ModelHost(folder, name=str(found), warm=runtime.warm if warm is None else warm)
-    stack.enter_context(host)
-    tasks.check_classes(training(spec).task, host.classes, str(found))
-    return Service(found.version, served_by, frozenset(evidence["train_partitions"]), host)
-
-
-def _check_files(spec: Pipeline, version: str, evidence: Mapping[str, Any], folder: Path) -> None:
-    """Between the verdict and this moment somebody may have edited the registry; versions of old have no digest."""
-    judged = evidence.get("model_digest")
-    if judged is not None and files_digest(folder) != judged:
-        raise ModelError(
-            f"{spec.pipeline} version {version}: its files in {folder} are not those that were trained and judged; "
-            f"restore them, or go to another version: `tradewind rollback {spec.pipeline} --to VERSION --reason TEXT`"
-        )
+    opened = stack.enter_context(open_model(spec, found, runtime, ledger, warm=warm))
+    tasks.check_classes(training(spec).task, opened.host.classes, str(found))
+    return Service(found.version, served_by, frozenset(evidence["train_partitions"]), opened.host)
 
 
 def _evidence(spec: Pipeline, version: str, ledger: Ledger) -> Mapping[str, Any]:

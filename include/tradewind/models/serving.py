@@ -7,7 +7,6 @@ no pass.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,21 +47,17 @@ class Running:
     """A candidate in a clean process, and what it is held against.
 
     :param host: its process; not warm
-    :param folder: the registry's files, with ``MLmodel``
-    :param started: when the process was started, by ``time.monotonic``
+    :param folder: a copy of its files, which are those that were logged
     :param rows: the test rows
     :param example: rows that were predicted when it was logged, and what was predicted then; None if nobody kept them
-    :param digest: :func:`files_digest` of what was logged, as the ledger has it; None if it does not
     :param spread: standard deviation of the test rows' labels; None where they are classes
     :param seed: of the noise of `stability`
     """
 
     host: ModelHost
     folder: Path
-    started: float
     rows: pa.Table
     example: tuple[pa.Table, npt.NDArray[Any]] | None
-    digest: str | None
     spread: float | None
     seed: int
 
@@ -88,7 +83,7 @@ def load(running: Running, gates: Sequence[Gate]) -> Mapping[int, float]:
     :raises ModelError: it cannot be loaded, or fails at the rows
     """
     counts = {gate.rows for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads"}
-    loaded = running.host.loaded_at - running.started  # by its own clock: nobody may have listened at once
+    loaded = running.host.loaded_at - running.host.started_at  # by its own clock: nobody may have listened at once
     seconds = {}
     for count in sorted(counts):
         begun = time.monotonic()
@@ -99,13 +94,17 @@ def load(running: Running, gates: Sequence[Gate]) -> Mapping[int, float]:
 
 def measure(
     gates: Sequence[Gate], *,
-    running: Running, loaded: Mapping[int, float] | ModelError, wanted: Columns | TradewindError,
+    running: Running | ModelError, loaded: Mapping[int, float] | ModelError, wanted: Columns | TradewindError,
 ) -> dict[int, Measurement]:  # fmt: skip
     """What each check found, by the position of its gate.
 
+    :param running: or why the candidate's files were not opened: then every check fails
     :param loaded: what :func:`load` returned, or raised
     :param wanted: what :func:`signature.expected` returned
     """
+    if isinstance(running, ModelError):
+        refused = Measurement(None, 0, f"the candidate was not loaded: {running}", passed=False)
+        return {place: refused for place, gate in enumerate(gates) if isinstance(gate, CheckGate)}
     checks: Mapping[str, Callable[[CheckGate], Measurement]] = {
         "schema": lambda _: _schema(running, wanted),
         "size": lambda _: _size(running),
@@ -142,7 +141,7 @@ def _made(
 def _loads(gate: CheckGate, running: Running, loaded: Mapping[int, float] | ModelError) -> Measurement:
     assert not isinstance(loaded, ModelError)
     seconds = loaded[gate.rows]
-    if (wrong := _other(running)) is not None:
+    if running.example is not None and (wrong := _predicted_otherwise(running)):
         reason = f"what is in the registry is not what was trained: {wrong}"
         return Measurement(seconds, gate.rows, reason, passed=False)
     how = f"a clean process loaded the registry's files and predicted {gate.rows} rows in {seconds:.1f} s"
@@ -150,14 +149,6 @@ def _loads(gate: CheckGate, running: Running, loaded: Mapping[int, float] | Mode
         return Measurement(seconds, gate.rows, f"{how}; training kept no predictions to compare with", passed=True)
     same = f"its predictions of {running.example[0].num_rows} example rows are those of training"
     return Measurement(seconds, gate.rows, f"{how}; {same}", passed=True)
-
-
-def _other(running: Running) -> str | None:
-    """What shows that the registry's files are not those that were logged; None if nothing does."""
-    found = [_predicted_otherwise(running)] if running.example is not None else []
-    if running.digest is not None and (digest := files_digest(running.folder)) != running.digest:
-        found.append(f"the digest of its files is {digest[:12]}…, and was {running.digest[:12]}… when it was logged")
-    return "; ".join(filter(None, found)) or None
 
 
 def _predicted_otherwise(running: Running) -> str:
@@ -196,7 +187,7 @@ def _schema(running: Running, wanted: Columns | TradewindError) -> Measurement:
 
 
 def _size(running: Running) -> Measurement:
-    files = _files(running.folder)
+    files = [path for path in running.folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     return Measurement(size / 1e6, 0, f"{size:,} bytes in {len(files)} files, its code among them")
 
@@ -271,16 +262,3 @@ def _shake(rows: pa.Table, noise: float, seed: int) -> tuple[pa.Table, int]:
             column = pa.array(values + drawn, field.type, from_pandas=True)
             rows = rows.set_column(place, field, column)
     return rows, shaken
-
-
-def files_digest(folder: Path) -> str:
-    """SHA-256 over names and content of a logged model's files, wherever they lie; Python's caches are none of them."""
-    sha = hashlib.sha256()
-    for path in _files(folder):
-        sha.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        sha.update(path.read_bytes())
-    return sha.hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import estimator as estimators
-from tradewind.models import evidence, serving
+from tradewind.models import evidence
 from tradewind.models.build import Built, Plan, build, plan
 from tradewind.models.code import imported
 from tradewind.models.early import Chance
@@ -86,7 +86,7 @@ def train(spec: Pipeline, partition: str, runtime: Runtime) -> Trained | NotWort
         if isinstance(made, Chance):
             return _not_worth(_reject(planned, runtime, ledger, made))
         version = made
-    _journal(planned, runtime, ledger, version)
+    _journal(planned, runtime, ledger, registry, version)
     learned, test = planned.window.learned, planned.window.test
     log.info(
         "%s at %s: %s is %s; fitted on %s … %s, tested on %s … %s",
@@ -112,7 +112,6 @@ def _made(planned: Plan, runtime: Runtime, registry: Registry) -> Version | Chan
             tags={"tradewind.partition": planned.partition, **evidence.tags(planned, built)},
             evidence=folder,
             nested=_trials(built.search),
-            digest=serving.files_digest,
             datasets=[
                 (name, number, planned.pinned.digests.get(name, {}))
                 for name, number in sorted(planned.pinned.versions.items())
@@ -154,7 +153,7 @@ def _trials(found: Found | None) -> list[Nested]:
     ]
 
 
-def _journal(planned: Plan, runtime: Runtime, ledger: Ledger, version: Version) -> None:
+def _journal(planned: Plan, runtime: Runtime, ledger: Ledger, registry: Registry, version: Version) -> None:
     """The newest entry of a partition is its candidate, also when its inputs changed and changed back."""
     pipeline, partition, cause = planned.spec.pipeline, planned.partition, planned.cause
     earlier = ledger.find(pipeline, "trained", partition=partition)
@@ -166,6 +165,9 @@ def _journal(planned: Plan, runtime: Runtime, ledger: Ledger, version: Version) 
         for name in ("params", "majority", "warnings", "positive_share", "early", "search")
         if f"tradewind.{name}" in version.tags
     }
+    manifest = registry.manifest(version)
+    if manifest is not None:
+        told["model_files"] = manifest.as_json()
     facts: Mapping[str, Any] = {
         "version": version.version,
         "mlflow_run_id": version.mlflow_run_id,

@@ -7,20 +7,18 @@ predict while this process asks the feature definitions and puts the rows togeth
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.gates import CANDIDATE, CHAMPION, Measurement, TestRows
-from tradewind.errors import ModelError
+from tradewind.errors import ModelError, ModelFilesChanged
 from tradewind.ledger.journal import Ledger
 from tradewind.models import opponents, serving, signature, tasks
-from tradewind.models.host import ModelHost
 from tradewind.models.inputs import training
+from tradewind.models.opening import OpenedModel, open_model
 from tradewind.models.registry import Registry, Version
 from tradewind.models.serving import Running
 
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.champions import Champion
+    from tradewind.models.host import ModelHost
     from tradewind.models.opponents import Answer
     from tradewind.spec.gates import Gate
     from tradewind.spec.models import Pipeline
@@ -67,23 +66,21 @@ def tried(
 ) -> Tried:
     """Let candidate, champion, majority and heuristics predict the candidate's test rows, and measure the candidate.
 
-    A champion whose files are gone, or that fails at the rows, is absent with the reason: not as if there were none.
+    A champion whose files are gone or not those that were judged, or that fails at the rows, is absent with the reason:
+    not as if there were none. A candidate whose files have changed is not loaded, and fails every check.
 
     :raises ModelError: the candidate's files or its test rows are gone
     :raises Unavailable: the model registry does not answer
     """
     with ExitStack() as stack:
         # Processes first: a warm host is a fork, and this process has used nothing yet.
-        folder = stack.enter_context(registry.folder(candidate))
-        started = time.monotonic()
-        host = stack.enter_context(
-            ModelHost(folder, name=str(candidate), warm=False, timeout=serving.limit(spec.gates))
-        )  # fmt: skip
-        rival, against, why = _rival(runtime, champion, stack)
+        ledger = Ledger(runtime.ledger)
+        opened = _opened(spec, runtime, candidate, ledger, stack)
+        rival, against, why = _rival(spec, runtime, champion, ledger, stack)
         rules = stack.enter_context(opponents.rules(spec, runtime))
         logged = _logged(registry, candidate)
         rows, asked = logged.rows, serving.asked(spec.gates, rows=logged.rows.num_rows)
-        running = _running(spec, runtime, candidate, logged, host=host, folder=folder, started=started)
+        running = opened if isinstance(opened, ModelError) else _running(spec, opened, logged)
         pool = stack.enter_context(ThreadPoolExecutor(2))
         ours = pool.submit(_begin, running, asked)
         theirs = pool.submit(_answer, rival, rows) if rival is not None else None
@@ -98,19 +95,29 @@ def tried(
     return Tried(asked, ready.test, measurements, ready.classes, ready.notes)
 
 
+def _opened(
+    spec: Pipeline, runtime: Runtime, candidate: Version, ledger: Ledger, stack: ExitStack
+) -> OpenedModel | ModelFilesChanged:
+    """The candidate in a clean process; or that its files are not those that were trained."""
+    timeout = serving.limit(spec.gates)
+    try:
+        return stack.enter_context(open_model(spec, candidate, runtime, ledger, warm=False, timeout=timeout))
+    except ModelFilesChanged as exc:
+        return exc
+
+
 def _rival(
-    runtime: Runtime, champion: Champion | None, stack: ExitStack
+    spec: Pipeline, runtime: Runtime, champion: Champion | None, ledger: Ledger, stack: ExitStack
 ) -> tuple[ModelHost | None, Version | None, ModelError]:
     """The champion's process, or why it has none."""
     if champion is None:
         return None, None, ModelError("there is no champion")
-    registry = Registry(runtime, champion.model_name)
     try:
-        version = registry.get(champion.model_version)
-        folder = stack.enter_context(registry.folder(version))
+        version = Registry(runtime, champion.model_name).get(champion.model_version)
+        opened = stack.enter_context(open_model(spec, version, runtime, ledger))
     except ModelError as exc:
         return None, None, exc
-    return stack.enter_context(ModelHost(folder, name=str(version), warm=runtime.warm)), version, ModelError("")
+    return opened.host, version, ModelError("")
 
 
 def _logged(registry: Registry, candidate: Version) -> _Logged:
@@ -125,28 +132,20 @@ def _logged(registry: Registry, candidate: Version) -> _Logged:
     return _Logged(rows, example)
 
 
-def _running(
-    spec: Pipeline, runtime: Runtime, candidate: Version, logged: _Logged, *,
-    host: ModelHost, folder: Path, started: float,
-) -> Running:  # fmt: skip
-    trained = Ledger(runtime.ledger).find(spec.pipeline, "trained", subject=candidate.version)
+def _running(spec: Pipeline, opened: OpenedModel, logged: _Logged) -> Running:
     label = training(spec).label.column
     spread = None
     if training(spec).task == "regression":
         spread = float(tasks.labels(logged.rows[label], "regression", label).std())
-    return Running(
-        host=host,
-        folder=folder,
-        started=started,
-        rows=logged.rows.drop_columns([label]),
-        example=logged.example,
-        digest=trained[-1].evidence.get("model_digest") if trained else None,
-        spread=spread,
-        seed=training(spec).seed,
-    )
+    rows = logged.rows.drop_columns([label])
+    return Running(opened.host, opened.folder, rows, logged.example, spread, training(spec).seed)
 
 
-def _begin(running: Running, asked: Sequence[Gate]) -> tuple[Mapping[int, float] | ModelError, Answer | ModelError]:
+def _begin(
+    running: Running | ModelError, asked: Sequence[Gate]
+) -> tuple[Mapping[int, float] | ModelError, Answer | ModelError]:
+    if isinstance(running, ModelError):
+        return running, running
     try:
         loaded = serving.load(running, asked)
     except ModelError as exc:

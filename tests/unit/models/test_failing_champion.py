@@ -14,9 +14,9 @@ from tradewind.ledger import progress
 from tradewind.ledger.champions import Champion
 from tradewind.models import predictions
 from tradewind.models import score as scoring
+from tradewind.models.manifest import Manifest
 from tradewind.models.registry import Registry
 from tradewind.models.score import Scored, score
-from tradewind.models.serving import files_digest
 from tradewind.models.train import train
 
 SPOILED = """
@@ -86,9 +86,9 @@ def record(house, version: str) -> None:
     """The version's files as they are now are those of its training."""
     registry, trained = Registry(house.runtime, "delays"), house.ledger.find("delays", "trained")
     with registry.folder(registry.get(version)) as folder:
-        digest = files_digest(folder)
+        now = Manifest.from_folder(folder)
     newest = [entry for entry in trained if entry.subject == version][-1]
-    evidence = {**newest.evidence, "model_digest": digest}
+    evidence = {**newest.evidence, "model_digest": now.digest, "model_files": now.as_json()}
     house.ledger.append(replace(newest, id=None, key=f"recorded/{len(trained)}", evidence=evidence))
 
 
@@ -120,7 +120,10 @@ def test_files_that_are_not_those_that_were_judged_serve_nobody(two, spoil) -> N
         code.write_text(f"{judged}\nEDITED = True\n")
     try:
         assert score(two.spec, two.week(5), two.runtime).served_by == "previous_champion"
-        with pytest.raises(ModelError, match=r"version 2: its files in .* are not those that were trained and judged"):
+        with pytest.raises(
+            ModelError,
+            match=r"delays version 2: its files in .* not those .* judged: code/delays_model/transformers.py has",
+        ):
             score(falling_back_to(two), two.week(5), two.runtime)
     finally:
         code.write_text(judged)

@@ -148,7 +148,7 @@ def test_whatever_a_model_does_it_answers_rightly_or_with_an_error_and_goes_on(o
             7: r"shape \(2, 2\)",
             8: "LookupError",
         }.items():
-            with pytest.raises(ModelError, match=rf"odd version 1 .* cannot predict: .*{words}"):
+            with pytest.raises(ModelError, match=rf"odd version 1 cannot predict: .*{words}"):
                 host.predict(of(number))
         for number in (3, 5, 6, 0):
             assert np.array_equal(host.predict(of(number)), np.full((3, 2), 0.5))
@@ -159,7 +159,7 @@ def test_a_model_that_dies_while_predicting_stays_dead(odd: Path, number: int) -
     with ModelHost(odd, name="odd version 1", warm=False) as host:
         host.predict(of(0))
         for _ in range(2):
-            with pytest.raises(ModelError, match=r"odd version 1 .* (died|takes no rows)"):
+            with pytest.raises(ModelError, match=r"odd version 1 (died|takes no rows)"):
                 host.predict(of(number))
 
 
@@ -167,7 +167,7 @@ def test_a_model_that_hangs_while_predicting_is_stopped(odd: Path) -> None:
     with ModelHost(odd, name="odd version 1", warm=False) as host:
         host.predict(of(0))
         host.timeout = 0.01
-        with pytest.raises(ModelError, match=r"odd version 1 .* no answer within 0.01 s and was stopped"):
+        with pytest.raises(ModelError, match=r"odd version 1 gave no answer within 0.01 s and was stopped"):
             host.predict(of(2))
 
 
@@ -181,7 +181,7 @@ def test_a_forked_model_cannot_write_into_what_its_parent_says(odd: Path) -> Non
         "        try:\n"
         "            print(host.predict(pa.table({'a': [float(number)]})).tolist())\n"
         "        except ModelError as exc:\n"
-        "            print(str(exc).splitlines()[0].partition(sys.argv[1])[2].partition(' (')[0])\n"
+        "            print(str(exc).splitlines()[0].partition('model odd')[2].partition(' (')[0])\n"
     )
     assert run(script, odd).splitlines() == [
         "[[0.5, 0.5]]",
@@ -242,7 +242,7 @@ def test_a_missing_column_is_named(odd: Path) -> None:
 def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
     with (
         ModelHost(tmp_path, name="delays version 4", warm=False) as host,
-        pytest.raises(ModelError, match=r"delays version 4 .* cannot be loaded: FileNotFoundError"),
+        pytest.raises(ModelError, match=r"delays version 4 cannot be loaded: FileNotFoundError"),
     ):
         host.predict(ROWS)
 
@@ -254,7 +254,7 @@ def test_a_crash_shows_what_the_process_wrote(versions: dict[int, tuple[Path, np
     (broken / "code" / "scales" / "transformers.py").write_text("import os\nos.write(2, b'out of luck')\nos._exit(3)\n")
     with (
         ModelHost(broken, name="delays version 4", warm=False) as host,
-        pytest.raises(ModelError, match=r"(?s)delays version 4 .* died.*out of luck"),
+        pytest.raises(ModelError, match=r"(?s)delays version 4 died.*out of luck"),
     ):
         host.predict(ROWS)
 

@@ -95,17 +95,15 @@ def test_a_version_comes_out_identical_whatever_code_yaml_and_data_are_by_now(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_code_that_was_edited_beside_the_model_is_named_and_so_is_what_it_predicts_now(trained: House) -> None:
+def test_code_that_was_edited_beside_the_model_is_named_and_never_imported(trained: House, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
     with Registry(trained.runtime, "delays").folder(version(trained)) as files:
         model = files / "code" / "delays_model" / "model.py"
-        with edited(model, lambda text: text.replace("**params", "C=1e-4, **params")):
+        with edited(model, lambda text: f"{text}\nopen({str(ran)!r}, 'w')\n"):
             result = again(trained)
-    about = [one.about for one in result.differences]
-    assert result.outcome == "different"
-    assert about[0] == "code"
-    assert {"metrics", "predictions"} <= set(about)
-    assert "somebody edited them" in result.reason
-    assert "test rows are predicted otherwise; the largest difference is" in result.reason
+    assert result.outcome == "impossible"
+    assert "code/delays_model/model.py has changed" in result.reason
+    assert not ran.exists()
 
 
 def test_data_that_is_not_what_it_was_is_named_by_dataset_and_partition(trained: House) -> None:
@@ -141,7 +139,7 @@ def test_a_version_whose_evidence_or_code_is_gone_says_what(trained: House) -> N
         for path, told in (
             (folder / "lineage.json", "lineage.json is not among its evidence"),
             (folder / "test.parquet", "the test rows are not among its evidence"),
-            (files / "code" / "delays_model", "the project's code is not among the files of the version"),
+            (files / "code" / "delays_model", "code/delays_model/model.py is missing"),
         ):
             path.rename(path.with_name("away"))
             try:

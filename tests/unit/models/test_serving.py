@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,10 +14,10 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core import gates
-from tradewind.errors import ModelError, SpecError
+from tradewind.errors import ModelError, ModelFilesChanged, SpecError
 from tradewind.models import serve
 from tradewind.models.host import ModelHost
-from tradewind.models.serving import Running, asked, files_digest, limit, load, measure
+from tradewind.models.serving import Running, asked, limit, load, measure
 from tradewind.spec.gates import CheckGate, MetricGate, Verdict
 
 COLUMNS = [("a", "double"), ("b", "double"), ("word", "string")]
@@ -68,11 +67,10 @@ def save(folder: Path, *, seed: int = 0) -> Path:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A candidate in a clean process, with the example that training would have logged."""
     folder = save(tmp_path_factory.mktemp("model") / "model")
-    started = time.monotonic()
     with ModelHost(folder, name="m version 1", warm=False) as host:
         example = table().slice(0, 5)
         then = host.predict(example)
-        yield Running(host, folder, started, table(), (example, then), files_digest(folder), spread=0.5, seed=7)
+        yield Running(host, folder, table(), (example, then), spread=0.5, seed=7)
 
 
 def judged(running: Running, *checks: dict[str, object], loaded=None, wanted=COLUMNS):
@@ -105,7 +103,7 @@ def test_too_slow_to_load_fails_and_loading_ends_at_the_limit(running: Running) 
 def test_loading_ends_when_the_process_says_so_however_late_somebody_listens(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready = running.host.loaded_at - running.started
+    ready = running.host.loaded_at - running.host.started_at
     monkeypatch.setattr(time, "monotonic", lambda: 1e9)
     assert load(running, [CheckGate(check="loads", rows=10)]) == {10: pytest.approx(ready)}
 
@@ -128,23 +126,12 @@ def test_a_model_that_somebody_swapped_is_refused_with_the_numbers(running: Runn
     assert (more.outcome, "predicts 1 numbers a row, and 2 when it was logged" in more.reason) == ("fail", True)
 
 
-def test_a_file_that_somebody_edited_is_refused_though_the_example_is_predicted_alike(
-    running: Running, tmp_path: Path
-) -> None:
-    edited = shutil.copytree(running.folder, tmp_path / "model")
-    (edited / "requirements.txt").write_text("scikit-learn==0.1\n")
-    found = judged(replace(running, folder=edited))[0]
-    assert found.outcome == "fail"
-    assert "the digest of its files is" in found.reason
-
-
-def test_the_digest_is_that_of_the_files_wherever_they_lie(running: Running, tmp_path: Path) -> None:
-    copied = shutil.copytree(running.folder, tmp_path / "elsewhere")
-    (copied / "code" / "__pycache__").mkdir(parents=True)
-    (copied / "code" / "__pycache__" / "model.pyc").write_bytes(b"of Python")
-    assert files_digest(copied) == running.digest
-    (copied / "MLmodel").rename(copied / "MLModel")
-    assert files_digest(copied) != running.digest
+def test_files_that_have_changed_are_not_loaded_and_fail_every_check(running: Running) -> None:
+    named = asked([CheckGate(check="latency", rows=1, at_most=1e4), CheckGate(check="size", at_most=1)], rows=ROWS)
+    changed = ModelFilesChanged("model.skops has changed")
+    found = measure(named, running=changed, loaded=changed, wanted=COLUMNS)
+    assert [(one.value, one.passed) for one in found.values()] == [(None, False)] * 4
+    assert found[0].reason == "the candidate was not loaded: model.skops has changed"
 
 
 @pytest.mark.parametrize(

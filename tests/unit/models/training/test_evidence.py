@@ -22,8 +22,8 @@ from tradewind.errors import ModelError
 from tradewind.models import evidence
 from tradewind.models.build import Built, build, configuration, plan
 from tradewind.models.code import imported
+from tradewind.models.manifest import Manifest
 from tradewind.models.registry import Registry, Version
-from tradewind.models.serving import files_digest
 from tradewind.models.train import Trained, train
 from tradewind.models.window import Window
 from tradewind.spec.digest import config_hash
@@ -219,7 +219,9 @@ def test_the_ledger_says_what_the_early_gate_and_the_rows_were_like(entry, regis
     assert entry.evidence["positive_share"] == entry.evidence["majority"]["shares"][1]
     assert (entry.evidence["warnings"], entry.evidence["absent"]) == ([], {})
     with registry.folder(made) as folder:
-        assert entry.evidence["model_digest"] == files_digest(folder)
+        now = Manifest.from_folder(folder)
+    assert (entry.evidence["model_files"], entry.evidence["model_digest"]) == (now.as_json(), now.digest)
+    assert {"MLmodel", "model.skops", "code/delays_model/model.py"} <= now.files.keys()
 
 
 def test_the_recorded_parameters_build_the_same_model_without_a_search(home, trained, files, entry) -> None:

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tradewind.errors import ModelError, Unavailable
+from tradewind.models.manifest import Manifest
 from tradewind.models.registry import Registry, project_alias
-from tradewind.models.serving import files_digest
 from tradewind.models.train import train
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,8 @@ def test_a_training_through_a_server_is_whole_and_an_absent_server_is_away(house
         assert len(json.loads((files / "example.json").read_text())["predictions"]) == 20
         assert set(rows["partition"].to_pylist()) == {house.week(5)}
         assert {"explanation.html", "environment.json", "profile.json"} <= {path.name for path in files.iterdir()}
-        assert files_digest(folder) == version.tags["tradewind.model_digest"]
+        assert Manifest.from_folder(folder) == registry.manifest(version)
+        assert Manifest.from_folder(folder).digest == version.tags["tradewind.model_digest"]
         assert (folder / "MLmodel").is_file()
     assert not files.exists(), "what was downloaded is removed"
     assert project_alias(runtime, "delays", "1") is not None
