@@ -25,7 +25,8 @@ _WHAT_TO_DO = {
     "Skew": "see who else writes to the online store, then materialise the partition again",
     "SpecError": "correct the YAML; `tradewind validate` shows every problem",
     "TransformError": "correct the named SQL file, then run the partition again",
-    "NotReady": "complete the earlier partition that it names; the next upkeep starts this one again",
+    "NotReady": "complete the earlier partition that it names; this one then starts again: a dataset at once, any "
+    "other stage at the next upkeep",
     "WindowIncomplete": "mend, release or skip the named partitions; the next partition then trains",
     "Unavailable": "bring the named service back, then run the partition again",
 }

@@ -168,6 +168,16 @@ def waited_in_vain(ledger: Ledger, pipeline: str, stages: Sequence[str]) -> list
     return sorted({key for incident in found if incident.stage in stages for key in incident.partitions})
 
 
+def runs_that_waited(ledger: Ledger, pipeline: str, stage: str) -> dict[str, str]:
+    """Ids of the runs of a stage that gave up waiting for an earlier partition, by their own, which still lacks it."""
+    waited = [
+        one
+        for one in episodes.histories(ledger, pipeline).values()
+        if (one.stage, one.error_type) == (stage, "NotReady")
+    ]
+    return {key: seen[-1].run_id for one in waited for key, seen in one.unsolved.items() if key is not None}
+
+
 def close(
     ledger: Ledger,
     pipeline: str,

@@ -16,6 +16,18 @@ from tradewind.spec.models import Pipeline
 log = logging.getLogger(__name__)
 
 
+def followers(spec: Pipeline, partition: str, runtime: Runtime) -> dict[str, str]:
+    """Ids of the runs of later partitions that failed because they look back to this one, by their partition."""
+    from tradewind.alerting.incidents import runs_that_waited
+
+    ledger, slicing = Ledger(runtime.ledger), spec.partitioning
+    reach = max((read.lookback for part in spec.datasets.values() for read in part.inputs.values()), default=1) - 1
+    waited = runs_that_waited(ledger, spec.pipeline, "etl") if reach else {}
+    out = absences.skipped(ledger, spec.pipeline) if waited else {}
+    within = {slicing.shift(partition, step) for step in range(1, reach + 1)}
+    return {key: waited[key] for key in sorted(waited) if key in within and key not in out}
+
+
 def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
     """Record in the ledger that every dataset has the partition.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 
-from tradewind.errors import TradewindError, Unavailable
+from tradewind.errors import NotReady, TradewindError, Unavailable
 from tradewind.hooks.mlflow import MlflowHook
 from tradewind.hooks.tradewind import TradewindHook
 
@@ -25,6 +25,14 @@ RETRY_POLICY = ExceptionRetryPolicy(
         RetryRule(TradewindError, action=RetryAction.FAIL, reason="trying again without a change cannot help"),
     ]
 )
+
+AT_ONCE = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(NotReady, action=RetryAction.FAIL, reason="what it waits for would wait behind it"),
+        *RETRY_POLICY.rules,
+    ]
+)
+"""Where only one run is active at a time: it gets out of the way of what it lacks."""
 
 
 class TradewindOperator(BaseOperator):

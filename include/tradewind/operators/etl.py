@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import AuditFailed
+from tradewind.operators.base import AT_ONCE
 from tradewind.operators.stage import StageOperator
 
 if TYPE_CHECKING:
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 class BuildDatasetOperator(StageOperator):
     """Stages, audits and publishes one partition of one dataset.
 
+    If an earlier partition is missing that it looks back to, it fails at once: it is started again by
+    :class:`CompleteEtlOperator` of that partition.
+
     :param dataset: name of the dataset in the pipeline's YAML
     """
 
     def __init__(self, *, dataset: str, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", AT_ONCE)
         super().__init__(stage="etl", **kwargs)
         self.dataset = dataset
 
@@ -45,7 +50,10 @@ class BuildDatasetOperator(StageOperator):
 
 
 class CompleteEtlOperator(StageOperator):
-    """Writes down that every dataset of the partition is published; its success is the event ``P/etl``."""
+    """Writes down that every dataset of the partition is published; its success is the event ``P/etl``.
+
+    Runs of later partitions that failed for want of this one are cleared, and go on in place.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="etl", **kwargs)
@@ -58,4 +66,26 @@ class CompleteEtlOperator(StageOperator):
         cause = complete_etl(spec, partition, runtime)
         self.complete(spec, partition, runtime)
         faults.reach("after-commit-before-event")
+        self._clear_followers(spec, partition, runtime, context)
         return cause
+
+    def _clear_followers(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> None:
+        """Clear the failed runs that waited for this partition; one that cannot be cleared stays failed."""
+        from tradewind.etl.stage import followers
+
+        instance = context["ti"]
+        for key, run_id in followers(spec, partition, runtime).items():
+            try:
+                if instance.get_dagrun_state(instance.dag_id, run_id) == "failed":
+                    _clear(instance.dag_id, run_id)
+                    self.log.info("partition %s had waited for %s: run %s is started again", key, partition, run_id)
+            except Exception as exc:  # the event of a complete partition is not lost for a follower
+                self.log.warning("partition %s waits for %s and is not started again: %s", key, partition, exc)
+
+
+def _clear(dag_id: str, run_id: str) -> None:
+    # What TriggerDagRunOperator does with `reset_dag_run`; as an exception of its own it would end this task.
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import TriggerDagRun
+
+    task_runner.SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=run_id, reset_dag_run=True))
