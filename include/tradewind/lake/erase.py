@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tradewind.lake.database import connect, literal, literals, quoted
 from tradewind.lake.log import FileSpan
 from tradewind.lake.revisions import ERASED
 from tradewind.lake.snapshot import PartitionState, Snapshot, file_name
+from tradewind.lake.vacuum import last_change
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,7 +85,10 @@ def erase(
     partitions: dict[str, int] = {}
     for _ in range(_ATTEMPTS):
         snapshot = dataset.snapshot()
-        held = _held(dataset, snapshot, entity) if snapshot else {}
+        try:
+            held = _held(dataset, snapshot, entity) if snapshot else {}
+        except _Overtaken:
+            continue
         partitions |= held
         if not held or dry_run or snapshot is None:
             break
@@ -94,7 +98,10 @@ def erase(
             cause = replace(cause, notes={**cause.notes, ERASED: True})
             _replace(dataset, state, entity, cause=cause, run_id=run_id, run_columns=run_columns)
     else:
-        raise Unavailable(f"dataset {dataset.name}: others publish rows of the entity all the time; erase again later")
+        raise Unavailable(
+            f"dataset {dataset.name}: {_newest_run(dataset)} publishes while rows are erased, {_ATTEMPTS} times in a "
+            "row; erase again when it has ended"
+        )
     files = _old(dataset, root, entity, now=now, dry_run=dry_run)
     quarantined = _quarantined(root, entity)
     if not dry_run:
@@ -104,6 +111,18 @@ def erase(
     staged = bool(holding(list((root / storage.STAGING).rglob("*.parquet")), entity))
     rows = sum(partitions.values())
     return Erased(dataset.name, tuple(sorted(partitions)), rows, files, quarantined, gone, staged)
+
+
+class _Overtaken(Exception):
+    """Published files are gone: another run has replaced them since the snapshot was read."""
+
+
+def _newest_run(dataset: Dataset) -> str:
+    """The run that committed last, in words."""
+    snapshot = dataset.snapshot()
+    commits = snapshot.table.history(1) if snapshot else []
+    run = commits[0].get("run_id") if commits else None
+    return f"run {run}" if run else "another run"
 
 
 def missing(dataset: Dataset, *, besides: Collection[str] = ()) -> list[FileSpan]:
@@ -126,13 +145,20 @@ def _partition(span: FileSpan) -> str:
 
 def holding(paths: Collection[Path], entity: Mapping[str, str]) -> dict[Path, int]:
     """Rows of the entity by Parquet file; files without any, or without one of the columns, are not there."""
-    fit = [path for path in paths if set(entity) <= _names(path)]
-    if not fit:
-        return {}
-    with connect() as connection:
-        read = f"read_parquet({literals(fit)}, union_by_name = true, hive_partitioning = false, filename = true)"
-        query = f"SELECT filename, count(*) FROM {read} WHERE {_is(entity)} GROUP BY filename"
-        return {Path(name): int(rows) for name, rows in connection.execute(query).fetchall()}
+    import duckdb
+
+    while fit := [path for path in paths if set(entity) <= _names(path)]:
+        try:
+            with connect() as connection:
+                options = "union_by_name = true, hive_partitioning = false, filename = true"
+                read = f"read_parquet({literals(fit)}, {options})"
+                query = f"SELECT filename, count(*) FROM {read} WHERE {_is(entity)} GROUP BY filename"
+                return {Path(name): int(rows) for name, rows in connection.execute(query).fetchall()}
+        except duckdb.IOException:
+            if all(path.exists() for path in fit):
+                raise
+            paths = fit  # another run removed some in between; the others are looked at again
+    return {}
 
 
 def _names(path: Path) -> set[str]:
@@ -164,6 +190,8 @@ def _held(dataset: Dataset, snapshot: Snapshot, entity: Mapping[str, str]) -> di
     found: dict[str, int] = {}
     for path, rows in holding(keys, entity).items():
         found[keys[path]] = found.get(keys[path], 0) + rows
+    if not all(path.exists() for path in keys):
+        raise _Overtaken  # what replaced them may hold rows of the entity too
     return found
 
 
@@ -177,10 +205,17 @@ def _replace(
     run_columns: Collection[str],
 ) -> None:
     """Commit the partition without the entity, unless another commit of it came first."""
+    import duckdb
+
     files = [str(storage.local(dataset.uri) / file) for file in sorted(state.files)]
-    with _others(files, entity) as rows:
-        columns = [name for name in run_columns if name in rows.schema.names]
-        staged = dataset.stage(state.key, rows, run_columns=columns, base=state.files)
+    try:
+        with _others(files, entity) as rows:
+            columns = [name for name in run_columns if name in rows.schema.names]
+            staged = dataset.stage(state.key, rows, run_columns=columns, base=state.files)
+    except (OSError, RuntimeError, duckdb.Error):
+        if all(Path(file).exists() for file in files):
+            raise
+        return  # another run has replaced the partition: the caller looks at what is published now
     try:
         ours = {
             file_name(state.key, cause=state.cause, digest=staged.digest, token=staged.token, number=number): path
@@ -221,10 +256,11 @@ def _causes(snapshot: Snapshot) -> dict[str, Cause]:
 def _old(dataset: Dataset, root: Path, entity: Mapping[str, str], *, now: datetime, dry_run: bool) -> tuple[str, ...]:
     """Files of old versions, and files that nobody will commit any more, that hold rows of the entity."""
     spans = {root / span.path: span for span in logs.read(dataset).files}
+    before = now + storage.clock_difference(root) - _UNCOMMITTED
 
     def old(path: Path) -> bool:
         if (span := spans.get(path)) is None:
-            return datetime.fromtimestamp(path.stat().st_ctime, UTC) < now - _UNCOMMITTED
+            return last_change(path) < before
         return span.removed is not None or dry_run  # what is published would be replaced first
 
     there = [path for path in published_and_old(dataset) if old(path)]
@@ -245,6 +281,13 @@ def _mentions(path: Path, entity: Mapping[str, str]) -> bool:
     if not {"line", "reason", "text"} <= _names(path):
         return False
     same = " AND ".join(f"contains(CAST(text AS VARCHAR), {literal(value)})" for value in entity.values())
-    with connect() as connection:
-        query = f"SELECT count(*) FROM read_parquet({literals([path])}) WHERE {same}"
-        return bool(connection.execute(query).fetchall()[0][0])
+    import duckdb
+
+    try:
+        with connect() as connection:
+            query = f"SELECT count(*) FROM read_parquet({literals([path])}) WHERE {same}"
+            return bool(connection.execute(query).fetchall()[0][0])
+    except duckdb.IOException:
+        if path.exists():
+            raise
+        return False  # released or removed in between

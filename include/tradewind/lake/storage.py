@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from tradewind.errors import UsageError
@@ -29,12 +31,23 @@ def local(uri: str) -> Path:
 def new_folder(table: str, token: str) -> Path:
     """Make the private folder of one staging; what killed runs left more than a day ago is removed."""
     staging = local(table) / STAGING
-    staging.mkdir(parents=True, exist_ok=True)
+    (staging / token).mkdir(parents=True)
+    now = (staging / token).stat().st_mtime
     for folder in staging.iterdir():
-        if _age_seconds(folder) > _LEFTOVER_SECONDS:
+        if now - _last_change(folder, otherwise=now) > _LEFTOVER_SECONDS:
             remove(folder)
-    (staging / token).mkdir()
     return staging / token
+
+
+def clock_difference(folder: Path) -> timedelta:
+    """How far the clock that stamps files in ``folder`` is ahead of this machine's.
+
+    On a shared disk another worker, or the server, stamps them; ages are judged by that clock.
+    """
+    if not folder.is_dir():
+        return timedelta(0)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".clock-") as file:
+        return timedelta(seconds=Path(file.name).stat().st_mtime - time.time())
 
 
 @contextmanager
@@ -69,10 +82,9 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _age_seconds(folder: Path) -> float:
-    """Seconds since anything in the folder changed; a folder that another run just removed is young."""
+def _last_change(folder: Path, *, otherwise: float) -> float:
+    """When anything in the folder changed, in seconds since 1970; ``otherwise`` if another run just removed it."""
     try:
-        newest = max([folder.stat().st_mtime, *(file.stat().st_mtime for file in folder.iterdir())])
+        return max([folder.stat().st_mtime, *(file.stat().st_mtime for file in folder.iterdir())])
     except OSError:
-        return 0.0
-    return time.time() - newest
+        return otherwise

@@ -73,10 +73,11 @@ def vacuum(
     kept = {version for version in pinned if version <= newest} | set(range(log.version_at(now - history), newest + 1))
     earlier = set(before_corrections(kept))
     known = {span.path for span in log.files}
+    stamped = now + storage.clock_difference(root)
     stale = tuple(sorted(set(found) & (known - _needed(log.files, sorted(kept), earlier))))
-    young = now - _UNCOMMITTED
-    lost = tuple(sorted(path for path in found if path not in known and _changed(root / path) < young))
-    old = tuple(sorted(_old(root / storage.QUARANTINE, now - quarantine)))
+    young = stamped - _UNCOMMITTED
+    lost = tuple(sorted(path for path in found if path not in known and last_change(root / path) < young))
+    old = tuple(sorted(_old(root / storage.QUARANTINE, stamped - quarantine)))
     size = sum(_size(root / path) for path in (*stale, *lost, *old))
     if not dry_run:
         for path in (*stale, *lost, *old):
@@ -114,11 +115,11 @@ def _old(folder: Path, before: datetime) -> list[str]:
     return [
         found.relative_to(folder.parent).as_posix()
         for found in folder.glob("*/*")
-        if max((_changed(path) for path in (found, *found.rglob("*"))), default=before) < before
+        if max((last_change(path) for path in (found, *found.rglob("*"))), default=before) < before
     ]
 
 
-def _changed(path: Path) -> datetime:
+def last_change(path: Path) -> datetime:
     """When the file was written or moved to where it is; a moved one keeps the time of its content."""
     from datetime import UTC
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 SUBJECT = "entity"
+REMOVING = "removing"
+"""Outcome of the entry that says, before a dataset is touched, what is removed from it."""
 GONE = "not reproducible"
 """Outcome of the entries that say which model versions and predictions cannot be made again."""
 
@@ -98,10 +100,8 @@ def erase(
 
     def from_lake() -> list[Erased]:
         return [
-            erase_from(
-                lake.dataset(spec.pipeline, name), values, run_id=runtime.run_id, now=now, dry_run=dry_run,
-                run_columns=RUN_COLUMNS if name in (PREDICTIONS, SHADOWED) else (),
-            )
+            _from_dataset(spec, runtime, ledger, lake.dataset(spec.pipeline, name), values, reason=reason, now=now,
+                          dry_run=dry_run)
             for name, values in searched.items()
         ]  # fmt: skip
 
@@ -121,6 +121,19 @@ def erase(
         _journal(spec, runtime, ledger, "erased", reason, now=now, evidence={**about, **_evidence(done)})
         _mark(spec, runtime, ledger, done, now=now)
     return done
+
+
+def _from_dataset(
+    spec: Pipeline, runtime: Runtime, ledger: Ledger, dataset: Dataset, values: Mapping[str, str], *,
+    reason: str, now: datetime, dry_run: bool,
+) -> Erased:  # fmt: skip
+    """Erase from one dataset; what is going to be removed is journalled first, so that a kill leaves a record of it."""
+    columns = RUN_COLUMNS if dataset.name in (PREDICTIONS, SHADOWED) else ()
+    found = erase_from(dataset, values, run_id=runtime.run_id, now=now, dry_run=True, run_columns=columns)
+    if dry_run or not found.found:
+        return found
+    _journal(spec, runtime, ledger, REMOVING, reason, now=now, evidence=_counts(found), subject=dataset.name)
+    return erase_from(dataset, values, run_id=runtime.run_id, now=now, run_columns=columns)
 
 
 def _datasets(
@@ -243,31 +256,33 @@ def _broken_predictions(
 
 def _evidence(done: Erasure) -> dict[str, Any]:
     return {
-        "removed": {
-            one.dataset: {
-                "rows": one.rows,
-                "partitions": list(one.partitions),
-                "files": len(one.files),
-                "quarantined": len(one.quarantined),
-                "versions": one.versions,
-            }
-            for one in done.datasets
-        },
+        "removed": {one.dataset: _counts(one) for one in done.datasets},
         "online": dict(done.online),
         "models": list(done.models),
         "predictions": list(done.predictions),
     }
 
 
+def _counts(one: Erased) -> dict[str, Any]:
+    return {
+        "rows": one.rows,
+        "partitions": list(one.partitions),
+        "files": len(one.files),
+        "quarantined": len(one.quarantined),
+        "versions": one.versions,
+    }
+
+
 def _journal(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, outcome: str, reason: str, *, now: datetime, evidence: Any
-) -> None:
-    key = f"{SUBJECT}/{now.isoformat()}/{outcome}"
+    spec: Pipeline, runtime: Runtime, ledger: Ledger, outcome: str, reason: str, *,
+    now: datetime, evidence: Any, subject: str = SUBJECT,
+) -> None:  # fmt: skip
+    key = f"{subject}/{now.isoformat()}/{outcome}"
     ledger.append(
         Entry(
             spec.pipeline,
             "erased",
-            SUBJECT,
+            subject,
             None,
             key,
             outcome=outcome,

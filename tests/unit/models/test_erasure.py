@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from tests.unit.models.conftest import carrier_week, flights, write_population
 
-from tradewind.errors import MissingInput, UsageError
+from tradewind.errors import Conflict, MissingInput, UsageError
 from tradewind.features.stage import materialise
 from tradewind.features.store import opened
 from tradewind.features.versions import current
@@ -206,6 +207,49 @@ def test_a_run_that_was_killed_is_finished_by_the_next(house, monkeypatch, at) -
         "begun",
         "erased",
     ]
+    # What the killed run removed is counted too, table by table.
+    removing = [e for e in house.ledger.find("delays", "erased", subject="carrier_week") if e.outcome == "removing"]
+    assert removing[0].evidence["rows"] == 8
+
+
+def test_an_erasure_beside_runs_that_publish_and_clean_ends_with_the_rows_gone(house) -> None:
+    """Other runs replace partitions, vacuum old versions and empty the quarantine all the time."""
+    import threading
+
+    from tradewind.errors import Unavailable
+    from tradewind.lake.vacuum import vacuum
+
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def work(number: int) -> None:
+        while not stop.is_set():
+            try:
+                rows = flights(house.week(number), seed=number)
+                house.publish("carrier_week", house.week(number), carrier_week(house.week(number), rows), cause="again")
+                vacuum(
+                    house.lake.dataset("delays", "carrier_week"), pinned=(), history=timedelta(0),
+                    quarantine=timedelta(0), now=datetime.now(UTC) + timedelta(hours=1),
+                )  # fmt: skip
+            except Conflict:
+                continue
+            except BaseException as exc:
+                failed.append(exc)
+                return
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in (2, 3)]
+    for worker in workers:
+        worker.start()
+    try:
+        for _ in range(8):
+            with suppress(Unavailable):  # which names the run that publishes
+                erase(house)
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+    assert failed == []
+    erase(house)
+    assert files_with(house, "UA") == []
 
 
 def test_a_partition_that_is_published_meanwhile_is_erased_too(house, monkeypatch) -> None:
