@@ -23,14 +23,21 @@ def describe(gate: Gate) -> str:
     relation, bound = bound_of(gate)
     if relation == "gap_at_most":
         return f"{gate.metric} differs by at most {bound:g} between the values of {gate.slice}{where}"
-    asked = _plainly(relation, bound) if gate.versus is None else _compared(gate, relation, bound)
     each = f", for each {gate.slice}" if gate.slice else ""
-    return f"{gate.metric} {asked}{_end(gate, relation)}{each}{where}"
+    return f"{gate.metric} {demand(gate)}{_end(gate, relation)}{each}{where}"
 
 
 def bound_of(gate: MetricGate | FairnessGate) -> tuple[str, float]:
     """Which bound a gate has, and its value."""
     return next((name, bound) for name in BOUNDS if (bound := getattr(gate, name, None)) is not None)
+
+
+def demand(gate: MetricGate | FairnessGate) -> str:
+    """What its bound asks for, for example ``no worse than the champion's by more than 0.01``."""
+    relation, bound = bound_of(gate)
+    if isinstance(gate, MetricGate) and gate.versus is not None:
+        return _compared(gate, relation, bound)
+    return _plainly(relation, bound)
 
 
 def whose(versus: str) -> str:

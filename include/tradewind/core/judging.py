@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tradewind.core import bootstrap, fairness, metrics
 from tradewind.core.blocks import local_blocks
-from tradewind.core.gate_words import bound_of, describe
+from tradewind.core.gate_words import bound_of, demand, describe
 from tradewind.core.groups import of_column
+from tradewind.core.power import Resolution
 from tradewind.core.results import GateResult, Measurement, Outcome, finite, result
 from tradewind.core.rows import CANDIDATE
 from tradewind.spec.gates import UNITS_OF_TIME, CheckGate, FairnessGate, MetricGate
@@ -78,12 +79,16 @@ def judge(case: Case, *, share: int, resamples: int, seed: int) -> GateResult:
         measured.value, measured.statistic, blocks=len(block.names), rows=len(rows.y),
         confidence=confidence, seed=seed, resamples=resamples, min_blocks=gate.min_blocks,
     )  # fmt: skip
-    outcome, reason = _outcome(gate, interval, measured.words, confidence=confidence)
-    return result(gate, outcome, reason, interval=interval, rows=len(rows.y), slice_=case.slice, confidence=confidence)
+    shown = _resolution(gate, interval, confidence)
+    outcome, reason = _outcome(gate, interval, measured.words, confidence=confidence, shown=shown)
+    judged = result(
+        gate, outcome, reason, interval=interval, rows=len(rows.y), slice_=case.slice, confidence=confidence
+    )  # fmt: skip
+    return replace(judged, detectable=_detectable(gate, shown), needed=_needed(gate, interval, shown, outcome))
 
 
 def _outcome(
-    gate: MetricGate | FairnessGate, interval: Interval, words: str, *, confidence: float
+    gate: MetricGate | FairnessGate, interval: Interval, words: str, *, confidence: float, shown: Resolution | None
 ) -> tuple[Outcome, str]:
     relation, bound = bound_of(gate)
     if not math.isfinite(interval.value):
@@ -92,20 +97,73 @@ def _outcome(
     if end is not None and not math.isfinite(end):
         return "insufficient", f"{words}, but no honest interval by {gate.by}: {interval.missing}"
     judged = interval.value if end is None else end
-    least = relation in ("at_least", "lower_bound")
-    passed = judged >= bound - _ROUNDING if least else judged <= bound + _ROUNDING
+    passed = _keeps(relation, judged, bound)
     if math.isfinite(interval.low):
-        gain = isinstance(gate, MetricGate) and gate.versus is not None
+        gain = _is_gain(gate)
         ends = f"{interval.low:+.4f} to {interval.high:+.4f}" if gain else f"{interval.low:.4f} to {interval.high:.4f}"
         of = " of the gain" if gain else ""
         words = f"{words} ({confidence * 100:.4g} % interval{of} {ends}, {interval.blocks} blocks by {gate.by})"
+    if end is not None and not passed and _keeps(relation, interval.value, bound):
+        return "not_shown", f"{words}; not shown to be {demand(gate)}{_would_take(gate, interval, shown)}"
+    return "pass" if passed else "fail", f"{words}; {_met(gate, judged, passed=passed)}"
+
+
+def _met(gate: MetricGate | FairnessGate, judged: float, *, passed: bool) -> str:
+    """How what was judged lies to its bound, in words."""
+    relation, bound = bound_of(gate)
+    least = relation in ("at_least", "lower_bound")
     which = {"lower_bound": "its lower end ", "upper_bound": "its upper end "}.get(relation, "this ")
     met = ("reaches" if passed else "misses") if least else ("keeps to" if passed else "exceeds")
-    suspicious = isinstance(gate, MetricGate) and gate.versus is not None and not least and not passed and bound > 0
+    suspicious = _is_gain(gate) and not least and not passed and bound > 0
     hint = "; so much is suspicious: look for a leak of the label" if suspicious else ""
     # Else it would say that 0.6000 misses 0.6.
     close = f" by {abs(judged - bound):.2g}" if not passed and f"{judged:.4f}" == f"{bound:.4f}" else ""
-    return "pass" if passed else "fail", f"{words}; {which}{met} {bound:g}{close}{hint}"
+    return f"{which}{met} {bound:g}{close}{hint}"
+
+
+def _keeps(relation: str, value: float, bound: float) -> bool:
+    if relation in ("at_least", "lower_bound"):
+        return value >= bound - _ROUNDING
+    return value <= bound + _ROUNDING
+
+
+def _is_gain(gate: MetricGate | FairnessGate) -> bool:
+    return isinstance(gate, MetricGate) and gate.versus is not None
+
+
+def _resolution(gate: MetricGate | FairnessGate, interval: Interval, confidence: float) -> Resolution | None:
+    """What the blocks can show; None where no end of an interval decides, or there is none."""
+    if bound_of(gate)[0] not in ("lower_bound", "upper_bound") or not math.isfinite(interval.low):
+        return None
+    return Resolution.of_interval(interval.low, interval.high, blocks=interval.blocks, confidence=confidence)
+
+
+def _detectable(gate: MetricGate | FairnessGate, shown: Resolution | None) -> float | None:
+    """The true value nearest to the bound that passes as often as :data:`power.POWER` says."""
+    if shown is None:
+        return None
+    relation, bound = bound_of(gate)
+    return bound + shown.margin() if relation == "lower_bound" else bound - shown.margin()
+
+
+def _needed(
+    gate: MetricGate | FairnessGate, interval: Interval, shown: Resolution | None, outcome: Outcome
+) -> int | None:
+    """Blocks that would show this value; None where it is shown, or does not keep to its bound."""
+    if shown is None or outcome != "not_shown":
+        return None
+    return shown.blocks_for(abs(interval.value - bound_of(gate)[1]))
+
+
+def _would_take(gate: MetricGate | FairnessGate, interval: Interval, shown: Resolution | None) -> str:
+    least = _detectable(gate, shown)
+    if least is None:
+        return ""
+    what, sign = ("a gain", "+") if _is_gain(gate) else ("a value", "")
+    more = "more" if bound_of(gate)[0] == "lower_bound" else "less"
+    said = f": {interval.blocks} such blocks show {what} of {least:{sign}.3g} or {more} in 8 of 10 cases"
+    needed = _needed(gate, interval, shown, "not_shown")
+    return f"{said}; this one would take about {needed:,}" if needed is not None else said
 
 
 def _measure(case: Case, block: Floats, blocks: int) -> _Measured:

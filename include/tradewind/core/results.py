@@ -13,7 +13,10 @@ from tradewind.spec.gates import FairnessGate, MetricGate
 if TYPE_CHECKING:
     from tradewind.core.bootstrap import Interval
 
-Outcome = Literal["pass", "fail", "insufficient", "skipped"]
+Outcome = Literal["pass", "fail", "not_shown", "insufficient", "skipped"]
+"""`not_shown`: the value keeps to its bound and the end of its interval does not, so the rows are too few to be sure.
+It does not pass, and it is not worse."""
+NOT_PASSED = ("fail", "not_shown", "insufficient")
 CHECKS = frozenset({"loads", "schema", "latency", "size", "stability"})
 _NAMED = 5
 
@@ -50,6 +53,9 @@ class GateResult:
     :param versus: whom it was compared with; None for nobody
     :param confidence: of the interval, after the correction; None if there is none
     :param slice: ``column=value``, None for all rows
+    :param detectable: the true value nearest to the bound that such rows show in 8 of 10 cases; None where no end of an
+        interval decides
+    :param needed: blocks that would show this value in 8 of 10 cases, where it is not shown; else None
     """
 
     gate: str
@@ -66,6 +72,8 @@ class GateResult:
     relation: str = "at_least"
     versus: str | None = None
     confidence: float | None = None
+    detectable: float | None = None
+    needed: int | None = None
 
 
 def result(
@@ -103,13 +111,15 @@ def decision(results: Sequence[GateResult]) -> tuple[Literal["passed", "rejected
     must have judged what the candidate predicts."""
     if not results:
         return "rejected", "there are no gates, so nothing speaks for the candidate"
-    failed = [result for result in results if result.outcome in ("fail", "insufficient")]
+    failed = [result for result in results if result.outcome in NOT_PASSED]
     skipped = [result for result in results if result.outcome == "skipped"]
     judged = len(results) - len(skipped)
     if failed:
         named = "; ".join(f"{_name(result)}: {result.reason}" for result in failed[:_NAMED])
         more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-        return "rejected", f"{len(failed)} of {judged} gate results did not pass: {named}{more}"
+        unsure = all(result.outcome == "not_shown" for result in failed)
+        how = "did not pass, not shown rather than worse" if unsure else "did not pass"
+        return "rejected", f"{len(failed)} of {judged} gate results {how}: {named}{more}"
     if judged and not any(result.outcome == "pass" and result.metric not in CHECKS for result in results):
         why = "only checks of serving passed: no metric and no fairness was judged, so nothing speaks for the candidate"
         return "rejected", f"{why}{f' ({skipped[0].reason})' if skipped else ''}"

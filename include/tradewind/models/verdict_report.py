@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.results import NOT_PASSED
 from tradewind.models.figures import board, figures
-from tradewind.models.verdict_words import bounded, headline, next_steps, reasons, tally
+from tradewind.models.verdict_words import bounded, headline, next_steps, reasons, resolutions, tally
 from tradewind.pages import charts, look
 from tradewind.pages.words import NOTHING, count, number, span
 
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 SIGNS = {
     "fail": ("bad", "✗ failed"),
+    "not_shown": ("odd", "≈ not shown"),
     "insufficient": ("odd", "? insufficient"),
     "pass": ("ok", "✓ passed"),
     "skipped": ("", "– skipped"),
 }
 _GROUPS = {
-    "What did not pass": ("fail", "insufficient"),
+    "What did not pass": NOT_PASSED,
     "What was skipped": ("skipped",),
     "What passed": ("pass",),
 }
@@ -70,6 +72,7 @@ def page(spec: Pipeline, entry: Entry, pictures: Pictures | None = None, *, trai
         *_warnings(entry.evidence.get("warnings", ())),
         "<h2>Gates</h2>",
         *_gates(gates),
+        *_resolutions(entry),
         *_pictures(pictures, entry),
         *_facts(spec, entry, trained),
     ]
@@ -81,6 +84,11 @@ def _warnings(warnings: Sequence[str]) -> Iterator[str]:
     if warnings:
         yield f'<h2 class="odd">{count(len(warnings), "warning")}</h2>'
         yield _list([look.marked(warning) for warning in warnings])
+
+
+def _resolutions(entry: Entry) -> Iterator[str]:
+    if found := resolutions(entry):
+        yield f"<h3>How much these rows can show</h3>{_list([escape(one) for one in found])}"
 
 
 def _gates(gates: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.results import NOT_PASSED
 from tradewind.pages.words import (
     NOTHING,
     bound,
@@ -24,9 +26,15 @@ if TYPE_CHECKING:
     from tradewind.ledger.journal import Entry
     from tradewind.spec.models import Pipeline
 
-_ORDER = {"fail": 0, "insufficient": 1, "skipped": 2, "pass": 3}
-_SIGNS = {"fail": "✗", "insufficient": "?", "pass": "✓", "skipped": "–"}
-_WORDS = {"pass": "passed", "fail": "failed", "insufficient": "insufficient", "skipped": "skipped"}
+_ORDER = {"fail": 0, "not_shown": 1, "insufficient": 2, "skipped": 3, "pass": 4}
+_SIGNS = {"fail": "✗", "not_shown": "≈", "insufficient": "?", "pass": "✓", "skipped": "–"}
+_WORDS = {
+    "pass": "passed",
+    "fail": "failed",
+    "not_shown": "not shown",
+    "insufficient": "insufficient",
+    "skipped": "skipped",
+}
 _RELATIONS = {
     "at_least": "≥",
     "at_most": "≤",
@@ -50,7 +58,7 @@ def headline(entry: Entry) -> str:
 
 def reasons(entry: Entry, *, most: int = 5) -> list[str]:
     """Why it did not pass, gate by gate; empty if it passed."""
-    failed = [gate for gate in ranked(entry.evidence["gates"]) if gate["outcome"] in ("fail", "insufficient")]
+    failed = [gate for gate in ranked(entry.evidence["gates"]) if gate["outcome"] in NOT_PASSED]
     told = [f"{gate['gate']}{_where(gate)}: {gate['reason']}" for gate in failed[:most]]
     return told + ([f"and {len(failed) - most} more, below"] if len(failed) > most else [])
 
@@ -60,6 +68,22 @@ def tally(gates: Sequence[Mapping[str, Any]]) -> str:
     found = Counter(gate["outcome"] for gate in gates)
     parts = [f"{found[kind]} {_WORDS[kind]}" for kind in _ORDER if found[kind]]
     return f"{count(len(gates), 'gate result')}: {', '.join(parts)}." if gates else "No gate was judged."
+
+
+def resolutions(entry: Entry) -> list[str]:
+    """How large a difference the test rows can show, for each gate that an end of its interval decides."""
+    found = []
+    for gate in entry.evidence["gates"]:
+        if (least := gate.get("detectable")) is None:
+            continue
+        signed, more = bool(gate["versus"]), "more" if gate["relation"] == "lower_bound" else "less"
+        what = f"a gain over {gate['versus']}" if signed else "a value"
+        said = f"{gate['metric']}{_where(gate)}: {count(gate['blocks'], 'block')} of {_judged_on(entry)} show {what}"
+        said += f" of {number(least, sign=signed)} or {more} in 8 of 10 cases"
+        # The error falls with the root of the blocks.
+        said += f"; half that distance from the bound takes about {_partitions(entry, gate, 4 * gate['blocks'])}"
+        found.append(f"{said}.")
+    return list(dict.fromkeys(found))
 
 
 def ranked(gates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -94,6 +118,8 @@ def markdown(spec: Pipeline, entry: Entry, *, report: str = "") -> str:
     told.append("\n".join(f"- {name}: {text}" for name, text in _facts(spec, entry).items()))
     if warnings:
         told.append("\n".join([f"**{count(len(warnings), 'warning')}**\n", *(f"- {prose(one)}" for one in warnings)]))
+    if shown := resolutions(entry):
+        told.append("\n".join(["**What these rows can show**\n", *(f"- {plain(one)}" for one in shown)]))
     told.append(
         markdown_table(("", "Gate", "Value", "Interval", "Bound", "From"), [_row(gate) for gate in gates[:_ROWS]])
     )
@@ -135,6 +161,29 @@ def _row(gate: Mapping[str, Any]) -> list[str]:
 
 def _where(gate: Mapping[str, Any]) -> str:
     return f" [{gate['slice']}]" if gate["slice"] else ""
+
+
+def _judged_on(entry: Entry) -> str:
+    populations = entry.evidence.get("basis") == "shadow"
+    return count(len(entry.evidence["test_partitions"]), "shadowed population" if populations else "test partition")
+
+
+def _partitions(entry: Entry, gate: Mapping[str, Any], blocks: int) -> str:
+    """How many partitions hold so many blocks, at as many a partition as there are now."""
+    have = len(entry.evidence["test_partitions"])
+    if not have:
+        return count(blocks, "block")
+    return count(math.ceil(have * blocks / gate["blocks"]), "partition")
+
+
+def _more_rows(gate: Mapping[str, Any], entry: Entry) -> str:
+    """What to do where something was not shown, although it is not worse."""
+    what = f"{gate['gate']}{_where(gate)} was not shown, which is not the same as worse: the test rows are too few"
+    field = "promotion.shadow" if entry.evidence.get("basis") == "shadow" else "train.test"
+    if gate.get("needed"):
+        what += f"; a value like this one takes about {_partitions(entry, gate, gate['needed'])} (`{field}`)"
+    signed, low = bool(gate.get("versus")), gate["low" if gate["relation"] == "lower_bound" else "high"]
+    return f"{what}; with these rows it would have passed a bound of {number(low, sign=signed)}."
 
 
 def _undo(spec: Pipeline, champion: str) -> str:
@@ -183,7 +232,9 @@ def _after_rejection(spec: Pipeline, entry: Entry) -> list[str]:
             "What is insufficient could not be judged, and that is no pass: see how many rows and blocks there were; "
             "a larger `train.test` gives it more."
         )
-    steps.append("If it ought to be better: see below where, by slice and over time, it is worse.")
+    steps += [_more_rows(gate, entry) for gate in gates if gate["outcome"] == "not_shown"]
+    if "fail" in found:
+        steps.append("If it ought to be better: see below where, by slice and over time, it is worse.")
     steps.append(
         f"If a gate asks for the wrong thing: change `gates` in the YAML and clear the task `verdict` of "
         f"`{spec.pipeline}__train`, run `{entry.run_id}`; the same candidate is judged again."

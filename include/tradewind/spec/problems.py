@@ -38,7 +38,7 @@ class Problem:
     :param field: where in the data, like ``gates[1].metric``; empty when the file cannot be read as YAML
     :param source_line: text of the line
     :param width: how many characters the caret line marks
-    :param severity: a note is nothing wrong; it says what could not be checked
+    :param severity: a note is nothing wrong; it says what could not be checked, or what numbers lead to
     """
 
     file: str

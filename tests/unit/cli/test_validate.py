@@ -137,3 +137,24 @@ def test_a_folder_without_dags_says_what_to_name(monkeypatch: pytest.MonkeyPatch
     result = run()
     assert result.exit_code == 2
     assert "the YAML file or its folder" in result.output
+
+
+def test_what_the_test_partitions_can_show_comes_from_the_ledger_of_the_home(in_project: Path) -> None:
+    from tests.unit.validation.conftest import FILES
+    from tests.unit.validation.test_resolution import verdict
+
+    from tradewind.ledger.journal import Ledger
+
+    for name, text in FILES.items():
+        (in_project / name).parent.mkdir(parents=True, exist_ok=True)
+        (in_project / name).write_text(text, encoding="utf-8")
+    without = run("shop")
+    assert "note: gates[1]: `test: 5` holds about 5 blocks by day" in without.output
+    assert not (in_project / ".tradewind").exists()
+    (in_project / ".tradewind").mkdir()
+    Ledger(f"sqlite:///{in_project / '.tradewind' / 'ledger.db'}").append(verdict())
+    assert "(by the intervals of 1 recorded verdict)" in run("shop").output
+    broken = in_project / ".tradewind" / "ledger.db"
+    broken.write_bytes(b"no database")
+    result = run("shop")
+    assert (result.exit_code, "no verdict is recorded yet" in result.output) == (0, True)

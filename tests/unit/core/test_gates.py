@@ -216,6 +216,13 @@ def test_a_failed_check_rejects() -> None:
     assert decision([result("pass"), result("fail", metric="latency")])[0] == "rejected"
 
 
+def test_a_rejection_says_when_nothing_was_worse() -> None:
+    assert decision([result("pass"), result("not_shown", reason="too few")]) == (
+        "rejected", "1 of 2 gate results did not pass, not shown rather than worse: a gate: too few"
+    )  # fmt: skip
+    assert "rather than worse" not in decision([result("fail"), result("not_shown")])[1]
+
+
 def test_a_rejection_names_its_gates_but_not_hundreds_of_them() -> None:
     failed = [result("fail", slice_=f"origin={n}", reason=f"reason {n}") for n in range(200)]
     outcome, reason = decision([result("pass"), *failed])

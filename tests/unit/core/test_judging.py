@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,8 +19,8 @@ from tradewind.spec.gates import CheckGate
 
 @pytest.mark.parametrize(
     ("bound", "lower", "higher"),
-    [("at_least", "pass", "fail"), ("lower_bound", "pass", "fail"), ("at_most", "fail", "pass"),
-     ("upper_bound", "fail", "pass")],
+    [("at_least", "pass", "fail"), ("lower_bound", "pass", "not_shown"), ("at_most", "fail", "pass"),
+     ("upper_bound", "not_shown", "pass")],
 )  # fmt: skip
 def test_every_bound_judges_its_end(bound: str, lower: str, higher: str) -> None:
     given = rows()
@@ -84,6 +85,46 @@ def test_a_comparison_says_both_values_and_the_gain() -> None:
         result.reason
     )
     assert result.versus == "champion"
+
+
+def test_better_but_unsure_is_not_shown_and_says_what_these_blocks_can_show() -> None:
+    given = rows(candidate=0.9, champion=0.8)
+    found = one(gate(versus="champion", lower_bound=0.0), given=given)
+    assert found.low is not None
+    assert found.value is not None
+    whole = one(gate(versus="champion", lower_bound=(found.low + found.value) / 2), given=given)
+    assert whole.outcome == "not_shown"
+    said = whole.reason.partition("; not shown to be better than the champion's by at least 0.")[2]
+    assert re.fullmatch(
+        r"\d+: 14 such blocks show a gain of \+[\d.]+ or more in 8 of 10 cases; this one would take about [\d,]+", said
+    )
+    assert whole.detectable is not None
+    assert whole.needed is not None
+    assert (whole.detectable > (whole.value or 0), whole.needed > whole.blocks) == (True, True)
+
+
+def test_a_point_below_its_bound_is_worse_and_not_merely_not_shown() -> None:
+    result = one(gate(versus="champion", lower_bound=0.0), given=rows(candidate=0.8, champion=0.9))
+    assert (result.outcome, result.needed) == ("fail", None)
+    assert "; its lower end misses 0" in result.reason
+    sure = one(gate(versus="champion", lower_bound=0.0), given=rows(candidate=0.1, champion=4.0))
+    assert (sure.outcome, (sure.high or 0) < 0) == ("fail", True)
+
+
+def test_a_level_can_be_not_shown_too() -> None:
+    found = one(gate(at_least=0.5), given=rows())
+    assert found.low is not None
+    result = one(gate(lower_bound=(found.low + (found.value or 0)) / 2), given=rows())
+    assert result.outcome == "not_shown"
+    assert "; not shown to be at least 0." in result.reason
+    assert found.detectable is None
+
+
+def test_what_passes_says_what_could_have_been_shown() -> None:
+    result = one(gate(versus="champion", lower_bound=-0.01), given=rows(candidate=4.0, champion=0.1))
+    assert (result.outcome, result.needed) == ("pass", None)
+    assert result.detectable is not None
+    assert -0.01 < result.detectable < (result.value or 0)
 
 
 # The gap between slices

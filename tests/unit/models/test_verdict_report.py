@@ -382,3 +382,28 @@ def test_tenths_of_a_regression_hold_all_rows_and_their_means() -> None:
     assert [one["rows"] for one in tenths] == [300] * 10
     assert np.mean([one["observed"] for one in tenths]) == pytest.approx(test.y.mean(), abs=1e-5)
     assert all(one["residual"] == pytest.approx(one["observed"] - one["predicted"], abs=1e-5) for one in tenths)
+
+
+UNSURE = gate(
+    "not_shown", gate="roc_auc no worse than the champion's by more than 0.01", value=0.052, low=-0.03, high=0.13,
+    bound=-0.01, relation="lower_bound", versus="champion", blocks=21, detectable=0.0721, needed=44,
+)  # fmt: skip
+DAYS_OF_TEST = {"test_partitions": ["2013-03-04", "2013-03-11", "2013-03-18"]}
+
+
+def test_not_shown_is_told_apart_from_worse_and_says_what_it_would_take(spec: Pipeline) -> None:
+    unsure = entry(UNSURE, **DAYS_OF_TEST)
+    steps = "\n".join(next_steps(spec, unsure))
+    assert "where, by slice and over time, it is worse" not in steps
+    assert "was not shown, which is not the same as worse" in steps
+    assert "a value like this one takes about 7 partitions (`train.test`)" in steps
+    assert "it would have passed a bound of -0.0300" in steps
+    told = page(spec, unsure)
+    assert "≈ not shown" in told
+    assert "How much these rows can show" in told
+    assert "21 blocks of 3 test partitions show a gain over champion of +0.0721 or more in 8 of 10 cases" in told
+    assert "takes about 12 partitions" in told
+    assert "What these rows can show" in markdown(spec, unsure)
+    worse = "\n".join(next_steps(spec, entry(FAILED)))
+    assert "where, by slice and over time, it is worse" in worse
+    assert "not the same as worse" not in worse
