@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tradewind.errors import ModelError
 from tradewind.ledger import holds
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models import archive
+from tradewind.models import archive, runs
 from tradewind.models.registry import ALIAS, Registry, answering, client, project_alias
 
 if TYPE_CHECKING:
@@ -116,6 +116,20 @@ def reconcile(spec: Pipeline, runtime: Runtime) -> Reconciled:
     except ModelError as exc:
         return Reconciled("broken", _what_to_do(spec, ledger.champions(spec.pipeline), exc))
     return replace(found, card=write_card(spec, runtime, ledger))
+
+
+def mark_abandoned(spec: Pipeline, runtime: Runtime, *, now: datetime) -> list[str]:
+    """Mark what killed trainings left in MLflow and no retry came back for; see :func:`runs.mark_abandoned`.
+
+    :param now: the present, aware; what is younger than a day may belong to a training that goes on
+    :raises Unavailable: MLflow does not answer
+    """
+    registry = Registry(runtime, spec.model_name)
+    with answering(f"what trainings of {spec.model_name} left cannot be searched"):
+        marked = runs.mark_abandoned(registry.client, registry.experiment(), before=now - timedelta(days=1))
+    if marked:
+        log.warning("%s: killed trainings left in MLflow, marked now: %s", spec.pipeline, ", ".join(marked))
+    return marked
 
 
 def _reconcile_alias(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,9 @@ MODEL_DIGEST = "tradewind.model_digest"
 """Tag of a version: digest of its manifest; of versions of earlier releases, of the whole folder."""
 SUPERSEDED = "tradewind.superseded_by"
 """Tag of what an attempt left that did not come to its end, or came second: the run that counts."""
+ABANDONED = "abandoned"
+"""Value of :data:`SUPERSEDED` where no run counts: nothing came of the attempt."""
+_REACH_MS = 31 * 24 * 3600 * 1000
 _PARENT = "mlflow.parentRunId"
 _LONGEST = 8000
 
@@ -104,6 +108,42 @@ def supersede(client: MlflowClient, experiment: str, *, cause: str, by: str) -> 
         client.set_tag(run, SUPERSEDED, by)
         client.set_terminated(run, "KILLED")
     return left
+
+
+def mark_abandoned(client: MlflowClient, experiment: str, *, before: datetime) -> list[str]:
+    """Mark runs and logged models that a killed process left, and that no retry of it came back for.
+
+    Runs that never came to their end are ended as KILLED; models that were never registered keep their status, since a
+    retry may still register one that is READY.
+
+    :param before: what began earlier than this (aware) belongs to no process any more
+    :return: names of what was marked, like ``run ID`` and ``model ID``
+    """
+    limit = int(before.timestamp() * 1000)
+    running = client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'")
+    runs = [run.info.run_id for run in running if run.info.start_time < limit]
+    for run in runs:
+        client.set_tag(run, SUPERSEDED, ABANDONED)
+        client.set_terminated(run, "KILLED")
+    models = [model.model_id for model in _unregistered(client, experiment, limit)]
+    for model in models:
+        client.set_logged_model_tags(model, {SUPERSEDED: ABANDONED})
+    return [*(f"run {run}" for run in runs), *(f"model {model}" for model in models)]
+
+
+def _unregistered(client: MlflowClient, experiment: str, limit: int) -> Iterator[LoggedModel]:
+    """Models of the month before ``limit`` (ms) that belong to no version; older ones were looked at before."""
+    asked = f"creation_timestamp < {limit} AND creation_timestamp > {limit - _REACH_MS}"
+    token: str | None = None
+    while True:
+        page = client.search_logged_models([experiment], filter_string=asked, page_token=token)
+        for model in page:
+            # MLflow says which versions a run has, and not which ones a logged model has.
+            asked_of_run = f"run_id = '{model.source_run_id}'"
+            if SUPERSEDED not in model.tags and not client.search_model_versions(asked_of_run, max_results=1):
+                yield model
+        if not (token := page.token):
+            return
 
 
 def shortened(tags: Mapping[str, str]) -> dict[str, str]:

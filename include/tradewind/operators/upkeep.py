@@ -108,21 +108,24 @@ class ResendOperator(UpkeepOperator):
 class ReconcileOperator(UpkeepOperator):
     """Makes MLflow's alias ``champion`` and the model card say what the ledger says.
 
-    What a crash left is repaired. What somebody edited in MLflow is put back, and is an incident until the next look
-    finds nothing; a champion that MLflow does not have fails the task, with what to do, and so does a model
-    card that cannot be written.
+    What a crash left is repaired, and what killed trainings left in MLflow is marked. What somebody edited in MLflow is
+    put back, and is an incident until the next look finds nothing; a champion that MLflow does not have fails the task,
+    with what to do, and so does a model card that cannot be written.
     """
 
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
         """Return what was found and done."""
+        from datetime import UTC, datetime
+
         from tradewind.alerting.conditions import Condition, heal_condition, open_condition
         from tradewind.ledger.journal import Ledger
-        from tradewind.models.followers import reconcile
+        from tradewind.models.followers import mark_abandoned, reconcile
 
         found, ledger = reconcile(spec, runtime), Ledger(runtime.ledger)
         if found.outcome == "broken":
             raise ModelError(found.words)
         self.log.info("%s: %s", spec.pipeline, found.words)
+        mark_abandoned(spec, runtime, now=datetime.now(UTC))
         edited = Condition("AliasEdited", ALIAS_STAGE, message=found.words)
         if found.outcome == "edited":
             open_condition(ledger, spec, edited, run_id=runtime.run_id)

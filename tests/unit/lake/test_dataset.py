@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -215,6 +216,16 @@ def test_what_killed_runs_left_is_removed_after_a_day(dataset: Dataset) -> None:
     dataset.stage("2013-01", table(value=[3]))
     assert not old.folder.exists()
     assert young.folder.exists()
+
+
+def test_staging_of_another_worker_is_not_judged_by_the_clock_of_this_one(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = dataset.stage("2013-01", table(value=[1]))
+    ahead = time.time() + 10 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: ahead)
+    dataset.stage("2013-01", table(value=[2]))
+    assert other.folder.exists()
 
 
 def test_quarantine_keeps_rows_and_reasons_and_publishes_nothing(dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from mlflow.models import Model
 from tradewind.errors import ModelError, Unavailable
 from tradewind.models import runs
 from tradewind.models.estimator import signature
+from tradewind.models.followers import mark_abandoned
 from tradewind.models.registry import Registry, Version, answering, project_alias
 from tradewind.models.runs import Record, shortened
 
@@ -120,6 +122,29 @@ def test_of_two_that_log_the_same_at_once_one_registers(house, log, meanwhile) -
     assert log("faster").version == "1"
     client = Registry(house.runtime, "delays").client
     assert len(client.search_model_versions("name = 'delays'")) == 1
+
+
+@pytest.mark.parametrize("at", ["log_batch", "finalize_logged_model", "create_model_version"])
+def test_upkeep_marks_what_a_killed_training_left_and_nothing_else(house, log, monkeypatch, at) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    log("whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, at, killed)
+        with pytest.raises(KeyboardInterrupt):
+            log("killed", cause="d" * 32)
+    now = datetime.now(UTC)
+    assert mark_abandoned(house.spec, house.runtime, now=now) == []  # it may still go on
+    marked = mark_abandoned(house.spec, house.runtime, now=now + timedelta(days=2))
+    assert [one.split()[0] for one in marked] == {"log_batch": ["run", "model"]}.get(at, ["model"])
+    assert mark_abandoned(house.spec, house.runtime, now=now + timedelta(days=2)) == []
+    client, experiment = Registry(house.runtime, "delays").client, Registry(house.runtime, "delays").experiment()
+    whole, *others = client.search_runs([experiment], order_by=["attributes.start_time ASC"])
+    assert runs.SUPERSEDED not in whole.data.tags
+    assert [run.info.status for run in others] == ["KILLED" if at == "log_batch" else "FINISHED"]
+    assert log("again", cause="d" * 32).version == "2"  # a retry that comes late all the same
+    assert mark_abandoned(house.spec, house.runtime, now=now + timedelta(days=2)) == []
 
 
 def test_evidence_that_nobody_gives_now_is_tried_again(house, away) -> None:
