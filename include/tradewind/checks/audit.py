@@ -60,7 +60,8 @@ def audit(
 
 def _not_empty(staged: Staged) -> CheckResult:
     outcome: Outcome = "passed" if staged.rows else "failed"
-    return CheckResult("rows", "There is at least one row.", outcome, f"{staged.rows:,} rows")
+    wrong = "there is no row, and at least one is needed"
+    return CheckResult("rows", "There is at least one row.", outcome, f"{staged.rows:,} rows", wrong=wrong)
 
 
 def _keys(staged: Staged, keys: Sequence[str]) -> list[CheckResult]:
@@ -79,7 +80,9 @@ def _keys(staged: Staged, keys: Sequence[str]) -> list[CheckResult]:
         if groups < staged.rows:
             example = _example(connection, rows, keys)
             found.append(f"{staged.rows - groups:,} rows more than keys, for example {example}")
-    return [CheckResult("keys", text, "failed" if found else "passed", "; ".join(found) or "all different")]
+    told = "; ".join(found)
+    wrong = f"{', '.join(f'`{key}`' for key in keys)} {'do' if len(keys) > 1 else 'does'} not name a row: {told}"
+    return [CheckResult("keys", text, "failed" if found else "passed", told or "all different", wrong=wrong)]
 
 
 def _example(connection: duckdb.DuckDBPyConnection, rows: str, keys: Sequence[str]) -> str:

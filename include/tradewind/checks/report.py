@@ -75,9 +75,12 @@ def _next(audit: Audit) -> str:
 
 
 def _check(result: CheckResult) -> str:
+    passed = result.outcome == "passed"
+    told, about = (result.text, "Found") if passed else (result.problem, "Expected")
+    more = (result.observed or "as expected") if passed else result.text
     return (
-        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{marked(result.text)}</p>'
-        f'<p class="soft">Found: {marked(result.observed or "as expected")}</p>'
+        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{marked(told)}</p>'
+        f'<p class="soft">{about}: {marked(more)}</p>'
         f'<p class="soft"><code>{escape(result.name)}</code></p></article>'
     )
 

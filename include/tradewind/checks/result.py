@@ -18,6 +18,7 @@ class CheckResult:
     :param outcome: ``error``: it could not be evaluated, so nothing is known; that is not ``failed``
     :param observed: what was found, or why it could not be evaluated
     :param trailing: it compares with earlier partitions
+    :param wrong: what is wrong, as a sentence that begins with it; empty where ``text`` and ``observed`` make one
     """
 
     name: str
@@ -25,6 +26,15 @@ class CheckResult:
     outcome: Outcome
     observed: str
     trailing: bool = False
+    wrong: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong and what was expected, in one sentence without a full stop."""
+        expected = self.text.rstrip(".")
+        if self.outcome == "error":
+            return f"{expected}: this could not be evaluated: {self.observed}"
+        return self.wrong or f"{expected}, but {self.observed or 'that does not hold'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from tradewind.checks.result import CheckResult
+from tradewind.checks.result import CheckResult, Outcome
 from tradewind.lake.history import Earlier
 from tradewind.lake.staging import Staged, null_counts
 from tradewind.spec.models import Audit as Rules
@@ -41,7 +41,9 @@ def _rows(text: str, rows: int, history: Sequence[Earlier], rules: Rules) -> Che
     fine = rules.rows_at_least * usual <= rows <= rules.rows_at_most * usual
     times = f", {rows / usual:.2f} times as many" if usual else ""
     observed = f"{rows:,} rows{times}; the median of {history[0].key} to {history[-1].key} is {usual:,.0f}"
-    return CheckResult(_ROWS, text, "passed" if fine else "failed", observed, trailing=True)
+    limits = f"at least {rules.rows_at_least:g} and at most {rules.rows_at_most:g} times that are allowed"
+    outcome: Outcome = "passed" if fine else "failed"
+    return CheckResult(_ROWS, text, outcome, observed, trailing=True, wrong=f"{observed}; {limits}")
 
 
 def _nulls(text: str, nulls: Mapping[str, int], rows: int, history: Sequence[Earlier], rules: Rules) -> CheckResult:
@@ -60,4 +62,9 @@ def _nulls(text: str, nulls: Mapping[str, int], rows: int, history: Sequence[Ear
     told = [f"`{name}` {now:.1%}, at most {then:.1%} before" for _, name, now, then, _ in (over or rises[:1])[:_SHOWN]]
     more = f"; and {len(over) - _SHOWN} more columns" if len(over) > _SHOWN else ""
     observed = ("" if over else "largest change: ") + "; ".join(told) + more
-    return CheckResult(_NULLS, text, "failed" if over else "passed", observed, trailing=True)
+    wrong = [
+        f"column `{name}`: {now:.1%} NULL, at most {then + allowed:.1%} allowed ({then:.1%} at most before)"
+        for _, name, now, then, allowed in over[:_SHOWN]
+    ]
+    outcome: Outcome = "failed" if over else "passed"
+    return CheckResult(_NULLS, text, outcome, observed, trailing=True, wrong="; ".join(wrong) + more)

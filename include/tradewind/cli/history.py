@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
 from tradewind.alerting.episodes import BY_HAND
 from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import paragraph
+from tradewind.cli.tables import count, paragraph
+from tradewind.errors import TradewindError
 from tradewind.ledger import shadows
 
 if TYPE_CHECKING:
     from tradewind.ledger.champions import Champion
-    from tradewind.ledger.journal import Entry
+    from tradewind.ledger.journal import Entry, Ledger
+    from tradewind.planning.populations import Scoring, Served
 
+NO = "not to train"
 _ROUTINE = frozenset({"started", "complete", "materialised"})
 _ROUTINE_NOTES = frozenset({"alerted", "aliased", "carded"})
 _SHADOW = {
@@ -75,16 +80,36 @@ class Happened:
 
 @click.command(short_help="The journal of a pipeline, in words.")
 @click.argument("name")
-@click.option("--at", "until", metavar="TIME", help="As it was then: ISO date or time, in UTC where it names no zone.")
+@click.option(
+    "--at",
+    "until",
+    metavar="TIME",
+    help="As it was known then, by the clock on the wall: ISO date or time, in UTC where it names no zone.",
+)
+@click.option(
+    "--population",
+    metavar="KEY",
+    help="Who served the population of this partition, by partition time: also of a replay.",
+)
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N lines.")
 @click.option("--all", "everything", is_flag=True, help="Also what goes by itself: stages that began and ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def history(name: str, until: str | None, everything: bool, as_json: bool) -> None:
+def history(
+    name: str, until: str | None, population: str | None, last: int | None, everything: bool, as_json: bool
+) -> None:
     """Tell what happened to the pipeline NAME and why, newest last.
 
-    The pipeline need not be in dags/ any more: the journal outlives it.
+    Two clocks: --at is the time at which things were written down, --population the partition that they are about. A
+    replay writes down today what it decides for a year ago. Decisions in a row not to train for the same reason are one
+    line; in the JSON each is there. The pipeline need not be in dags/ any more: the journal outlives it.
     """
     from tradewind.ledger.journal import Ledger
 
+    if population is not None:
+        if until or last or everything:
+            raise click.UsageError("--population goes with --json only: it is about one population, whenever")
+        _tell_population(Ledger(deployment.runtime().ledger), name, population, as_json=as_json)
+        return
     ledger, at = Ledger(deployment.runtime().ledger), _instant(until)
     entries = ledger.entries(name, at=at)
     champions = [one for one in ledger.champions(name) if at is None or one.at <= at]
@@ -96,12 +121,13 @@ def history(name: str, until: str | None, everything: bool, as_json: bool) -> No
             return
     told = happenings(entries, champions, everything=everything)
     if as_json:
-        answer: dict[str, object] = {"pipeline": name, "history": [_plain(one) for one in told]}
+        answer: dict[str, object] = {"pipeline": name, "history": [_plain(one) for one in told[-(last or 0) :]]}
         if at:
             answer["then"] = dict(_models(entries, champions))
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
-    click.echo("\n".join([*(_line(one) for one in told), *(_then(entries, champions, at) if at else ())]))
+    lines = [_line(one) for one in _folded(told)][-(last or 0) :]
+    click.echo("\n".join([*lines, *(_then(entries, champions, at) if at else ())]))
 
 
 def happenings(entries: Sequence[Entry], champions: Sequence[Champion], *, everything: bool) -> list[Happened]:
@@ -117,10 +143,29 @@ def happenings(entries: Sequence[Entry], champions: Sequence[Champion], *, every
     return sorted([*found, *map(_crowned, champions)], key=lambda one: one.at)
 
 
+def _folded(told: Sequence[Happened]) -> Iterator[Happened]:
+    """The story with decisions in a row not to train, for one reason, as one line: how many, of which partitions."""
+    for _, group in groupby(told, key=_same):
+        some = list(group)
+        if len(some) == 1 or _same(some[0]) is some[0]:
+            yield from some
+            continue
+        keys, newest = sorted(str(one.partition) for one in some), some[-1]
+        span = f"{NO}, {len(some)} times ({keys[0]} … {keys[-1]})"
+        yield replace(newest, text=newest.text.replace(NO, span, 1))
+
+
+def _same(one: Happened) -> object:
+    """What lines have in common that are one; the line itself if it is like no other. A distance may grow."""
+    if one.kind != "decision" or not one.text.startswith(f"{NO}: "):
+        return one
+    return re.sub(r"\d+ partitions? ago", "some partitions ago", one.text)
+
+
 def _text(entry: Entry) -> str:
     if entry.kind == "decision":
         verbs = {"train": "to train", "judge": "to judge the shadow"}
-        return f"{verbs.get(entry.outcome, 'not to train')}: {entry.reason}"
+        return f"{verbs.get(entry.outcome, NO)}: {entry.reason}"
     words = _WORDS.get(entry.kind, "{kind} {subject} {outcome}: {reason}")
     if entry.kind == "shadow":
         words = _SHADOW.get(entry.outcome, "shadow {subject} {outcome}: {reason}")
@@ -168,14 +213,83 @@ def _models(entries: Sequence[Entry], champions: Sequence[Champion]) -> Iterator
     key = newest.evidence.get("verdict_key")
     verdict = next((one for one in reversed(entries) if one.kind == "verdict" and one.key == key), None)
     if verdict is not None:
-        on = "on what it predicted as shadow" if verdict.evidence.get("basis") == "shadow" else "on test rows"
-        yield "verdict", f"{verdict.outcome} at {verdict.partition}, {on}: {verdict.reason}"
+        yield "verdict", _judged(verdict)
     over = {one.key for one in entries if one.kind == "unpin"}
     pins = [one for one in entries if one.kind == "pin"][-1:]
     yield from (("pinned", f"by {one.actor}: {one.reason}") for one in pins if one.key not in over)
     shadow = shadows.newest([one for one in entries if one.kind == "shadow"])
     if shadow is not None:
         yield "shadow", f"version {shadow.subject}: {shadow.reason}"
+
+
+def _judged(verdict: Entry) -> str:
+    on = "on what it predicted as shadow" if verdict.evidence.get("basis") == "shadow" else "on test rows"
+    return f"{verdict.outcome} at {verdict.partition}, {on}: {verdict.reason}"
+
+
+def _tell_population(ledger: Ledger, name: str, key: str, *, as_json: bool) -> None:
+    from tradewind.planning.populations import served
+
+    if name not in ledger.pipelines():
+        deployment.file_of(name)  # says the nearest, if it is nobody's name
+    _require_key(name, key)
+    found = served(ledger, name, key)
+    if as_json:
+        answer = {"pipeline": name, "by_champion": found.by_champion, **asdict(found)}
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False, default=_text_of))
+    else:
+        click.echo("\n".join([f"{name}, population {key}:", *_served(name, found)]))
+
+
+def _require_key(name: str, key: str) -> None:
+    """Refuse a key that is none of the pipeline's, as far as its YAML is still there to say."""
+    try:
+        spec = deployment.pipeline(name)
+    except TradewindError:
+        return
+    spec.partitioning.bounds(key)
+
+
+def _served(name: str, found: Served) -> Iterator[str]:
+    champion = found.champion
+    if champion is None:
+        yield _about("champion", "none holds for it")
+    else:
+        yield _about("champion", f"version {champion.model_version}, from population {champion.effective_from} on")
+        decided = f"decided at partition {champion.decided_at}, " if champion.decided_at else ""
+        why = f": {champion.reason}" if champion.reason else ""
+        yield _about("promoted", f"{decided}by {champion.actor}, written {_when(champion.at)}{why}")
+    if found.verdict is not None:
+        yield _about("verdict", _judged(found.verdict))
+    if found.approval is not None:
+        yield _about("approval", f"{found.approval.outcome} by {found.approval.actor}: {found.approval.reason}")
+    for number, one in enumerate(reversed(found.scorings)):
+        yield _about("before that" if number else "served by", _scored(name, one))
+    if not found.scorings:
+        yield _about("served by", "nobody: it has not been scored")
+    for reason in found.fallbacks:
+        yield _about("fallback", reason)
+    if found.scorings and not found.by_champion and champion is not None:
+        yield _about("", "it was not served by the champion that holds for it now")
+
+
+def _scored(name: str, one: Scoring) -> str:
+    run = f"run {one.run_id} of {name}__score for {one.partition}, {_when(one.at)}"
+    if one.skipped:
+        return f"nobody: {one.skipped}; {run}"
+    return f"version {one.version} ({one.served_by.replace('_', ' ')}), {count(one.rows, 'row')}; {run}"
+
+
+def _about(title: str, text: str) -> str:
+    return paragraph(text, first=f"  {title}", indent=16)
+
+
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _text_of(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -74,16 +74,12 @@ def _quarantine(spec: Pipeline, dataset: Dataset, staged: Staged, audited: Audit
 
     :raises AuditFailed: always
     """
-    reasons = [f"{check.outcome}: {check.name}: {check.text} Found: {check.observed}" for check in audited.problems]
+    reasons = [f"{check.outcome}: {check.name}: {check.problem}" for check in audited.problems]
     place = dataset.quarantine(staged, reasons=reasons)
     shutil.copyfile(audited.report, Path(place) / "report.html")
     (Path(place) / CAUSE).write_text(cause.as_json(), encoding="utf-8")
     what = f"{spec.pipeline}: dataset {dataset.name}, partition {staged.key}"
-    told = "; ".join(
-        f"{check.text.rstrip('.')} {'could not be evaluated' if check.outcome == 'error' else 'failed'}: "
-        f"{check.observed}"
-        for check in audited.problems
-    )
+    told = "; ".join(check.problem for check in audited.problems)
     log.error("%s quarantine: %s", what, place)
     message = f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}. "
     release = f"tradewind release {spec.pipeline} {dataset.name} {staged.key} --reason TEXT"

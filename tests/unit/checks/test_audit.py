@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def test_rows_beside_earlier_partitions_are_in_the_report_with_their_numbers(che
     assert [result.name for result in done.problems] == ["rows as before", "NULLs as before"]
     page = done.report.read_text()
     assert "2 rows, 0.02 times as many; the median of 2013-01-01 to 2013-01-04 is 100" in page
-    assert "<code>value</code> 50.0%, at most 0.0% before" in page
+    assert "column <code>value</code>: 50.0% NULL, at most 10.0% allowed (0.0% at most before)" in page
     assert "`" not in page.split("<body>")[1]
     usual = [Earlier(one.key, 2, {"value": 1}) for one in history]
     page = check(pa.table({"value": [1, None]}), history=usual).report.read_text()
@@ -220,3 +221,27 @@ def test_what_did_not_pass_comes_first(check: Check) -> None:
     failing = expect("column_max_to_be_between", column="value", max_value=0)
     page = check(pa.table({"value": [1]}), failing, keys=["value"]).report.read_text()
     assert page.index("What did not pass") < page.index("expect_column_max") < page.index("What passed")
+
+
+def test_what_is_wrong_is_said_forwards(check: Check) -> None:
+    history = [Earlier(f"2013-01-0{day}", 100, {"price": 2}) for day in range(1, 5)]
+    rows = pa.table({"id": [1, 1, None], "price": [5, None, 500]})
+    done = check(rows, history=history, keys=["id"])
+    assert [result.problem for result in done.problems] == [
+        "`id` does not name a row: 1 rows have NULL in `id`; 1 rows more than keys, for example id 1 (2 times)",
+        "3 rows, 0.03 times as many; the median of 2013-01-01 to 2013-01-04 is 100; at least 0.5 and at most 2 times "
+        "that are allowed",
+        "column `price`: 33.3% NULL, at most 12.0% allowed (2.0% at most before)",
+    ]
+    empty = check(rows.slice(0, 0))
+    assert [result.problem for result in empty.problems] == ["there is no row, and at least one is needed"]
+
+
+def test_what_a_suite_expects_and_what_was_found_are_one_sentence() -> None:
+    found = result.CheckResult(
+        "expect_x", "`price`: values must be between (max value 100).", "failed", "1 of 3 rows are not"
+    )
+    assert found.problem == "`price`: values must be between (max value 100), but 1 of 3 rows are not"
+    assert replace(found, observed="").problem.endswith("(max value 100), but that does not hold")
+    odd = replace(found, outcome="error", observed="there is no column price")
+    assert odd.problem.endswith("(max value 100): this could not be evaluated: there is no column price")
