@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import LeftOut, NotReady
@@ -37,7 +39,8 @@ def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
     """
     spec.partitioning.check(partition)
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    evidence, missing = {}, []
+    evidence: dict[str, dict[str, Any]] = {}
+    missing = []
     for name in spec.datasets:
         snapshot = lake.dataset(spec.pipeline, name).snapshot()
         found = snapshot.partitions.get(partition) if snapshot else None
@@ -53,9 +56,17 @@ def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
             f"{spec.pipeline}: partition {partition} is not published in {', '.join(missing)}; build it first"
         )
     digests = {name: found["digest"] for name, found in evidence.items()}
-    cause = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32]
+    cause = cause_of_digests(digests)
     new = progress.complete(
         ledger, spec.pipeline, "etl", partition, cause=cause, evidence=evidence, run_id=runtime.run_id
     )
     log.info("%s etl %s: complete, cause %s%s", spec.pipeline, partition, cause, "" if new else ", as before")
     return cause
+
+
+def cause_of_digests(digests: Mapping[str, str]) -> str:
+    """The cause with which `etl` of a partition is complete, 32 hex digits.
+
+    :param digests: of the partition, by dataset
+    """
+    return hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()[:32]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting.conditions import Condition, heal_condition, open_condition
+from tradewind.alerting.incidents import open_incidents
 from tradewind.core.skew import FeatureSkew, compare
 from tradewind.features.point_in_time import View, point_in_time, view_of
 from tradewind.lake.database import quoted
@@ -32,18 +34,43 @@ _REACH = 16  # partitions: looking at all that ever were would cost more with ea
 _NO_MOMENT = -(2**63)
 
 
+@dataclass(frozen=True, slots=True)
+class Online:
+    """Whose rows the online store has.
+
+    :param settled: partitions whose rows are there as they are in the lake
+    :param outdated: partitions whose rows are there as they were: what replaced them is on its way
+    """
+
+    settled: frozenset[str]
+    outdated: frozenset[str]
+
+    def after(self, partition: str) -> Online:
+        """After ``partition`` was materialised."""
+        return Online(self.settled | {partition}, self.outdated - {partition})
+
+    def answers(self, partition: str | None) -> bool:
+        """Whether it can answer for an entity whose newest row is of ``partition`` (None: it has no row any more).
+
+        Not if a later partition is outdated: the entity may have had a row there, which is what is still online.
+        """
+        newest = max(self.outdated, default="")
+        return not newest if partition is None else partition in self.settled and partition > newest
+
+
 def skew_of(
-    spec: Pipeline, store: FeatureStore, view: FeatureView, *, at: datetime, settled: Collection[str], seed: str
+    spec: Pipeline, store: FeatureStore, view: FeatureView, *, at: datetime, online: Online, seed: str
 ) -> dict[str, FeatureSkew]:
     """Compare a sample of a view's online values with what a training row of the moment ``at`` would get.
 
     It is drawn from the entities with a row in the last partitions, which is all that is read. Entities whose newest
-    row is of a partition that waits to be materialised are left out: the online store cannot know it yet. So are rows
-    that the ttl has taken out of force, on both sides.
+    row is of a partition that waits to be materialised are left out: the online store cannot know it yet. So are those
+    whose row may have been in a later partition that was corrected since, and rows that the ttl has taken out of force,
+    on both sides.
 
     :param store: opened at the versions that were materialised
     :param at: end of the newest partition that is materialised
-    :param settled: partitions whose rows are in the online store as they are in the lake
+    :param online: which partitions' rows the online store has
     :param seed: another one draws another sample
     :return: by feature; empty if the view has nothing to compare
     """
@@ -64,11 +91,11 @@ def skew_of(
     placed = View(asked.name, asked.source, asked.keys, {**asked.features, _PART: "partition"}, asked.ttl)
     given = entities.append_column("at", _moments(at, entities.num_rows))
     offline = point_in_time(given, [placed], time="at", read=read)
-    keep = [n for n, key in enumerate(offline[_PART].to_pylist()) if key is None or key in settled]
+    keep = [n for n, key in enumerate(offline[_PART].to_pylist()) if online.answers(key)]
     if not keep:
         return {}
-    online = _online(store, view, entities.take(keep), at=at)
-    return {name: compare(online[name], offline[name].take(keep).to_pylist()) for name in asked.features}
+    answers = _online(store, view, entities.take(keep), at=at)
+    return {name: compare(answers[name], offline[name].take(keep).to_pylist()) for name in asked.features}
 
 
 def evidence(found: Mapping[str, Mapping[str, FeatureSkew]]) -> dict[str, dict[str, int]]:
@@ -88,7 +115,7 @@ def evidence(found: Mapping[str, Mapping[str, FeatureSkew]]) -> dict[str, dict[s
 def tell(
     spec: Pipeline, ledger: Ledger, found: Mapping[str, Mapping[str, FeatureSkew]], *, partition: str, run_id: str
 ) -> list[str]:
-    """Log the numbers; open an incident for features that differ too often, or close it.
+    """Log the numbers; open an incident for features that differ too often, or close it when they were compared again.
 
     :return: the features that do, as ``view:feature``
     """
@@ -105,7 +132,7 @@ def tell(
             if one.share > limit:
                 bad[f"{view}:{name}"] = one
     if not bad:
-        if any(found.values()):
+        if any(found.values()) and _named(ledger, spec) <= set(evidence(found)):
             because = f"online and offline values agree at {partition}"
             heal_condition(ledger, spec, kind=ERROR, stage=STAGE, because=because, run_id=run_id)
         return []
@@ -118,6 +145,12 @@ def tell(
     condition = Condition(ERROR, STAGE, message=message, evidence={name: values[name] for name in bad})
     open_condition(ledger, spec, condition, run_id=run_id)
     return list(bad)
+
+
+def _named(ledger: Ledger, spec: Pipeline) -> set[str]:
+    """Features that the open incident is about."""
+    found = [one for one in open_incidents(ledger, spec.pipeline) if (one.stage, one.error_type) == (STAGE, ERROR)]
+    return {name for one in found for each in one.by_partition.values() for name in each.evidence}
 
 
 def _moments(at: datetime, rows: int) -> pa.Array:
@@ -179,13 +212,14 @@ def _value(value: Value) -> Any:
     return feast_value_type_to_python_type(value)
 
 
-def settled_partitions(causes: Mapping[str, str], materialised: Mapping[str, str]) -> set[str]:
-    """Partitions whose newest materialisation is of what their etl completed last.
+def online(causes: Mapping[str, str], materialised: Mapping[str, str]) -> Online:
+    """Which partitions the online store has as they are by now, and which it has as they were.
 
-    :param causes: what a materialisation of each complete partition would be caused by now
+    :param causes: what a materialisation of each partition would be caused by now
     :param materialised: cause of the newest materialisation of each partition
     """
-    return {key for key, cause in materialised.items() if causes.get(key) == cause}
+    settled = frozenset(key for key, cause in materialised.items() if causes.get(key) == cause)
+    return Online(settled, frozenset(materialised) - settled)
 
 
 def newest_by_partition(entries: Sequence[Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError, UsageError
+from tradewind.etl.stage import cause_of_digests
 from tradewind.features import skew
 from tradewind.features.apply import apply_loaded
 from tradewind.features.definitions import Definitions, load
@@ -20,6 +21,7 @@ from tradewind.features.online.write import Written, covered, write
 from tradewind.features.store import opened
 from tradewind.features.versions import current
 from tradewind.features.window import Window, look, window
+from tradewind.lake.dataset import Lake
 from tradewind.ledger import progress
 from tradewind.ledger.journal import Entry, Ledger
 
@@ -133,10 +135,10 @@ def _materialise(
         with opened(runtime, spec, versions=versions) as store:
             for name in [str(view.name) for view in definitions.views if view.online]:
                 done[name] = _view(spec, partition, store, store.get_feature_view(name), later=later)
-            at, settled = spec.partitioning.bounds(later.newest).end, _settled(spec, runtime, definitions, earlier)
+            at, online = spec.partitioning.bounds(later.newest).end, _online(spec, runtime, definitions, earlier)
             skewed = {
                 name: skew.skew_of(
-                    spec, store, store.get_feature_view(name), at=at, settled={*settled, partition}, seed=partition
+                    spec, store, store.get_feature_view(name), at=at, online=online.after(partition), seed=partition
                 )
                 for name in done
             }
@@ -169,11 +171,19 @@ def _materialise(
     return entry, skewed
 
 
-def _settled(spec: Pipeline, runtime: Runtime, definitions: Definitions, earlier: list[Entry]) -> set[str]:
-    """Partitions that are in the online store as they are in the lake."""
-    upstream = skew.newest_by_partition(Ledger(runtime.ledger).find(spec.pipeline, "complete", subject="etl"))
-    causes = {key: cause_of(spec, definitions, cause) for key, cause in upstream.items()}
-    return skew.settled_partitions(causes, skew.newest_by_partition(earlier))
+def _online(spec: Pipeline, runtime: Runtime, definitions: Definitions, earlier: list[Entry]) -> skew.Online:
+    """Which partitions are in the online store as they are in the lake now.
+
+    The lake is asked and not the ledger, which hears of new rows only when all datasets of a partition are published.
+    """
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    snapshots = {name: lake.dataset(spec.pipeline, name).snapshot() for name in spec.datasets}
+    materialised = skew.newest_by_partition(earlier)
+    causes = {}
+    for key in materialised:
+        digests = {name: one.partitions[key].digest for name, one in snapshots.items() if one and key in one.partitions}
+        causes[key] = cause_of(spec, definitions, cause_of_digests(digests))
+    return skew.online(causes, materialised)
 
 
 @dataclass(frozen=True, slots=True)

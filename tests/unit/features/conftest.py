@@ -133,6 +133,8 @@ def publish_rows(runtime: Runtime, spec: Pipeline, name: str, week: str, rows: l
 @pytest.fixture
 def etl(runtime: Runtime, spec: Pipeline, publish: Publish) -> Callable[[str, float], None]:
     """Publish the three datasets of a week, with values that tell the week, and complete its etl."""
+    from tradewind.etl.stage import cause_of_digests
+    from tradewind.lake.dataset import Lake
     from tradewind.ledger import progress
     from tradewind.ledger.journal import Ledger
 
@@ -148,7 +150,11 @@ def etl(runtime: Runtime, spec: Pipeline, publish: Publish) -> Callable[[str, fl
             [{"origin": "JFK", "dest": d, "route_late": value + i} for i, d in enumerate(("LAX", "SFO"))],
         )
         publish("origin_week", week, [{"origin": "JFK", "origin_late": value}])
-        progress.complete(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause=f"etl {week} {value}")
+        snapshots = {name: Lake(runtime.lake).dataset(spec.pipeline, name).snapshot() for name in spec.datasets}
+        digests = {
+            name: one.partitions[week].digest for name, one in snapshots.items() if one and week in one.partitions
+        }
+        progress.complete(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause=cause_of_digests(digests))
 
     return run
 

@@ -10,6 +10,8 @@ import pytest
 
 from tradewind.alerting.incidents import open_incidents
 from tradewind.core.runtime import Runtime
+from tradewind.core.skew import compare
+from tradewind.features.skew import tell
 from tradewind.features.stage import materialise
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.models import Pipeline
@@ -96,6 +98,43 @@ def test_a_partition_that_waits_to_be_materialised_is_no_skew(runtime: Runtime, 
     publish("origin_week", W2, [{"origin": "EWR", "origin_late": 1.0}])
     materialise(spec, W2, runtime)
     assert skew(runtime, W2)["origin_week:origin_late"] == {"compared": 1, **AGREED}
+
+
+def test_a_correction_that_is_still_being_published_is_no_skew(runtime: Runtime, spec: Pipeline, etl, publish) -> None:
+    for week, value in ((W1, 10.0), (W2, 20.0)):
+        etl(week, value)
+        materialise(spec, week, runtime)
+    etl(W1, 11.0)
+    publish("origin_week", W2, [{"origin": "JFK", "origin_late": 99.0}])  # the etl of W2 has not ended yet
+    materialise(spec, W1, runtime)
+    assert incidents(runtime) == []
+    etl(W2, 21.0)
+    materialise(spec, W2, runtime)
+    assert skew(runtime, W2)["origin_week:origin_late"] == {"compared": 1, **AGREED}
+    assert incidents(runtime) == []
+
+
+def test_who_was_taken_out_of_a_later_partition_is_no_skew_before_that_is_materialised(
+    runtime: Runtime, spec: Pipeline, etl, publish
+) -> None:
+    for week, value in ((W1, 10.0), (W2, 20.0)):
+        etl(week, value)
+        materialise(spec, week, runtime)
+    etl(W1, 11.0)
+    etl(W2, 20.0)
+    publish("origin_week", W2, [{"origin": "EWR", "origin_late": 99.0}])  # online, JFK has what it had in W2
+    materialise(spec, W1, runtime)
+    assert incidents(runtime) == []
+
+
+def test_an_incident_stays_while_what_it_is_about_was_not_compared_again(runtime: Runtime, spec: Pipeline) -> None:
+    ledger, agreed, differs = Ledger(runtime.ledger), compare([1.0] * 10, [1.0] * 10), compare([1.0] * 10, [2.0] * 10)
+    about: dict[str, Any] = {"partition": W1, "run_id": "r"}
+    assert tell(spec, ledger, {"origin_week": {"origin_late": differs}}, **about) == ["origin_week:origin_late"]
+    tell(spec, ledger, {"route_week": {"route_late": agreed}}, **about)
+    assert len(incidents(runtime)) == 1
+    tell(spec, ledger, {"origin_week": {"origin_late": agreed}}, **about)
+    assert incidents(runtime) == []
 
 
 def test_what_the_ttl_took_out_of_force_is_missing_on_both_sides(
