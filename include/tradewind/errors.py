@@ -17,6 +17,7 @@ TradewindError
 ├── Held                      a person holds the pipeline; nothing runs until it is resumed
 ├── Conflict                  somebody else published or promoted first
 └── Unavailable               a service or a partition is not there *yet*; retried
+    ├── StorageFault          a disk is full, read-only or failing
     ├── NotReady              an earlier partition has not been completed yet
     └── NotDelivered          an input has not come yet; it is looked for again
 """
@@ -129,6 +130,10 @@ class Conflict(TradewindError):
 
 class Unavailable(TradewindError):
     """A service is not there for a while. The only branch of the tree that is retried."""
+
+
+class StorageFault(Unavailable):
+    """A disk is full, read-only or failing; the message names the folder and what is free there."""
 
 
 class NotReady(Unavailable):

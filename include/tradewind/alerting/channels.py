@@ -28,6 +28,8 @@ _WHAT_TO_DO = {
     "NotReady": "complete the earlier partition that it names; this one then starts again: a dataset at once, any "
     "other stage at the next upkeep",
     "WindowIncomplete": "mend, release or skip the named partitions; the next partition then trains",
+    "StorageFault": "make room in the named folder, or mount it so that the tasks can write to it; then run the "
+    "partition again",
     "Unavailable": "bring the named service back, then run the partition again",
 }
 _NAMED = 5

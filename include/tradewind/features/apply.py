@@ -6,9 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.disk import storing
 from tradewind.features.definitions import Definitions, load
 from tradewind.features.lock import exclusive
-from tradewind.features.store import close, sql_registry, unlocked
+from tradewind.features.store import close, folders, sql_registry, unlocked
 from tradewind.features.versions import current
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def apply(spec: Pipeline, runtime: Runtime) -> bool:
 
 def apply_loaded(spec: Pipeline, runtime: Runtime, definitions: Definitions, *, versions: Mapping[str, int]) -> bool:
     """As :func:`apply`, for definitions that are loaded already; columns are looked up in ``versions``."""
-    with exclusive(runtime.feast_registry, "registry"):
+    cannot = f"{spec.pipeline}: the definitions of features cannot be written"
+    with storing(cannot, *folders(runtime)), exclusive(runtime.feast_registry, "registry"):
         made = unlocked(runtime, spec, versions=versions)
         try:
             if sql_registry(made).get_project_metadata(spec.pipeline, _APPLIED) == definitions.digest:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.disk import storing
 from tradewind.features.importing import import_feast
 from tradewind.features.lock import exclusive
 from tradewind.features.online.place import settings
@@ -32,13 +34,23 @@ def store(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> F
         return unlocked(runtime, spec, versions=versions)
 
 
+def folders(runtime: Runtime) -> list[Path]:
+    """Where registry and online store lie, those of them that are SQLite files."""
+    kind, _, path = runtime.feast_registry.partition(":///")
+    found = [path] if kind == "sqlite" else []
+    online = runtime.feast_online
+    found += [online["path"]] if online.get("type") == "sqlite" and "path" in online else []
+    return [Path(each).parent for each in found]
+
+
 def unlocked(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> FeatureStore:
     """As :func:`store`, for a caller that holds the registry's lock: making it may create the registry's tables."""
     import_feast()
     from feast import FeatureStore
 
-    made = FeatureStore(config=config(runtime, spec, versions=versions))
-    assert made.registry is not None  # made on first use, and that shall be under the lock
+    with storing(f"{spec.pipeline}: the feature store", *folders(runtime)):
+        made = FeatureStore(config=config(runtime, spec, versions=versions))
+        assert made.registry is not None  # made on first use, and that shall be under the lock
     return made
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tradewind.core.disk import storage_fault, storing
 from tradewind.errors import Conflict, Unavailable, UsageError
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
@@ -53,7 +54,13 @@ def publish(
     :param new_columns: what columns mean that the table does not have: an error, or the same commit adds them
     :raises Conflict: the partition has changed since staging began
     :raises UsageError: the columns differ from the table's
+    :raises StorageFault: the lake's disk is full, read-only or failing
     """
+    with storing(f"dataset {dataset.name}, partition {staged.key}: it cannot be published", dataset.uri):
+        return _publish(dataset, staged, cause=cause, run_id=run_id, take_new=new_columns == "take")
+
+
+def _publish(dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str, take_new: bool) -> Published:
     ours = {_target(staged, cause, number): path for number, path in enumerate(staged.paths)}
     for attempt in range(_ATTEMPTS):
         snapshot = _open(dataset, staged.schema)
@@ -64,7 +71,7 @@ def publish(
         if found and found.cause == cause.hash:
             _withdraw(dataset, staged, ours)
             return _published(snapshot, found, changed=False)
-        if refusal := _refusal(dataset, staged, snapshot, found, take_new=new_columns == "take"):
+        if refusal := _refusal(dataset, staged, snapshot, found, take_new=take_new):
             _withdraw(dataset, staged, ours)
             raise refusal
         if not attempt:
@@ -151,7 +158,10 @@ def commit(
             partition_filters=[(PARTITION, "=", staged.key)],
             commit_properties=CommitProperties(custom_metadata=about, max_commit_retries=0),
         )
-    except CommitFailedError:
+    except CommitFailedError as exc:
+        # What kept it from being written is not another commit.
+        if storage_fault(exc, "") is not None:
+            raise
         return False
     return True
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradewind.core.disk import storing
 from tradewind.errors import UsageError
 from tradewind.lake import parquet, storage
 from tradewind.lake.digests import of_files
@@ -61,6 +62,7 @@ def write(
     :param duplicates: which of the rows with the same keys are kept; None: all
     :raises UsageError: a key or column that the lake cannot hold
     :raises MalformedInput: rows with the same keys between which ``duplicates`` cannot decide
+    :raises StorageFault: a disk is full, read-only or failing
     """
     what = f"dataset {name}, partition {key}"
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]*", key):
@@ -72,11 +74,12 @@ def write(
     token = uuid.uuid4().hex[:12]
     folder = storage.new_folder(table, token)
     try:
-        source = rows if isinstance(rows, Rows) else ArrowRows(rows, folder)
-        paths, dropped = parquet.write(source, schema, folder), 0
-        if duplicates:
-            paths, dropped = resolve(paths, schema, folder, rule=duplicates, what=what)
-        hashed = of_files(paths, schema, without=run_columns)
+        with storing(f"{what}: its rows cannot be staged", folder):
+            source = rows if isinstance(rows, Rows) else ArrowRows(rows, folder)
+            paths, dropped = parquet.write(source, schema, folder), 0
+            if duplicates:
+                paths, dropped = resolve(paths, schema, folder, rule=duplicates, what=what)
+            hashed = of_files(paths, schema, without=run_columns)
     except BaseException:
         storage.remove(folder)
         raise

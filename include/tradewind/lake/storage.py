@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from tradewind.core.disk import storing
 from tradewind.errors import UsageError
 
 STAGING = "_staging"
@@ -31,11 +32,12 @@ def local(uri: str) -> Path:
 def new_folder(table: str, token: str) -> Path:
     """Make the private folder of one staging; what killed runs left more than a day ago is removed."""
     staging = local(table) / STAGING
-    (staging / token).mkdir(parents=True)
-    now = (staging / token).stat().st_mtime
-    for folder in staging.iterdir():
-        if now - _last_change(folder, otherwise=now) > _LEFTOVER_SECONDS:
-            remove(folder)
+    with storing(f"{table}: nothing can be staged", staging):
+        (staging / token).mkdir(parents=True)
+        now = (staging / token).stat().st_mtime
+        for folder in staging.iterdir():
+            if now - _last_change(folder, otherwise=now) > _LEFTOVER_SECONDS:
+                remove(folder)
     return staging / token
 
 

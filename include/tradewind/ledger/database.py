@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.disk import storage_fault
 from tradewind.errors import MissingExtra, TradewindError, Unavailable, UsageError
 from tradewind.ledger.tables import HEAD, VERSION_TABLE
 
@@ -62,11 +63,18 @@ class Database:
                 engine = _engine(self._url)
                 _bring_up_to_date(engine)
             except OSError as exc:
+                if (fault := storage_fault(exc, f"{doing}: the ledger", *_folder(self._url))) is not None:
+                    raise fault from exc
                 raise TradewindError(
                     f"{doing}: the folder of the ledger {_parsed(self._url).database} cannot be used: {exc}"
                 ) from exc
             self._engine, self._pid = engine, os.getpid()
         return self._engine
+
+
+def _folder(url: str) -> list[Path]:
+    parsed = _parsed(url)
+    return [Path(str(parsed.database)).parent] if parsed.get_backend_name() == "sqlite" else []
 
 
 @contextmanager
@@ -79,6 +87,8 @@ def _translated(doing: str, url: str) -> Iterator[None]:
     except SQLAlchemyError as exc:
         where = make_url(url).render_as_string(hide_password=True)
         cause = str(exc.orig if isinstance(exc, DBAPIError) else exc).strip()
+        if (fault := storage_fault(exc, f"{doing}: the ledger at {where}", *_folder(url))) is not None:
+            raise fault from exc
         lost = isinstance(exc, DBAPIError) and exc.connection_invalidated
         if lost or isinstance(exc, OperationalError | InterfaceError):
             raise Unavailable(f"{doing}: the ledger at {where} cannot be reached or is locked: {cause}") from exc

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from tradewind.core.disk import storage_fault
 from tradewind.core.secrets import Secrets
 from tradewind.errors import ModelError, Unavailable
 from tradewind.models import runs, tracking_tables
@@ -253,6 +254,10 @@ def answering(what: str, *, absent: str | None = None) -> Iterator[None]:
         yield
     except (MlflowException, RequestException) as exc:
         raise _explained(exc, what, absent=absent) from exc
+    except OSError as exc:  # MLflow's files, or the copy of them that is logged
+        if (fault := storage_fault(exc, what, tempfile.gettempdir())) is not None:
+            raise fault from exc
+        raise
 
 
 @contextmanager
@@ -277,6 +282,8 @@ def _local(uri: str, what: str, tracking: str) -> Iterator[Path]:
 
 def _explained(exc: Exception, what: str, *, absent: str | None = None) -> ModelError | Unavailable:
     """What is not there is an error for good; all else is a registry that is away: no reason to serve a fallback."""
+    if (fault := storage_fault(exc, what, tempfile.gettempdir())) is not None:
+        return fault
     code = getattr(exc, "error_code", "")
     reason = _credentials().mask(str(exc))[:_LONGEST]
     if code in _REFUSED:

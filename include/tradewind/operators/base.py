@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
@@ -79,6 +80,11 @@ class TradewindOperator(BaseOperator):
         from tradewind.ledger.journal import Ledger
 
         incidents.close(Ledger(runtime.ledger), pipeline, stage, partition, task=task, run_id=runtime.run_id)
+
+
+def disks(runtime: Runtime) -> list[str]:
+    """Folders that a task writes to."""
+    return [str(runtime.lake), str(runtime.reports), gettempdir()]
 
 
 def started(context: Context) -> datetime:

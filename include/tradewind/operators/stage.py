@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from tradewind.core.disk import storing
 from tradewind.errors import Conflict, InvalidPartitionKey, LeftOut, NotDelivered, NotReady, Unavailable
 from tradewind.links.mlflow import MlflowRunLink
 from tradewind.links.report import ReportLink, report_url
-from tradewind.operators.base import TradewindOperator, started
+from tradewind.operators.base import TradewindOperator, disks, started
 from tradewind.triggers.ready import ReadyTrigger
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class StageOperator(TradewindOperator):
         if self.opens:
             self._write_down_start(spec, partition, runtime)
         try:
-            done = self.work(spec, partition, runtime, context)
+            with storing(f"{spec.pipeline} {partition}: {self.task_id} cannot write", *disks(runtime)):
+                done = self.work(spec, partition, runtime, context)
         except NotReady as exc:
             if exc.stage is None or exc.partition is None:
                 raise

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
+from tradewind.core.disk import storing
 from tradewind.errors import ModelError, Unavailable
-from tradewind.operators.base import TradewindOperator
+from tradewind.operators.base import TradewindOperator, disks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,8 @@ class UpkeepOperator(TradewindOperator):
         runtime, spec = self.runtime(context), self.spec()
         self._stop_if_decommissioned(spec, runtime)
         try:
-            done = self.work(spec, runtime, context)
+            with storing(f"{spec.pipeline}: {self.task_id} cannot write", *disks(runtime)):
+                done = self.work(spec, runtime, context)
         except AirflowSkipException:
             self._well(runtime)
             raise

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+from tradewind.core.disk import storing
+
 # Every pair of text and ground that is used has a contrast of at least 4.5 (WCAG AA), in light and in dark.
 STYLE = """
 :root{color-scheme:light dark;--fg:#1b1f24;--bg:#fff;--soft:#57606a;--line:#d0d7de;--track:#e9edf1;
@@ -86,7 +88,12 @@ def marked(text: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file; who reads meanwhile sees the old one or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with storing(f"the page {path} cannot be written", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise

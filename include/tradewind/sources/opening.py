@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from tradewind.core.disk import storage_fault
 from tradewind.errors import MalformedInput, Unavailable
 
 _CHUNK = 2**20
@@ -70,6 +71,8 @@ def explained(called: str) -> Iterator[None]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
         raise _packed(called, exc) from exc
     except OSError as exc:
+        if (fault := storage_fault(exc, f"{called} cannot be read")) is not None:
+            raise fault from exc
         if exc.errno is None:  # pyarrow's decompressor
             raise _packed(called, exc) from exc
         raise MalformedInput(f"{called} cannot be read: {exc.strerror}") from exc

@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tradewind.core.disk import storing
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable, UsageError
 from tradewind.lake.database import connect, quoted
 from tradewind.sources import rows as typed
@@ -61,6 +62,7 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     with (
         _cursor(database, what=what) as cursor,
         _explained(sql, path=source.query, what=what, secrets=database.secrets),
+        storing(f"{what}: its rows cannot be kept", scratch),
     ):
         cursor.execute(sql, *([] if values is None else [values]))
         # A cursor of the server describes its columns with the first rows.

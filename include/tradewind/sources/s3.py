@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.core.connections import S3
+from tradewind.core.disk import storing
 from tradewind.errors import MalformedInput, MissingInput, Unavailable
 
 _CHUNK = 8 * 2**20
@@ -65,7 +66,7 @@ class Store:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         with self._explained(uri):
             answer = self._client.get_object(Bucket=bucket, Key=key)
-            with target.open("wb") as file:
+            with storing(f"{uri} cannot be copied", target.parent), target.open("wb") as file:
                 for chunk in answer["Body"].iter_chunks(_CHUNK):
                     file.write(chunk)
         if target.stat().st_size != answer["ContentLength"]:

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradewind.core.disk import storage_fault, storing
 from tradewind.errors import MalformedInput
 from tradewind.lake.database import connect, literal, literals, quoted
 from tradewind.lake.parquet import files
@@ -80,6 +81,8 @@ def sift(source: Source, fetched: Fetched, shape: Shape, *, view: str, scratch: 
                 f"SELECT file, line, reason FROM {files([bad])} ORDER BY ALL LIMIT {_TOLD}"
             ).fetchall()
         except duckdb.Error as exc:
+            if (fault := storage_fault(exc, f"`{view}`: malformed rows cannot be put aside", scratch)) is not None:
+                raise fault from exc
             raise MalformedInput(f"{', '.join(fetched.names)} cannot be read: {exc}") from exc
     if not count:
         bad.unlink()
@@ -141,7 +144,11 @@ def _write_lines(path: Path, called: str, names: list[str], fetched: Fetched, ta
     kinds = [("line", pa.int64()), ("text", pa.string()), ("broken", pa.string())]
     schema = pa.schema([*kinds, *((f"value {number}", pa.string()) for number in range(len(names)))])
     csv = fetched.format == "csv"
-    with opened(path, called=called) as file, pq.ParquetWriter(target, schema) as writer:
+    with (
+        opened(path, called=called) as file,
+        storing(f"{called}: its rows cannot be copied", target.parent),
+        pq.ParquetWriter(target, schema) as writer,
+    ):
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="" if csv else "\n")
         records: Iterable[Record] = (
             CsvRecords(text, delimiter=fetched.delimiter, fields=len(names)) if csv else json_records(text)
@@ -267,11 +274,12 @@ def _keep(bad: Path, quarantine: Path) -> Path:
 
     with bad.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    quarantine.mkdir(parents=True, exist_ok=True)
     target = quarantine / f"bad_rows-{digest}.parquet"
-    if not target.exists():
-        part = quarantine / f".{target.name}.{os.getpid()}"
-        shutil.copyfile(bad, part)
-        part.replace(target)
+    with storing("malformed rows cannot be kept in quarantine", quarantine):
+        quarantine.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            part = quarantine / f".{target.name}.{os.getpid()}"
+            shutil.copyfile(bad, part)
+            part.replace(target)
     bad.unlink()
     return target

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from tradewind.core.disk import storage_fault
 from tradewind.errors import TransformError, UsageError
 from tradewind.lake.database import MEMORY, connect, literal, literals, quoted
 
@@ -65,7 +66,7 @@ class Selected:
         try:
             yield from self._relation.to_arrow_reader(_BATCH_ROWS)
         except (duckdb.Error, pa.ArrowException, OSError) as exc:
-            _explain(exc, self._sql_path, running=True)
+            _explain(exc, self._sql_path, running=True, spill=self._target)
 
     def read_all(self) -> pa.Table:
         """All rows in memory."""
@@ -85,7 +86,7 @@ class Selected:
                 f"COPY (SELECT {columns} FROM {_ROWS}) TO {literal(str(self._target))} ({options})"
             )
         except duckdb.Error as exc:
-            _explain(exc, self._sql_path, running=True)
+            _explain(exc, self._sql_path, running=True, spill=self._target)
         return self._target
 
 
@@ -105,6 +106,7 @@ def select(
     :param spill: folder for what does not fit in memory; None for none
     :param memory: DuckDB's bound, for example ``1GB``
     :raises TransformError: the SQL is wrong or fails; names the file and the line
+    :raises StorageFault: a disk is full, read-only or failing
     """
     import duckdb
 
@@ -119,7 +121,7 @@ def select(
             relation = connection.sql(query.query, params=values or None)
             schema = relation.limit(0).to_arrow_table().schema
         except duckdb.Error as exc:
-            _explain(exc, sql_path)
+            _explain(exc, sql_path, spill=spill)
         yield Selected(connection, relation, schema, sql_path, spill / _COPIED if spill else None)
     finally:
         connection.close()
@@ -163,5 +165,9 @@ def _values(named: set[str], parameters: Mapping[str, object], sql_path: Path) -
     return {name: value for name, value in parameters.items() if name in named}
 
 
-def _explain(exc: Exception, sql_path: Path, *, running: bool = False) -> NoReturn:
+def _explain(exc: Exception, sql_path: Path, *, running: bool = False, spill: Path | None = None) -> NoReturn:
+    if (
+        fault := storage_fault(exc, f"{sql_path}: its rows cannot be computed", *([spill] if spill else []))
+    ) is not None:
+        raise fault from exc
     raise TransformError(f"{sql_path}: {str(exc).strip()}", running=running) from exc

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.conftest import SmallDisk
 from tests.unit.features.conftest import online
 
 from tradewind.core.runtime import Runtime
-from tradewind.errors import MalformedInput, NotReady, SpecError, UsageError
+from tradewind.errors import MalformedInput, NotReady, SpecError, StorageFault, UsageError
 from tradewind.features.stage import Materialised, materialise
 from tradewind.features.versions import current
 from tradewind.features.window import window
@@ -227,3 +228,18 @@ def test_feast_prints_nothing(runtime: Runtime, spec: Pipeline, etl, capsys) -> 
     etl(W1, 10.0)
     materialise(spec, W1, runtime)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("place", ["feast_registry", "feast_online"])
+def test_a_full_disk_of_the_feature_store_is_named_and_room_heals_it(
+    runtime: Runtime, spec: Pipeline, etl, small_disk: SmallDisk, place: str
+) -> None:
+    etl(W1, 10.0)
+    path = small_disk.folder / "feast.db"
+    online = {"type": "sqlite", "path": str(path)}
+    runtime = replace(runtime, **{place: online if place == "feast_online" else f"sqlite:///{path}"})
+    small_disk.fill()
+    with pytest.raises(StorageFault, match=f"the disk of {small_disk.folder} is full"):
+        materialise(spec, W1, runtime)
+    small_disk.empty()
+    assert materialise(spec, W1, runtime).changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from tradewind.errors import ModelError, Unavailable
+from tradewind.core.runtime import Runtime
+from tradewind.errors import ModelError, StorageFault, Unavailable
 from tradewind.models import runs
 from tradewind.models.estimator import signature
 from tradewind.models.followers import mark_abandoned
@@ -31,10 +33,10 @@ def log(house, tmp_path) -> Callable[..., Version]:
         (folder / "MLmodel").touch()
         described.signature = signature(pa.table({"x": [1.0]}), classes=None)
 
-    def log(params: str = "{}", *, cause: str = "c" * 32) -> Version:
+    def log(params: str = "{}", *, cause: str = "c" * 32, runtime: Runtime = house.runtime) -> Version:
         tags = {"tradewind.params": params}
         record = Record(save, "train", params={}, metrics={}, tags=tags, evidence=tmp_path / "evidence")
-        return Registry(house.runtime, "delays").log(record, cause=cause)
+        return Registry(runtime, "delays").log(record, cause=cause)
 
     return log
 
@@ -212,3 +214,25 @@ def test_a_registry_that_is_away_or_refuses_is_not_told_as_a_missing_version(
         answering("delays version 1 cannot be looked up", absent="delays version 1 is not in the model registry"),
     ):
         raise RestException({"error_code": code, "message": "no"})
+
+
+@pytest.mark.parametrize("free", [0, 4, 16, 40])
+def test_a_full_disk_of_mlflow_is_named_and_room_heals_it(house, log, small_disk, free: int) -> None:
+    """With so many kB free it is another thing that finds no room: database, evidence, model."""
+    home = small_disk.folder / "mlflow"
+    home.mkdir()
+    small_disk.remount("size=4m")
+    runtime = replace(house.runtime, mlflow=f"sqlite:///{home}/mlflow.db")
+    Registry(runtime, "delays").find("0" * 32)
+    (small_disk.folder / "room").write_bytes(b"x" * free * 1024)
+    small_disk.fill()
+    (small_disk.folder / "room").unlink()
+    problem = ""
+    try:
+        log(runtime=runtime)
+    except StorageFault as exc:
+        problem = str(exc)
+    assert problem or free
+    assert not problem or "is full: " in problem
+    small_disk.empty()
+    assert log(runtime=runtime).version

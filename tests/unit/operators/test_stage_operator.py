@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,7 +15,7 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from tradewind.alerting import incidents
-from tradewind.errors import AuditFailed, Conflict, InvalidPartitionKey, NotReady, Unavailable
+from tradewind.errors import AuditFailed, Conflict, InvalidPartitionKey, NotReady, StorageFault, Unavailable
 from tradewind.ledger import absences, holds, progress
 from tradewind.operators.base import RETRY_POLICY
 from tradewind.operators.stage import StageOperator
@@ -150,3 +152,11 @@ def test_a_skipped_partition_ends_as_skipped_and_the_others_go_on(working, ledge
     with pytest.raises(AirflowSkipException, match="skipped by ann"):
         working().execute(context())
     assert working().execute(context("2024-01-03")) == "2024-01-03"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_disk_that_takes_nothing_is_named_and_tried_again(working, tmp_path, number):
+    error = OSError(number, os.strerror(number), str(tmp_path / "evidence" / "page.html"))
+    with pytest.raises(StorageFault, match=f"trips 2024-01-02: working cannot write: the disk of {tmp_path}") as caught:
+        working(error=error).execute(context())
+    assert RETRY_POLICY.evaluate(caught.value, try_number=1, max_tries=3).action == RetryAction.RETRY

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tradewind.core.disk import storage_fault
 from tradewind.core.secrets import Secrets
 from tradewind.errors import MissingExtra, Unavailable
 
@@ -48,6 +49,8 @@ def available(pipeline: str, given: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except _failures(str(given.get("type"))) as exc:
+        if (fault := storage_fault(exc, f"{pipeline}: the online store {_named(given)}", *_folder(given))) is not None:
+            raise fault from exc
         reason = _secrets(given).mask(str(exc).strip()) or type(exc).__name__
         raise Unavailable(
             f"{pipeline}: the online store {_named(given)} does not take what is written: {reason}; "
@@ -60,6 +63,10 @@ def _secrets(given: Mapping[str, Any]) -> Secrets:
     parts = [part.partition("=") for part in str(given.get("connection_string", "")).split(",")]
     named = [*((name, value) for name, _, value in parts), *((name, str(value)) for name, value in given.items())]
     return Secrets(value for name, value in named if "passw" in name.lower() or "token" in name.lower())
+
+
+def _folder(given: Mapping[str, Any]) -> list[Path]:
+    return [Path(given["path"]).parent] if given.get("type") == "sqlite" and "path" in given else []
 
 
 def _failures(kind: str) -> tuple[type[Exception], ...]:
