@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from tradewind.cli import runtime as deployment
 from tradewind.cli.starting import Started, waiting
-from tradewind.cli.tables import count, paragraph, rows, spans
+from tradewind.cli.tables import count, paragraph, rows, some, spans
 from tradewind.errors import Held, TradewindError, Unavailable
 
 if TYPE_CHECKING:
+    from tradewind.cli.watching import Ended
     from tradewind.embedded.api import AirflowApi
+    from tradewind.ledger.journal import Ledger
     from tradewind.planning.orders import Order
     from tradewind.planning.plan import Plan
     from tradewind.spec.models import Pipeline
@@ -40,7 +44,7 @@ class Done:
     dry_run: bool = False
 
 
-@click.command(short_help="Start runs for what is stale, missing, or named by key.")
+@click.command(short_help="Start runs for what is stale, missing, or named by key, and watch them.")
 @click.argument("name")
 @click.option("--stale", is_flag=True, help="What is stale, and what reads it and possibly is too.")
 @click.option(
@@ -49,6 +53,7 @@ class Done:
 @click.option("--from", "first", metavar="KEY", help="No earlier partition; alone or with --to: every one, as it is.")
 @click.option("--to", "last", metavar="KEY", help="No later partition.")
 @click.option("--unpause", is_flag=True, help="Unpause first the DAGs that are to run.")
+@click.option("--wait", is_flag=True, help="Watch the runs until they are over; exits with 1 if something failed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def backfill(
@@ -59,10 +64,14 @@ def backfill(
     first: str | None,
     last: str | None,
     unpause: bool,
+    wait: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Start runs of the pipeline NAME by partition key, oldest first, and wait for none.
+    """Start runs of the pipeline NAME by partition key, oldest first.
+
+    With --wait a bar for each stage shows how far they are, with failures as they happen; Ctrl-C leaves it and not
+    the runs, and the same command watches them again.
 
     Of each partition the first stage that needs it is started; the stages after it follow by their events. A run that
     is queued or running already is not started again. What a paused DAG is to run stays queued, and is said. Needs
@@ -70,14 +79,15 @@ def backfill(
     """
     from tradewind.cli.api import api
     from tradewind.cli.starting import asleep
+    from tradewind.ledger.journal import Ledger
     from tradewind.planning import orders
     from tradewind.planning.deliveries import Deliveries
     from tradewind.planning.plan import make
 
     if not (stale or missing or first or last):
         raise click.UsageError("say what: --stale, --missing, or a range with --from and --to")
-    spec = deployment.pipeline(name)
-    plan = make(spec, deployment.runtime(), first=first, last=last, deliveries=Deliveries.of_user())
+    spec, runtime = deployment.pipeline(name), deployment.runtime()
+    plan = make(spec, runtime, first=first, last=last, deliveries=Deliveries.of_user())
     chosen = [option for option, given in (("stale", stale), ("missing", missing)) if given]
     states = frozenset().union(*(orders.ALL[option] for option in chosen))
     wanted = orders.orders(plan, states) if states else orders.every(plan)
@@ -89,19 +99,60 @@ def backfill(
             paused = asleep(airflow, name, wanted)
             for dag_id in paused if unpause else ():
                 airflow.unpause(dag_id)
-            again = _command(name, chosen, last=last)
-            started = _started(airflow, spec, wanted, again=again)
+            started = _started(airflow, spec, wanted, again=partial(_command, name, chosen, last=last))
             done = Done(tuple(wanted), tuple(started), () if unpause else tuple(paused))
-    click.echo(_as_json(done) if as_json else "\n".join(_lines(plan, done, chosen)))
+    ended: Ended | None = None
+    if not as_json:
+        click.echo("\n".join(_lines(plan, done, chosen)))
+    if wait and done.started:
+        ended = watch(spec, done.started, Ledger(runtime.ledger))
+    elif done.started and not as_json:
+        click.echo(f"To watch them: {_command(name, chosen, last=last, first=first)} --wait")
+    if as_json:
+        click.echo(_as_json(done, ended))
+    if ended is not None and not ended.well:
+        click.get_current_context().exit(1)
 
 
-def _command(name: str, chosen: Sequence[str], *, last: str | None) -> str:
-    """The same command from a key on."""
-    options = [*(f"--{option}" for option in chosen), "--from {first}", *([f"--to {last}"] if last else [])]
-    return f"tradewind backfill {name} {' '.join(options)}"
+def watch(spec: Pipeline, started: Sequence[Started], ledger: Ledger) -> Ended:
+    """Show how far runs are until they are over; what is shown goes to standard error.
+
+    :raises Unavailable: Airflow does not answer any more
+    """
+    from tradewind.cli.api import api
+    from tradewind.cli.watching import Bars, Watch
+
+    with api(patience=PATIENCE) as airflow:
+        watching = Watch(airflow, spec.pipeline, spec.stages, started, ledger)
+        try:
+            with Bars(watching.totals) as bars:
+                ended = watching.run(bars)
+        except KeyboardInterrupt:
+            click.echo("\nThe runs go on; the same command with --wait watches them again.", err=True)
+            sys.exit(130)
+    for line in _endings(spec.pipeline, ended):
+        click.echo(line, err=True)
+    return ended
 
 
-def _started(airflow: AirflowApi, spec: Pipeline, wanted: Sequence[Order], *, again: str) -> list[Started]:
+def _endings(name: str, ended: Ended) -> Iterator[str]:
+    if ended.left_out:
+        yield paragraph(f"left out: {some(ended.left_out)}")
+    for title, steps in (("failed", ended.failed), ("did not start", ended.missing)):
+        if steps:
+            yield paragraph(f"{title}: {some([f'{stage} {key}' for stage, key in steps], most=10)}")
+    yield "everything is through" if ended.well else f"What is missing now, and what to do: tradewind plan {name}"
+
+
+def _command(name: str, chosen: Sequence[str], *, first: str | None, last: str | None) -> str:
+    """The command with these options."""
+    keys = [f"{option} {key}" for option, key in (("--from", first), ("--to", last)) if key]
+    return f"tradewind backfill {name} {' '.join([*(f'--{option}' for option in chosen), *keys])}"
+
+
+def _started(
+    airflow: AirflowApi, spec: Pipeline, wanted: Sequence[Order], *, again: Callable[..., str]
+) -> list[Started]:
     from tradewind.cli.starting import start
 
     done: list[Started] = []
@@ -111,7 +162,7 @@ def _started(airflow: AirflowApi, spec: Pipeline, wanted: Sequence[Order], *, ag
     except TradewindError as exc:
         first = wanted[len(done)].partition
         so_far = f"{len(done)} of {count(len(wanted), 'run')} are started or were on their way, and go on"
-        raise Unavailable(f"{so_far}; to start the others: {again.format(first=first)}\n{exc}") from exc
+        raise Unavailable(f"{so_far}; to start the others: {again(first=first)}\n{exc}") from exc
     return done
 
 
@@ -145,11 +196,14 @@ def _outcome(one: Started) -> str:
     return one.order.why if one.outcome == "started" else f"is on its way already ({one.run_id})"
 
 
-def _as_json(done: Done) -> str:
+def _as_json(done: Done, ended: Ended | None) -> str:
     outcomes = {(one.order.stage, one.order.partition): one for one in done.started}
     runs = []
     for order in done.wanted:
         one = outcomes.get((order.stage, order.partition))
         outcome = {"outcome": one.outcome, "run_id": one.run_id} if one else {"outcome": "would start"}
         runs.append({"stage": order.stage, "partition": order.partition, "why": order.why, **outcome})
-    return json.dumps({"dry_run": done.dry_run, "paused": done.paused, "runs": runs}, indent=2, ensure_ascii=False)
+    answer: dict[str, object] = {"dry_run": done.dry_run, "paused": done.paused, "runs": runs}
+    if ended is not None:
+        answer["ended"] = asdict(ended)
+    return json.dumps(answer, indent=2, ensure_ascii=False)

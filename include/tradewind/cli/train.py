@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 @click.argument("partition", required=False)
 @click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
 @click.option("--unpause", is_flag=True, help="Unpause NAME__train first if it is paused.")
+@click.option("--wait", is_flag=True, help="Watch the run until it is over; exits with 1 if it failed.")
 @deployment.by_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def train(name: str, partition: str | None, reason: str, unpause: bool, by: str, as_json: bool) -> None:
+def train(name: str, partition: str | None, reason: str, unpause: bool, wait: bool, by: str, as_json: bool) -> None:
     """Train a candidate of the pipeline NAME on the window that ends with PARTITION: what the form of NAME__train does.
 
     Without PARTITION it is the newest one whose stage before is complete. Cooldown, budget and a shadow do not hold a
     person back, an incomplete window does. What is trained is judged and promoted as any candidate.
     """
+    from tradewind.cli.backfill import watch
     from tradewind.ledger.journal import Ledger
 
     spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
@@ -42,12 +44,15 @@ def train(name: str, partition: str | None, reason: str, unpause: bool, by: str,
     key = _partition(spec, ledger, partition)
     _refuse(spec, ledger, runtime, key)
     started = _start(spec, key, reason=reason.strip(), by=by, unpause=unpause)
+    ended = watch(spec, [started], ledger) if wait else None
     if as_json:
         told = {"pipeline": name, "dag": started.dag_id, "partition": key, "run_id": started.run_id, "by": by}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
-        return
-    click.echo(f"started {started.dag_id} {key} ({started.run_id})")
-    click.echo(f"What comes of it: tradewind show {name}, or tradewind history {name} --last 10")
+    else:
+        click.echo(f"started {started.dag_id} {key} ({started.run_id})")
+        click.echo(f"What comes of it: tradewind show {name}, or tradewind history {name} --last 10")
+    if ended is not None and not ended.well:
+        click.get_current_context().exit(1)
 
 
 def _partition(spec: Pipeline, ledger: Ledger, given: str | None) -> str:

@@ -129,13 +129,18 @@ class AirflowApi:
         # With a name of its own, a request that did start the run and is repeated makes a conflict and no second run.
         self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", repeat=run_id is not None, json=body)
 
-    def runs(self, *, partition: str | None = None, states: tuple[str, ...] = ()) -> list[Run]:
+    def runs(
+        self, *, partition: str | None = None, states: tuple[str, ...] = (), since: datetime | None = None
+    ) -> list[Run]:
         """Runs of all DAGs, the one queued last comes last.
 
         :param partition: only runs with this partition key
         :param states: only runs in one of these states
+        :param since: only runs of which anything has changed since this time (aware)
         """
         wanted: dict[str, Any] = {"state": list(states)} if states else {}
+        if since is not None:
+            wanted["updated_at_gte"] = since.isoformat()
         if partition is not None:
             wanted["partition_key_prefix_pattern"] = partition
         found = [

@@ -15,6 +15,8 @@ class FakeAirflow:
     :ivar runs: DAG runs, as the API gives them
     :ivar started: ``(DAG, partition key)`` of the runs that were started, in order
     :ivar paused: DAGs that are paused
+    :ivar failed_tasks: names of the failed tasks of a DAG's runs
+    :ivar fate: state of the runs that are started
     :ivar broken_after: after so many starts every other one is answered with 500; None: never
     :ivar failing: one for each of the next starts that is answered with 500; whether the run is there all the same
     """
@@ -26,6 +28,8 @@ class FakeAirflow:
         self.paused: list[str] = []
         self.failing: list[bool] = []
         self.broken_after: int | None = None
+        self.failed_tasks: dict[str, list[str]] = {}
+        self.fate = "queued"
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -46,6 +50,9 @@ class FakeAirflow:
         if path == "/api/v2/dags":
             found = [dag for dag in self.dags if asked.get("paused") != ["true"] or dag in self.paused]
             return 200, {"dags": [{"dag_id": dag} for dag in found], "total_entries": len(found)}
+        if path.endswith("/taskInstances"):
+            found = [{"task_id": name, "try_number": 1} for name in self.failed_tasks.get(path.split("/")[4], [])]
+            return 200, {"task_instances": found, "total_entries": len(found)}
         if path == "/api/v2/dags/~/dagRuns":
             found = [run for run in self.runs if not asked.get("state") or run["state"] in asked["state"]]
             if prefix := asked.get("partition_key_prefix_pattern"):
@@ -70,7 +77,7 @@ class FakeAirflow:
                 return 500, {"detail": "database is locked"}
             key = body["partition_key"]
             self.started.append((dag, key))
-            run = {"dag_id": dag, "dag_run_id": body["dag_run_id"], "partition_key": key, "state": "queued"}
+            run = {"dag_id": dag, "dag_run_id": body["dag_run_id"], "partition_key": key, "state": self.fate}
             run |= {"run_after": body.get("run_after"), "conf": body["conf"]}
             self.runs.append({**run, "queued_at": f"{len(self.runs):06}"})
             return (500, {"detail": "database is locked"}) if fails else (200, run)
