@@ -30,7 +30,10 @@ def new(name: str, own: tuple[Path, ...], timezone: str) -> None:
     from tradewind.scaffold.project import create
 
     root = Path.cwd()
-    created = create(root, name, landing=Home.at(root).landing, own=own, timezone=timezone)
+    home = Home.at(root)
+    created = create(root, name, landing=home.landing, own=own, timezone=timezone)
+    if home.root.exists():
+        home.make_private()
     click.echo("\n".join(f"wrote {file}" for file in created.files))
     if created.sampled:
         click.echo(f"wrote made-up data to {created.sampled}")

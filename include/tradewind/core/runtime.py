@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 from tradewind.core.connections import Connections, Given
+
+
+class Hosts(Protocol):
+    """Keeps the processes of model versions, one a version."""
+
+    def lend(self, name: str) -> Any:
+        """The process of a version, if there is one that can be asked again, else None."""
+
+    def keep(self, name: str, starting: AbstractContextManager[Any]) -> Any:
+        """Start the process of a version, and let it go on when it is not needed for the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,9 @@ class Runtime:
     :param connections: what lies outside, by the ids of Airflow connections
     :param waited: time since the run's start, for inputs that are waited for
     :param warm: this process has the heavy libraries imported and unused, so it may fork
+    :param alone: nothing else works on the pipeline, as in a rehearsal: an earlier partition that is not complete by
+        now never will be, and is not waited for
+    :param hosts: keeps the processes of model versions for the next population; None for a process for each use
     """
 
     project: Path
@@ -46,3 +61,5 @@ class Runtime:
     connections: Connections = field(default_factory=Given, repr=False)
     waited: timedelta = timedelta(0)
     warm: bool = False
+    alone: bool = False
+    hosts: Hosts | None = field(default=None, repr=False)

@@ -73,12 +73,29 @@ class Home:
 
     def lay_out(self) -> None:
         """Create the folders and the secrets that are not there yet."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.make_private()
         for name in ("airflow/plugins", "mlflow/artifacts", "lake", "landing", "feast", "reports", "logs", "cache"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         if not self._secrets.exists():
             _write_private(self._secrets, _new_secrets())
         _write_private(self.passwords, {USER: self.secrets()["password"]})
+
+    def make_private(self) -> None:
+        """Create the root, and close it to other users of the machine, also one that was made before.
+
+        Passwords, data and logs are in it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.chmod(0o700)
+
+    def read_deliveries_from(self, landing: str) -> None:
+        """Let deliveries be read from another landing zone, now and by whoever opens this home later."""
+        self._landing.write_text(landing, encoding="utf-8")
+
+    @property
+    def _landing(self) -> Path:
+        """Names the landing zone where that is not the one in the home: a rehearsal reads its project's."""
+        return self.root / "landing.txt"
 
     @property
     def passwords(self) -> Path:
@@ -99,7 +116,7 @@ class Home:
         return {
             "project": str(self.project),
             "lake": str(self.root / "lake"),
-            "landing": str(self.landing),
+            "landing": self._landing.read_text(encoding="utf-8") if self._landing.exists() else str(self.landing),
             "ledger": f"sqlite:///{self.root / 'ledger.db'}",
             "feast_registry": f"sqlite:///{self.root / 'feast' / 'registry.db'}",
             "feast_online": {"type": "sqlite", "path": str(self.root / "feast" / "online.db")},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, Variable
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from tradewind.core.connections import S3, Database, Endpoint
 from tradewind.core.secrets import Secrets
@@ -15,6 +16,7 @@ from tradewind.spec.variables import with_airflow_variables
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+CONNECTION = "AIRFLOW_CONN_"
 _PARAMSTYLES = {"%s": "format", "?": "qmark"}
 # What the http provider takes from a connection's extra for itself; all else in it are headers.
 _NO_HEADERS = frozenset({
@@ -43,6 +45,20 @@ class AirflowConnections:
     See :class:`~tradewind.core.connections.Connections`.
     """
 
+    def find(self, conn_id: str) -> Connection:
+        """The Airflow connection of an id; where the YAML names a Variable, it is read now, never at parse time.
+
+        :raises UsageError: there is no such connection, or the Variable is not set
+        """
+        conn_id = with_airflow_variables(conn_id, _variable)
+        try:
+            return BaseHook.get_connection(conn_id)
+        except AirflowNotFoundException as exc:
+            raise UsageError(
+                f"there is no Airflow connection {conn_id}; make it in the UI (Admin → Connections) or with: "
+                f"airflow connections add {conn_id} …"
+            ) from exc
+
     def database(self, conn_id: str) -> Database:
         """The database behind a connection whose hook is a DB-API hook.
 
@@ -50,7 +66,7 @@ class AirflowConnections:
         """
         from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-        connection = _connection(conn_id)
+        connection = self.find(conn_id)
         hook = _hook(connection)
         if not isinstance(hook, DbApiHook):
             raise UsageError(f"connection {conn_id} is of type {connection.conn_type}, which is no database")
@@ -60,7 +76,7 @@ class AirflowConnections:
 
     def http(self, conn_id: str) -> Endpoint:
         """The web service behind a connection of type ``http``: schema, host, port, login, password; extra: headers."""
-        connection = _connection(conn_id)
+        connection = self.find(conn_id)
         host = connection.host or ""
         if not host:
             raise UsageError(f"connection {conn_id} has no host; a web service needs one, like https://api.example.com")
@@ -78,8 +94,8 @@ class AirflowConnections:
         """The object store behind a connection of the amazon provider; roles are assumed as the connection says."""
         from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-        conn_id = _id(conn_id)
-        connection = _connection(conn_id)
+        connection = self.find(conn_id)
+        conn_id = str(connection.conn_id)
         if connection.conn_type != "aws":
             raise UsageError(
                 f"connection {conn_id} is of type {connection.conn_type}; files on S3 need one of type aws"
@@ -98,16 +114,41 @@ class AirflowConnections:
         return S3({name: value for name, value in options.items() if value})
 
 
+class EnvironmentConnections(AirflowConnections):
+    """Resolves ids through the environment alone, for work without an Airflow and its database."""
+
+    def find(self, conn_id: str) -> Connection:
+        """The connection in ``AIRFLOW_CONN_…``, as JSON or as a URI; a Variable is looked for in ``AIRFLOW_VAR_…``.
+
+        :raises UsageError: the environment has no such variable, or what it holds is not a connection
+        """
+        conn_id = with_airflow_variables(conn_id, _exported_variable)
+        return parse_connection(conn_id, _exported(f"{CONNECTION}{conn_id.upper()}", f"connection {conn_id}"))
+
+
+def parse_connection(conn_id: str, text: str) -> Connection:
+    """A connection as Airflow reads it from the environment: JSON, or a URI.
+
+    :raises UsageError: the text is neither; it is not shown, since it may hold a password
+    """
+    from airflow.sdk import Connection
+
+    try:
+        if text.lstrip().startswith("{"):
+            return Connection.from_json(text, conn_id=conn_id)
+        return Connection.from_uri(text, conn_id=conn_id)
+    except (AirflowException, TypeError, ValueError) as exc:
+        raise UsageError(
+            f"{CONNECTION}{conn_id.upper()} is neither a JSON object nor a URI of a connection ({type(exc).__name__}); "
+            'write for example {"conn_type": "postgres", "host": "db", "login": "me", "password": "…"}'
+        ) from None
+
+
 def _secrets(connection: Connection) -> Secrets:
     """The password, and what the extra holds under a name that Airflow hides in its UI."""
     named = {name.lower(): value for name, value in (connection.extra_dejson or {}).items()}
     hidden = [str(value) for name, value in named.items() if any(word in name for word in _SECRET_WORDS)]
     return Secrets([connection.password or "", *hidden])
-
-
-def _id(conn_id: str) -> str:
-    """The id, with Airflow's Variable in place where the YAML names one: read in the task, never at parse time."""
-    return with_airflow_variables(conn_id, _variable)
 
 
 def _variable(name: str) -> str:
@@ -117,15 +158,14 @@ def _variable(name: str) -> str:
     return str(value)
 
 
-def _connection(conn_id: str) -> Connection:
-    conn_id = _id(conn_id)
-    try:
-        return BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException as exc:
-        raise UsageError(
-            f"there is no Airflow connection {conn_id}; make it in the UI (Admin → Connections) or with: "
-            f"airflow connections add {conn_id} …"
-        ) from exc
+def _exported_variable(name: str) -> str:
+    return _exported(f"AIRFLOW_VAR_{name.upper()}", f"Airflow Variable {name}, which names a connection,")
+
+
+def _exported(name: str, what: str) -> str:
+    if not (value := os.environ.get(name)):
+        raise UsageError(f"{what} is not in the environment; export {name}")
+    return value
 
 
 def _hook(connection: Connection) -> Any:

@@ -38,6 +38,20 @@ def start(ledger: Ledger, pipeline: str, stage: str, partition: str, *, cause: s
     return _record(ledger, "started", pipeline, stage, partition, cause=cause, evidence={}, run_id=run_id)
 
 
+def begin(
+    ledger: Ledger, pipeline: str, stage: str, partition: str, *, stages: Sequence[str], run_id: str = "local"
+) -> None:
+    """Record that a stage begins to work on what the stage before it completed last.
+
+    Every stage function does this itself: whoever calls it, a plan knows afterwards what the stage has seen.
+
+    :param stages: the stages that the pipeline has
+    """
+    upstream = before(stage, stages)
+    cause = latest_cause(ledger, pipeline, upstream, partition) if upstream else None
+    start(ledger, pipeline, stage, partition, cause=cause or "", run_id=run_id)
+
+
 def complete(
     ledger: Ledger,
     pipeline: str,

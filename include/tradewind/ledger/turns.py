@@ -26,8 +26,9 @@ MOST = 50
 
 
 def require_before(
-    spec: Pipeline, ledger: Ledger, partition: str, *, stage: str, of: str, now: datetime | None = None
-) -> Mapping[str, str]:
+    spec: Pipeline, ledger: Ledger, partition: str, *, stage: str, of: str, now: datetime | None = None,
+    alone: bool = False,
+) -> Mapping[str, str]:  # fmt: skip
     """Go on only when a stage is complete for the nearest earlier partition that there is anything to wait for.
 
     Partitions that are left out are passed over, and so are those on which nobody works any more.
@@ -35,6 +36,7 @@ def require_before(
     :param stage: the stage that waits, of ``partition``
     :param of: the stage that must be complete
     :param now: the present, aware; for tests
+    :param alone: nobody else works on the pipeline: what is not complete by now is given up at once
     :return: the partitions that it goes on without, with the reason
     :raises NotReady: it is not complete, and not yet given up
     """
@@ -42,7 +44,9 @@ def require_before(
     for key in _backwards(spec, ledger, partition):
         if progress.is_complete(ledger, spec.pipeline, of, key):
             break
-        passed[key] = _given_up(spec, ledger, key, waiting=partition, stage=stage, of=of, now=now or datetime.now(UTC))
+        passed[key] = _given_up(
+            spec, ledger, key, waiting=partition, stage=stage, of=of, now=now or datetime.now(UTC), alone=alone
+        )
         if len(passed) >= MOST:
             break
     _note(spec, ledger, partition, stage=stage, passed=passed)
@@ -50,8 +54,9 @@ def require_before(
 
 
 def require(
-    spec: Pipeline, ledger: Ledger, partition: str, *, stage: str, of: str, key: str, now: datetime | None = None
-) -> Mapping[str, str]:
+    spec: Pipeline, ledger: Ledger, partition: str, *, stage: str, of: str, key: str, now: datetime | None = None,
+    alone: bool = False,
+) -> Mapping[str, str]:  # fmt: skip
     """As :func:`require_before`, for one partition that is named.
 
     :param key: the partition for which ``of`` must be complete
@@ -59,7 +64,7 @@ def require(
     """
     if progress.is_complete(ledger, spec.pipeline, of, key):
         return {}
-    why = _given_up(spec, ledger, key, waiting=partition, stage=stage, of=of, now=now or datetime.now(UTC))
+    why = _given_up(spec, ledger, key, waiting=partition, stage=stage, of=of, now=now or datetime.now(UTC), alone=alone)
     _note(spec, ledger, partition, stage=stage, passed={key: why})
     return {key: why}
 
@@ -71,7 +76,9 @@ def _backwards(spec: Pipeline, ledger: Ledger, partition: str) -> Iterator[str]:
         key = absences.before(ledger, spec.pipeline, key, partitioning=spec.partitioning)
 
 
-def _given_up(spec: Pipeline, ledger: Ledger, key: str, *, waiting: str, stage: str, of: str, now: datetime) -> str:
+def _given_up(
+    spec: Pipeline, ledger: Ledger, key: str, *, waiting: str, stage: str, of: str, now: datetime, alone: bool
+) -> str:
     """Why nobody waits for a partition any more.
 
     :raises NotReady: somebody does
@@ -83,7 +90,8 @@ def _given_up(spec: Pipeline, ledger: Ledger, key: str, *, waiting: str, stage: 
         *ledger.find(spec.pipeline, "complete", partition=key),
     ]
     last = max([*begun, *resumed, spec.partitioning.bounds(key).end, *(entry.at for entry in seen)])
-    if spec.train is None or not begun or now - last <= spec.train.patience:
+    patient = spec.train is None or not begun or now - last <= spec.train.patience
+    if patient and not alone:
         raise progress.not_ready(spec.pipeline, of, key)
     newest = max(seen, key=lambda entry: entry.id or 0, default=None)
     done = f"the last that was done for it is: {newest.subject} {newest.kind}" if newest else "nothing of it ever ran"

@@ -66,7 +66,8 @@ def decide(
         raise UsageError(f"pipeline {spec.pipeline} has no `train` in its YAML: there is nothing to decide")
     ledger, lake = Ledger(runtime.ledger), Lake(runtime.lake, storage_options=runtime.storage_options)
     now = now or datetime.now(UTC)
-    passed = turns.require_before(spec, ledger, partition, stage="train", of="train", now=now)
+    progress.begin(ledger, spec.pipeline, "train", partition, stages=spec.stages, run_id=runtime.run_id)
+    passed = turns.require_before(spec, ledger, partition, stage="train", of="train", now=now, alone=runtime.alone)
     if spec.monitor is not None:
         progress.require(ledger, spec.pipeline, "monitor", partition)
     window = windows.of(spec, partition, runtime)

@@ -15,6 +15,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
@@ -82,6 +83,7 @@ class ModelHost:
         self._folder, self._warm = folder, warm
         self._process: _Process | None = None
         self._model: _Model | None = None
+        self._broken = False
 
     def __enter__(self) -> Self:
         """Start the process; it loads while the caller goes on."""
@@ -151,6 +153,11 @@ class ModelHost:
         self._send(b"L", memoryview(asked + self._stream(rows).to_pybytes()))
         return np.frombuffer(self._answer(b"T", "cannot predict")).reshape(-1, rows.num_rows // batch)
 
+    @property
+    def lives(self) -> bool:
+        """Whether the process can be asked again: it runs, and answered each time it was asked."""
+        return self._process is not None and not self._broken
+
     def close(self) -> None:
         """End the process; a model that does not listen is killed."""
         if self._process is None:
@@ -206,6 +213,7 @@ class ModelHost:
         return payload
 
     def _failed(self, what: str) -> ModelError:
+        self._broken = True
         self._stderr.seek(0)
         tail = self._stderr.read()[-2000:].decode(errors="replace").strip()
         return ModelError(f"model {self.name} {what}" + (f"\nits process wrote:\n{tail}" if tail else ""))
@@ -241,3 +249,52 @@ class ModelHost:
         finally:
             # Never return into the parent's code, and run none of its exit handlers.
             os._exit(0)
+
+
+class KeptHosts:
+    """Keeps the processes of the model versions that were used last, for a run over many partitions; a context manager.
+
+    Starting a process costs more than predicting a small population. It stays one process for each version.
+
+    :param most: processes that are kept at a time; of more, the one that was used longest ago ends
+    """
+
+    def __init__(self, *, most: int = 3) -> None:
+        self._most = most
+        self._kept: dict[str, tuple[ModelHost, ExitStack]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._kept:
+            self._end(next(iter(self._kept)))
+
+    def lend(self, name: str) -> ModelHost | None:
+        """The process of a version, if there is one that can be asked again.
+
+        :param name: of the version, for example ``flight_delay version 3``
+        """
+        if name in self._kept and not self._kept[name][0].lives:
+            self._end(name)
+        if name not in self._kept:
+            return None
+        # The newest stands last.
+        self._kept[name] = kept = self._kept.pop(name)
+        return kept[0]
+
+    def keep(self, name: str, starting: AbstractContextManager[ModelHost]) -> ModelHost:
+        """Start the process of a version, and let it go on when it is not needed for the moment.
+
+        :param name: of the version
+        :param starting: starts it, and ends it when it is left
+        """
+        stack = ExitStack()
+        host = stack.enter_context(starting)
+        self._kept[name] = host, stack
+        if len(self._kept) > self._most:
+            self._end(next(iter(self._kept)))
+        return host
+
+    def _end(self, name: str) -> None:
+        self._kept.pop(name)[1].close()

@@ -7,6 +7,7 @@ between the check and the loading, and what lies beside them cannot be imported.
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,12 +58,24 @@ def open_model(
     :raises ModelError: the files are not there, or the ledger knows nothing of the version's training
     :raises Unavailable: the registry does not answer
     """
-    warm = runtime.warm if warm is None else warm
-    with (
-        judged_files(spec, version, runtime, ledger) as folder,
-        ModelHost(folder, name=str(version), warm=warm, timeout=timeout) as host,
-    ):
-        yield OpenedModel(host, folder)
+    warm, kept = runtime.warm if warm is None else warm, runtime.hosts
+    with judged_files(spec, version, runtime, ledger) as folder:
+        if kept is None:
+            with ModelHost(folder, name=str(version), warm=warm, timeout=timeout) as host:
+                yield OpenedModel(host, folder)
+        else:
+            # The files are checked at each use, also where the process is there already.
+            host = kept.lend(str(version)) or kept.keep(str(version), _with_own_files(folder, version))
+            yield OpenedModel(host, folder)
+
+
+@contextmanager
+def _with_own_files(folder: Path, version: Version) -> Iterator[ModelHost]:
+    """A process whose files stay as long as it does: it may import some of its code late."""
+    with tempfile.TemporaryDirectory(prefix="tradewind-model-") as scratch:
+        own = shutil.copytree(folder, Path(scratch) / "model")
+        with ModelHost(own, name=str(version), warm=False) as host:
+            yield host
 
 
 @contextmanager

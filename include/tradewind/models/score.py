@@ -97,8 +97,9 @@ def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
     :raises Unavailable: another champion came, or a file changed, in the meantime; scoring again uses the new one
     """
     ledger = Ledger(runtime.ledger)
+    progress.begin(ledger, spec.pipeline, STAGE, partition, stages=spec.stages, run_id=runtime.run_id)
     if spec.train is not None:
-        turns.require_before(spec, ledger, partition, stage=STAGE, of="train")
+        turns.require_before(spec, ledger, partition, stage=STAGE, of="train", alone=runtime.alone)
     population = spec.partitioning.shift(partition, scoring(spec).ahead)
     champion = ledger.champion_for(spec.pipeline, population)
     if champion is None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.gates import CANDIDATE, CHAMPION, Measurement, TestRows
@@ -99,9 +99,9 @@ def _opened(
     spec: Pipeline, runtime: Runtime, candidate: Version, ledger: Ledger, stack: ExitStack
 ) -> OpenedModel | ModelFilesChanged:
     """The candidate in a clean process; or that its files are not those that were trained."""
-    timeout = serving.limit(spec.gates)
+    timeout, own = serving.limit(spec.gates), replace(runtime, hosts=None)
     try:
-        return stack.enter_context(open_model(spec, candidate, runtime, ledger, warm=False, timeout=timeout))
+        return stack.enter_context(open_model(spec, candidate, own, ledger, warm=False, timeout=timeout))
     except ModelFilesChanged as exc:
         return exc
 

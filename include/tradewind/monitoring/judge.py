@@ -50,7 +50,7 @@ def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Judged:
     :raises Conflict: another run published the partition meanwhile
     """
     ledger = Ledger(runtime.ledger)
-    require_turn(spec, partition, ledger)
+    require_turn(spec, partition, ledger, alone=runtime.alone)
     drift = publish_drift(spec, partition, runtime, ledger=ledger)
     performance = publish_performance(spec, partition, runtime)
     drifts = _rows(spec, runtime, drift)

@@ -48,7 +48,7 @@ def profile(spec: Pipeline, partition: str, runtime: Runtime) -> Published:
     progress.require(ledger, spec.pipeline, "features", partition)
     upstream = progress.latest_cause(ledger, spec.pipeline, "features", partition)
     progress.start(ledger, spec.pipeline, "monitor", partition, cause=str(upstream), run_id=runtime.run_id)
-    require_turn(spec, partition, ledger)
+    require_turn(spec, partition, ledger, alone=runtime.alone)
     base = datasets.base(spec, runtime, "profiles", partition)
     pinned = _pinned(spec, partition, runtime)
     predictions = datasets.snapshot(spec, runtime, PREDICTIONS)
@@ -74,19 +74,20 @@ def configuration(spec: Pipeline, runtime: Runtime) -> str:
     )
 
 
-def require_turn(spec: Pipeline, partition: str, ledger: Ledger) -> None:
+def require_turn(spec: Pipeline, partition: str, ledger: Ledger, *, alone: bool = False) -> None:
     """Go on only when the partition before is monitored, and the population of ``partition`` is scored.
 
     Together that means: all partitions before are profiled, and every population whose labels fell due is scored. So
     what is published does not depend on the order in which runs start. Partitions that are left out are passed over,
     and those on which nobody works any more (:mod:`tradewind.ledger.turns`).
 
+    :param alone: nobody else works on the pipeline, so nothing is waited for
     :raises NotReady: it is not so yet
     """
-    turns.require_before(spec, ledger, partition, stage="monitor", of="monitor")
+    turns.require_before(spec, ledger, partition, stage="monitor", of="monitor", alone=alone)
     scorer = spec.partitioning.shift(partition, -scoring(spec).ahead)
     if scorer >= spec.start and scorer not in absences.left_out(ledger, spec.pipeline):
-        turns.require(spec, ledger, partition, stage="monitor", of="score", key=scorer)
+        turns.require(spec, ledger, partition, stage="monitor", of="score", key=scorer, alone=alone)
 
 
 def of_column(column: pa.ChunkedArray) -> profiles.Profile | None:

@@ -9,10 +9,8 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tradewind.errors import UsageError
 from tradewind.hooks.tradewind import TradewindHook
 from tradewind.links.report import ReportLink, report_url
-from tradewind.operators.training import settle
 from tradewind.spec.values import spell
 
 if TYPE_CHECKING:
@@ -64,6 +62,7 @@ class ApproveOperator(ApprovalOperator):
         """Let later partitions go on, then ask: the verdict, who is champion, and a pin stand in the form."""
         from tradewind.ledger import holds, progress
         from tradewind.ledger.journal import Ledger
+        from tradewind.models import approval
 
         run, spec = context["dag_run"], self.pipeline
         partition = spec.partitioning.check(run.partition_key)
@@ -73,12 +72,11 @@ class ApproveOperator(ApprovalOperator):
             # Written down as not started, so that upkeep sends the event again after `resume`.
             progress.start(ledger, spec.pipeline, "train", partition, cause="held", run_id=run.run_id)
             raise AirflowSkipException(f"nobody is asked: {reason}")
-        verdict = _verdict(spec, partition, ledger)
-        if _promoted(verdict, ledger):
-            self._link(verdict, runtime)
+        verdict = approval.open_question(spec, partition, runtime)
+        if verdict is None:
+            self._link(approval.verdict_of(spec, partition, ledger), runtime)
             self.log.info("nobody is asked: what this verdict says was approved, and promoted, before")
             return None
-        settle(runtime.ledger, spec.pipeline, partition, outcome="waits for approval", run_id=run.run_id)
         # After the fields are rendered: what people wrote into the ledger is no template.
         self.body = self._told(verdict, runtime, ledger)
         context["ti"].xcom_push(key=_ASKED, value=verdict.key)
@@ -86,13 +84,14 @@ class ApproveOperator(ApprovalOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Journal the answer, then go on or skip the promotion."""
-        from tradewind.ledger.journal import Entry, Ledger
+        from tradewind.ledger.journal import Ledger
+        from tradewind.models import approval
 
         run, spec = context["dag_run"], self.pipeline
         runtime = TradewindHook(self.tradewind_conn_id).runtime(run_id=run.run_id)
-        ledger = Ledger(runtime.ledger)
         asked = context["ti"].xcom_pull(task_ids=self.task_id, key=_ASKED)
-        verdict = _verdict(spec, spec.partitioning.check(run.partition_key), ledger, key=asked)
+        partition = spec.partitioning.check(run.partition_key)
+        verdict = approval.verdict_of(spec, partition, Ledger(runtime.ledger), key=asked)
         self._link(verdict, runtime)
         answer = event.get("chosen_options") or [self.REJECT]
         user = event.get("responded_by_user") or {}
@@ -103,24 +102,16 @@ class ApproveOperator(ApprovalOperator):
             if timed_out
             else "no comment"
         )
-        entry = Entry(
-            pipeline=spec.pipeline,
-            kind="approval",
-            subject="promotion",
-            partition=run.partition_key,
-            key=f"{run.partition_key}/{run.run_id}/{event.get('responded_at')}",
-            outcome="approved" if answer[0] == self.APPROVE else "rejected",
+        approval.record_answer(
+            verdict,
+            runtime,
+            approved=answer[0] == self.APPROVE,
             reason=comment or silence,
-            evidence={
-                "timed_out": timed_out,
-                "comment": comment,
-                "version": verdict.evidence["version"],
-                "verdict_key": verdict.key,
-            },
             actor=str(user.get("name") or user.get("id") or "timeout"),
-            run_id=run.run_id,
+            occasion=str(event.get("responded_at")),
+            comment=comment,
+            timed_out=timed_out,
         )
-        ledger.append(entry)
         return super().execute_complete(context, event)
 
     def _told(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
@@ -139,18 +130,3 @@ class ApproveOperator(ApprovalOperator):
         from tradewind.models import verdict_files
 
         self.report_url = report_url(verdict_files.report_of(verdict, runtime), reports=runtime.reports)
-
-
-def _promoted(verdict: Entry, ledger: Ledger) -> bool:
-    return any(
-        (change.decided_at, change.evidence.get("verdict_key")) == (verdict.partition, verdict.key)
-        for change in ledger.champions(verdict.pipeline)
-    )
-
-
-def _verdict(spec: Pipeline, partition: str, ledger: Ledger, *, key: str | None = None) -> Entry:
-    """The newest verdict of a partition, or the one that was asked about, which may be older by now."""
-    verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
-    if not verdicts:
-        raise UsageError(f"{spec.pipeline}: no verdict at partition {partition}; judge the candidate before asking")
-    return next((entry for entry in verdicts if entry.key == key), verdicts[-1])

@@ -123,9 +123,7 @@ class StageOperator(TradewindOperator):
         from tradewind.ledger.journal import Ledger
 
         ledger = Ledger(runtime.ledger)
-        before = progress.before(self.stage, spec.stages)
-        cause = progress.latest_cause(ledger, spec.pipeline, before, partition) if before else None
-        progress.start(ledger, spec.pipeline, self.stage, partition, cause=cause or "", run_id=runtime.run_id)
+        progress.begin(ledger, spec.pipeline, self.stage, partition, stages=spec.stages, run_id=runtime.run_id)
 
     def _defer_until_ready(self, spec: Pipeline, missing: NotReady) -> None:
         assert missing.stage is not None

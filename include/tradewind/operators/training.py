@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
-from tradewind.errors import Conflict, NotReady, TradewindError, Unavailable
+from tradewind.errors import NotReady, TradewindError, Unavailable
 from tradewind.operators.base import TradewindOperator
 from tradewind.operators.stage import StageOperator
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
+    from tradewind.models.stage import Step
     from tradewind.spec.models import Pipeline
 
 
@@ -40,58 +40,46 @@ class TrainStageOperator(StageOperator, SkipMixin):
                 self._settle_failed(context)
             raise
 
-    def settle(self, spec: Pipeline, partition: str, runtime: Runtime, *, outcome: str) -> None:
-        """Write down that the partition's training is settled: later partitions need not wait for it."""
-        settle(runtime.ledger, spec.pipeline, partition, outcome=outcome, run_id=runtime.run_id)
-        if outcome != "failed":
-            self.complete(spec, partition, runtime)
+    def end_step(self, step: Step, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+        """Link what the step made, and skip the tasks after it where it settled the training; what XCom gets."""
+        if step.mlflow is not None:
+            self.link_mlflow(*step.mlflow)
+        if step.report is not None:
+            self.link_report(step.report, runtime)
+        if step.settled:
+            self.skip(ti=context["ti"], tasks=context["task"].get_flat_relatives(upstream=False))
+        return step.about
 
     def _settle_failed(self, context: Context) -> None:
+        from tradewind.models.stage import settle
+
         spec, partition = self.spec(), context["dag_run"].partition_key
         if partition:
-            self.settle(spec, partition, self.runtime(context), outcome="failed")
-
-    def skip_the_rest(self, context: Context) -> None:
-        """Skip every task after this one; the run ends as a success."""
-        self.skip(ti=context["ti"], tasks=context["task"].get_flat_relatives(upstream=False))
+            settle(spec, partition, self.runtime(context), outcome="failed")
 
 
 class DecideOperator(TrainStageOperator):
     """Decides whether to train, or to judge the shadow; journals it with the numbers, and skips the rest on no."""
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any] | None:
-        """Return outcome, reason and evidence."""
-        from tradewind.models.decide import decide
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+        """Return outcome and reason."""
+        from tradewind.models.stage import take_decision
 
         params, asked_by = context["params"], getattr(context["dag_run"], "triggering_user_name", None)
         by_hand = params.get("by_hand") or None
         if by_hand and (person := params.get("by") or asked_by):
             runtime = replace(runtime, actor=str(person))
-        decision = decide(spec, partition, runtime, by_hand=by_hand)
-        if decision.outcome == "skip":
-            self.settle(spec, partition, runtime, outcome="skip")
-            self.skip_the_rest(context)
-        return {"outcome": decision.outcome, "reason": decision.reason}
+        return self.end_step(take_decision(spec, partition, runtime, by_hand=by_hand), runtime, context)
 
 
 class TrainOperator(TrainStageOperator):
     """Fits a candidate on the window that ends with the partition and registers it; not where a shadow is judged."""
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return version and MLflow run of the candidate."""
-        from tradewind.models import shadow
-        from tradewind.models.train import NotWorth, train
+        from tradewind.models.stage import make_candidate
 
-        if (standing := shadow.judged_here(spec, partition, runtime)) is not None:
-            self.log.info("nothing is trained: version %s, the shadow, is judged", standing.subject)
-            return {"version": standing.subject, "changed": False}
-        trained = train(spec, partition, runtime)
-        if isinstance(trained, NotWorth):
-            self.settle(spec, partition, runtime, outcome="not worth continuing")
-            self.skip_the_rest(context)
-            return {"version": None, "reason": trained.reason}
-        self.link_mlflow(trained.experiment_id, trained.mlflow_run_id)
-        return {"version": trained.version, "mlflow_run_id": trained.mlflow_run_id, "changed": trained.changed}
+        return self.end_step(make_candidate(spec, partition, runtime), runtime, context)
 
 
 class VerdictOperator(TrainStageOperator):
@@ -100,23 +88,11 @@ class VerdictOperator(TrainStageOperator):
     A rejection ends the run green; so does a candidate that passed and stands as shadow from now on.
     """
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return outcome and reason of the verdict."""
-        from tradewind.models import shadow
-        from tradewind.models.verdict import verdict
+        from tradewind.models.stage import judge_candidate
 
-        if shadow.judged_here(spec, partition, runtime) is not None:
-            judged, begun = shadow.judge(spec, partition, runtime), None
-        else:
-            judged = verdict(spec, partition, runtime)
-            begun = shadow.begin(spec, partition, runtime)
-        self.link_mlflow(judged.experiment_id, judged.mlflow_run_id)
-        self.link_report(judged.report, runtime)
-        if judged.outcome != "passed" or begun is not None:
-            self.settle(spec, partition, runtime, outcome="shadow" if begun else judged.outcome)
-            self.skip_the_rest(context)
-        reason = f"{judged.reason}; {begun.reason}" if begun else judged.reason
-        return {"version": judged.candidate, "outcome": judged.outcome, "reason": reason}
+        return self.end_step(judge_candidate(spec, partition, runtime), runtime, context)
 
 
 class PromoteOperator(TrainStageOperator):
@@ -126,21 +102,15 @@ class PromoteOperator(TrainStageOperator):
     champion since, ends the run green, and the event is not sent.
     """
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return version and the partition from which it holds."""
-        from tradewind.models.promote import Withheld, promote
+        from tradewind.models.stage import promote_candidate
 
-        try:
-            champion = promote(spec, partition, runtime, actor=runtime.actor)
-        except Conflict as exc:
-            self.settle(spec, partition, runtime, outcome="conflict")
-            raise AirflowSkipException(str(exc)) from exc
-        if isinstance(champion, Withheld):
-            self.settle(spec, partition, runtime, outcome=champion.outcome)
-            raise AirflowSkipException(f"version {champion.version} is not promoted: {champion.reason}")
-        self.settle(spec, partition, runtime, outcome="promoted")
-        self.link_report(_card(spec, runtime), runtime)
-        return {"version": champion.model_version, "effective_from": champion.effective_from}
+        step = promote_candidate(spec, partition, runtime)
+        if step.outcome != "promoted":
+            raise AirflowSkipException(step.reason)
+        self.link_report(step.report, runtime)
+        return step.about
 
 
 class RollbackOperator(TradewindOperator):
@@ -181,26 +151,9 @@ class RollbackOperator(TradewindOperator):
         return done
 
 
-def settle(ledger_url: str, pipeline: str, partition: str, *, outcome: str, run_id: str) -> None:
-    """Write down that the training of a partition is settled, and what came of it; the newest entry holds."""
-    from tradewind.ledger import progress
-    from tradewind.ledger.journal import Ledger
-
-    evidence = {"outcome": outcome}
-    progress.complete(
-        Ledger(ledger_url), pipeline, "train", partition, cause=f"settled: {outcome}", evidence=evidence, run_id=run_id
-    )
-
-
 def _for_good(exc: Exception, context: Context) -> bool:
     """Whether Airflow will not try again."""
     if isinstance(exc, TradewindError) and not isinstance(exc, Unavailable):
         return True
     instance: Any = context["ti"]
     return bool(instance.try_number > instance.max_tries)
-
-
-def _card(spec: Pipeline, runtime: Runtime) -> Path | None:
-    from tradewind.models.followers import card_of
-
-    return card_of(spec, runtime)

@@ -1,111 +1,300 @@
-"""All stages of a pipeline in this process, one partition after another: for tests, without Airflow or services."""
+"""All stages of a pipeline in this process, one partition after another: without Airflow or services."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
+from tradewind.alerting import incidents
+from tradewind.core.connections import S3, Connections, Database, Endpoint
 from tradewind.core.runtime import Runtime
-from tradewind.ledger import progress
+from tradewind.embedded.home import Home
+from tradewind.embedded.supervisor import take_lock
+from tradewind.errors import Conflict, LeftOut, NotReady, TradewindError, UsageError
+from tradewind.ledger import holds, progress
 from tradewind.ledger.journal import Ledger
+from tradewind.models import approval, stage
+from tradewind.models.stage import Step
+from tradewind.planning.plan import over
 from tradewind.spec.load import load
+from tradewind.spec.models import Pipeline
 from tradewind.spec.order import in_order
 from tradewind.spec.project import project_root
 
+ACTOR = "rehearsal"
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What came of one stage of a partition.
+
+    :param outcome: ``skipped``: it is kept out on purpose; ``not reached``: the stage before it was not done
+    :param seconds: how long it took
+    :param value: what :meth:`Rehearsal.run` returns of the stage
+    :param reason: why it was not done, in words
+    :param error: what was raised, where something was
+    """
+
+    partition: str
+    stage: str
+    outcome: Literal["done", "failed", "skipped", "not reached"]
+    seconds: float = 0.0
+    value: Any = None
+    reason: str = ""
+    error: Exception | None = None
+
 
 class Rehearsal:
-    """A pipeline with a lake, a ledger and registries of its own.
+    """A pipeline with a lake, a ledger and registries of its own; nothing of Airflow runs.
+
+    Used as a context manager it has its home for itself, and keeps the processes of models from one partition to the
+    next. What is published afterwards, and what the ledger says, is what Airflow's tasks would have left.
 
     :param path: the pipeline's YAML
     :param home: folder for all that is written; its ``landing`` is the landing zone
+    :param landing: another landing zone: a folder or an ``s3://`` URI
+    :param connections: what lies outside; None for ``AIRFLOW_CONN_…`` in the environment
+    :param approve: the answer where the YAML says ``promotion.mode: approval``; given by :data:`ACTOR`
     :raises SpecError: the YAML is wrong
     """
 
-    def __init__(self, path: Path, home: Path) -> None:
-        self.spec, home = load(path), home.resolve()
-        for name in ("mlflow", "feast"):
-            (home / name).mkdir(parents=True, exist_ok=True)
-        self.runtime = Runtime(
-            project=project_root(path),
-            lake=str(home / "lake"),
-            landing=str(home / "landing"),
-            ledger=f"sqlite:///{home / 'ledger.db'}",
-            mlflow=f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
-            feast_registry=f"sqlite:///{home / 'feast' / 'registry.db'}",
-            feast_online={"type": "sqlite", "path": str(home / "feast" / "online.db")},
-            reports=home / "reports",
+    def __init__(
+        self, path: Path, home: Path, *, landing: str | None = None, connections: Connections | None = None,
+        approve: bool = True,
+    ) -> None:  # fmt: skip
+        self.spec = load(path)
+        self.home = Home(root=home.resolve(), project=project_root(path))
+        self.home.lay_out()
+        if landing is not None:
+            self.home.read_deliveries_from(landing)
+        self.approve = approve
+        # What has not been delivered by now is not waited for, and neither is a partition that failed.
+        self.runtime = replace(
+            self.home.runtime(),
+            actor=ACTOR,
+            connections=connections or _Exported(),
+            waited=timedelta(days=36_500),
+            alone=True,
         )
+        self._began = datetime.now(UTC)
+        self._stack = ExitStack()
 
-    def partitions(self) -> list[str]:
-        """Keys from the pipeline's start to its end, which it must have."""
-        slicing = self.spec.partitioning
-        return slicing.between(self.spec.start, slicing.shift(self.spec.end, -1)) if self.spec.end else []
+    def __enter__(self) -> Self:
+        from tradewind.models.host import KeptHosts
+
+        lock = take_lock(self.home)
+        if lock is None:
+            raise Conflict(
+                f"{self.home.root} is in use by another rehearsal or an Airflow; wait for it, or take another --home"
+            )
+        self._stack.enter_context(lock)
+        self.runtime = replace(self.runtime, hosts=self._stack.enter_context(KeptHosts()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.runtime = replace(self.runtime, hosts=None)
+        self._stack.close()
+
+    def partitions(self, first: str | None = None, last: str | None = None) -> list[str]:
+        """Keys of the partitions that are over, in order.
+
+        :param first: key of the first; None for the pipeline's start
+        :param last: key of the last; None for the pipeline's last, or the newest that is over
+        :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range
+        :raises UsageError: there is none, or ``last`` is not over yet
+        """
+        keys = list(over(self.spec, first=first, last=last, now=datetime.now(UTC)))
+        if not keys or (last is not None and keys[-1] != last):
+            raise UsageError(
+                f"{self.spec.pipeline}: partition {last or first or self.spec.start} is not over yet, so it cannot be "
+                "rehearsed; name an earlier one"
+            )
+        return keys
 
     def run(self, partition: str) -> dict[str, Any]:
         """Run one partition through every stage that the YAML asks for, in the order of events.
 
         :return: what came of each stage: rows of each dataset (``etl``) and feature view (``features``), the alarms
             (``monitor``), what became of the training (``train``), and what was predicted (``score``)
-        :raises TradewindError: a stage failed
+        :raises TradewindError: a stage failed, or the partition is left out or held
         """
-        done = {stage: getattr(self, f"_{stage}")(partition) for stage in self.spec.stages}
-        return {**done}
+        done = {}
+        for worked in self.work_through(partition):
+            if worked.error is not None:
+                raise worked.error
+            if worked.outcome == "skipped":
+                raise LeftOut(worked.reason)
+            done[worked.stage] = worked.value
+        return done
 
-    def _etl(self, partition: str) -> dict[str, int]:
-        from tradewind.etl.dataset import build_dataset
+    def work_through(self, partition: str) -> Iterator[Worked]:
+        """Run one partition stage by stage, as Airflow would: what fails ends what depends on it, and nothing else.
+
+        A failure is an incident in the ledger; a success closes what was open.
+
+        :raises InvalidPartitionKey: the key is malformed or outside the pipeline's range
+        """
+        self.spec.partitioning.check(partition)
+        run = f"{ACTOR}__{partition}__{self._began.isoformat(timespec='seconds')}"
+        work = _Work(self.spec, partition, replace(self.runtime, run_id=run), approve=self.approve)
+        done: dict[str, Worked] = {}
+        for name in self.spec.stages:
+            before = progress.before(name, self.spec.stages)
+            if before is not None and done[before].outcome != "done":
+                reason = f"{before} was not done"
+                done[name] = Worked(partition, name, "not reached", reason=reason)
+            else:
+                done[name] = work.stage(name)
+            yield done[name]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The work on one partition."""
+
+    spec: Pipeline
+    partition: str
+    runtime: Runtime
+    approve: bool
+
+    def stage(self, name: str) -> Worked:
+        """Run one stage; nothing is raised but what ends the process."""
+        began = time.monotonic()
+        value, reason = None, ""
+        error: Exception | None = None
+        outcome: Literal["done", "failed", "skipped"] = "done"
+        try:
+            if (held := holds.told(self._ledger, self.spec.pipeline, self.partition)) is not None:
+                raise LeftOut(f"nothing is done: {held}")
+            progress.begin(self._ledger, self.spec.pipeline, name, self.partition, stages=self.spec.stages,
+                           run_id=self.runtime.run_id)  # fmt: skip
+            value = getattr(self, f"_{name}")()
+        except LeftOut as exc:
+            outcome, reason, error = "skipped", str(exc), exc
+        except Exception as exc:
+            text = str(exc) if isinstance(exc, TradewindError) else f"{type(exc).__name__}: {exc}"
+            outcome, reason, error = "failed", text, exc
+        else:
+            incidents.close(self._ledger, self.spec.pipeline, name, self.partition, run_id=self.runtime.run_id)
+        return Worked(self.partition, name, outcome, time.monotonic() - began, value, reason, error)
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.runtime.ledger)
+
+    @contextmanager
+    def _task(self, stage: str, name: str) -> Iterator[None]:
+        """What Airflow does around a task: a failure is an incident, and a success closes the one that was open."""
+        about = {"pipeline": self.spec.pipeline, "stage": stage, "task": name, "partition": self.partition}
+        try:
+            yield
+        except LeftOut:
+            raise
+        except Exception as exc:
+            incidents.report(
+                self._ledger, **about, run_id=self.runtime.run_id, error_type=type(exc).__name__, message=str(exc),
+                attempt=1, owner=self.spec.owner, runbook=self.spec.runbook,
+            )  # fmt: skip
+            raise
+        incidents.close(self._ledger, self.spec.pipeline, stage, self.partition, task=name, run_id=self.runtime.run_id)
+
+    def _do(self, stage: str, name: str, work: Callable[[Pipeline, str, Runtime], Any]) -> Any:
+        """One task; who lost to somebody else looks again, as a retry would."""
+        with self._task(stage, name):
+            for left in reversed(range(_TRIES)):
+                try:
+                    return work(self.spec, self.partition, self.runtime)
+                except Conflict:
+                    if not left:
+                        raise
+        raise AssertionError("the loop returns or raises")
+
+    def _etl(self) -> dict[str, int]:
+        from tradewind.etl.dataset import DatasetResult, build_dataset
         from tradewind.etl.stage import complete_etl
 
-        names = in_order(self.spec.datasets)
-        rows = {name: build_dataset(self.spec, name, partition, self.runtime).published.rows for name in names}
-        complete_etl(self.spec, partition, self.runtime)
+        rows: dict[str, int] = {}
+        wrong: dict[str, Exception] = {}
+        for name in in_order(self.spec.datasets):
+            if upstream := wrong.keys() & self.spec.datasets[name].inputs.keys():
+                wrong[name] = wrong[sorted(upstream)[0]]  # as a task whose upstream task failed
+                continue
+
+            def build(spec: Pipeline, key: str, runtime: Runtime, dataset: str = name) -> DatasetResult:
+                return build_dataset(spec, dataset, key, runtime)
+
+            try:
+                rows[name] = self._do("etl", name, build).published.rows
+            except Exception as exc:
+                wrong[name] = exc
+        if wrong:
+            raise _worst(wrong)
+        self._do("etl", "complete", complete_etl)
         return rows
 
-    def _features(self, partition: str) -> dict[str, int]:
+    def _features(self) -> dict[str, int]:
         from tradewind.features.stage import materialise
 
-        return dict(materialise(self.spec, partition, self.runtime).rows)
+        return dict(self._do("features", "materialise", materialise).rows)
 
-    def _monitor(self, partition: str) -> list[str]:
+    def _monitor(self) -> list[str]:
         from tradewind.monitoring.judge import judge
         from tradewind.monitoring.profile import profile
 
-        profile(self.spec, partition, self.runtime)
-        return list(judge(self.spec, partition, self.runtime).alarms)
+        self._do("monitor", "profile", profile)
+        return list(self._do("monitor", "judge", judge).alarms)
 
-    def _train(self, partition: str) -> str:
-        from tradewind.models import shadow
-        from tradewind.models.decide import decide
-        from tradewind.models.promote import Withheld, promote
-
-        outcome: str = decide(self.spec, partition, self.runtime).outcome
-        if outcome == "train":
-            outcome = self._candidate(partition)
-        elif outcome == "judge":
-            outcome = shadow.judge(self.spec, partition, self.runtime).outcome
-        if outcome == "passed":
-            promoted = promote(self.spec, partition, self.runtime, actor="rehearsal")
-            outcome = promoted.outcome if isinstance(promoted, Withheld) else "promoted"
-        evidence = {"outcome": outcome}
-        ledger = Ledger(self.runtime.ledger)
-        progress.complete(ledger, self.spec.pipeline, "train", partition, cause="settled", evidence=evidence)
+    def _train(self) -> str:
+        asked = {"approve": self._answer} if self.spec.promotion.mode == "approval" else {}
+        steps: Mapping[str, Callable[[Pipeline, str, Runtime], Step]] = {
+            "decide": stage.take_decision,
+            "train": stage.make_candidate,
+            "verdict": stage.judge_candidate,
+            **asked,
+            "promote": stage.promote_candidate,
+        }
+        outcome = ""
+        try:
+            for name, step in steps.items():
+                done: Step = self._do("train", name, step)
+                outcome = done.outcome
+                if done.settled:
+                    break
+        except NotReady:
+            raise
+        except Exception:
+            # Scoring goes on with who serves now.
+            stage.settle(self.spec, self.partition, self.runtime, outcome="failed")
+            raise
         return outcome
 
-    def _candidate(self, partition: str) -> str:
-        from tradewind.models import shadow
-        from tradewind.models.train import NotWorth, train
-        from tradewind.models.verdict import verdict
+    def _answer(self, spec: Pipeline, partition: str, runtime: Runtime) -> Step:
+        """The answer of a person who is not here; a "no" leaves the training as waiting, as Airflow does."""
+        verdict = approval.open_question(spec, partition, runtime)
+        if verdict is None:
+            return Step("approved")
+        word = "approved" if self.approve else "rejected"
+        reason = f"{word} by a rehearsal, which asks nobody"
+        approval.record_answer(
+            verdict, runtime, approved=self.approve, reason=reason, actor=ACTOR, occasion=verdict.key
+        )
+        return Step("approved" if self.approve else "not approved", settled=not self.approve)
 
-        if isinstance(train(self.spec, partition, self.runtime), NotWorth):
-            return "not worth continuing"
-        outcome = verdict(self.spec, partition, self.runtime).outcome
-        return outcome if shadow.begin(self.spec, partition, self.runtime) is None else "shadow"
-
-    def _score(self, partition: str) -> dict[str, Any]:
+    def _score(self) -> dict[str, Any]:
         from tradewind.models import shadow
         from tradewind.models.score import Skipped, score
 
-        scored = score(self.spec, partition, self.runtime)
-        shadow.score(self.spec, partition, self.runtime)
+        scored = self._do("score", "score", score)
+        if self.spec.promotion.shadow:
+            self._do("score", "shadow", shadow.score)
         if isinstance(scored, Skipped):
             return {"population": scored.population, "rows": 0, "reason": scored.reason}
         return {
@@ -114,3 +303,32 @@ class Rehearsal:
             "model_version": scored.version,
             "served_by": scored.served_by,
         }
+
+
+class _Exported:
+    """Connections of the environment; Airflow is imported when a source asks for one, and not before."""
+
+    def database(self, conn_id: str) -> Database:
+        """See :class:`~tradewind.core.connections.Connections`."""
+        return self._found.database(conn_id)
+
+    def http(self, conn_id: str) -> Endpoint:
+        """See :class:`~tradewind.core.connections.Connections`."""
+        return self._found.http(conn_id)
+
+    def s3(self, conn_id: str) -> S3:
+        """See :class:`~tradewind.core.connections.Connections`."""
+        return self._found.s3(conn_id)
+
+    @cached_property
+    def _found(self) -> Connections:
+        # Airflow logs to standard output when it is imported; there only the answer of a command belongs.
+        with redirect_stdout(sys.__stderr__ or sys.stderr):
+            from tradewind.hooks.connections import EnvironmentConnections
+        return EnvironmentConnections()
+
+
+def _worst(wrong: Mapping[str, Exception]) -> Exception:
+    """The first failure; a dataset that is left out on purpose only where nothing failed."""
+    failed: Sequence[Exception] = [exc for exc in wrong.values() if not isinstance(exc, LeftOut)]
+    return failed[0] if failed else next(iter(wrong.values()))
