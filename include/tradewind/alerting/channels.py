@@ -16,7 +16,17 @@ _WHAT_TO_DO = {
     "`tradewind rollback {pipeline} --to VERSION --reason TEXT`",
     "AuditFailed": "read the report; correct the delivery or the expectations and run the partition again, or "
     "accept it with `tradewind release {pipeline} {task} {partition} --reason TEXT`",
+    "CandidatesRejected": "read the reports of these verdicts (`tradewind history {pipeline}`); mend data, model or "
+    "gates; the next candidate that passes closes this",
     "Conflict": "another run was first: look at its result, then run this partition again if it is still needed",
+    "Decay": "read the report; train anew (`tradewind train {pipeline} --reason TEXT`), or go back "
+    "(`tradewind rollback {pipeline} --to VERSION --reason TEXT`); fewer decayed populations than the rule close this",
+    "Drift": "read the report: see whether the data are wrong or the world has changed; in the second case train anew "
+    "(`tradewind train {pipeline} --reason TEXT`) once enough of it is in the window; fewer drifted partitions than "
+    "the rule close this",
+    "DriftNotJudged": "judge over more partitions (`monitor.horizons`), or ask for fewer rows "
+    "(`monitor.drift.min_rows`, which counts the rows of all partitions of the horizon); until then nobody knows "
+    "whether anything drifts",
     "InvalidPartitionKey": "start the run again with a valid partition key, over REST or the form in the UI",
     "Overdue": "look for a run with each key; start one if there is none, and unpause the DAG if it is paused",
     "DeadlineMissed": "open the run and see what it waits for or works on",
@@ -25,6 +35,8 @@ _WHAT_TO_DO = {
     "Skew": "see who else writes to the online store, then materialise the partition again",
     "SpecError": "correct the YAML; `tradewind validate` shows every problem",
     "TransformError": "correct the named SQL file, then run the partition again",
+    "NoChampion": "read the last verdict (`tradewind show {pipeline}`) and mend data, model or gates; or name a "
+    "version that serves: `tradewind rollback {pipeline} --to VERSION --reason TEXT`",
     "NotReady": "complete the earlier partition that it names; this one then starts again: a dataset at once, any "
     "other stage at the next upkeep",
     "WindowIncomplete": "mend, release or skip the named partitions; the next partition then trains",
@@ -43,7 +55,7 @@ def to_log(incident: Incident) -> None:
         "INCIDENT pipeline=%s stage=%s task=%s partition=%s error=%s owner=%s what=%s evidence=%s do=%s",
         incident.pipeline,
         incident.stage,
-        incident.task or "-",
+        incident.task or incident.subject or "-",
         ",".join(incident.partitions) or "-",
         incident.error_type,
         incident.owner or "-",

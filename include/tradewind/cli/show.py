@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tradewind.alerting.channels import what_to_do
 from tradewind.alerting.incidents import texts_of
 from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import count, paragraph, rows, some
@@ -118,14 +119,13 @@ def _incidents(found: Standing) -> Iterator[str]:
     for one in found.state.incidents:
         texts = texts_of(one.by_partition)
         keys = f" ({some(one.partitions)})" if one.partitions else ""
-        if len(texts) == 1:
-            yield _about("", f"{one.fingerprint}{keys}: {_first_line(texts[0][0])}")
-            continue
-        yield _about("", f"{one.fingerprint}{keys}:")
-        for text, partitions in texts[:_TEXTS]:
+        alone = f" {_first_line(texts[0][0])}" if len(texts) == 1 else ""
+        yield _about("", f"{one.fingerprint}{keys}:{alone}")
+        for text, partitions in texts[:_TEXTS] if not alone else ():
             yield _about("", f"- {some(partitions)}: {_first_line(text)}")
         if len(texts) > _TEXTS:
             yield _about("", f"- and {len(texts) - _TEXTS} more (--json has them all)")
+        yield _about("", f"to do: {what_to_do(one)}")
 
 
 def _first_line(message: str) -> str:

@@ -21,7 +21,7 @@ from tradewind.lake.dataset import Lake
 from tradewind.ledger import progress, shadows, turns
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ledger.rows import plain
-from tradewind.models import waiting
+from tradewind.models import alarms, waiting
 from tradewind.models import window as windows
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def decide(
     were served by the champion of the newest judged one: what its predecessor did badly is no reason to replace it.
     Drift counts as it was judged over the shortest horizon; longer ones inform.
 
-    A training that has a reason and has waited for its window for longer than `train.patience` is an incident.
+    A training that has a reason and has waited for its window for longer than `train.patience` is an incident, and so
+    is what :mod:`tradewind.models.alarms` finds.
 
     :param partition: partition key
     :param by_hand: the reason a person gives for training now
@@ -71,7 +72,8 @@ def decide(
     if spec.monitor is not None:
         progress.require(ledger, spec.pipeline, "monitor", partition)
     window = windows.of(spec, partition, runtime)
-    performance, drift = _performance(spec, partition, lake, ledger), _drift(spec, partition, lake)
+    performance = _performance(spec, partition, lake, ledger, rule=spec.retrain.when.decay)
+    drift = _drift(spec, partition, lake)
     decision = retraining.decide(
         spec.retrain,
         partition=partition,
@@ -88,6 +90,8 @@ def decide(
     journalled = _journalled(spec, partition, runtime, ledger, decision=decision, numbers=numbers)
     log.info("%s %s: %s, because %s", spec.pipeline, partition, journalled.outcome, journalled.reason)
     waiting.check(spec, runtime, now=now)
+    decay = _performance(spec, partition, lake, ledger, rule=alarms.decay_rule(spec))
+    alarms.check_life(spec, partition, runtime, decay=decay)
     return journalled
 
 
@@ -117,13 +121,12 @@ def _trainings(spec: Pipeline, partition: str, ledger: Ledger) -> list[int]:
     return sorted(len(spec.partitioning.between(key, partition)) - 1 for key in keys if key is not None)
 
 
-def _performance(spec: Pipeline, partition: str, lake: Lake, ledger: Ledger) -> list[Judged]:
-    """The newest judged populations of one champion, oldest first, at most as many as the policy looks at.
+def _performance(spec: Pipeline, partition: str, lake: Lake, ledger: Ledger, *, rule: str | None) -> list[Judged]:
+    """The newest judged populations of one champion, oldest first, at most as many as the rule looks at.
 
     The champion is the one that is effective for the newest of them. What was judged before it took over is left out;
     of what another version served since (a fallback), nothing is known about it.
     """
-    rule = spec.retrain.when.decay
     if rule is None or spec.monitor is None:
         return []
     snapshot = lake.dataset(spec.pipeline, "performance").snapshot()

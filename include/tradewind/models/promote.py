@@ -12,7 +12,7 @@ from tradewind.lake.dataset import Lake
 from tradewind.ledger import champions, pins
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models import followers
+from tradewind.models import alarms, followers
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -64,6 +64,7 @@ def promote(spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, com
         first=lambda: first_unscored(spec, partition, runtime),
     )
     faults.reach("after-ledger-before-alias")
+    alarms.heal_champion(spec, ledger, version=champion.model_version, run_id=runtime.run_id)
     followers.follow(spec, runtime, ledger)
     log.info(
         "%s: version %s is champion from %s (change %s, decided at %s)",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models import alarms, evidence
 from tradewind.models import estimator as estimators
-from tradewind.models import evidence
 from tradewind.models.build import Built, Plan, build, plan
 from tradewind.models.code import imported
 from tradewind.models.early import Chance
@@ -202,6 +202,7 @@ def _reject(planned: Plan, runtime: Runtime, ledger: Ledger, chance: Chance) -> 
         outcome="rejected", reason=chance.reason, evidence=facts, actor=runtime.actor, run_id=runtime.run_id,
     )  # fmt: skip
     ledger.append(entry)
+    alarms.check_candidates(planned.spec, runtime)
     return entry
 
 

@@ -13,7 +13,7 @@ from tradewind.core import gates
 from tradewind.core.gates import GateResult, Measurement, TestRows
 from tradewind.errors import ModelError, UsageError
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models import verdict_files, verdict_notes
+from tradewind.models import alarms, verdict_files, verdict_notes
 from tradewind.models.code import locate
 from tradewind.models.inputs import training
 from tradewind.models.opponents import heuristics, opponent
@@ -191,6 +191,7 @@ def _settled(entry: Entry, spec: Pipeline, partition: str, runtime: Runtime, *, 
     ledger, entry = Ledger(runtime.ledger), replace(entry, partition=partition)
     report = verdict_files.report_of(entry, runtime)
     changed = _journal(ledger, entry, run_id=runtime.run_id)
+    alarms.check_candidates(spec, runtime)
     if not report.exists() or (changed and entry.id is not None):
         registry, trained = Registry(runtime, spec.model_name), _trained(ledger, spec, candidate)
         verdict_files.restore(entry, spec, registry, candidate=candidate, report=report, trained=trained)

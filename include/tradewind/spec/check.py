@@ -226,6 +226,9 @@ def _alerts(spec: Pipeline) -> Iterator[Finding]:
         if channel not in CHANNELS:
             message = f"there is no channel `{channel}`: there is only the log yet; leave channels out"
             yield Finding(("alerts", "channels", index), message)
+    for field in ("decay", "drift"):
+        if getattr(spec.alerts, field) and not spec.monitor:
+            yield Finding(("alerts", field), f"nothing measures {field}: there is no `monitor`", on_key=True)
 
 
 def named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
@@ -270,5 +273,5 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("promotion",), _promotion),
     (("promotion", "retention", "partition"), _kept_long_enough),
     (("retrain", "monitor"), _retrain),
-    (("alerts",), _alerts),
+    (("alerts", "monitor"), _alerts),
 )

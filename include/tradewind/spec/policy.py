@@ -126,6 +126,25 @@ class Alerts(Model):
     deadline: Duration | None = Field(
         default=None, description="A scheduled run that takes longer than this is an incident."
     )
+    decay: Quorum | None = Field(
+        default=None,
+        description='Decayed populations that are an incident, as "m of n"; without it as in `retrain.when.decay`, '
+        'without that "2 of 4".',
+    )
+    drift: Quorum | None = Field(
+        default=None,
+        description='Drifted partitions that are an incident, as "m of n"; without it as in `retrain.when.drift`, '
+        'without that "2 of 4". Nothing judged in all n is one too.',
+    )
+    rejected: Integer | None = Field(
+        default=3, ge=1, description="So many rejected candidates in a row are an incident; null for never."
+    )
+    no_champion: Integer | None = Field(
+        default=4,
+        ge=1,
+        description="No champion for more than so many partitions after the training window was complete is an "
+        "incident; null for never.",
+    )
 
 
 class Retention(Model):

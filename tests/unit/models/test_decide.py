@@ -92,7 +92,8 @@ def drifted(runtime: Runtime, key: str, **alarms: bool) -> None:
     """Drift of one feature: ``alarm`` is judged over 1 partition, ``alarm_over_4`` over 4."""
     row = {"feature": "distance", "psi": 0.4, "null_mean": 0.1, "null_high": 0.2, "p": 0.01}
     horizons = {"alarm": 1, "alarm_over_4": 4}
-    judged = [{**row, "horizon": horizons[name], "alarm": alarm, "outcome": "drift" if alarm else "ok"}
+    judged = [{**row, "horizon": horizons[name], "alarm": alarm, "outcome": "drift" if alarm else "ok",
+               "reason": ""}
               for name, alarm in alarms.items()]  # fmt: skip
     publish(runtime, "drift", key, judged)
 

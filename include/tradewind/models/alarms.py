@@ -1,0 +1,282 @@
+"""What is an incident although every task succeeds: decay, drift, rejected candidates, and no champion.
+
+All of it is looked at in the order of partitions. What a partition finds that is not the newest one decided is history:
+running it again opens nothing that has healed, and heals nothing that is open.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tradewind.alerting.conditions import Condition, heal_condition, open_condition
+from tradewind.alerting.incidents import NO_PARTITION, open_incidents
+from tradewind.core import retraining
+from tradewind.lake.dataset import Lake
+from tradewind.ledger.journal import Entry, Ledger
+
+if TYPE_CHECKING:
+    from tradewind.core.retraining import Quorum
+    from tradewind.core.runtime import Runtime
+    from tradewind.models.decide import Judged
+    from tradewind.spec.models import Pipeline
+
+RULE = "2 of 4"
+"""When decay and drift are incidents, where neither `alerts` nor `retrain.when` says it."""
+DECAY, DRIFT, NOT_JUDGED, REJECTED, NO_CHAMPION = (
+    "Decay", "Drift", "DriftNotJudged", "CandidatesRejected", "NoChampion",
+)  # fmt: skip
+_MONITOR, _TRAIN = "monitor", "train"
+_NAMED = 4
+_REASON = 200
+
+
+def decay_rule(spec: Pipeline) -> str:
+    """So many populations, as "m of n", that decayed are an incident."""
+    return spec.alerts.decay or spec.retrain.when.decay or RULE
+
+
+def drift_rule(spec: Pipeline) -> str:
+    """So many partitions, as "m of n", that drifted are an incident."""
+    return spec.alerts.drift or spec.retrain.when.drift or RULE
+
+
+def check_life(spec: Pipeline, partition: str, runtime: Runtime, *, decay: Sequence[Judged]) -> None:
+    """Open and heal what this partition says of the pipeline's life, after it was decided.
+
+    :param decay: the newest judged populations of one champion, oldest first, as many as :func:`decay_rule` looks at
+    """
+    ledger = Ledger(runtime.ledger)
+    newest = _newest_decisions(spec, ledger)
+    if max(newest, default=partition) > partition:
+        return
+    if spec.monitor is not None:
+        _check_decay(spec, partition, runtime, ledger, decay=decay)
+        _check_drift(spec, partition, runtime, ledger)
+    check_candidates(spec, runtime)
+    _check_champion(spec, partition, runtime, ledger, decisions=newest)
+
+
+def check_candidates(spec: Pipeline, runtime: Runtime) -> None:
+    """Open an incident for `alerts.rejected` rejected candidates in a row; one that passes heals it."""
+    ledger = Ledger(runtime.ledger)
+    judged = _candidates(spec, ledger)
+    last = next((number for number, entry in enumerate(reversed(judged)) if entry.outcome == "passed"), len(judged))
+    row = judged[len(judged) - last :]
+    limit = spec.alerts.rejected
+    if limit is None or len(row) < limit:
+        passed = judged[-1 - last] if last < len(judged) else None
+        why = f"{_named(passed)} passed its verdict" if passed else f"{len(row)} candidates in a row were rejected"
+        heal_condition(ledger, spec, kind=REJECTED, stage=_TRAIN, because=why, run_id=runtime.run_id)
+        return
+    champions = ledger.champions(spec.pipeline)
+    stays = f"version {champions[-1].model_version} stays champion" if champions else "there is no champion"
+    reasons = "; ".join(f"{_named(entry)}: {_short(entry.reason)}" for entry in row[-_NAMED:])
+    earlier = f"the last {_NAMED} of them: " if len(row) > _NAMED else ""
+    message = f"{len(row)} candidates in a row were rejected since partition {row[0].partition}, {stays}; "
+    values = {"since": row[0].partition, "candidates": {_named(entry): _short(entry.reason) for entry in row}}
+    condition = Condition(REJECTED, _TRAIN, message=f"{message}{earlier}{reasons}", evidence=values)
+    open_condition(ledger, spec, condition, run_id=runtime.run_id)
+
+
+def heal_champion(spec: Pipeline, ledger: Ledger, *, version: str, run_id: str) -> None:
+    """A version became champion."""
+    because = f"version {version} is champion"
+    heal_condition(ledger, spec, kind=NO_CHAMPION, stage=_TRAIN, because=because, run_id=run_id)
+
+
+def _check_decay(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decay: Sequence[Judged]) -> None:
+    assert spec.monitor is not None
+    rule, limit = decay_rule(spec), spec.monitor.performance
+    state = retraining.quorum(rule, [one.violated for one in decay])
+    if state.met:
+        rows = {one.key: one.numbers[-1] for one in decay if one.violated and one.numbers}
+        since = _since(spec, ledger, DECAY, default=min(rows))
+        values = {key: row["value"] for key, row in rows.items()}
+        version = rows[max(rows)]["model_version"]
+        message = (
+            f"{limit.metric} is {'below' if limit.at_most is None else 'above'} {limit.bound:g} in {_count(state)} "
+            f"populations (incident: {rule}), since population {since}: {_numbers(values)}; version {version} "
+            f"served them. {_report(spec, partition, runtime)}"
+        )
+        evidence = {"since": since, "rule": rule, "metric": limit.metric, "limit": limit.bound, "values": values}
+        condition = Condition(DECAY, _MONITOR, message=message, evidence={**evidence, "version": version})
+        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+    elif _is_below(state):
+        because = f"{limit.metric} misses its limit in {_count(state)} populations, fewer than {rule}"
+        heal_condition(ledger, spec, kind=DECAY, stage=_MONITOR, because=because, run_id=runtime.run_id)
+
+
+def _check_drift(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger) -> None:
+    rule = drift_rule(spec)
+    judged = _drift_rows(spec, partition, runtime, length=int(rule.rsplit(" ", 1)[1]))
+    state = retraining.quorum(rule, [_drifted(rows) for rows in judged.values()])
+    _check_judged(spec, partition, runtime, ledger, judged=judged, whole=len(judged) == state.of)
+    if state.met:
+        alarms = {key: [row for row in rows if row["alarm"]] for key, rows in judged.items()}
+        since = _since(spec, ledger, DRIFT, default=next(key for key, rows in alarms.items() if rows))
+        often = Counter(str(row["feature"]) for rows in alarms.values() for row in rows)
+        newest = {str(row["feature"]): row for rows in alarms.values() for row in rows}
+        features = {
+            name: {"partitions": times, "psi": newest[name]["psi"], "usual": newest[name]["null_high"]}
+            for name, times in often.most_common()
+        }
+        words = ", ".join(f"{name} ({_psi(one)})" for name, one in list(features.items())[: 2 * _NAMED])
+        more = f" and {len(features) - 2 * _NAMED} more" if len(features) > 2 * _NAMED else ""
+        message = (
+            f"drift {_over(spec)} in {_count(state)} partitions (incident: {rule}), since partition {since}: {words}"
+            f"{more}. {_report(spec, partition, runtime)}"
+        )
+        condition = Condition(
+            DRIFT, _MONITOR, message=message, evidence={"since": since, "rule": rule, "features": features}
+        )
+        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+    elif _is_below(state):
+        because = f"drift in {_count(state)} partitions, fewer than {rule}"
+        heal_condition(ledger, spec, kind=DRIFT, stage=_MONITOR, because=because, run_id=runtime.run_id)
+
+
+def _check_judged(
+    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *,
+    judged: Mapping[str, Sequence[Mapping[str, Any]]], whole: bool,
+) -> None:  # fmt: skip
+    """Open an incident if nothing could be judged in all partitions that the rule looks at."""
+    missing = [key for key, rows in judged.items() if rows and all(row["outcome"] == "insufficient" for row in rows)]
+    newest = list(judged.values())[-1] if judged else []
+    if whole and len(missing) == len(judged):
+        since = _since(spec, ledger, NOT_JUDGED, default=missing[0])
+        reasons = Counter(str(row["reason"]) for row in newest)
+        words = "; ".join(f"{reason} ({times} of {len(newest)})" for reason, times in reasons.most_common(_NAMED))
+        message = (
+            f"drift {_over(spec)} could not be judged since partition {since}, in any of the last {len(missing)} "
+            f"partitions: {words}. {_report(spec, partition, runtime)}"
+        )
+        condition = Condition(
+            NOT_JUDGED, _MONITOR, message=message, evidence={"since": since, "reasons": dict(reasons)}
+        )
+        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+    elif _drifted(newest) is not None:
+        because = f"drift was judged at partition {partition}"
+        heal_condition(ledger, spec, kind=NOT_JUDGED, stage=_MONITOR, because=because, run_id=runtime.run_id)
+
+
+def _check_champion(
+    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decisions: Mapping[str, Entry]
+) -> None:
+    """Open an incident if the window was complete long ago and no candidate became champion since."""
+    if spec.score is None or spec.alerts.no_champion is None:
+        return
+    champion = ledger.champion_for(spec.pipeline, spec.partitioning.shift(partition, spec.score.ahead))
+    if champion is not None:
+        heal_champion(spec, ledger, version=champion.model_version, run_id=runtime.run_id)
+        return
+    without: list[Entry] = []
+    for key in sorted(decisions, reverse=True):
+        if decisions[key].evidence.get("has_champion"):
+            break
+        without.append(decisions[key])
+    complete = [entry for entry in without if not entry.evidence.get("window_missing")]
+    if not complete:
+        return
+    since = str(complete[-1].partition)
+    waited = sum(str(entry.partition) >= since for entry in without)
+    if waited <= spec.alerts.no_champion:
+        return
+    judged = [entry for entry in _candidates(spec, ledger) if str(entry.partition) >= since]
+    last = f"the last candidate, {_named(judged[-1])}, was {judged[-1].outcome}: {_short(judged[-1].reason)}; "
+    message = (
+        f"no champion serves although the training window was complete at partition {since}, {waited} partitions "
+        f"ago (at most {spec.alerts.no_champion}, `alerts.no_champion`): {_some(judged)}; "
+        f"{last if judged else ''}decision at {partition}: {_short(decisions[partition].reason)}"
+    )
+    condition = Condition(
+        NO_CHAMPION, _TRAIN, message=message, evidence={"since": since, "waited": waited, "candidates": len(judged)}
+    )
+    open_condition(ledger, spec, condition, run_id=runtime.run_id)
+
+
+def _newest_decisions(spec: Pipeline, ledger: Ledger) -> dict[str, Entry]:
+    """The newest decision of each partition."""
+    entries = ledger.find(spec.pipeline, "decision", subject="train")
+    return {entry.partition: entry for entry in entries if entry.partition is not None}
+
+
+def _candidates(spec: Pipeline, ledger: Ledger) -> list[Entry]:
+    """The newest verdict of each candidate that was rejected or passed, and those that were not worth a whole fit, in
+    order of their partitions.
+    """
+    newest = {entry.subject: entry for entry in ledger.find(spec.pipeline, "verdict")}
+    early = {entry.partition: entry for entry in ledger.find(spec.pipeline, "early")}
+    found = [entry for entry in (*newest.values(), *early.values()) if entry.outcome in ("rejected", "passed")]
+    return sorted(found, key=lambda entry: (entry.partition or "", entry.id or 0))
+
+
+def _drift_rows(spec: Pipeline, partition: str, runtime: Runtime, *, length: int) -> dict[str, list[dict[str, Any]]]:
+    """What was judged over the shortest horizon in the newest partitions, oldest first."""
+    assert spec.monitor is not None
+    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    snapshot = lake.dataset(spec.pipeline, "drift").snapshot()
+    found: dict[str, list[dict[str, Any]]] = {
+        key: [] for key in spec.partitioning.window(partition, length) if key >= spec.start
+    }
+    known = [key for key in found if snapshot and key in snapshot.partitions]
+    for row in snapshot.arrow(known).to_table().to_pylist() if snapshot and known else ():
+        if row["horizon"] == min(spec.monitor.horizons):
+            found[str(row["partition"])].append(row)
+    return found
+
+
+def _drifted(rows: Sequence[Mapping[str, Any]]) -> bool | None:
+    judged = [bool(row["alarm"]) for row in rows if row["alarm"] is not None and row["outcome"] != "insufficient"]
+    return any(judged) if judged else None
+
+
+def _is_below(state: Quorum) -> bool:
+    """Whether the newest is known and the rule is missed also without asking that the newest is violated."""
+    return state.newest is not None and state.violated < state.needed
+
+
+def _since(spec: Pipeline, ledger: Ledger, kind: str, *, default: str) -> str:
+    """Since when the condition holds: what the open incident says, else ``default``."""
+    for one in open_incidents(ledger, spec.pipeline):
+        if (one.stage, one.error_type) == (_MONITOR, kind) and NO_PARTITION in one.by_partition:
+            return str(one.by_partition[NO_PARTITION].evidence.get("since", default))
+    return default
+
+
+def _count(state: Quorum) -> str:
+    return f"{state.violated} of the last {state.given}"
+
+
+def _over(spec: Pipeline) -> str:
+    assert spec.monitor is not None
+    horizon = min(spec.monitor.horizons)
+    return f"over {horizon} partition{'' if horizon == 1 else 's'}"
+
+
+def _psi(one: Mapping[str, Any]) -> str:
+    times = one["partitions"]
+    usual = "" if one["usual"] is None else f", usual up to {one['usual']:.2f}"
+    return f"PSI {one['psi']:.2f}{usual}, in {times} partition{'' if times == 1 else 's'}"
+
+
+def _numbers(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value:.4f}" for key, value in values.items())
+
+
+def _named(entry: Entry) -> str:
+    about = f"version {entry.subject}" if entry.kind == "verdict" else "a candidate not worth a whole fit"
+    return f"{about} at {entry.partition}"
+
+
+def _some(judged: Sequence[Entry]) -> str:
+    return "1 candidate was judged" if len(judged) == 1 else f"{len(judged)} candidates were judged"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _REASON else f"{text[:_REASON]} …"
+
+
+def _report(spec: Pipeline, partition: str, runtime: Runtime) -> str:
+    return f"Report: {runtime.reports / spec.pipeline / 'monitor' / f'{partition}.html'}"
