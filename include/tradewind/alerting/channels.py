@@ -39,6 +39,9 @@ _WHAT_TO_DO = {
     "version that serves: `tradewind rollback {pipeline} --to VERSION --reason TEXT`",
     "NotReady": "complete the earlier partition that it names; this one then starts again: a dataset at once, any "
     "other stage at the next upkeep",
+    "NotServedByChampion": "mend what keeps the champion from serving (changed files: restore them from a backup), or "
+    "give another version the place with `tradewind rollback {pipeline} --to VERSION --reason TEXT`; then `tradewind "
+    "backfill {pipeline} --stale` lets the champion score it",
     "WindowIncomplete": "mend, release or skip the named partitions; the next partition then trains",
     "StorageFault": "make room in the named folder, or mount it so that the tasks can write to it; then run the "
     "partition again",

@@ -17,6 +17,7 @@ from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import count, paragraph
 from tradewind.errors import TradewindError
 from tradewind.ledger import shadows
+from tradewind.planning.served import served_population
 
 if TYPE_CHECKING:
     from tradewind.ledger.champions import Champion
@@ -34,11 +35,13 @@ _SHADOW = {
 }
 _NOTES = {
     "edited": "alias edited in MLflow and put back: {reason}",
+    "foreign": "{reason}",
+    "kept": "{reason}",
     "repaired": "alias repaired: {reason}",
 }
 _WORDS = {
     "started": "{subject} began",
-    "complete": "{subject} is complete",
+    "complete": "{subject} is complete{served}",
     "materialised": "features materialised, {reason}",
     "trained": "version {subject} {outcome}: {reason}",
     "verdict": "version {subject} {outcome}: {reason}",
@@ -57,6 +60,7 @@ _WORDS = {
     "skip": "{outcome} by {actor}: {reason}",
     "hold": "held by {actor}: {reason}",
     "resume": "resumed by {actor}: {reason}",
+    "rescore": "a fallback may replace what is published of population {subject}, accepted by {actor}: {reason}",
     "release": "{subject} released {outcome} by {actor}: {reason}",
     "erased": "erasure by {actor}, {subject} {outcome}: {reason}",
     "decommissioned": "decommissioned by {actor}: {reason}",
@@ -176,9 +180,14 @@ def _text(entry: Entry) -> str:
     about = entry.evidence.get("version")
     told = words.format(
         kind=entry.kind, subject=entry.subject, outcome=entry.outcome, reason=entry.reason, actor=entry.actor,
-        about=f"version {about}" if about else "the candidate",
+        about=f"version {about}" if about else "the candidate", served=_served(entry),
     )  # fmt: skip
     return told.strip().removesuffix(":").removesuffix(",")
+
+
+def _served(entry: Entry) -> str:
+    served = served_population(entry) if entry.kind == "complete" else None
+    return f": {served}" if served is not None else ""
 
 
 def _crowned(champion: Champion) -> Happened:

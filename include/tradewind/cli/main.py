@@ -44,6 +44,9 @@ COMMANDS = {
     "unpin": Lazy("tradewind.cli.rollback:unpin", "Let candidates become champion again after a rollback."),
     "reproduce": Lazy("tradewind.cli.reproduce:reproduce", "Make a model version again from what was recorded of it."),
     "release": Lazy("tradewind.cli.release:release", "Publish a partition that failed its audit, by a person's word."),
+    "rescore": Lazy(
+        "tradewind.cli.rescore:rescore", "Score one population again; if a person accepts that, by a fallback."
+    ),
     "erase": Lazy("tradewind.cli.erase:erase", "Remove one entity's rows everywhere, for good."),
     "decommission": Lazy("tradewind.cli.decommission:decommission", "End a pipeline for good."),
     "schema": Lazy("tradewind.cli.schema:schema", "Print the JSON Schema of the pipeline YAML."),

@@ -15,10 +15,12 @@ from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import count, paragraph, rows, some
 
 if TYPE_CHECKING:
+    from tradewind.planning.served import ServedPopulation
     from tradewind.planning.standing import Standing, Table
     from tradewind.spec.policy import Monitor
 
 _INDENT = 12
+_MOST = 8
 _TEXTS = 10
 
 
@@ -83,6 +85,8 @@ def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
         text = f"version {champion.model_version} from population {champion.effective_from} on"
         yield _about("champion", f"{text} ({champion.reason or champion.actor})")
         yield _about("", f"since {champion.at:%Y-%m-%d %H:%M} UTC, by {champion.actor}")
+    if found.foreign is not None:
+        yield _about("", found.foreign)
     if "card" in found.pages:
         yield _about("", found.pages["card"])
     if found.pin is not None:
@@ -97,11 +101,22 @@ def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
             yield _about("", f"warning: {warning}")
     if "report" in found.pages:
         yield _about("", found.pages["report"])
+    yield from _served(found.served)
     if found.judged is not None:
         drifted = f"in {some(found.drift)}" if found.drift else "in nothing"
         yield _about("drift", f"{drifted}, at {found.judged}")
         for population, value in found.performance.items():
             yield _about("performance", f"{_performance(value, monitor)} on population {population}")
+
+
+def _served(served: Sequence[ServedPopulation]) -> Iterator[str]:
+    from tradewind.planning.served import noteworthy
+
+    for number, one in enumerate(noteworthy(served)[:_MOST]):
+        yield _about("" if number else "served", str(one) if one.by_champion else f"NOT BY THE CHAMPION: {one}")
+    others = sum(not one.by_champion for one in served)
+    if others > 1:
+        yield _about("", f"{others} of {len(served)} populations were not served by the champion")
 
 
 def _performance(value: object, monitor: Monitor | None) -> str:

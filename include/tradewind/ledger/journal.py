@@ -36,6 +36,7 @@ Kind = Literal[
     "hold",
     "resume",
     "release",
+    "rescore",
     "erased",
     "decommissioned",
     "early",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,16 @@ from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import progress, turns
 from tradewind.ledger.journal import Ledger
+from tradewind.models.fallbacks import (
+    CHAMPION,
+    PublishedBy,
+    heal_service,
+    keeps,
+    kept_words,
+    published_by,
+    report_service,
+    served_words,
+)
 from tradewind.models.frame import Frame, population_frame, population_inputs
 from tradewind.models.inputs import Pinned, definitions_digest, feature_time, pin, scoring, training
 from tradewind.models.predictions import rows_of
@@ -47,7 +57,8 @@ class Scored:
     :param population: its partition key
     :param version: the model version whose predictions these are
     :param served_by: ``champion``, ``previous_champion`` or ``majority``
-    :param changed: False if the same predictions were there already
+    :param changed: False if the same predictions were there already, or if they are kept
+    :param kept: why better answers, which were published before, stay in place of a fallback's; empty if none do
     """
 
     population: str
@@ -55,6 +66,7 @@ class Scored:
     version: str
     served_by: str
     changed: bool
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,19 @@ class Skipped:
 
     population: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came of asking.
+
+    :param batches: rows to publish; None if what is published stays
+    :param kept: why it stays although it is not what would be made now
+    """
+
+    cause: Cause
+    batches: Iterator[pa.RecordBatch] | None = None
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +111,8 @@ class _Work:
 def score(spec: Pipeline, partition: str, runtime: Runtime) -> Scored | Skipped:
     """Predict the population ``ahead`` partitions after ``partition``; publish it as one partition of ``predictions``.
 
-    Nothing is predicted again if champion, population, features and configuration are what they were.
+    Nothing is predicted again if champion, population, features and configuration are what they were. Where only a
+    fallback can answer, what is published by somebody before it in line stays, and that is an incident.
 
     :raises NotReady: training of the partition before is not complete, so its champion may still come
     :raises MissingInput: the population has not been delivered
@@ -117,6 +143,7 @@ def _skip(
     spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, population: str, *, reason: str, cause: str
 ) -> Skipped:
     log.info("%s at %s: nothing is scored: %s", spec.pipeline, partition, reason)
+    heal_service(spec, partition, runtime, ledger, because=f"nothing is scored: {reason}")
     evidence = {"population": population, "skipped": reason}
     progress.complete(ledger, spec.pipeline, STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id)
     return Skipped(population, reason)
@@ -130,55 +157,81 @@ def _score(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, 
     pinned = pin_population(spec, partition, runtime, population)
     delivered = population_inputs(spec, population, runtime, waits=True)
     work = _Work(population, line.champion, base, pinned, delivered)
-    snapshot = dataset.snapshot()
-    known = snapshot.partitions.get(population) if snapshot else None
-    cause, batches = _answered(spec, runtime, line, work, known=known.cause if known else None)
-    line.note()
-    rows, changed = (known.rows if known else 0), False
-    if batches is not None:
-        published = _publish(spec, runtime, ledger, dataset, batches=batches, cause=cause, work=work)
-        rows, changed = published.rows, published.changed
+    published = published_by(dataset.snapshot(), population)
+    answer = _answered(spec, runtime, ledger, line, work, published=published)
+    line.note(kept=answer.kept)
+    scored = _settled(spec, partition, runtime, ledger, dataset, line=line, work=work, answer=answer, known=published)
     _confirm(spec, ledger, work)
-    service = line.service
+    report_service(spec, partition, line, runtime, ledger, kept=answer.kept)
     evidence = {
         "population": population,
-        "rows": rows,
-        "model_version": service.version,
-        "served_by": service.served_by,
+        "rows": scored.rows,
+        "model_version": scored.version,
+        "served_by": scored.served_by,
+        "champion": work.champion.model_version,
+        "kept": scored.kept,
     }
-    progress.complete(
-        ledger, spec.pipeline, STAGE, partition, cause=cause.hash, evidence=evidence, run_id=runtime.run_id
-    )
+    # What is kept has a cause of its own, so that the ledger has an entry of it, and another one when it is over.
+    cause = f"{answer.cause.hash}/kept" if answer.kept else answer.cause.hash
+    progress.complete(ledger, spec.pipeline, STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id)
     log.info(
-        "%s at %s: %s rows of population %s %s by version %s (%s)",
-        spec.pipeline, partition, rows, population,
-        "scored" if changed else "had been scored", service.version, service.served_by,
+        "%s at %s: %s rows of population %s %s by %s",
+        spec.pipeline, partition, scored.rows, population,
+        "scored" if scored.changed else "had been scored", served_words(scored.served_by, scored.version),
     )  # fmt: skip
-    return Scored(population, rows, service.version, service.served_by, changed)
+    return scored
+
+
+def _settled(
+    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, dataset: Dataset, *,
+    line: Line, work: _Work, answer: _Answer, known: PublishedBy | None,
+) -> Scored:  # fmt: skip
+    """Publish the answer, if there is something to publish."""
+    if answer.kept:
+        assert known is not None  # it is what is kept
+        return Scored(work.population, known.rows, known.version, known.served_by, False, answer.kept)
+    rows, changed = (known.rows if known else 0), False
+    if answer.batches is not None:
+        published = _publish(spec, runtime, ledger, dataset, batches=answer.batches, cause=answer.cause, work=work)
+        rows, changed = published.rows, published.changed
+    return Scored(work.population, rows, line.service.version, line.service.served_by, changed)
 
 
 def _answered(
-    spec: Pipeline, runtime: Runtime, line: Line, work: _Work, *, known: str | None
-) -> tuple[Cause, Iterator[pa.RecordBatch] | None]:
-    """Rows of the first in line that predicts the whole population, or None if exactly these are published already.
+    spec: Pipeline, runtime: Runtime, ledger: Ledger, line: Line, work: _Work, *, published: PublishedBy | None
+) -> _Answer:
+    """Rows of the first in line that predicts the whole population, unless what is published is better or the same.
 
     Nothing is written before the last batch is predicted: no population is served by two.
-
-    :param known: cause of what is published of it
     """
     frame: Frame | None = None
     while True:
-        cause = _cause(spec, runtime, work, line.service)
-        if known == cause.hash:
-            return cause, None
+        service = line.service
+        cause = _cause(spec, runtime, work, service)
+        if published is not None and published.cause == cause.hash:
+            return _Answer(cause)
+        if published is not None and keeps(
+            spec, published, service.served_by, population=work.population, ledger=ledger
+        ):  # fmt: skip
+            return _Answer(cause, kept=_kept(spec, runtime, line, work, published))
         if frame is None:
             frame = population_frame(
                 spec, work.population, runtime, versions=work.pinned.versions, delivered=work.delivered
             )
         try:
-            return cause, predict(spec, runtime, work.population, frame=frame, service=line.service, pinned=work.pinned)
+            return _Answer(
+                cause, predict(spec, runtime, work.population, frame=frame, service=service, pinned=work.pinned)
+            )
         except ModelError as exc:
             line.fall_back(exc)
+
+
+def _kept(spec: Pipeline, runtime: Runtime, line: Line, work: _Work, published: PublishedBy) -> str:
+    there = Service(published.version, published.served_by, frozenset(), None)
+    if published.served_by == CHAMPION:  # perhaps another one than now: that is no change of what it was scored from
+        work = replace(work, champion=replace(work.champion, model_version=published.version))
+    same = _cause(spec, runtime, work, there).hash == published.cause
+    return kept_words(spec, published, line, population=work.population, same_inputs=same)
 
 
 def predict(

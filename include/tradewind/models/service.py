@@ -119,11 +119,17 @@ class Line:
             f"`tradewind rollback {name} --to VERSION --reason TEXT`"
         ) from self.failed[0]
 
-    def note(self) -> None:
-        """Say loudly, and journal, that it is not the champion who serves; once for the same reason."""
+    def note(self, *, kept: str = "") -> None:
+        """Say loudly, and journal, that it is not the champion who serves; once for the same reason.
+
+        :param kept: why what was published stays, in place of what the fallback would answer
+        """
         if not self.failed:
             return
         reason = f"version {self.champion.model_version} cannot serve: {self.failed[0]}"
+        if kept:
+            self._note_kept(f"{kept}; {reason}")
+            return
         log.error("%s: population %s is served by %s (version %s), because %s", self.spec.pipeline, self.population,
                   self.service.served_by, self.service.version, reason)  # fmt: skip
         served = f"{self.service.served_by}/{self.service.version}"
@@ -131,6 +137,16 @@ class Line:
         evidence = {"champion": self.champion.model_version, "served": self.service.version}
         entry = Entry(
             self.spec.pipeline, "note", "fallback", self.population, key, outcome=self.service.served_by,
+            reason=reason, evidence=evidence, actor=self.runtime.actor, run_id=self.runtime.run_id,
+        )  # fmt: skip
+        self.ledger.append(entry)
+
+    def _note_kept(self, reason: str) -> None:
+        log.error("%s: %s", self.spec.pipeline, reason)
+        key = f"kept/{self.population}/{self.champion.model_version}/{self.service.served_by}/{self.service.version}"
+        evidence = {"champion": self.champion.model_version, "could_serve": self.service.version}
+        entry = Entry(
+            self.spec.pipeline, "note", "fallback", self.population, key, outcome="kept",
             reason=reason, evidence=evidence, actor=self.runtime.actor, run_id=self.runtime.run_id,
         )  # fmt: skip
         self.ledger.append(entry)

@@ -34,6 +34,7 @@ class ScoreOperator(StageOperator):
             "rows": scored.rows,
             "model_version": scored.version,
             "served_by": scored.served_by,
+            "kept": scored.kept,
         }
 
 

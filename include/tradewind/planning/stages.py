@@ -13,6 +13,7 @@ from tradewind.lake.dataset import Lake
 from tradewind.ledger import progress
 from tradewind.planning import recorded
 from tradewind.planning.item import DOUBT, UNSURE, Item, State, Why
+from tradewind.planning.served import served_population
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -149,7 +150,19 @@ class _Looking:
         ahead = self.spec.score.ahead if self.spec.score else 0
         population = self.spec.partitioning.shift(key, ahead)
         compared = self._compared(score.DATASET, population, lambda: self._scoring, score.CODE)
-        return [*self._delivered(population), *compared]
+        return [*self._served(key), *self._delivered(population), *compared]
+
+    def _served(self, key: str) -> list[Why]:
+        """Whether somebody else than the champion served what the champion should serve."""
+        entry = self.complete[("score", key)]
+        served = served_population(entry)
+        if served is None or served.by_champion:
+            return []
+        if served.kept:
+            text = "the champion could not serve its population when it ran last; what was published before stays"
+            return [Why("model", text, (served.population,))]
+        text = f"its population is served by {served.served_by}, and not by the champion"
+        return [Why("model", text, (served.population,))]
 
     def _delivered(self, population: str) -> list[Why]:
         """Whether what was delivered of a population that was scored has changed; what cannot be seen has not."""

@@ -11,7 +11,9 @@ from tradewind.etl.release import Quarantined, quarantined
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import absences, holds, pins
 from tradewind.ledger.journal import Entry, Ledger
+from tradewind.models import opening
 from tradewind.planning import candidates
+from tradewind.planning.served import ServedPopulation, served_populations
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -67,8 +69,10 @@ class Standing:
     """Everything that `show` tells.
 
     :param pin: why the champion is pinned, in words; None if it is not
+    :param foreign: files that lie beside those of the champion, in words; None if none were seen
     :param shadow: the version that stands as shadow and how far it is, in words; None if none does
     :param candidate: the newest candidate that was judged, and what came of it
+    :param served: who served each population that was scored, oldest first
     :param pages: report of its verdict and card of the champion, where they are on this machine
     :param drift: what drifted in the newest partition that was judged, as ``feature over h partitions``
     :param judged: that partition; None while none was
@@ -78,9 +82,11 @@ class Standing:
     tables: tuple[Table, ...]
     champion: Champion | None
     pin: str | None
+    foreign: str | None
     shadow: str | None
     verdict: Entry | None
     candidate: Candidate | None
+    served: tuple[ServedPopulation, ...]
     pages: Mapping[str, str]
     judged: str | None
     drift: tuple[str, ...]
@@ -118,14 +124,22 @@ def standing(spec: Pipeline, runtime: Runtime) -> Standing:
         tuple(_tables(spec, runtime, ledger, found.incidents)),
         champions[-1] if champions else None,
         pins.told(pin) if pin else None,
+        _foreign(ledger, champions[-1]) if champions else None,
         candidates.shadow(ledger, spec.pipeline),
         candidate.verdict if candidate else None,
         candidate,
+        tuple(served_populations(ledger, spec.pipeline)),
         candidates.pages(candidate, champions[-1] if champions else None, runtime.reports),
         monitored.partition if monitored else None,
         tuple(judged.get("alarms", ())),
         judged.get("performance", {}),
     )
+
+
+def _foreign(ledger: Ledger, champion: Champion) -> str | None:
+    subject = f"{opening.FOREIGN}/{champion.model_version}"
+    noted = ledger.find(champion.pipeline, "note", subject=subject)
+    return noted[-1].reason if noted and noted[-1].evidence["files"] else None
 
 
 def _place(entry: Entry) -> tuple[str, int]:

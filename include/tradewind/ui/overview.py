@@ -25,6 +25,7 @@ _STYLE = """
 @media(max-width:36rem){.about tr{display:block;border-bottom:1px solid var(--line);padding:.3rem 0}
 .about th,.about td{display:block;border:0;padding:0;width:auto}}
 """
+_SERVED = 8
 _SIGNS = {"rejected": "bad", "declined": "bad", "champion": "ok", "shadow": "", "passed": "ok"}
 
 
@@ -71,6 +72,7 @@ def _model(ledger: Ledger, name: str, reports: Path | None) -> list[tuple[str, s
     told += [("Pinned", f"<b>{marked(pins.told(pin))}</b>")] if pin else []
     shadow = candidates.shadow(ledger, name)
     told += [("Shadow", escape(shadow))] if shadow else []
+    told += [("Served", served)] if (served := _served(ledger, name)) else []
     return told + ([("Last candidate", _candidate(candidate, links.get("report", "")))] if candidate else [])
 
 
@@ -79,6 +81,15 @@ def _champion(newest: Champion) -> str:
         f"version <b>{escape(newest.model_version)}</b>, from population {escape(newest.effective_from)} on, since "
         f"{newest.at:%Y-%m-%d %H:%M} UTC by {escape(newest.actor)} <span class=dim>({marked(newest.reason)})</span>"
     )
+
+
+def _served(ledger: Ledger, name: str) -> str:
+    """Who served the newest populations, and which earlier ones the champion did not serve."""
+    from tradewind.planning.served import noteworthy, served_populations
+
+    shown = noteworthy(served_populations(ledger, name))[:_SERVED]
+    lines = [marked(str(one)) if one.by_champion else f"<span class=bad>{marked(str(one))}</span>" for one in shown]
+    return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if lines else ""
 
 
 def _candidate(found: Candidate, link: str) -> str:
