@@ -75,8 +75,10 @@ def incidents(house) -> list[str]:
 def planned(house) -> tuple[str, list[str]]:
     """State of scoring week 6, and why; features count as complete and unchanged."""
     week = house.week(5)
+    snapshots = {name: house.lake.dataset("delays", name).snapshot() for name in house.spec.datasets}
+    passed_on = {name: {"digest": snapshot.partitions[week].digest} for name, snapshot in snapshots.items()}
     for stage in ("etl", "features"):
-        progress.complete(house.ledger, "delays", stage, week, cause=stage)
+        progress.complete(house.ledger, "delays", stage, week, cause=stage, evidence=passed_on)
     progress.start(house.ledger, "delays", "features", week, cause="etl")
     progress.start(house.ledger, "delays", "score", week, cause="features")
     defined = definitions.load(house.spec, house.runtime)
