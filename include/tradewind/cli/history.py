@@ -180,12 +180,12 @@ def _text(entry: Entry) -> str:
     about = entry.evidence.get("version")
     told = words.format(
         kind=entry.kind, subject=entry.subject, outcome=entry.outcome, reason=entry.reason, actor=entry.actor,
-        about=f"version {about}" if about else "the candidate", served=_served(entry),
+        about=f"version {about}" if about else "the candidate", served=_completed(entry),
     )  # fmt: skip
     return told.strip().removesuffix(":").removesuffix(",")
 
 
-def _served(entry: Entry) -> str:
+def _completed(entry: Entry) -> str:
     served = served_population(entry) if entry.kind == "complete" else None
     return f": {served}" if served is not None else ""
 
@@ -286,7 +286,8 @@ def _scored(name: str, one: Scoring) -> str:
     run = f"run {one.run_id} of {name}__score for {one.partition}, {_when(one.at)}"
     if one.skipped:
         return f"nobody: {one.skipped}; {run}"
-    return f"version {one.version} ({one.served_by.replace('_', ' ')}), {count(one.rows, 'row')}; {run}"
+    stays = " stays, since only a fallback could score it" if one.kept else ""
+    return f"version {one.version} ({one.served_by.replace('_', ' ')}){stays}, {count(one.rows, 'row')}; {run}"
 
 
 def _about(title: str, text: str) -> str:

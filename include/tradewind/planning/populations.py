@@ -18,6 +18,7 @@ class Scoring:
     :param partition: whose run of ``score`` it was
     :param served_by: ``champion``, ``previous_champion`` or ``majority``; empty where nothing was predicted
     :param rows: entities that were predicted
+    :param kept: why what was published before stays; empty if it is what the run made or found
     :param skipped: why nothing was predicted, in words; empty if something was
     :param at: when, in UTC: wall time
     """
@@ -26,6 +27,7 @@ class Scoring:
     version: str
     served_by: str
     rows: int
+    kept: str
     skipped: str
     run_id: str
     at: datetime
@@ -80,5 +82,5 @@ def _scoring(entry: Entry) -> Scoring:
     found = entry.evidence
     return Scoring(
         str(entry.partition), str(found.get("model_version", "")), str(found.get("served_by", "")),
-        int(found.get("rows", 0)), str(found.get("skipped", "")), entry.run_id, entry.at,
+        int(found.get("rows", 0)), str(found.get("kept", "")), str(found.get("skipped", "")), entry.run_id, entry.at,
     )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.models.test_opening import origin  # noqa: F401  # the fixture: two versions, two champions
 
 from tradewind.alerting.incidents import open_incidents
-from tradewind.cli.history import happenings
+from tradewind.cli.history import _scored, happenings
 from tradewind.cli.show import _served
 from tradewind.features import definitions
 from tradewind.features.stage import cause_of
@@ -20,7 +20,7 @@ from tradewind.ledger.journal import Entry
 from tradewind.models.fallbacks import KIND, published_by
 from tradewind.models.registry import Registry
 from tradewind.models.score import score
-from tradewind.planning import served, stages
+from tradewind.planning import populations, served, stages
 from tradewind.planning.deliveries import Deliveries
 from tradewind.ui.overview import overview_page
 
@@ -124,6 +124,8 @@ def test_what_the_champion_scored_is_not_replaced_by_a_fallback(house, damage) -
         assert "stays as the champion, version 2 scored it" in text
     scored(house)
     assert len(incidents(house)) == 1
+    asked = populations.served(house.ledger, "delays", house.week(6))
+    assert "version 2 (champion) stays, since only a fallback could" in _scored("delays", asked.scorings[-1])
 
     damage()
     assert scored(house).kept == ""
