@@ -274,7 +274,7 @@ def test_a_fallback_is_noted_once_and_ends_when_the_champion_is_back(served) -> 
         for changed in (True, False):
             assert score(served.spec, served.week(5), served.runtime).changed is changed
         away.rename(folder)
-    assert len(served.ledger.find("delays", "note")) == 1
+    assert len(served.ledger.find("delays", "note", subject="fallback")) == 1
     assert score(served.spec, served.week(5), served.runtime) == Scored(served.week(6), 400, "1", "champion", True)
 
 
