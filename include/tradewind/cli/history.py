@@ -44,6 +44,7 @@ _WORDS = {
     "complete": "{subject} is complete{served}",
     "materialised": "features materialised, {reason}",
     "trained": "version {subject} {outcome}: {reason}",
+    "refit": "{reason}",
     "verdict": "version {subject} {outcome}: {reason}",
     "early": "candidate not worth continuing: {reason}",
     "approval": "promotion of {about} {outcome} by {actor}: {reason}",

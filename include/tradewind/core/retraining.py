@@ -52,6 +52,20 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
+class Regime:
+    """What drifted and is waited for: partitions from the first of a run of alarms on.
+
+    :param since: the first of them
+    :param learned: those of them that a training now would learn from
+    :param champion: version that they drifted away from
+    """
+
+    since: str
+    learned: tuple[str, ...]
+    champion: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quorum:
     """How a rule "m of n" stands.
 
@@ -80,6 +94,7 @@ def decide(
     drift: Sequence[bool | None],
     by_hand: str | None,
     shadow: Standing | None = None,
+    regime: Regime | None = None,
 ) -> Decision:
     """Apply the retraining policy to one partition.
 
@@ -87,6 +102,10 @@ def decide(
     training within the cooldown and fewer than ``max`` in the budget's partitions. While a candidate stands as shadow
     no other is trained; when it is due it is judged. A person who asks by hand is held back by none of these, only by
     an incomplete window. Who has a reason and room and lacks only the window is ``waiting``, says the evidence.
+
+    With ``wait_for_drifted`` a training for drift, and one for decay while drift is waited for, waits until so many
+    partitions of the new regime are learned from. Drift stays a reason until then, also when the alarms have left the
+    rule's partitions: else the wait itself would take it away.
 
     :param partition: key of the partition that is decided
     :param window_missing: what the training window lacks, in words; empty when it is complete
@@ -96,6 +115,7 @@ def decide(
     :param drift: for each partition whether anything drifted, oldest first; None for no data
     :param by_hand: the reason a person gave; None for none
     :param shadow: the candidate that stands beside the champion; None for none
+    :param regime: what drifted since the last training, where the policy waits for it; None for nothing
     """
     evidence: dict[str, Any] = {
         "partition": partition,
@@ -108,6 +128,7 @@ def decide(
         "by_hand": by_hand,
         "waiting": [],
         **({"shadow": asdict(shadow)} if shadow else {}),
+        **({"regime": asdict(regime)} if regime else {}),
     }
     if shadow is not None and by_hand is None:
         return _beside(shadow, evidence)
@@ -116,7 +137,7 @@ def decide(
         reasons = [f"asked for by hand: {by_hand}{f' (although {held})' if held else ''}"]
         held = None
     else:
-        reasons = _reasons(policy, has_champion, trainings, decay, drift)
+        reasons = _reasons(policy, has_champion, trainings, decay, drift, regime)
     if window_missing:
         evidence["waiting"] = [] if held else reasons
         why = f"; to train there is a reason: {'; '.join(reasons)}" if reasons and not held else ""
@@ -125,6 +146,8 @@ def decide(
         return Decision("skip", f"no reason to train: {_quiet(policy, trainings, decay, drift)}", evidence)
     if held:
         return Decision("skip", f"{'; '.join(reasons)}; but {held}", evidence)
+    if by_hand is None and has_champion and (lacks := _lacks_drifted(policy, trainings, regime)):
+        return Decision("skip", f"{'; '.join(reasons)}; but it {lacks}", evidence)
     return Decision("train", "; ".join(reasons), evidence)
 
 
@@ -177,11 +200,14 @@ def _reasons(
     trainings: Sequence[int],
     decay: Sequence[bool | None],
     drift: Sequence[bool | None],
+    regime: Regime | None,
 ) -> list[str]:
     reasons = [] if has_champion else ["there is no champion yet"]
     for name, state in _quorums(policy, decay, drift):
         if state.met:
             reasons.append(f"{_count(name, state)}, the newest included")
+        elif name == "drift" and regime is not None:
+            reasons.append(f"drift since {regime.since}, which was waited for")
     every = policy.when.every
     if every is not None and trainings and min(trainings) >= every:
         reasons.append(f"the last training is {_ago(trainings)} (every {every})")
@@ -194,6 +220,19 @@ def _quorums(
     for name, rule, violated in (("decay", policy.when.decay, decay), ("drift", policy.when.drift, drift)):
         if rule is not None:
             yield name, quorum(rule, violated)
+
+
+def _lacks_drifted(policy: Retrain, trainings: Sequence[int], regime: Regime | None) -> str | None:
+    """How much of what drifted is missing; None where nothing is waited for, or `every` trains whatever drifts."""
+    every = policy.when.every
+    if regime is None or len(regime.learned) >= policy.wait_for_drifted:
+        return None
+    if every is not None and trainings and min(trainings) >= every:
+        return None
+    return (
+        f"waits for drifted partitions: of those since {regime.since}, {len(regime.learned)} of "
+        f"{policy.wait_for_drifted} would be learned from"
+    )
 
 
 def _held_back(policy: Retrain, trainings: Sequence[int]) -> str | None:

@@ -84,16 +84,17 @@ def _versions(spec: Pipeline, ledger: Ledger) -> list[dict[str, Any]]:
     verdicts = {str(entry.evidence["version"]): entry for entry in ledger.find(spec.pipeline, "verdict")}
     found = []
     for entry in ledger.find(spec.pipeline, "trained"):
-        verdict = verdicts.get(entry.subject)
+        verdict = verdicts.get(entry.evidence.get("refit_of") or entry.subject)
         found.append(
             {
                 "version": entry.subject,
                 "partition": entry.partition,
                 "train_partitions": entry.evidence["train_partitions"],
                 "test_partitions": entry.evidence["test_partitions"],
+                "refit_of": entry.evidence.get("refit_of"),
                 "verdict": verdict.outcome if verdict else None,
                 "reason": verdict.reason if verdict else None,
-                "gates": list(verdict.evidence["gates"]) if verdict else [],
+                "gates": list(verdict.evidence["gates"]) if verdict and "refit_of" not in entry.evidence else [],
             }
         )
     return found

@@ -65,7 +65,8 @@ def _datasets(result: Mapping[str, Any]) -> Rows:
 
 def _versions(result: Mapping[str, Any]) -> Rows:
     for one in result["versions"]:
-        first = (one["version"], str(one["partition"]), one["verdict"] or "none")
+        verdict = f"{one['verdict']} as {one['refit_of']}" if one["refit_of"] else one["verdict"]
+        first = (one["version"], str(one["partition"]), verdict or "none")
         for gate in one["gates"] or [{}]:
             where = f" ({gate['slice']})" if gate.get("slice") else ""
             said = f"{gate.get('outcome', '')}: {gate.get('gate', '')}{where}" if gate else ""

@@ -67,6 +67,7 @@ MODULES = (
     "tradewind.models.decide",
     "tradewind.models.train",
     "tradewind.models.verdict",
+    "tradewind.models.refit",
     "tradewind.models.promote",
     "tradewind.models.rollback",
     "tradewind.models.score",

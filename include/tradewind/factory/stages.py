@@ -18,6 +18,7 @@ from tradewind.operators.scoring import ScoreOperator, ShadowOperator
 from tradewind.operators.training import (
     DecideOperator,
     PromoteOperator,
+    RefitOperator,
     RollbackOperator,
     TrainOperator,
     VerdictOperator,
@@ -113,11 +114,13 @@ def _monitor(spec: Pipeline) -> None:
 
 
 def _train(spec: Pipeline) -> None:
+    refit = [RefitOperator(task_id="refit", pipeline=spec)] if spec.train and spec.train.refit else []
     approve = [ApproveOperator(task_id="approve", pipeline=spec)] if spec.promotion.mode == "approval" else []
     chain(
         DecideOperator(task_id="decide", pipeline=spec, opens=True),
         TrainOperator(task_id="train", pipeline=spec),
         VerdictOperator(task_id="verdict", pipeline=spec),
+        *refit,  # before anybody is asked: what is approved is what serves
         *approve,
         PromoteOperator(task_id="promote", pipeline=spec, outlets=[stage_asset(spec.pipeline, "model")]),
     )

@@ -23,6 +23,7 @@ Kind = Literal[
     "complete",
     "decision",
     "trained",
+    "refit",
     "verdict",
     "approval",
     "promotion",

@@ -166,11 +166,13 @@ def has_files(version: Version, runtime: Runtime) -> bool:
 
 
 def _trained(spec: Pipeline, ledger: Ledger) -> dict[str, datetime]:
-    """When each version was trained, oldest first; the newest candidate is not among them."""
+    """When each version was trained, oldest first; the newest candidate and its refit are not among them."""
     found: dict[str, datetime] = {}
-    for entry in ledger.find(spec.pipeline, "trained"):
+    entries = ledger.find(spec.pipeline, "trained")
+    for entry in entries:
         found.setdefault(entry.subject, entry.at)
-    return dict(list(found.items())[:-1])
+    newest = {entries[-1].subject, entries[-1].evidence.get("refit_of")} if entries else set()
+    return {version: at for version, at in found.items() if version not in newest}
 
 
 def _ours(registry: Registry, version: str) -> Version | None:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 CODE = "train/2"  # raise it when the same inputs give another model or other evidence
-_NO_MATTER = {"window": 2, "test": 1, "validation": 0, "gap": None, "complete": "all"}
-"""Fields of `train` that say how a window is found; what it is then is part of the cause."""
+_NO_MATTER = {
+    "window": 2, "test": 1, "validation": 0, "gap": None, "complete": "all", "refit": False, "refit_change": 0.1,
+}  # fmt: skip
+"""Fields of `train` that say how a window is found, which then is in the cause; or what is done after a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Plan:
     :param pinned: versions of the datasets
     :param config: hash of the configuration that determines the result
     :param parts: hashes of its parts, by name
+    :param refit_of: the judged version that is fitted once more, on everything; None for a candidate
+    :param commit: of the project's code, where it is not where it was committed
     """
 
     spec: Pipeline
@@ -51,11 +55,23 @@ class Plan:
     pinned: Pinned
     config: str
     parts: Mapping[str, str] = field(default_factory=dict)
+    refit_of: str | None = None
+    commit: str | None = None
 
     @property
     def made_from(self) -> dict[str, str]:
         """Hashes of what the result is made from beside data, by name: which of them has changed can be said later."""
         return {**self.parts, **self.code.files(), "Tradewind": CODE}
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Partitions that the model is fitted on."""
+        return self.window.keys if self.refit_of else self.window.learned
+
+    @property
+    def judging(self) -> tuple[str, ...]:
+        """Partitions that judge it and that it has not seen: none of a refit."""
+        return () if self.refit_of else self.window.test
 
     @property
     def known_by(self) -> datetime:
@@ -65,6 +81,8 @@ class Plan:
     @property
     def learned_until(self) -> datetime:
         """Time of the last rows that the model is fitted on."""
+        if self.refit_of:
+            return window.last_moment(self.spec, self.window.keys)
         return window.learned_until(self.spec, self.window.test)
 
     @property
@@ -80,7 +98,9 @@ class Built:
     """A fitted model and what was found on the way; nothing of it is written yet.
 
     :param fit: rows that it was fitted on
-    :param test: rows that judge it
+    :param test: rows that judge it; a refit has seen them too
+    :param seen: every metric of the task on the rows that it was fitted on, by name: flattering, and told beside those
+        of the test rows because the distance shows how much it learned by heart; None where it has no value
     :param params: what the model function got, those that a search chose among them
     :param output: its answers for the test rows, shape (rows, outputs)
     :param classes: its classes, in the order of the outputs; None for a regressor
@@ -97,6 +117,7 @@ class Built:
     output: npt.NDArray[Any]
     classes: list[Any] | None
     metrics: Mapping[str, Mapping[str, Any]]
+    seen: Mapping[str, float | None]
     majority: Mapping[str, Any]
     findings: tuple[Finding, ...]
     early: Chance | None
@@ -171,7 +192,7 @@ def build(
         spec, planned.window.keys, runtime, known_by=planned.known_by, versions=planned.pinned.versions
     )
     evidence.require_columns(spec, rows)
-    fit = window.learnable(rows.where(planned.window.learned), until=planned.learned_until)
+    fit = window.learnable(rows.where(planned.learned), until=planned.learned_until)
     test = rows.where(planned.window.test)
     # The labels of the last of them were not known when the test began: nothing is chosen by these either.
     validation = window.learnable(rows.where(planned.window.validation), until=planned.learned_until)
@@ -186,15 +207,18 @@ def build(
     fitted = estimators.fit(build_model, train, fit, name=train.model, params=params)
     output, classes = estimators.answers(fitted, test, name=train.model)
     metrics = evaluation.evaluate(spec, test, output=output, classes=classes, seed=train.seed)
+    seen = evaluation.values(fitted, fit, name=train.model)
     majority = tasks.majority(train.task, fit.labels())
-    return Built(fit, test, fitted, params, output, classes, metrics, majority, findings, early, found)
+    return Built(fit, test, fitted, params, output, classes, metrics, seen, majority, findings, early, found)
 
 
 def _checked(planned: Plan, runtime: Runtime, *, fit: Frame, validation: Frame, test: Frame) -> tuple[Finding, ...]:
     spec, split, train = planned.spec, planned.window, training(planned.spec)
     version = planned.pinned.versions.get(train.label.dataset)
     due = row_checks.labels_due(spec, split.keys, runtime, version=version, known_by=planned.known_by)
-    judging, parts = {"test rows": test}, {"training rows": split.learned, "test rows": split.test}
+    judging, parts = {"test rows": test}, {"training rows": planned.learned, "test rows": split.test}
+    if planned.refit_of:
+        judging = {}
     if train.search is not None or train.early is not None:
         judging["validation rows"], parts["validation rows"] = validation, split.validation
     findings = row_checks.check(spec, fit=fit, judging=judging, parts=parts, due=due)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -23,26 +22,16 @@ from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ledger.rows import plain
 from tradewind.models import alarms, waiting
 from tradewind.models import window as windows
+from tradewind.models.drifted import Judged, any_true, drift_judgements
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.ledger.champions import Champion
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
 
 SUBJECT = "train"
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One partition (of drift) or population (of performance): was it bad, and which numbers say so.
-
-    :param violated: None where there was not enough data to say
-    """
-
-    key: str
-    violated: bool | None
-    numbers: Sequence[dict[str, Any]] = ()
 
 
 def decide(
@@ -52,7 +41,8 @@ def decide(
 
     Deciding again on the inputs of the newest decision returns what is journalled. Decay counts only populations that
     were served by the champion of the newest judged one: what its predecessor did badly is no reason to replace it.
-    Drift counts as it was judged over the shortest horizon; longer ones inform.
+    Drift counts as it was judged over the shortest horizon; longer ones inform. With ``retrain.wait_for_drifted`` a
+    drift is waited for until enough of it would be learned from.
 
     A training that has a reason and has waited for its window for longer than `train.patience` is an incident, and so
     is what :mod:`tradewind.models.alarms` finds.
@@ -74,16 +64,18 @@ def decide(
     window = windows.of(spec, partition, runtime)
     performance = _performance(spec, partition, lake, ledger, rule=spec.retrain.when.decay)
     drift = _drift(spec, partition, lake)
+    champion = ledger.champion_for(spec.pipeline, _population(spec, partition))
     decision = retraining.decide(
         spec.retrain,
         partition=partition,
         window_missing=window.missing,
-        has_champion=ledger.champion_for(spec.pipeline, _population(spec, partition)) is not None,
+        has_champion=champion is not None,
         trainings=_trainings(spec, partition, ledger),
         decay=[judged.violated for judged in performance],
         drift=[judged.violated for judged in drift],
         by_hand=by_hand,
         shadow=_shadow(spec, partition, ledger),
+        regime=_regime(spec, partition, ledger, champion=champion, drift=drift, learned=window.learned),
     )
     numbers: dict[str, Any] = {"performance": _numbers(performance), "drift_alarms": _numbers(drift)}
     numbers |= {"absent": dict(window.absent), "went_on_without": dict(passed)}
@@ -107,6 +99,39 @@ def _shadow(spec: Pipeline, partition: str, ledger: Ledger) -> retraining.Standi
         return None
     judged_at = str(standing.evidence["judged_at"])
     return retraining.Standing(standing.subject, judged_at, due=shadows.due(standing, partition))
+
+
+def _regime(
+    spec: Pipeline, partition: str, ledger: Ledger, *,
+    champion: Champion | None, drift: Sequence[Judged], learned: Sequence[str],
+) -> retraining.Regime | None:  # fmt: skip
+    """What drifted away from this champion since the last training, where the policy waits for it.
+
+    It begins with the first alarm among the partitions that the rule looks at when it is met for the first time, and
+    lasts until a training or another champion: the decision before this one says so, also when the alarms are over.
+    """
+    rule = spec.retrain.when.drift
+    if not spec.retrain.wait_for_drifted or rule is None or champion is None:
+        return None
+    since = _waited_for(spec, partition, ledger, champion=champion.model_version)
+    if since is None and retraining.quorum(rule, [one.violated for one in drift]).met:
+        since = next(one.key for one in drift if one.violated)
+    if since is None:
+        return None
+    return retraining.Regime(since, tuple(key for key in learned if key >= since), champion.model_version)
+
+
+def _waited_for(spec: Pipeline, partition: str, ledger: Ledger, *, champion: str) -> str | None:
+    """Since when what the newest earlier decision waited for has drifted; None if it waited for nothing, or trained."""
+    decisions = ledger.find(spec.pipeline, "decision", subject=SUBJECT, until=partition)
+    earlier = [entry for entry in decisions if entry.partition != partition]
+    if not earlier:
+        return None
+    newest = max(earlier, key=lambda entry: (entry.partition or "", entry.id or 0))
+    regime = newest.evidence.get("regime")
+    if newest.outcome == "train" or regime is None or regime["champion"] != champion:
+        return None
+    return str(regime["since"])
 
 
 def _population(spec: Pipeline, partition: str) -> str:
@@ -151,7 +176,7 @@ def _performance(spec: Pipeline, partition: str, lake: Lake, ledger: Ledger, *, 
 
 
 def _decayed(population: str, rows: Sequence[dict[str, Any]], version: str) -> Judged:
-    violated = _any(row["below"] if row["model_version"] == version else None for row in rows)
+    violated = any_true(row["below"] if row["model_version"] == version else None for row in rows)
     return Judged(population, violated, _brief(rows))
 
 
@@ -160,21 +185,8 @@ def _drift(spec: Pipeline, partition: str, lake: Lake) -> list[Judged]:
     rule = spec.retrain.when.drift
     if rule is None or spec.monitor is None:
         return []
-    shortest = min(spec.monitor.horizons)
     keys = [key for key in spec.partitioning.window(partition, _length(rule)) if key >= spec.start]
-    snapshot = lake.dataset(spec.pipeline, "drift").snapshot()
-    known = [key for key in keys if snapshot and key in snapshot.partitions]
-    found: dict[str, list[dict[str, Any]]] = {key: [] for key in keys}
-    for row in _rows(lake, spec.pipeline, "drift", known):
-        if row["horizon"] == shortest:
-            found[str(row["partition"])].append(row)
-    return [_drifted(key, found[key]) for key in keys]
-
-
-def _drifted(key: str, rows: Sequence[dict[str, Any]]) -> Judged:
-    alarms = [{name: row[name] for name in ("feature", "horizon", "psi", "null_high")} for row in rows if row["alarm"]]
-    violated = _any(None if row["outcome"] == "insufficient" else row["alarm"] for row in rows)
-    return Judged(key, violated, alarms)
+    return drift_judgements(spec, keys, lake)
 
 
 def _rows(lake: Lake, pipeline: str, name: str, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -182,11 +194,6 @@ def _rows(lake: Lake, pipeline: str, name: str, keys: Sequence[str]) -> list[dic
     if snapshot is None or not keys:
         return []
     return cast("list[dict[str, Any]]", snapshot.arrow(keys).to_table().to_pylist())
-
-
-def _any(values: Any) -> bool | None:
-    known = [bool(value) for value in values if value is not None]
-    return any(known) if known else None
 
 
 def _length(rule: str) -> int:

@@ -42,6 +42,18 @@ def value(fitted: Any, rows: Frame, metric: str, *, name: str) -> float:
     return metrics.compute(metric, y, score)
 
 
+def values(fitted: Any, rows: Frame, *, name: str) -> dict[str, float | None]:
+    """Every metric of the task, by name; None where it has no value on these rows.
+
+    :param name: how messages call the model
+    :raises ModelError: the model fails, or its answer is not what the task needs
+    """
+    output, classes = estimators.answers(fitted, rows, name=name)
+    y, score = as_metrics_want(rows, output, classes)
+    found = {metric: metrics.compute(metric, y, score) for metric in of_task(rows.task)}
+    return {metric: one if math.isfinite(one) else None for metric, one in found.items()}
+
+
 def evaluate(
     spec: Pipeline, rows: Frame, *, output: npt.NDArray[Any], classes: Sequence[Any] | None, seed: int
 ) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ def write(folder: Path, plan: Plan, built: Built) -> None:
     _json(folder / "example.json", {"predictions": answers.tolist()})
     _json(folder / "lineage.json", {"versions": plan.pinned.versions, "digests": plan.pinned.digests})
     _json(folder / "row_checks.json", [asdict(finding) for finding in built.findings])
-    _json(folder / "metrics.json", built.metrics)
+    _json(folder / "metrics.json", scores_of(built))
     _json(folder / "environment.json", environment(plan, built))
     _json(folder / "profile.json", _profile(built.fit), indent=None)  # thousands of bins, which nobody reads
     if built.search is not None:
@@ -94,9 +95,9 @@ def tags(plan: Plan, built: Built) -> dict[str, str]:
     facts: dict[str, Any] = {
         "pipeline": plan.spec.pipeline,
         "task": train.task,
-        "train_partitions": window.learned,
+        "train_partitions": plan.learned,
         "validation_partitions": window.validation,
-        "test_partitions": window.test,
+        "test_partitions": plan.judging,
         "fit_until": plan.learned_until.isoformat(),
         "dataset_versions": dict(plan.pinned.versions),
         "data": config_hash(plan.pinned.by_name()),
@@ -106,7 +107,10 @@ def tags(plan: Plan, built: Built) -> dict[str, str]:
         "majority": dict(built.majority),
         "serialization": train.serialization,
         "warnings": warnings(plan, built),
+        "scores": _beside(plan, built),
     }
+    if plan.refit_of:
+        facts["refit_of"] = plan.refit_of
     if train.task == "binary":
         facts["positive_share"] = built.majority["shares"][1]
     if built.early is not None:
@@ -115,7 +119,7 @@ def tags(plan: Plan, built: Built) -> dict[str, str]:
         found = built.search
         facts["search"] = {"metric": found.metric, "value": found.value, "trials": len(found.trials)}
         facts["search"]["seconds"] = round(found.seconds, 1)
-    if (commit := git_commit(plan.code.folder)) is not None:
+    if (commit := plan.commit or git_commit(plan.code.folder)) is not None:
         facts["git"] = commit
     return {f"tradewind.{name}": _text(value) for name, value in facts.items()}
 
@@ -130,7 +134,7 @@ def warnings(plan: Plan, built: Built) -> list[str]:
 
 def environment(plan: Plan, built: Built) -> dict[str, Any]:
     """With what a version was made, so that it can be made again."""
-    train, commit, written = training(plan.spec), git_commit(plan.code.folder), plan.spec.model_dump(mode="json")
+    train, written = training(plan.spec), plan.spec.model_dump(mode="json")
     written["train"]["params"] = dict(train.params)  # as they are: pydantic makes null of .inf
     return {
         "python": platform.python_version(),
@@ -139,15 +143,30 @@ def environment(plan: Plan, built: Built) -> dict[str, Any]:
         "requirements": requirements(plan.code),
         "seeds": {"train": train.seed},
         "code": plan.code.digest(),
-        "git": commit,
+        "git": plan.commit or git_commit(plan.code.folder),
         "config": plan.config,
         "data": config_hash(plan.pinned.by_name()),
         "train": written["train"],
         "pipeline": written,
         "window": {"fit": plan.window.fit, "validation": plan.window.validation, "test": plan.window.test},
+        "refit_of": plan.refit_of,
         "params": dict(built.params),
         "params_yaml": _yaml(built.params),
     }
+
+
+def scores_of(built: Built) -> dict[str, dict[str, Any]]:
+    """Every metric with its interval on the test rows, and its value on the rows that were learned from (``train``)."""
+    return {name: {**one, "train": built.seen.get(name)} for name, one in built.metrics.items()}
+
+
+def _beside(plan: Plan, built: Built) -> dict[str, dict[str, float | None]]:
+    """For the ledger: the score on the rows that were learned from, beside that of the test rows where it saw none."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name, one in scores_of(built).items():
+        test = None if plan.refit_of or not math.isfinite(one["value"]) else one["value"]
+        found[name] = {"test": test, "train": one["train"]}
+    return found
 
 
 def git_commit(folder: Path) -> str | None:

@@ -59,7 +59,7 @@ def opponent(spec: Pipeline, partition: str, ledger: Ledger, *, candidate: str) 
     known = [
         change
         for change in ledger.champions(spec.pipeline)
-        if change.model_version != candidate
+        if candidate not in (change.model_version, change.evidence.get("refit_of"))
         and (change.decided_at <= partition if change.decided_at else change.effective_from <= first)
     ]
     return known[-1] if known else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tradewind.core import faults
 from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import champions, pins
+from tradewind.ledger import champions, pins, refits
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import alarms, followers
@@ -97,14 +97,14 @@ def training_of(spec: Pipeline, version: str, ledger: Ledger) -> dict[str, Any]:
     trained = ledger.find(spec.pipeline, "trained", subject=version)
     if not trained:
         raise UsageError(f"{spec.pipeline}: the ledger knows no training of version {version}; run train again")
-    names = ("train_partitions", "test_partitions", "mlflow_run_id")
-    return {name: trained[-1].evidence[name] for name in names}
+    names = ("train_partitions", "test_partitions", "mlflow_run_id", "refit_of")
+    return {name: trained[-1].evidence[name] for name in names if name in trained[-1].evidence}
 
 
 def _change(
     spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, verdict: Entry, actor: str, comment: str
 ) -> Champion:
-    version = str(verdict.evidence["version"])
+    version = _serving(spec, verdict, ledger)
     return Champion(
         pipeline=spec.pipeline,
         seq=0,
@@ -117,6 +117,19 @@ def _change(
         run_id=runtime.run_id,
         evidence={**training_of(spec, version, ledger), "verdict_key": verdict.key, "comment": comment},
     )
+
+
+def _serving(spec: Pipeline, verdict: Entry, ledger: Ledger) -> str:
+    """The version that the verdict lets serve: where the YAML asks for it, the refit of the one that was judged."""
+    judged = str(verdict.evidence["version"])
+    if not spec.train or not spec.train.refit or verdict.evidence.get("basis", "test") != "test":
+        return judged  # a shadow has been refitted before it stood
+    if refits.find_refit(ledger, spec.pipeline, judged) is None:
+        raise UsageError(
+            f"{spec.pipeline}: version {judged}, the candidate of {verdict.partition}, was not fitted once more, as "
+            f"`train.refit` says: clear the task `refit` of this partition's {spec.pipeline}__train"
+        )
+    return refits.serving_version(ledger, verdict)
 
 
 def _passed(spec: Pipeline, partition: str, ledger: Ledger) -> Entry:

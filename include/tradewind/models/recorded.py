@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from tradewind.errors import ModelError
+from tradewind.models.build import Plan
 from tradewind.models.code import ProjectCode, folder_of, locate
 from tradewind.models.inputs import Pinned, training
 from tradewind.models.window import Window
@@ -20,6 +21,7 @@ from tradewind.spec.models import Pipeline
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tradewind.core.runtime import Runtime
     from tradewind.models.registry import Version
 
 _NO_TIME = "0w"
@@ -37,7 +39,9 @@ class Recorded:
     :param libraries: versions by name, Python's among them
     :param metrics: on the test rows, by name
     :param majority: of the labels that it learned from
-    :param rows: the test rows, as they were written down
+    :param rows: the test rows, as they were written down; a refit has seen them
+    :param refit_of: the judged version that it is the refit of; None for a candidate
+    :param commit: of the project's code; None if it was not recorded
     """
 
     spec: Pipeline
@@ -52,6 +56,19 @@ class Recorded:
     metrics: Mapping[str, float]
     majority: Mapping[str, Any]
     rows: pa.Table
+    refit_of: str | None = None
+    commit: str | None = None
+
+    def plan(self, code: ProjectCode, config: str, *, refit_of: str | None = None) -> Plan:
+        """What its training did, to be done again.
+
+        :param config: hash of the configuration as it is computed now
+        :param refit_of: the version that it is fitted once more of; its own if None
+        """
+        return Plan(
+            self.spec, self.partition, self.window, code, self.pinned, config,
+            refit_of=refit_of or self.refit_of, commit=self.commit,
+        )  # fmt: skip
 
 
 def read(spec: Pipeline, version: Version, evidence: Path) -> Recorded:
@@ -83,6 +100,8 @@ def read(spec: Pipeline, version: Version, evidence: Path) -> Recorded:
         metrics={name: float(one["value"]) for name, one in measured.items()},
         majority=json.loads(_tag(version, "majority")),
         rows=pq.read_table(rows),
+        refit_of=made.get("refit_of"),
+        commit=made.get("git"),
     )
 
 
@@ -110,6 +129,17 @@ def lay_out(recorded: Recorded, files: Path, project: Path, today: Path) -> tupl
         shutil.copy(today / definitions, project / definitions)
         borrowed = definitions
     return locate(train.model, project), borrowed
+
+
+def own_runtime(runtime: Runtime, scratch: Path) -> Runtime:
+    """The deployment with a project, feature registry and reports of its own in a folder that goes away."""
+    return replace(
+        runtime,
+        project=scratch / "project",
+        feast_registry=f"sqlite:///{scratch / 'feast.db'}",
+        feast_online={"type": "sqlite", "path": str(scratch / "online.db")},
+        reports=scratch / "reports",
+    )
 
 
 def libraries_that_differ(before: Mapping[str, str], now: Mapping[str, str]) -> Sequence[str]:

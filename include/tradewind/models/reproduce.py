@@ -10,7 +10,7 @@ import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from tradewind.lake import digests, storage
 from tradewind.lake.dataset import Lake
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import archive, comparison, evidence, recorded
-from tradewind.models.build import Built, Plan, build, configuration
+from tradewind.models.build import Built, build, configuration
 from tradewind.models.code import imported
 from tradewind.models.comparison import TOLERANCE, Difference
 from tradewind.models.opening import open_model
@@ -29,6 +29,7 @@ from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.models.build import Plan
     from tradewind.models.code import ProjectCode
     from tradewind.models.host import ModelHost
     from tradewind.models.registry import Version
@@ -113,18 +114,12 @@ def _reproduce(spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledge
         opened = stack.enter_context(open_model(spec, version, runtime, ledger, warm=False))
         was = recorded.read(spec, version, stack.enter_context(registry.evidence(version)))
         code, borrowed = recorded.lay_out(was, opened.folder, scratch / "project", runtime.project)
-        own = replace(
-            runtime,
-            project=scratch / "project",
-            feast_registry=f"sqlite:///{scratch / 'feast.db'}",
-            feast_online={"type": "sqlite", "path": str(scratch / "online.db")},
-            reports=scratch / "reports",
-        )
+        own = recorded.own_runtime(runtime, scratch)
         found = [*_data(was, runtime), *_code(was, code)]
         with imported(code) as build_model:
             config = configuration(was.spec, was.window, own)
             found += _configuration(was, config, borrowed)
-            plan = Plan(was.spec, was.partition, was.window, code, was.pinned, config)
+            plan = was.plan(code, config)
             built = _built(plan, own, build_model, was)
             if isinstance(built, Difference):
                 found.append(built)

@@ -12,7 +12,7 @@ from tradewind.lake import storage
 from tradewind.lake.dataset import Lake
 from tradewind.lake.revisions import earlier_versions
 from tradewind.lake.vacuum import Vacuumed, vacuum
-from tradewind.ledger import shadows
+from tradewind.ledger import refits, shadows
 from tradewind.ledger.journal import Entry, Ledger
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _waiting(spec: Pipeline, ledger: Ledger) -> list[str]:
         for asked in ledger.find(spec.pipeline, "verdict", partition=partition)[-1:]:
             answers = ledger.find(spec.pipeline, "approval", partition=partition)
             if asked.key not in {one.evidence.get("verdict_key", asked.key) for one in answers}:
-                found.append(str(asked.evidence["version"]))
+                found += [str(asked.evidence["version"]), refits.serving_version(ledger, asked)]
     return found
 
 

@@ -13,7 +13,7 @@ from tradewind.core import gates
 from tradewind.errors import ModelError
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import shadows
+from tradewind.ledger import refits, shadows
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import evidence, opponents, predictions, promote
 from tradewind.models import score as scores
@@ -67,20 +67,21 @@ def begin(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
     if not number or not verdicts:
         return None
     judged, standing = verdicts[-1], shadows.standing(ledger, spec.pipeline)
+    version = refits.serving_version(ledger, judged) if training(spec).refit else judged.subject
     if judged.outcome != "passed":
-        if standing is not None and (standing.partition, standing.subject) == (partition, judged.subject):
+        if standing is not None and (standing.partition, standing.subject) == (partition, version):
             why = f"judged again, and rejected: {judged.reason}"
             shadows.end(ledger, standing, partition, outcome=shadows.WITHDRAWN, reason=why,
                         actor=runtime.actor, run_id=runtime.run_id)  # fmt: skip
         return None
     if judged.evidence["champion"] is None:
-        log.info("%s: there is no champion to stand beside: version %s goes on at once", spec.pipeline, judged.subject)
+        log.info("%s: there is no champion to stand beside: version %s goes on at once", spec.pipeline, version)
         return None
     first = promote.first_unscored(spec, partition, runtime)
     populations = [spec.partitioning.shift(first, later) for later in range(number)]
     begun = shadows.begin(
         ledger, spec.pipeline, partition,
-        version=str(judged.evidence["version"]), populations=populations, judged_at=_due(spec, populations[-1]),
+        version=version, populations=populations, judged_at=_due(spec, populations[-1]),
         verdict_key=judged.key, actor=runtime.actor, run_id=runtime.run_id,
     )  # fmt: skip
     log.info("%s: version %s stands as shadow: %s", spec.pipeline, begun.subject, begun.reason)

@@ -1,4 +1,4 @@
-"""The train stage of a partition, step by step: decide, train, judge, promote.
+"""The train stage of a partition, step by step: decide, train, judge, refit where the YAML asks, promote.
 
 Each step says what came of it, and whether it settles the training of the partition: then no later step is taken.
 Operators turn that into Airflow's words; a rehearsal takes the same steps in one process.
@@ -85,13 +85,16 @@ def judge_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> Step:
     :raises TradewindError: no verdict could be reached
     """
     from tradewind.models import shadow
+    from tradewind.models.inputs import training
     from tradewind.models.verdict import verdict
 
     if shadow.judged_here(spec, partition, runtime) is not None:
         judged, begun = shadow.judge(spec, partition, runtime), None
     else:
         judged = verdict(spec, partition, runtime)
-        begun = shadow.begin(spec, partition, runtime)
+        # What is fitted once more stands as shadow when that is done.
+        later = judged.outcome == "passed" and training(spec).refit
+        begun = None if later else shadow.begin(spec, partition, runtime)
     reason = f"{judged.reason}; {begun.reason}" if begun else judged.reason
     step = Step(
         "shadow" if begun else judged.outcome,
@@ -101,6 +104,29 @@ def judge_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> Step:
         mlflow=(judged.experiment_id, judged.mlflow_run_id),
         report=judged.report,
     )
+    return _settled(step, spec, partition, runtime)
+
+
+def refit_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> Step:
+    """Fit the candidate that passed once more, on its whole window; where it stands as shadow then, that settles.
+
+    A shadow that was judged is not fitted: it was, before it stood.
+
+    :raises TradewindError: it could not be fitted
+    """
+    from tradewind.models import shadow
+    from tradewind.models.refit import refit
+
+    if (standing := shadow.judged_here(spec, partition, runtime)) is not None:
+        reason = f"nothing is fitted: version {standing.subject} stood as shadow"
+        return Step("judge", reason=reason, about={"version": standing.subject, "refitted": None})
+    done, begun = refit(spec, partition, runtime), shadow.begin(spec, partition, runtime)
+    reason = f"{done.reason}; {begun.reason}" if begun else done.reason
+    about = {"version": done.version, "judged": done.judged, "refitted": done.refitted, "reason": reason}
+    step = Step(
+        "shadow" if begun else "refitted",
+        settled=begun is not None, reason=reason, about=about, mlflow=(done.experiment_id, done.mlflow_run_id),
+    )  # fmt: skip
     return _settled(step, spec, partition, runtime)
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TRAINED, REFITTED = "trained", "refitted"
+"""Outcomes of an entry `trained`: a candidate, which is judged; or a judged one, fitted once more on everything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -86,8 +89,8 @@ def train(spec: Pipeline, partition: str, runtime: Runtime) -> Trained | NotWort
         if isinstance(made, Chance):
             return _not_worth(_reject(planned, runtime, ledger, made))
         version = made
-    _journal(planned, runtime, ledger, registry, version)
-    learned, test = planned.window.learned, planned.window.test
+    journal_version(planned, runtime, registry, version=version, cause=planned.cause)
+    learned, test = planned.learned, planned.judging
     log.info(
         "%s at %s: %s is %s; fitted on %s … %s, tested on %s … %s",
         spec.pipeline, partition, version, "new" if changed else "there already",
@@ -97,18 +100,28 @@ def train(spec: Pipeline, partition: str, runtime: Runtime) -> Trained | NotWort
 
 
 def _made(planned: Plan, runtime: Runtime, registry: Registry) -> Version | Chance:
-    train = training(planned.spec)
-    with imported(planned.code) as build_model, tempfile.TemporaryDirectory() as scratch:
+    with imported(planned.code) as build_model:
         built = build(planned, runtime, build_model)
         if not isinstance(built, Built):
             return built
+        return log_version(planned, built, registry, cause=planned.cause)
+
+
+def log_version(planned: Plan, built: Built, registry: Registry, *, cause: str) -> Version:
+    """Log a fitted model with its evidence and register it. Inside :func:`code.imported`.
+
+    :param cause: hash of all that determined it; what an earlier attempt with it has left is used
+    :raises ModelError: the model holds types that are not trusted, or MLflow refuses it
+    """
+    train, what = training(planned.spec), "refit" if planned.refit_of else "train"
+    with tempfile.TemporaryDirectory() as scratch:
         folder, example = Path(scratch), built.test.inputs().slice(0, evidence.EXAMPLE_ROWS)
         evidence.write(folder, planned, built)
         record = Record(
             save=estimators.saver(built.fitted, train, planned.code, example),
-            name=f"train {planned.partition}",
+            name=f"{what} {planned.partition}",
             params={**built.params, "seed": train.seed, "model": train.model},
-            metrics=_numbers(built),
+            metrics=_numbers(built, test="seen" if planned.refit_of else "test"),
             tags={"tradewind.partition": planned.partition, **evidence.tags(planned, built)},
             evidence=folder,
             nested=_trials(built.search),
@@ -117,21 +130,25 @@ def _made(planned: Plan, runtime: Runtime, registry: Registry) -> Version | Chan
                 for name, number in sorted(planned.pinned.versions.items())
             ],
         )
-        return registry.log(record, cause=planned.cause)
+        return registry.log(record, cause=cause)
 
 
-def _numbers(built: Built) -> dict[str, float]:
-    """What MLflow shows as metrics; values and interval ends that there are."""
+def _numbers(built: Built, *, test: str) -> dict[str, float]:
+    """What MLflow shows as metrics; values and interval ends that there are.
+
+    :param test: how the test rows are called: a refit has seen them
+    """
     named = {"value": "", "low": "_low", "high": "_high"}
     found = {
-        f"test_{metric}{suffix}": float(measured[part])
+        f"{test}_{metric}{suffix}": float(measured[part])
         for metric, measured in built.metrics.items()
         for part, suffix in named.items()
         if measured[part] is not None and math.isfinite(measured[part])
     }
     if built.search is not None:
         found[f"validation_{built.search.metric}"] = built.search.value
-    rows = {"train_rows": float(built.fit.table.num_rows), "test_rows": float(built.test.table.num_rows)}
+    found |= {f"train_{metric}": value for metric, value in built.seen.items() if value is not None}
+    rows = {"train_rows": float(built.fit.table.num_rows), f"{test}_rows": float(built.test.table.num_rows)}
     return {**found, **rows}
 
 
@@ -153,16 +170,20 @@ def _trials(found: Found | None) -> list[Nested]:
     ]
 
 
-def _journal(planned: Plan, runtime: Runtime, ledger: Ledger, registry: Registry, version: Version) -> None:
-    """The newest entry of a partition is its candidate, also when its inputs changed and changed back."""
-    pipeline, partition, cause = planned.spec.pipeline, planned.partition, planned.cause
+def journal_version(planned: Plan, runtime: Runtime, registry: Registry, *, version: Version, cause: str) -> None:
+    """Write down how a version was trained. The newest entry of a partition is its candidate, or its refit, also when
+    its inputs changed and changed back.
+    """
+    ledger, pipeline, partition = Ledger(runtime.ledger), planned.spec.pipeline, planned.partition
+    outcome = REFITTED if planned.refit_of else TRAINED
     earlier = ledger.find(pipeline, "trained", partition=partition)
-    if earlier and earlier[-1].subject == version.version:
+    same = [entry for entry in earlier if entry.outcome == outcome]
+    if same and same[-1].subject == version.version:
         return
-    learned = planned.window.learned
+    learned = planned.learned
     told = {
         name: json.loads(version.tags[f"tradewind.{name}"])
-        for name in ("params", "majority", "warnings", "positive_share", "early", "search")
+        for name in ("params", "majority", "warnings", "positive_share", "scores", "early", "search")
         if f"tradewind.{name}" in version.tags
     }
     manifest = registry.manifest(version)
@@ -173,18 +194,20 @@ def _journal(planned: Plan, runtime: Runtime, ledger: Ledger, registry: Registry
         "mlflow_run_id": version.mlflow_run_id,
         "train_partitions": list(learned),
         "validation_partitions": list(planned.window.validation),
-        "test_partitions": list(planned.window.test),
+        "test_partitions": list(planned.judging),
         "absent": dict(planned.window.absent),
         "digests": {name: dict(found) for name, found in planned.pinned.digests.items()},
         "versions": dict(planned.pinned.versions),
         "made_from": planned.made_from,
         "model_digest": version.tags.get(MODEL_DIGEST),
+        **({"refit_of": planned.refit_of} if planned.refit_of else {}),
         **told,
     }
+    again = f", as version {planned.refit_of} was" if planned.refit_of else ""
     key = f"{cause}/{len(earlier)}" if ledger.get(pipeline, "trained", key=cause) else cause
     entry = Entry(
         pipeline, "trained", version.version, partition, key,
-        outcome="trained", reason=f"fitted on {learned[0]} … {learned[-1]}", evidence=facts,
+        outcome=outcome, reason=f"fitted on {learned[0]} … {learned[-1]}{again}", evidence=facts,
         actor=runtime.actor, run_id=runtime.run_id,
     )  # fmt: skip
     ledger.append(entry)

@@ -54,7 +54,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class _Logged:
+class Logged:
     """What was logged with the candidate: the rows that judge it, and an example with what was predicted then."""
 
     rows: pa.Table
@@ -78,11 +78,11 @@ def tried(
         opened = _opened(spec, runtime, candidate, ledger, stack)
         rival, against, why = _rival(spec, runtime, champion, ledger, stack)
         rules = stack.enter_context(opponents.rules(spec, runtime))
-        logged = _logged(registry, candidate)
+        logged = logged_rows(registry, candidate)
         rows, asked = logged.rows, serving.asked(spec.gates, rows=logged.rows.num_rows)
-        running = opened if isinstance(opened, ModelError) else _running(spec, opened, logged)
+        running = opened if isinstance(opened, ModelError) else running_candidate(spec, opened, logged)
         pool = stack.enter_context(ThreadPoolExecutor(2))
-        ours = pool.submit(_begin, running, asked)
+        ours = pool.submit(begin_serving, running, asked)
         theirs = pool.submit(_answer, rival, rows) if rival is not None else None
         wanted = signature.expected(spec, runtime)
         others = opponents.others(spec, runtime, rows, candidate=candidate, rules=rules)
@@ -120,7 +120,8 @@ def _rival(
     return opened.host, version, ModelError("")
 
 
-def _logged(registry: Registry, candidate: Version) -> _Logged:
+def logged_rows(registry: Registry, candidate: Version) -> Logged:
+    """Read what was logged with a version."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -129,10 +130,11 @@ def _logged(registry: Registry, candidate: Version) -> _Logged:
         if (folder / "example.parquet").exists() and (folder / "example.json").exists():
             then = json.loads((folder / "example.json").read_text())["predictions"]
             example = pq.read_table(folder / "example.parquet"), np.asarray(then, dtype=np.float64)
-    return _Logged(rows, example)
+    return Logged(rows, example)
 
 
-def _running(spec: Pipeline, opened: OpenedModel, logged: _Logged) -> Running:
+def running_candidate(spec: Pipeline, opened: OpenedModel, logged: Logged) -> Running:
+    """A version in its clean process, and what the checks of serving hold it against."""
     label = training(spec).label.column
     spread = None
     if training(spec).task == "regression":
@@ -141,9 +143,10 @@ def _running(spec: Pipeline, opened: OpenedModel, logged: _Logged) -> Running:
     return Running(opened.host, opened.folder, rows, logged.example, spread, training(spec).seed)
 
 
-def _begin(
+def begin_serving(
     running: Running | ModelError, asked: Sequence[Gate]
 ) -> tuple[Mapping[int, float] | ModelError, Answer | ModelError]:
+    """Let a version load and predict the test rows: the seconds that :func:`serving.load` measured, and its answers."""
     if isinstance(running, ModelError):
         return running, running
     try:

@@ -110,7 +110,8 @@ def conclude(
 
 
 def _candidate(spec: Pipeline, partition: str, ledger: Ledger) -> str:
-    trained = ledger.find(spec.pipeline, "trained", partition=partition)
+    entries = ledger.find(spec.pipeline, "trained", partition=partition)
+    trained = [entry for entry in entries if "refit_of" not in entry.evidence]
     if not trained:
         raise UsageError(
             f"{spec.pipeline}: no candidate was trained at {partition}; run train for this partition first"

@@ -94,6 +94,11 @@ def learned_until(spec: Pipeline, judging: Sequence[str]) -> datetime:
     return spec.partitioning.bounds(judging[0]).start - max(gap(training(spec)), _TICK)
 
 
+def last_moment(spec: Pipeline, keys: Sequence[str]) -> datetime:
+    """The last moment (aware) of these partitions."""
+    return spec.partitioning.bounds(keys[-1]).end - _TICK
+
+
 def learnable(rows: Frame, *, until: datetime) -> Frame:
     """The rows whose own time is at or before ``until``."""
     import pyarrow.compute as pc

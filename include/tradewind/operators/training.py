@@ -95,6 +95,19 @@ class VerdictOperator(TrainStageOperator):
         return self.end_step(judge_candidate(spec, partition, runtime), runtime, context)
 
 
+class RefitOperator(TrainStageOperator):
+    """Fits the candidate that passed once more, on its whole window; not a shadow, which was before it stood.
+
+    Where the YAML asks for a shadow the refit stands from now on, which ends the run green.
+    """
+
+    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+        """Return the version that serves, and why."""
+        from tradewind.models.stage import refit_candidate
+
+        return self.end_step(refit_candidate(spec, partition, runtime), runtime, context)
+
+
 class PromoteOperator(TrainStageOperator):
     """Makes the candidate champion from the first population that nobody has scored yet; the event ``P/model``.
 

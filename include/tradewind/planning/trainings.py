@@ -145,11 +145,13 @@ def _compared(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> list[Compared
     if trained:
         newest = max(trained.values(), key=lambda entry: (entry.partition or "", entry.id or 0))
         roles.setdefault(newest.subject, []).append("newest training")
-    return [
-        _compare(spec, runtime, trained[version], tuple(named))
-        for version, named in roles.items()
-        if version in trained
-    ]
+    found = []
+    for version, named in roles.items():
+        if version in trained:
+            # What a refit was made from is what its judged version was.
+            source = trained.get(str(trained[version].evidence.get("refit_of")), trained[version])
+            found.append(replace(_compare(spec, runtime, source, tuple(named)), version=version))
+    return found
 
 
 def _compare(spec: Pipeline, runtime: Runtime, entry: Entry, roles: tuple[str, ...]) -> Compared:

@@ -253,11 +253,13 @@ class _Work:
         return list(self._do("monitor", "judge", judge).alarms)
 
     def _train(self) -> str:
+        refit = {"refit": stage.refit_candidate} if self.spec.train and self.spec.train.refit else {}
         asked = {"approve": self._answer} if self.spec.promotion.mode == "approval" else {}
         steps: Mapping[str, Callable[[Pipeline, str, Runtime], Step]] = {
             "decide": stage.take_decision,
             "train": stage.make_candidate,
             "verdict": stage.judge_candidate,
+            **refit,
             **asked,
             "promote": stage.promote_candidate,
         }

@@ -113,6 +113,12 @@ class Retrain(Model):
 
     when: When = Field(default=When(), description="Reasons to train again; any one is enough.")
     cooldown: Integer = Field(default=0, ge=0, description="Partitions after a training in which there is no other.")
+    wait_for_drifted: Integer = Field(
+        default=0,
+        ge=0,
+        description="A training for drift, or for decay beside drift, waits until so many partitions, from the first "
+        "alarm on, would be learned from: until then a candidate has not seen what drifted, and is only judged on it.",
+    )
     budget: Budget | None = Field(default=None, description="At most so many trainings in so many partitions.")
 
 

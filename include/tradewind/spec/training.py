@@ -112,6 +112,18 @@ class Train(Model):
     checks: RowChecks = Field(
         default=RowChecks(), description="What is checked of the rows before a model is fitted on them."
     )
+    refit: bool = Field(
+        default=False,
+        description="A candidate that passed its verdict is fitted once more, on the whole window with the partitions "
+        "that judged it, with the same parameters, seed and code: a version of its own, which serves in its place.",
+    )
+    refit_change: Number = Field(
+        default=0.1,
+        gt=0,
+        description="How far the answers of the refitted version may lie from those that were judged, as a mean over "
+        "the test rows: of the probability, or in standard deviations of the label. Beyond, it serves only if it is no "
+        "further from the labels than the judged one; else the judged version serves.",
+    )
     seed: Integer = Field(default=0, ge=0, lt=2**32, description="Seed of every random generator of a training.")
     serialization: Literal["skops", "pickle"] = Field(
         default="skops", description="How the model is stored. pickle runs code when it is loaded; skops does not."
