@@ -51,11 +51,19 @@ def plan(gate: MetricGate | FairnessGate, rows: TestRows) -> list[Case | GateRes
         counted = counted.where(_true(counted.masks[gate.where]))
     if len(counted.y) < gate.min_rows:
         condition = f" where {gate.where}" if isinstance(gate, MetricGate) and gate.where else ""
-        after = f" after training ended ({seen} more were seen in training)" if seen else ""
+        after = f" after training ended ({seen} more were seen in training{_whose(gate, rows)})" if seen else ""
         reason = f"{len(counted.y)} rows{condition}{after}, fewer than {gate.min_rows}"
         return [result(gate, "insufficient", reason, rows=len(counted.y))]
     column = gate.group if isinstance(gate, FairnessGate) else gate.slice
     return [Case(gate, counted)] if column is None else _by_value(gate, column, counted)
+
+
+def _whose(gate: MetricGate | FairnessGate, rows: TestRows) -> str:
+    """That it was the other's training which lasted longer, and until when."""
+    versus = gate.versus if isinstance(gate, MetricGate) else None
+    if versus is None or versus not in rows.fit_end or rows.fit_end[versus] <= rows.fit_end[CANDIDATE]:
+        return ""
+    return f": the {versus}'s lasted until {rows.fit_end[versus]:%Y-%m-%d %H:%M %Z}".rstrip()
 
 
 def _true(mask: Floats) -> Floats:

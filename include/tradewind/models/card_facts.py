@@ -24,7 +24,8 @@ class CardFacts:
     """Everything that a card is made from; what is not recorded is None or empty, and the card says so.
 
     :param trained: the ledger's entry of its training
-    :param verdicts: every verdict on it, the one that it was promoted on among them
+    :param judged: the version that was judged, where this one is its refit; its verdicts, metrics and pictures are told
+    :param verdicts: every verdict on it or on the judged one, the one that it was promoted on among them
     :param changes: all changes of champion up to this one, oldest first
     :param rejected: verdicts on other versions that were rejected since the champion before
     :param answers: what persons said about it, or about candidates since the champion before
@@ -41,6 +42,7 @@ class CardFacts:
     spec: Pipeline
     champion: Champion
     trained: Entry | None
+    judged: str | None
     verdicts: Sequence[Entry]
     changes: Sequence[Champion]
     rejected: Sequence[Entry]
@@ -89,27 +91,30 @@ def gather(spec: Pipeline, runtime: Runtime, champion: Champion, registry: Regis
     # The time of partitions: what lies between the decision before and this one.
     since, until = (changes[-2].decided_at or "" if len(changes) > 1 else ""), champion.decided_at or "9999"
     verdicts = [entry for entry in ledger.find(name, "verdict") if (entry.partition or "") <= until]
-    others = [entry for entry in verdicts if entry.subject != number and (entry.partition or "") > since]
+    refit_of = trained[-1].evidence.get("refit_of") if trained else None
+    judged, own = registry.get(refit_of) if refit_of else version, {number, refit_of}
+    others = [entry for entry in verdicts if entry.subject not in own and (entry.partition or "") > since]
     facts = CardFacts(
         spec=spec,
         champion=champion,
         trained=trained[-1] if trained else None,
-        verdicts=[entry for entry in verdicts if entry.subject == number],
+        judged=refit_of,
+        verdicts=[entry for entry in verdicts if entry.subject in own],
         changes=changes,
         rejected=[entry for entry in others if entry.outcome == "rejected"],
         answers=[entry for entry in ledger.find(name, "approval") if since < (entry.partition or "") <= until],
         shadows=ledger.find(name, "shadow", subject=number),
         pin=pins.pinned(ledger, name),
         alarms=_alarms(ledger, name, since=trained[-1].partition if trained else None, until=champion.decided_at),
-        metrics=_json(registry, version, "evaluation/metrics.json") or {},
+        metrics=_json(registry, judged, "evaluation/metrics.json") or {},
         environment=_json(registry, version, "evaluation/environment.json") or {},
         importance=_json(registry, version, "evaluation/importance.json") or [],
         drawn={},
-        rows=_rows(registry, version),
+        rows={**_rows(registry, judged), **_rows(registry, version)},
     )
     if facts.decided is None:
         return facts
-    return replace(facts, drawn=_parsed(verdict_files.pictures_of(registry, version, facts.decided)) or {})
+    return replace(facts, drawn=_parsed(verdict_files.pictures_of(registry, judged, facts.decided)) or {})
 
 
 def _rows(registry: Registry, version: Version) -> Mapping[str, int]:

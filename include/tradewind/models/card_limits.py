@@ -29,6 +29,11 @@ def _of_data(facts: CardFacts) -> Iterator[str]:
         yield "On which partitions it was fitted is not recorded."
         return
     yield f"It has learned from {span(fitted)} and knows nothing that is new since."
+    if facts.judged:
+        yield (
+            f"It was not judged on rows that it has not seen: version {facts.judged}, fitted in the same way on fewer "
+            "partitions, was, and its metrics stand here."
+        )
     first, last = spec.partitioning.bounds(facts.champion.effective_from), spec.partitioning.bounds(fitted[-1])
     days = (first.start - last.end).total_seconds() / 86_400
     if days > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
+from tradewind.models.background import OPTIMISTIC, drift_words
 from tradewind.models.card_limits import limits
 from tradewind.models.verdict_words import bounded
 from tradewind.pages.text import Block, Facts, Grid, Items, Prose, Section
@@ -65,13 +66,36 @@ def metrics(facts: CardFacts) -> Section:
         [
             f"{name} {'↑' if MEASURES[name].higher_is_better else '↓'}" if name in MEASURES else name,
             number(one.get("value")),
+            number(one.get("train")),
             _between(one.get("low"), one.get("high"), missing=str(one.get("missing") or NOTHING)),
             _counted(one),
         ]
         for name, one in facts.metrics.items()
     ]
     note = "On its test rows; 90 % intervals by day; ↑ more is better, ↓ less is better."
-    return Section("Metrics", [Prose(note), Grid(("metric", "value", "interval", "from"), rows)])
+    if facts.judged:
+        note = f"Of version {facts.judged}, which was judged, and of which this is the refit. {note}"
+    heard = "The further the training rows are ahead, the more it has learned by heart."
+    return Section("Metrics", [
+        Prose(note), Grid(("metric", "test rows", OPTIMISTIC, "interval of the test", "from"), rows), Prose(heard),
+    ])  # fmt: skip
+
+
+def why(facts: CardFacts) -> Section:
+    """Why it was trained, and how much of what drifted it has learned from."""
+    behind = facts.decided.evidence if facts.decided else {}
+    known = behind.get("why")
+    blocks: list[Block] = [Prose(known["reason"] if known else f"Why it was trained: {UNKNOWN}.")]
+    if known and known["numbers"]:
+        blocks.append(Items(known["numbers"]))
+    drifted = behind.get("drifted", {})
+    if words := drift_words(drifted):
+        blocks.append(Prose(words))
+    if facts.judged:
+        seen = f" The refit has learned from all of these {count(len(facts.fitted), 'partition')}."
+        refitted = f"Version {facts.judged} passed the verdict and was then fitted once more on its whole window."
+        blocks.append(Prose(refitted + seen))
+    return Section("Why it was trained", blocks)
 
 
 def gates(facts: CardFacts) -> Section:
@@ -165,10 +189,19 @@ def data(facts: CardFacts) -> Section:
         "Label": f"{train.label.column} of {train.label.dataset}{delay}" if train else UNKNOWN,
         "Fitted on": span(facts.fitted) if facts.fitted else UNKNOWN,
         "Chosen on": span(known["validation_partitions"]) if known.get("validation_partitions") else "nothing",
-        "Tested on": span(known["test_partitions"]) if known.get("test_partitions") else UNKNOWN,
+        "Tested on": _tested(facts),
         "Rows": ", ".join(f"{what} {UNKNOWN if many is None else f'{many:,}'}" for what, many in counts.items()),
     }
     return Section("Data", [Facts(told), *_read(known)])
+
+
+def _tested(facts: CardFacts) -> str:
+    if facts.known.get("test_partitions"):
+        return span(facts.known["test_partitions"])
+    if facts.judged and facts.decided:
+        judged = span(facts.decided.evidence["test_partitions"])
+        return f"nothing: it has learned from all; version {facts.judged} was tested on {judged}"
+    return UNKNOWN
 
 
 def _read(known: Mapping[str, Any]) -> Iterator[Block]:

@@ -80,6 +80,7 @@ def sections(facts: CardFacts) -> list[Section]:
         parts.in_short(facts),
         parts.limits_of(facts),
         parts.metrics(facts),
+        parts.why(facts),
         parts.gates(facts),
         parts.slices(facts),
         parts.fairness(facts),

@@ -11,7 +11,7 @@ import json
 import logging
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,8 @@ def _made(spec: Pipeline, judged: Version, runtime: Runtime, registry: Registry,
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradewind-refit-")))
         files = stack.enter_context(judged_files(spec, judged, runtime, ledger))
         was = recorded.read(spec, judged, stack.enter_context(registry.evidence(judged)))
+        trained = ledger.find(spec.pipeline, "trained", subject=judged.version)[-1]
+        was = replace(was, window=replace(was.window, absent=dict(trained.evidence.get("absent", {}))))
         code, _ = recorded.lay_out(was, files, scratch / "project", runtime.project)
         with imported(code) as build_model:
             own = recorded.own_runtime(runtime, scratch)

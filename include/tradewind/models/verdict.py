@@ -14,6 +14,7 @@ from tradewind.core.gates import GateResult, Measurement, TestRows
 from tradewind.errors import ModelError, UsageError
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import alarms, verdict_files, verdict_notes
+from tradewind.models.background import background, unseen_drift
 from tradewind.models.code import locate
 from tradewind.models.inputs import training
 from tradewind.models.opponents import heuristics, opponent
@@ -216,6 +217,8 @@ def _entry(
     trained: Entry | None, key: str, basis: Basis,
 ) -> Entry:  # fmt: skip
     outcome, reason = _decision(results, champion)
+    behind = background(spec, runtime, trained)
+    unseen = [warning] if (warning := unseen_drift(behind.get("drifted", {}))) else []
     evidence = {
         "key": key,
         "version": candidate.version,
@@ -226,7 +229,11 @@ def _entry(
         "test_partitions": list(found.partitions or json.loads(candidate.tags["tradewind.test_partitions"])),
         "rows": len(found.test.y),
         "gates": [asdict(result) for result in results],
-        "warnings": verdict_notes.notes(found, results, candidate=candidate, champion=champion, trained=trained),
+        "warnings": [
+            *unseen,
+            *verdict_notes.notes(found, results, candidate=candidate, champion=champion, trained=trained),
+        ],
+        **behind,
         "absent": dict(found.test.absent),
     }
     return Entry(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tradewind.core.gates import CANDIDATE, CHAMPION
 from tradewind.spec.gates import MetricGate
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def notes(
 
     :param trained: the ledger's entry of kind ``trained`` of the candidate
     """
-    told = [*_of_training(candidate, trained), *found.remarks, *_of_comparison(found, champion)]
+    told = [*_of_training(candidate, trained), *found.remarks, *_of_comparison(found, champion, candidate)]
     return list(dict.fromkeys([*told, *_of_results(results)]))
 
 
@@ -36,16 +37,37 @@ def _of_training(candidate: Version, trained: Entry | None) -> Iterator[str]:
         yield from (str(warning) for warning in trained.evidence.get("warnings", ()))
     if candidate.tags.get("tradewind.serialization") == "pickle":
         yield "The model is stored with pickle: whoever loads it runs code of whoever wrote the file."
-    if json.loads(candidate.tags.get("tradewind.test_partitions", "[]")) == []:
+    tags = candidate.tags
+    if "tradewind.refit_of" not in tags and json.loads(tags.get("tradewind.test_partitions", "[]")) == []:
         yield "Nobody recorded which partitions the test rows come from."
 
 
-def _of_comparison(found: Tried, champion: Champion | None) -> Iterator[str]:
+def _of_comparison(found: Tried, champion: Champion | None, candidate: Version) -> Iterator[str]:
     compared = any(isinstance(gate, MetricGate) and gate.versus == "champion" for gate in found.gates)
     if champion is None:
         yield "Not compared with a champion: there is none, so only the other gates judge."
     elif not compared:
         yield f"No gate compares it with the champion, version {champion.model_version}."
+    elif CHAMPION in found.test.fit_end:
+        yield from _of_rows_that_it_has_seen(found, champion, candidate)
+
+
+def _of_rows_that_it_has_seen(found: Tried, champion: Champion, candidate: Version) -> Iterator[str]:
+    ours, theirs = (found.test.since(found.test.fit_end[name]) for name in (CANDIDATE, CHAMPION))
+    if len(theirs.y) >= len(ours.y):
+        return
+    told = (
+        f"The champion, version {champion.model_version}, has learned from rows until "
+        f"{found.test.fit_end[CHAMPION]:%Y-%m-%d %H:%M} UTC: {len(theirs.y)} of {len(ours.y)} test rows, which neither "
+        "has seen, compare the two."
+    )
+    tests = len(json.loads(candidate.tags.get("tradewind.test_partitions", "[]")))
+    if champion.evidence.get("refit_of") and tests > 1:
+        told += (
+            f" It was fitted on its whole window (`train.refit`); with `retrain.cooldown: {tests - 1}` or more, all "
+            "test rows of the next candidate would lie behind it."
+        )
+    yield told
 
 
 def _of_results(results: Sequence[GateResult]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.results import NOT_PASSED
+from tradewind.models.background import OPTIMISTIC, drift_words, score_rows
 from tradewind.models.figures import board, figures
 from tradewind.models.verdict_words import bounded, headline, next_steps, reasons, resolutions, tally
 from tradewind.pages import charts, look
@@ -73,6 +74,7 @@ def page(spec: Pipeline, entry: Entry, pictures: Pictures | None = None, *, trai
         "<h2>Gates</h2>",
         *_gates(gates),
         *_resolutions(entry),
+        *_training(entry.evidence),
         *_pictures(pictures, entry),
         *_facts(spec, entry, trained),
     ]
@@ -145,6 +147,26 @@ def _interval(result: Mapping[str, Any]) -> str:
 def _counted(result: Mapping[str, Any]) -> str:
     blocks = f" in {count(result['blocks'], 'block')}" if result["blocks"] else ""
     return f"{count(result['rows'], 'row')}{blocks}" if result["rows"] else NOTHING
+
+
+def _training(evidence: Mapping[str, Any]) -> Iterator[str]:
+    """Why it was trained, how much of what drifted it has seen, and how much it has learned by heart."""
+    why, drifted, scores = (evidence.get(name) or {} for name in ("why", "drifted", "scores"))
+    if not why and not drifted and not scores:
+        return
+    yield "<h2>The training</h2>"
+    if why:
+        yield f"<p>Trained at {escape(str(why['partition']))}, because {look.marked(str(why['reason']))}</p>"
+        yield _list([look.marked(one) for one in why["numbers"]]) if why["numbers"] else ""
+    if words := drift_words(drifted):
+        yield f"<p>{escape(words)}</p>"
+    if scores:
+        table = look.table(["metric", "test rows", OPTIMISTIC, "ahead on what it has seen"], score_rows(scores))
+        yield f'<div class="scores">{table}</div>'
+        yield (
+            '<p class="soft">It has seen the training rows with their labels. The further it is ahead there, the more '
+            "it has learned by heart; what it is worth, the test rows say.</p>"
+        )
 
 
 def _pictures(pictures: Pictures | None, entry: Entry) -> Iterator[str]:

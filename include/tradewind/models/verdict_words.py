@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.results import NOT_PASSED
+from tradewind.ledger.refits import SERVES
+from tradewind.models.background import drift_words, score_words
 from tradewind.pages.words import (
     NOTHING,
     bound,
@@ -103,19 +105,20 @@ def next_steps(spec: Pipeline, entry: Entry) -> list[str]:
     return _after_pass(spec, entry) if entry.outcome == "passed" else _after_rejection(spec, entry)
 
 
-def markdown(spec: Pipeline, entry: Entry, *, report: str = "") -> str:
+def markdown(spec: Pipeline, entry: Entry, *, report: str = "", refit: Entry | None = None) -> str:
     """The verdict for the form in which somebody approves it: short, what did not pass or is doubtful first.
 
     All text of others is escaped. It must not be rendered as a template afterwards.
 
     :param entry: the ledger's entry of kind ``verdict``
     :param report: address of the page with all of it; empty for none
+    :param refit: the ledger's entry of kind ``refit`` of what it judged; None for none
     """
     gates, warnings = ranked(entry.evidence["gates"]), entry.evidence.get("warnings", ())
     told = [f"**{plain(headline(entry))}** {plain(tally(gates))}"]
     if report:
         told.append(f"[Whole report with pictures]({report.replace(')', '%29').replace(' ', '%20')})")
-    told.append("\n".join(f"- {name}: {text}" for name, text in _facts(spec, entry).items()))
+    told.append("\n".join(f"- {name}: {text}" for name, text in _facts(spec, entry, refit).items()))
     if warnings:
         told.append("\n".join([f"**{count(len(warnings), 'warning')}**\n", *(f"- {prose(one)}" for one in warnings)]))
     if shown := resolutions(entry):
@@ -128,17 +131,35 @@ def markdown(spec: Pipeline, entry: Entry, *, report: str = "") -> str:
     return "\n\n".join(told)
 
 
-def _facts(spec: Pipeline, entry: Entry) -> dict[str, str]:
+def _facts(spec: Pipeline, entry: Entry, refit: Entry | None) -> dict[str, str]:
     """What is asked, in Markdown: who would serve in whose place, and how that is undone."""
     version, champion = str(entry.evidence["version"]), entry.evidence["champion"]
+    known = {
+        "Trained because": str((entry.evidence.get("why") or {}).get("reason", "")),
+        "Drift": drift_words(entry.evidence.get("drifted") or {}),
+        "Scores": score_words(entry.evidence.get("scores") or {}, _first_metric(entry)),
+        "Fitted once more": refit.reason if refit else "",
+    }
+    serves = "it serves" if refit is None else f"version {plain(_serving(refit))} serves"
     return {
         "Purpose": plain(spec.description),
         "Candidate": f"version {plain(version)}, of partition {plain(entry.partition or NOTHING)}",
         "Champion": f"version {plain(str(champion))}" if champion else "none: this would be the first",
         "Judged on": plain(span(entry.evidence["test_partitions"])),
-        "If you approve": "it serves from the first population that nobody has scored",
+        **{name: plain(text) for name, text in known.items() if text},
+        "If you approve": f"{serves} from the first population that nobody has scored",
         "To undo that": code(_undo(spec, str(champion))) if champion else "there is no earlier champion to go back to",
     }
+
+
+def _first_metric(entry: Entry) -> str:
+    """The metric of the first gate that measures one."""
+    scores = entry.evidence.get("scores") or {}
+    return next((str(gate["metric"]) for gate in entry.evidence["gates"] if gate["metric"] in scores), "")
+
+
+def _serving(refit: Entry) -> str:
+    return str(refit.evidence["refitted"] if refit.outcome == SERVES else refit.evidence["judged"])
 
 
 def _row(gate: Mapping[str, Any]) -> list[str]:
@@ -194,6 +215,11 @@ def _after_pass(spec: Pipeline, entry: Entry) -> list[str]:
     promotion, champion, name = spec.promotion, entry.evidence["champion"], spec.pipeline
     waits = bool(promotion.shadow and champion and entry.evidence.get("basis", "test") == "test")
     steps = []
+    if spec.train is not None and spec.train.refit and entry.evidence.get("basis", "test") == "test":
+        steps.append(
+            "It is fitted once more on its whole window, the partitions that judged it included: that version goes on "
+            "in its place, if its answers stay near those judged here."
+        )
     if waits:
         steps.append(
             f"Nothing yet: it scores {count(promotion.shadow, 'population')} beside the champion, without serving, and "

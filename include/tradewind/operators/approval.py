@@ -115,12 +115,14 @@ class ApproveOperator(ApprovalOperator):
         return super().execute_complete(context, event)
 
     def _told(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
-        from tradewind.ledger import pins
+        from tradewind.ledger import pins, refits
         from tradewind.models import verdict_words
 
         spec = self.pipeline
         self._link(verdict, runtime)
-        body = verdict_words.markdown(spec, verdict, report=self.report_url)
+        refitted = refits.find_refit(ledger, spec.pipeline, str(verdict.evidence["version"]))
+        refitted = refitted if spec.train is not None and spec.train.refit else None
+        body = verdict_words.markdown(spec, verdict, report=self.report_url, refit=refitted)
         if (held := pins.pinned(ledger, spec.pipeline)) is None:
             return body
         return f"**An answer changes nothing while the champion is pinned:** {pins.told(held)}\n\n{body}"

@@ -4,7 +4,8 @@ The rules, for a pipeline with `start` and `end`, which has n partitions: nothin
 (lookbacks, the training window, horizons of drift, quorums, `every`, populations of a shadow), and `ahead` is less than
 n. For every pipeline: some label of the test partitions is known when the training runs; some rows lie further than the
 gap before what judges; the test partitions, and the populations that a shadow scores, hold as many time blocks as an
-interval needs; `every` is longer than the cooldown.
+interval needs; `every` is longer than the cooldown; `wait_for_drifted` waits for drift, and for no more than the window
+can learn from. A note where, with `train.refit`, a candidate can come before the champion's window has left its test.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def check_sense(subject: Subject) -> Iterator[Problem]:
     yield from _label_in_time(subject, spec)
     yield from _learned_before(subject, spec)
     yield from _blocks(subject, spec)
+    yield from _drift_waited_for(subject, spec)
+    yield from _rows_to_compare_on(subject, spec)
     every, cooldown = spec.retrain.when.every, spec.retrain.cooldown
     if every is not None and every <= cooldown:
         message = f"every {every} partitions never comes: `cooldown` allows no training in {cooldown} after one"
@@ -131,6 +134,38 @@ def _blocks(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
                 message += f", an interval of {confidence:.4g} needs {needed}"
                 yield subject.at(("gates", index), message, expected=f"shorter blocks (`by`) or a larger {field}")
                 break
+
+
+def _drift_waited_for(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
+    """What is waited for must come: drift that is a reason, and so many partitions that can be learned from."""
+    train, waited, path = spec.train, spec.retrain.wait_for_drifted, ("retrain", "wait_for_drifted")
+    if not waited:
+        return
+    if spec.retrain.when.drift is None:
+        message = "nothing waits: drift is no reason to train"
+        yield subject.at(path, message, expected="`retrain.when.drift`", on_key=True)
+    elif train is not None and waited > train.window - train.test:
+        message = f"a training never learns from {waited} partitions: `window` less `test` is"
+        yield subject.at(
+            path, f"{message} {train.window - train.test}", expected=f"{train.window - train.test} at most"
+        )
+
+
+def _rows_to_compare_on(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
+    """A refit has learned from its whole window: what judges the next candidate beside it lies after that."""
+    train, cooldown = spec.train, spec.retrain.cooldown
+    if train is None or not train.refit or cooldown + 1 >= train.test:
+        return
+    compared = (gate for gate in spec.gates if isinstance(gate, MetricGate) and gate.versus == "champion")
+    if next(compared, None) is None:
+        return
+    message = (
+        f"the next candidate may come {cooldown + 1} partition{'s' if cooldown else ''} after the champion, whose refit "
+        f"has seen all before: only so many of {train.test} test partitions compare the two, and with too few the gates "
+        "`versus: champion` are insufficient"
+    )
+    expected = f"`retrain.cooldown: {train.test - 1}` or more"
+    yield subject.at(("train", "refit"), message, expected=expected, on_key=True, severity="note")
 
 
 def _interval(gate: MetricGate) -> bool:

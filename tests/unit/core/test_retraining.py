@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tradewind.core import retraining
-from tradewind.core.retraining import Decision, Standing, quorum
+from tradewind.core.retraining import Decision, Regime, Standing, quorum
 from tradewind.spec.policy import Retrain
 
 POLICY = Retrain.model_validate(
@@ -160,3 +160,35 @@ def test_the_evidence_holds_every_number() -> None:
     evidence = decide(trainings=[4, 9], decay=[True, None], drift=[False]).evidence
     assert (evidence["trainings"], evidence["decay"], evidence["drift"]) == ([4, 9], [True, None], [False])
     assert evidence["policy"]["cooldown"] == 3
+
+
+WAITS = Retrain.model_validate({"when": {"decay": "2 of 4", "drift": "2 of 4", "every": 26}, "wait_for_drifted": 2})
+DRIFTS = [False, True, False, True]
+
+
+def regime(*learned: str) -> Regime:
+    return Regime("2013-04-22", learned, "3")
+
+
+def test_a_training_for_drift_waits_until_enough_of_what_drifted_is_learned_from() -> None:
+    decision = decide(WAITS, drift=DRIFTS, regime=regime("2013-04-22"))
+    assert decision.outcome == "skip"
+    assert decision.reason == (
+        "drift in 2 of the last 4 partitions, the newest included; but it waits for drifted partitions: of those since "
+        "2013-04-22, 1 of 2 would be learned from"
+    )
+    assert decision.evidence["regime"] == {"since": "2013-04-22", "learned": ("2013-04-22",), "champion": "3"}
+    assert decision.evidence["waiting"] == []  # no incident: the window is there
+
+
+def test_what_was_waited_for_is_trained_on_although_the_alarms_are_over() -> None:
+    decision = decide(WAITS, drift=[False] * 4, regime=regime("2013-04-22", "2013-04-29"))
+    assert (decision.outcome, decision.reason) == ("train", "drift since 2013-04-22, which was waited for")
+
+
+def test_decay_beside_drift_waits_too_and_the_calendar_and_a_person_do_not() -> None:
+    held = regime()
+    assert decide(WAITS, decay=[True] * 4, regime=held).outcome == "skip"
+    assert decide(WAITS, decay=[True] * 4).outcome == "train"
+    assert decide(WAITS, trainings=[26], regime=held).outcome == "train"
+    assert decide(WAITS, by_hand="now", regime=held).outcome == "train"

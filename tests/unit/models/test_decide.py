@@ -359,3 +359,44 @@ def test_inputs_that_change_and_change_back_are_journalled_as_they_hold_now(runt
     entries = Ledger(runtime.ledger).find("flights", "decision", partition=DAYS[4])
     assert [entry.outcome for entry in entries] == ["skip", "train", "skip", "train"]
     assert f"entry {entries[1].id} says train" in entries[2].reason
+
+
+def settled(runtime: Runtime, spec: Pipeline, days: Sequence[str], alarms: Sequence[str]) -> list[str]:
+    """Decide day after day, with drift alarmed on some of them; the reasons."""
+    reasons = []
+    for day in days:
+        drifted(runtime, day, alarm=day in alarms)
+        ready(runtime, day)
+        decision = decide(spec, day, runtime)
+        reasons.append(f"{decision.outcome}: {decision.reason}")
+    return reasons
+
+
+def test_what_drifted_is_waited_for_until_it_is_learned_from_also_when_it_is_quiet_again(runtime: Runtime) -> None:
+    flown(runtime)
+    champion(runtime, DAYS[1])
+    spec = pipeline(when={"drift": "2 of 2"}, wait_for_drifted=2)  # of a window of 3 the last 1 judges
+    told = settled(runtime, spec, DAYS[4:10], alarms=DAYS[4:6])
+    assert [one.split(":")[0] for one in told] == ["skip", "skip", "train", "skip", "skip", "skip"]
+    assert "waits for drifted partitions: of those since 2013-02-05, 1 of 2 would be learned from" in told[1]
+    assert told[2] == "train: drift since 2013-02-05, which was waited for"
+    assert told[3].startswith("skip: no reason to train")
+    entry = Ledger(runtime.ledger).find("flights", "decision", partition=DAYS[6])[-1]
+    assert entry.evidence["regime"]["learned"] == DAYS[4:6]
+
+
+def test_another_champion_ends_the_waiting(runtime: Runtime) -> None:
+    flown(runtime)
+    champion(runtime, DAYS[1])
+    spec = pipeline(when={"drift": "2 of 2"}, wait_for_drifted=2)
+    settled(runtime, spec, DAYS[4:6], alarms=DAYS[4:6])
+    champion(runtime, DAYS[7], version="2")
+    (told,) = settled(runtime, spec, DAYS[6:7], alarms=[])
+    assert told.startswith("skip: no reason to train")
+
+
+def test_without_waiting_drift_trains_at_once(runtime: Runtime) -> None:
+    flown(runtime)
+    champion(runtime, DAYS[1])
+    told = settled(runtime, pipeline(when={"drift": "2 of 2"}), DAYS[4:6], alarms=DAYS[4:6])
+    assert told[1].startswith("train: drift in 2 of the last 2 partitions")

@@ -91,6 +91,15 @@ def test_a_column_that_nobody_declared_may_come_where_new_columns_are_taken(edit
     )
 
 
+def test_a_refit_whose_next_candidate_cannot_be_compared_on_all_test_rows_is_noted(edit: Edit, found: Found) -> None:
+    edit("dags/shop.yaml", "  test: 5\n", "  test: 5\n  refit: true\n")
+    (note,) = found()
+    assert (note.severity, note.field, note.expected) == ("note", "train.refit", "`retrain.cooldown: 4` or more")
+    assert "only so many of 5 test partitions compare the two" in note.message
+    edit("dags/shop.yaml", "cooldown: 3", "cooldown: 4")
+    assert found() == []
+
+
 @pytest.mark.parametrize("name", ["orders.sql", "orders.json", "features.py"])
 def test_a_file_that_is_no_text_is_told(name: str, edit: Edit, found: Found, tmp_path: Path) -> None:
     (path,) = tmp_path.rglob(name)
