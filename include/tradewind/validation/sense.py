@@ -160,9 +160,9 @@ def _rows_to_compare_on(subject: Subject, spec: Pipeline) -> Iterator[Problem]:
     if next(compared, None) is None:
         return
     message = (
-        f"the next candidate may come {cooldown + 1} partition{'s' if cooldown else ''} after the champion, whose refit "
-        f"has seen all before: only so many of {train.test} test partitions compare the two, and with too few the gates "
-        "`versus: champion` are insufficient"
+        f"the next candidate may come {cooldown + 1} partition{'s' if cooldown else ''} after the champion, whose "
+        f"refit has seen all before: only so many of {train.test} test partitions compare the two, and with too few "
+        "the gates `versus: champion` are insufficient"
     )
     expected = f"`retrain.cooldown: {train.test - 1}` or more"
     yield subject.at(("train", "refit"), message, expected=expected, on_key=True, severity="note")
