@@ -19,7 +19,7 @@ from tradewind.ledger.journal import Entry, Ledger
 if TYPE_CHECKING:
     from tradewind.core.retraining import Quorum
     from tradewind.core.runtime import Runtime
-    from tradewind.models.decide import Judged
+    from tradewind.models.drifted import Judged
     from tradewind.spec.models import Pipeline
 
 RULE = "2 of 4"

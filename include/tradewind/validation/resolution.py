@@ -30,7 +30,7 @@ def resolution_notes(paths: Sequence[FilePath], verdicts: Callable[[str], Sequen
 
     :param verdicts: the recorded verdicts of a pipeline, by its name; empty where nobody knows
     """
-    found = []
+    found: list[Problem] = []
     for path in paths:
         subject, _ = subject_of(path)
         if subject is not None and subject.whole is not None and subject.whole.train is not None:
