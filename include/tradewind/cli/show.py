@@ -13,6 +13,7 @@ from tradewind.alerting.channels import what_to_do
 from tradewind.alerting.incidents import texts_of
 from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import count, paragraph, rows, some
+from tradewind.monitoring.judge import describe_drift
 
 if TYPE_CHECKING:
     from tradewind.planning.served import ServedPopulation
@@ -103,8 +104,7 @@ def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
         yield _about("", found.pages["report"])
     yield from _served(found.served)
     if found.judged is not None:
-        drifted = f"in {some(found.drift)}" if found.drift else "in nothing"
-        yield _about("drift", f"{drifted}, at {found.judged}")
+        yield _about("drift", f"{describe_drift(found.drift, found.judgements)}, at {found.judged}")
         for population, value in found.performance.items():
             yield _about("performance", f"{_performance(value, monitor)} on population {population}")
 

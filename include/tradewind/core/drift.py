@@ -57,7 +57,8 @@ def judge(
     """Judge every feature at once.
 
     An alarm needs both an effect, PSI at or above ``policy.floor``, and significance: ``p`` corrected over the features
-    (Benjamini and Hochberg 1995) at or below ``policy.fdr``. Below the minimum sample the outcome is ``insufficient``.
+    (Benjamini and Hochberg 1995) at or below ``policy.fdr``. Below the minimum sample the outcome is ``insufficient``:
+    ``policy.min_rows`` counts the rows of what is compared, over all partitions of the horizon.
 
     :param baselines: for each feature one profile a baseline partition, in order of time
     :param current: for each feature the profile to judge: of one partition, or merged over ``horizon`` partitions
@@ -75,8 +76,10 @@ def judge(
     for result in results:
         log.log(
             logging.WARNING if result.alarm else logging.DEBUG,
-            "drift of %s: %s, %s",
+            "drift of %s over %d partition%s: %s, %s",
             result.feature,
+            horizon,
+            "" if horizon == 1 else "s",
             result.outcome,
             result.reason,
         )
@@ -92,35 +95,65 @@ def measure(
     ``p = P(T > (log PSI - mean) / (sd √(1 + 1/n)))`` with n-1 degrees of freedom (prediction interval of one
     future observation, Hahn and Meeker 1991). A PSI below 1/n + 1/m, the noise of one cell, counts as that much.
     """
-    usable = [profile for profile in baseline if profile.rows >= policy.min_rows]
     if current.rows < policy.min_rows:
-        return FeatureDrift(feature, "insufficient", f"{current.rows} rows, fewer than {policy.min_rows}", current.rows)
-    if len(usable) < MIN_PARTITIONS:
-        reason = f"{len(usable)} baseline partitions with {policy.min_rows} rows, fewer than {MIN_PARTITIONS}"
+        where = f" in the {horizon} partitions" if horizon > 1 else ""
+        reason = f"{current.rows} rows{where}, fewer than {policy.min_rows}"
         return FeatureDrift(feature, "insufficient", reason, current.rows)
+    length, firsts = _stretches(baseline, horizon=horizon, min_rows=policy.min_rows)
+    if (count := _apart(firsts, length)) < MIN_PARTITIONS:
+        parts = "baseline partitions" if length == 1 else f"stretches of {length} baseline partitions"
+        reason = f"{count} {parts} with {policy.min_rows} rows, fewer than {MIN_PARTITIONS}"
+        return FeatureDrift(feature, "insufficient", reason, current.rows)
+    usable = [baseline[place] for place in _covered(firsts, length)]
     if len({profile.kind for profile in (*usable, current)}) > 1:
         reason = f"it was {usable[0].kind} and is {current.kind}: its type changed, so there is nothing to compare"
         return FeatureDrift(feature, "insufficient", reason, current.rows)
-    null, independent = null_distribution(usable, horizon=horizon)
+    null, independent = null_distribution(baseline, horizon=horizon, min_rows=policy.min_rows)
     psi = compare(merge(usable), current)
     mean, high, p = _against(math.log(max(psi, _noise(usable, current))), null, independent, policy.fdr)
     return FeatureDrift(feature, "ok", "", current.rows, psi=psi, null_mean=mean, null_high=high, p=p)
 
 
-def null_distribution(baseline: Sequence[Profile], *, horizon: int = 1) -> tuple[list[float], int]:
+def null_distribution(baseline: Sequence[Profile], *, horizon: int = 1, min_rows: int = 0) -> tuple[list[float], int]:
     """The baseline's own variation: log PSI of each part of it against the rest, and how many of them are independent.
 
     With horizon 1 a part is one partition (leave one out). With horizon h it is each run of h neighbouring
-    partitions; they overlap, so only ⌊n/h⌋ count as independent. Where that is fewer than :data:`MIN_PARTITIONS`,
-    single partitions are used: PSI is convex, so merged partitions are on average no further away than single ones
-    and the null is too high, never too low.
+    partitions; they overlap, so only those that do not count as independent, ⌊n/h⌋ where all are used. Where that is
+    fewer than :data:`MIN_PARTITIONS`, single partitions are used: PSI is convex, so merged partitions are on average no
+    further away than single ones and the null is too high, never too low.
+
+    :param min_rows: parts with fewer rows are not used: what they differ by is mostly chance
     """
-    length = horizon if len(baseline) // horizon >= MIN_PARTITIONS else 1
+    length, firsts = _stretches(baseline, horizon=horizon, min_rows=min_rows)
+    places = _covered(firsts, length)
     values = []
-    for first in range(len(baseline) - length + 1):
-        rest, part = [*baseline[:first], *baseline[first + length :]], merge(baseline[first : first + length])
+    for first in firsts:
+        part = merge(baseline[first : first + length])
+        rest = [baseline[place] for place in places if not first <= place < first + length]
         values.append(math.log(max(compare(merge(rest), part), _noise(rest, part))))
-    return values, len(baseline) // length
+    return values, _apart(firsts, length)
+
+
+def _stretches(baseline: Sequence[Profile], *, horizon: int, min_rows: int) -> tuple[int, list[int]]:
+    """How many partitions a part of the null has, and where those that have enough rows begin."""
+    length = horizon if len(baseline) // horizon >= MIN_PARTITIONS else 1
+    rows = [profile.rows for profile in baseline]
+    firsts = range(len(baseline) - length + 1)
+    return length, [first for first in firsts if sum(rows[first : first + length]) >= min_rows]
+
+
+def _covered(firsts: Sequence[int], length: int) -> list[int]:
+    """The partitions that any of the parts has."""
+    return sorted({place for first in firsts for place in range(first, first + length)})
+
+
+def _apart(firsts: Sequence[int], length: int) -> int:
+    """How many of the parts do not overlap."""
+    count, free = 0, 0
+    for first in firsts:
+        if first >= free:
+            count, free = count + 1, first + length
+    return count
 
 
 def compare(baseline: Profile, current: Profile) -> float:

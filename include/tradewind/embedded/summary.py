@@ -35,6 +35,7 @@ def summarise(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
         "realised": realised,
         "policy": _policy(spec, runtime, ledger, realised),
         "drift": _drift(spec, runtime),
+        "judgements": _judgements(spec, runtime),
         "decisions": _decisions(spec, ledger),
     }
 
@@ -125,6 +126,13 @@ def _realised(spec: Pipeline, runtime: Runtime) -> list[dict[str, Any]]:
 def _drift(spec: Pipeline, runtime: Runtime) -> list[dict[str, Any]]:
     alarms = [row for row in _rows(spec, runtime, "drift") if row["alarm"]]
     return sorted(alarms, key=lambda row: (row["partition"], row["horizon"], row["feature"]))
+
+
+def _judgements(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
+    """How many judgements of drift there are, by outcome."""
+    from tradewind.monitoring.judge import count_judgements
+
+    return count_judgements(_rows(spec, runtime, "drift"))
 
 
 def _decisions(spec: Pipeline, ledger: Ledger) -> list[dict[str, Any]]:

@@ -52,7 +52,11 @@ def _tables(result: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[str], Row
         ("population", "version", "ROC AUC", "90 % interval", "rows", "never retrained"),
         _realised(result),
     )
-    yield "Drift alarms", ("partition", "over", "feature", "PSI", "null up to"), _drift(result)
+    yield (
+        f"Drift alarms ({_judged(result.get('judgements', {}))})",
+        ("partition", "over", "feature", "PSI", "null up to"),
+        _drift(result),
+    )
     yield "Decisions", ("partition", "decision", "reason"), _decisions(result)
 
 
@@ -91,6 +95,14 @@ def _realised(result: Mapping[str, Any]) -> Rows:
             f"{one['rows']:,}",
             _number(kept.get(one["population"])),
         )
+
+
+def _judged(counts: Mapping[str, Any]) -> str:
+    """How many judgements could be made, and why not all: without one, no alarm says nothing."""
+    numbers = {name: int(counts.get(name, 0)) for name in ("ok", "drift", "insufficient", "no champion")}
+    without = [f"{numbers[name]} {name}" for name in ("insufficient", "no champion") if numbers[name]]
+    judged = f"{numbers['ok'] + numbers['drift']:,} of {sum(numbers.values()):,} judgements possible"
+    return ", ".join([judged, *without])
 
 
 def _drift(result: Mapping[str, Any]) -> Rows:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
-CODE = "1"  # raise it when the same profiles are judged otherwise
+CODE = "2"  # raise it when the same profiles are judged otherwise
 
 Profiles = Mapping[str, Mapping[str, profiles.Profile]]
 

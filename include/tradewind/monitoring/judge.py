@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,18 +60,53 @@ def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Judged:
     report.write(path, pipeline=spec.pipeline, partition=partition, drift=drifts, performance=realised)
     alarms = tuple(f"{r['feature']} over {r['horizon']}" for r in drifts if r["alarm"])
     values = {row["population"]: row["value"] for row in realised}
-    log.info("%s: partition %s: drift in %s; performance %s", spec.pipeline, partition, alarms or "nothing", values)
+    judged = count_judgements(drifts)
+    numbers = ", ".join(f"{key} {'no data' if value is None else f'{value:.4f}'}" for key, value in values.items())
+    log.info(
+        "%s: partition %s: drift %s; performance %s",
+        spec.pipeline, partition, describe_drift(alarms, judged), numbers or "of no population fell due",
+    )  # fmt: skip
     done = progress.complete(
         ledger,
         spec.pipeline,
         "monitor",
         partition,
         cause=_cause(spec, partition, runtime),
-        evidence={"alarms": alarms, "performance": values},
+        evidence={"alarms": alarms, "performance": values, "judgements": judged},
         run_id=runtime.run_id,
     )
     changed = done or drift.changed or (performance is not None and performance.changed)
     return Judged(alarms, values, path, changed)
+
+
+def count_judgements(drifts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """How many judgements of drift there are by outcome, and the most frequent reason why they are not possible.
+
+    :param drifts: rows of the dataset `drift`
+    """
+    rows = list(drifts)
+    reasons = Counter(str(row["reason"]) for row in rows if row["alarm"] is None)
+    common = reasons.most_common(1)
+    return {**Counter(str(row["outcome"]) for row in rows), **({"reason": common[0][0]} if common else {})}
+
+
+def describe_drift(alarms: Sequence[str], judged: Mapping[str, Any], *, most: int = 3) -> str:
+    """What drifted in a partition, in words; what could not be judged is never "nothing".
+
+    :param alarms: as ``feature over h``
+    :param judged: what :func:`count_judgements` counted; empty where it was not counted
+    :param most: so many alarms are named
+    """
+    counts = {name: int(judged.get(name, 0)) for name in ("ok", "drift", "insufficient", "no champion")}
+    total, reason = sum(counts.values()), str(judged.get("reason", ""))
+    if total and counts["no champion"] == total:
+        return "not judged: there is no champion to compare with"
+    if total and not counts["ok"] + counts["drift"]:
+        return f"not judged: all {total} judgements are insufficient ({reason})"
+    more = f" and {len(alarms) - most} more" if len(alarms) > most else ""
+    found = f"in {', '.join(alarms[:most])}{more}" if alarms else "in nothing"
+    missing = total - counts["ok"] - counts["drift"]
+    return f"{found}; {missing} of {total} judgements are insufficient ({reason})" if missing else found
 
 
 def _rows(spec: Pipeline, runtime: Runtime, published: Published | None) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -65,10 +66,17 @@ def _summary(drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[s
     alarms = sum(row["alarm"] is True for row in drift)
     judged = sum(row["alarm"] is not None for row in drift)
     below = sum(row["below"] is True for row in performance)
-    said = [f"{alarms} of {judged} drift judgements are alarms"] if judged else ["Drift could not be judged"]
+    said = [f"{alarms} of {judged} drift judgements are alarms"] if judged else [_not_judged(drift)]
+    if judged < len(drift) and judged:
+        said[0] += f", {len(drift) - judged} more are insufficient"
     if performance:
         said.append(f"{below} of {len(performance)} populations worse than the limit")
     return "; ".join(said) + "."
+
+
+def _not_judged(drift: Sequence[Mapping[str, Any]]) -> str:
+    reasons = Counter(str(row["reason"]) for row in drift).most_common(1)
+    return f"Drift could not be judged{f': {escape(reasons[0][0])}' if reasons else ''}"
 
 
 def _drift_card(row: Mapping[str, Any]) -> str:

@@ -74,7 +74,8 @@ class Standing:
     :param candidate: the newest candidate that was judged, and what came of it
     :param served: who served each population that was scored, oldest first
     :param pages: report of its verdict and card of the champion, where they are on this machine
-    :param drift: what drifted in the newest partition that was judged, as ``feature over h partitions``
+    :param drift: what drifted in the newest partition that was judged, as ``feature over h``
+    :param judgements: how many judgements of drift were made there, by outcome
     :param judged: that partition; None while none was
     """
 
@@ -90,6 +91,7 @@ class Standing:
     pages: Mapping[str, str]
     judged: str | None
     drift: tuple[str, ...]
+    judgements: Mapping[str, Any]
     performance: Mapping[str, Any]
 
 
@@ -132,6 +134,7 @@ def standing(spec: Pipeline, runtime: Runtime) -> Standing:
         candidates.pages(candidate, champions[-1] if champions else None, runtime.reports),
         monitored.partition if monitored else None,
         tuple(judged.get("alarms", ())),
+        judged.get("judgements", {}),
         judged.get("performance", {}),
     )
 

@@ -69,7 +69,12 @@ class Drift(Model):
     fdr: Number = Field(
         default=0.05, gt=0, lt=1, description="False discovery rate over all features of one judgement."
     )
-    min_rows: Integer = Field(default=500, ge=1, description="Fewer rows than this are insufficient to judge.")
+    min_rows: Integer = Field(
+        default=500,
+        ge=1,
+        description="Fewer rows than this are insufficient to judge. What counts are the rows of all partitions of the "
+        "horizon together, now and in each stretch of as many baseline partitions.",
+    )
 
 
 class Monitor(Model):

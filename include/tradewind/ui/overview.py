@@ -49,11 +49,24 @@ def _pipeline(ledger: Ledger, name: str, reports: Path | None) -> str:
     from tradewind.alerting.incidents import open_incidents
 
     decisions = ledger.find(name, "decision")[-8:][::-1]
-    facts = [*_model(ledger, name, reports), *_stopped(ledger, name), ("Newest complete", _progress(ledger, name))]
+    facts = [*_model(ledger, name, reports), *_drift(ledger, name), *_stopped(ledger, name)]
+    facts.append(("Newest complete", _progress(ledger, name)))
     rows = "".join(f'<tr><th scope="row">{label}</th><td>{told}</td></tr>' for label, told in facts)
     decided = f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions))}</table>" if decisions else ""
     heading = f"<h2 id='{escape(name, quote=True)}'>{escape(name)}</h2>"
     return f'{heading}{_incidents(open_incidents(ledger, name))}<table class="about">{rows}</table>{decided}'
+
+
+def _drift(ledger: Ledger, name: str) -> list[tuple[str, str]]:
+    """What drifted in the newest partition that was judged."""
+    from tradewind.monitoring.judge import describe_drift
+
+    judged = ledger.find(name, "complete", subject="monitor")
+    if not judged:
+        return []
+    newest = max(judged, key=lambda entry: (entry.partition or "", entry.id or 0))
+    words = describe_drift(newest.evidence.get("alarms", ()), newest.evidence.get("judgements", {}))
+    return [("Drift", f"{escape(words)}, at {escape(newest.partition or '')}")]
 
 
 def _model(ledger: Ledger, name: str, reports: Path | None) -> list[tuple[str, str]]:

@@ -225,6 +225,34 @@ def test_a_horizon_compares_runs_of_partitions_when_there_are_enough(
     assert (len(null), count) == (parts, independent)
 
 
+def test_the_least_number_of_rows_is_that_of_the_horizon_and_not_of_one_partition() -> None:
+    days = [normal(seed, rows=100) for seed in range(21)]
+    week = profiles.merge([normal(seed, rows=100) for seed in range(30, 37)])
+    changed = profiles.merge([normal(seed, rows=100, mean=2) for seed in range(30, 37)])
+    assert one(days, week, horizon=7).outcome == "ok"
+    assert one(days, changed, horizon=7).outcome == "drift"
+    assert one(days, normal(30, rows=100)).reason == "100 rows, fewer than 500"
+    few = profiles.merge([normal(seed, rows=60) for seed in range(7)])
+    assert one(days, few, horizon=7).reason == "420 rows in the 7 partitions, fewer than 500"
+
+
+def test_stretches_of_the_baseline_that_are_too_small_do_not_count() -> None:
+    small = [normal(seed, rows=10) for seed in range(14)]
+    days = [normal(seed, rows=100) for seed in range(7)]
+    week = profiles.merge([normal(seed, rows=100) for seed in range(30, 37)])
+    assert one([*days, *small], week, horizon=7).reason == (
+        "1 stretches of 7 baseline partitions with 500 rows, fewer than 3"
+    )
+    assert one(days, week, horizon=7).reason == "0 baseline partitions with 500 rows, fewer than 3"
+
+
+def test_the_log_says_over_how_many_partitions(caplog: pytest.LogCaptureFixture) -> None:
+    one([normal(seed) for seed in range(6)], normal(9, mean=3))
+    one([normal(seed) for seed in range(6)], normal(9, mean=3), horizon=2)
+    said = [record.getMessage().split(":")[0] for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ["drift of x over 1 partition", "drift of x over 2 partitions"]
+
+
 def test_a_horizon_of_merged_partitions_is_not_more_alarming_without_drift() -> None:
     rng = np.random.default_rng(13)
     p = []

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tradewind.errors import NotReady
 from tradewind.ledger import progress
-from tradewind.monitoring.judge import judge
+from tradewind.monitoring.judge import describe_drift, judge
 
 if TYPE_CHECKING:
     from conftest import World
@@ -34,6 +34,36 @@ def test_a_partition_is_judged_reported_and_completed(ready: World) -> None:
     assert judged.changed
     assert "wind" in judged.report.read_text()
     assert progress.is_complete(ready.ledger, "flights", "monitor", ready.week(6))
+
+
+def test_the_journal_says_how_many_judgements_could_be_made(ready: World) -> None:
+    judge(ready.spec, ready.week(6), ready.runtime)
+    (entry,) = ready.ledger.find("flights", "complete", subject="monitor", partition=ready.week(6))
+    assert entry.evidence["judgements"]["drift"] == 2
+
+
+@pytest.mark.parametrize(
+    ("alarms", "judged", "words"),
+    [
+        ((), {}, "in nothing"),
+        ((), {"ok": 3}, "in nothing"),
+        (("wind over 1",), {"ok": 3, "drift": 1}, "in wind over 1"),
+        (tuple("abcd"), {"drift": 4}, "in a, b, c and 1 more"),
+        ((), {"no champion": 2, "reason": "x"}, "not judged: there is no champion to compare with"),
+        (
+            (),
+            {"insufficient": 4, "reason": "61 rows, fewer than 500"},
+            "not judged: all 4 judgements are insufficient (61 rows, fewer than 500)",
+        ),
+        (
+            (),
+            {"ok": 3, "insufficient": 1, "reason": "61 rows"},
+            "in nothing; 1 of 4 judgements are insufficient (61 rows)",
+        ),
+    ],
+)
+def test_what_could_not_be_judged_is_never_nothing(alarms: tuple[str, ...], judged: dict[str, Any], words: str) -> None:
+    assert describe_drift(alarms, judged) == words
 
 
 def test_judging_again_changes_nothing(ready: World) -> None:

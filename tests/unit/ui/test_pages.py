@@ -97,6 +97,16 @@ def test_each_partition_of_an_incident_has_its_text_and_log(tmp_path):
         assert f"href='http://airflow/{day}'>log of {day}<" in page
 
 
+def test_the_overview_says_when_drift_could_not_be_judged(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    counted = {"insufficient": 4, "reason": "61 rows, fewer than 500"}
+    progress.complete(
+        Ledger(url), "trips", "monitor", "2024-01-02", cause="c", evidence={"alarms": [], "judgements": counted}
+    )
+    words = "not judged: all 4 judgements are insufficient (61 rows, fewer than 500), at 2024-01-02"
+    assert words in overview_page(url)
+
+
 def test_the_overview_of_an_empty_ledger_says_what_to_do(tmp_path):
     assert "Start" in overview_page(f"sqlite:///{tmp_path}/empty.db")
 
