@@ -125,8 +125,8 @@ def _performance(value: object, monitor: Monitor | None) -> str:
     if monitor is None:
         return f"{value:.4f}"
     limit = monitor.performance
-    kept, missed = ("at least", "BELOW") if limit.at_most is None else ("at most", "ABOVE")
-    return f"{limit.metric} {value:.4f}, {missed if limit.missed_by(value) else kept} {limit.bound:g},"
+    side = "worse than the limit" if limit.missed_by(value) else "within the limit"
+    return f"{limit.metric} {value:.4f}, {side} {limit.bound:g},"
 
 
 def _incidents(found: Standing) -> Iterator[str]:

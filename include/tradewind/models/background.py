@@ -85,7 +85,9 @@ def _numbers(evidence: Mapping[str, Any]) -> Iterator[str]:
         for row in rows:
             if row["value"] is not None:
                 limit = {True: ", worse than the limit", False: ", within the limit", None: ""}[row["below"]]
-                measured = f"{row['metric']} {number(row['value'])} over {count(row['rows'], 'row')}"
+                low, high = row.get("low"), row.get("high")
+                ends = f" ({number(low)} to {number(high)})" if low is not None else ""
+                measured = f"{row['metric']} {number(row['value'])}{ends} over {count(row['rows'], 'row')}"
                 yield f"population {population}, version {row['model_version']}: {measured}{limit}"
     for partition, alarms in evidence.get("drift_alarms", {}).items():
         found = [

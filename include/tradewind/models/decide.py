@@ -201,7 +201,8 @@ def _length(rule: str) -> int:
 
 
 def _brief(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: row[name] for name in ("model_version", "metric", "value", "rows", "below")} for row in rows]
+    names = ("model_version", "metric", "value", "low", "high", "rows", "below")
+    return [{name: row.get(name) for name in names} for row in rows]
 
 
 def _numbers(judged: Sequence[Judged]) -> dict[str, Any]:

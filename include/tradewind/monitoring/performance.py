@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import bootstrap
-from tradewind.core.blocks import local_blocks
+from tradewind.core.blocks import UnitOfTime, local_blocks
 from tradewind.errors import MalformedInput
 from tradewind.lake.cause import Cause
 from tradewind.models import tasks
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from tradewind.spec.policy import Performance
 
 log = logging.getLogger(__name__)
-CODE = "1"  # raise it when the same predictions and labels are judged otherwise
+CODE = "2"  # raise it when the same predictions and labels are judged otherwise
+WORSE = "worse"
+"""Outcome of a population on the wrong side of the limit, whichever side that is."""
 _CONFIDENCE = 0.9
+_UNITS: tuple[UnitOfTime, ...] = ("day", "hour")
+"""What is resampled as a whole: the longest of which a population has enough. Rows of a day share their circumstances,
+and hours of one day share some, so an interval by hour is rather too narrow than too wide."""
 
 
 def due(spec: Pipeline, partition: str) -> list[str]:
@@ -54,7 +59,8 @@ def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Pub
 
     The metric is computed over the scored entities whose label is known; those without are counted. A population that
     nobody scored has the outcome `no data`; one that its model had seen in training is `in_sample`; one for which no
-    model could serve is `fallback`. None of these counts for or against a model (`below` is NULL).
+    model could serve is `fallback`. None of these counts for or against a model (`below`, whether it is worse
+    than the limit, is NULL).
 
     :return: None if no population fell due
     :raises Conflict: another run published the partition meanwhile
@@ -110,17 +116,17 @@ def _measured(spec: Pipeline, population: str, predictions: pa.Table, labels: pa
     limit = datasets.monitored(spec).performance
     joined = _joined(spec, population, predictions, labels)
     known = joined.filter(pc.is_valid(joined["label"]))
-    interval = _interval(spec, known, limit)
+    interval, unit = _interval(spec, known, limit)
     in_sample = bool(pc.any(predictions["in_sample"]).as_py())
     version = versions_of(predictions)
-    outcome, reason = _outcome(limit, interval, in_sample=in_sample, version=version)
+    outcome, reason = _outcome(limit, interval, _interval_words(interval, unit), in_sample=in_sample, version=version)
     return {
         "outcome": outcome,
         "reason": reason,
         "value": _finite(interval.value),
         "low": _finite(interval.low),
         "high": _finite(interval.high),
-        "below": {"ok": False, "below": True}.get(outcome),
+        "below": {"ok": False, WORSE: True}.get(outcome),
         "rows": known.num_rows,
         "without_label": joined.num_rows - known.num_rows,
         "not_scored": labels.num_rows - known.num_rows - _null_labels(joined),
@@ -154,7 +160,9 @@ def _null_labels(joined: pa.Table) -> int:
     return int(pc.sum(pc.and_(pc.is_valid(joined["labelled"]), pc.is_null(joined["label"]))).as_py() or 0)
 
 
-def _interval(spec: Pipeline, known: pa.Table, limit: Performance) -> bootstrap.Interval:
+def _interval(spec: Pipeline, known: pa.Table, limit: Performance) -> tuple[bootstrap.Interval, str]:
+    """The metric with its interval, and the unit of time whose blocks are resampled."""
+    import numpy as np
     import pyarrow as pa
 
     task, label = training(spec).task, training(spec).label
@@ -163,12 +171,25 @@ def _interval(spec: Pipeline, known: pa.Table, limit: Performance) -> bootstrap.
     y = tasks.targets(task, tasks.labels(known["label"], task, label.column), order)
     score = tasks.scores(task, output, classes, order=order)
     timestamp = known["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy().astype("datetime64[us]")
-    blocks = local_blocks(timestamp, spec.timezone, by="day")
-    return bootstrap.level(y, score, blocks, metric=limit.metric, confidence=_CONFIDENCE, seed=0)
+    blocks, unit = np.empty(0), _UNITS[-1]
+    for unit in _UNITS:
+        blocks = local_blocks(timestamp, spec.timezone, by=unit)
+        if len(np.unique(blocks)) >= bootstrap.blocks_for(_CONFIDENCE):
+            break
+    return bootstrap.level(y, score, blocks, metric=limit.metric, confidence=_CONFIDENCE, seed=0), unit
 
 
-def _outcome(limit: Performance, interval: bootstrap.Interval, *, in_sample: bool, version: str) -> tuple[str, str]:
-    found = f"{limit.metric} {interval.value:.4f} over {interval.rows} rows"
+def _interval_words(interval: bootstrap.Interval, unit: str) -> str:
+    if not math.isfinite(interval.low):
+        return f" (no interval: {interval.missing}, by {unit})"
+    ends = f"{interval.low:.4f} to {interval.high:.4f}"
+    return f" ({_CONFIDENCE * 100:.0f} % interval {ends}, {interval.blocks} blocks by {unit})"
+
+
+def _outcome(
+    limit: Performance, interval: bootstrap.Interval, words: str, *, in_sample: bool, version: str
+) -> tuple[str, str]:
+    found = f"{limit.metric} {interval.value:.4f} over {interval.rows} rows{words}"
     if interval.rows < limit.min_rows:
         return "insufficient", f"{interval.rows} rows with a label, fewer than {limit.min_rows}"
     if not math.isfinite(interval.value):
@@ -177,8 +198,9 @@ def _outcome(limit: Performance, interval: bootstrap.Interval, *, in_sample: boo
         return "fallback", f"{found}, but no model could serve: this says nothing about one"
     if in_sample:
         return "in_sample", f"{found}, but the model was trained on them: this is not its performance"
-    missed = limit.missed_by(interval.value)
-    return ("below", f"{found} is worse than {limit.bound:g}") if missed else ("ok", f"{found}, limit {limit.bound:g}")
+    if limit.missed_by(interval.value):
+        return WORSE, f"{found} is worse than the limit {limit.bound:g}"
+    return "ok", f"{found}, limit {limit.bound:g}"
 
 
 def _finite(value: float) -> float | None:

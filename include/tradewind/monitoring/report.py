@@ -13,7 +13,7 @@ from tradewind.pages import look
 _STYLE = """
 .card{--mine:var(--soft);border:1px solid var(--line);border-left:.4rem solid var(--mine);border-radius:.4rem;
 margin:.6rem 0;padding:.5rem .8rem}
-.drift,.below{--mine:var(--bad)}.card.ok{--mine:var(--ok);color:var(--fg)}
+.drift,.worse,.below{--mine:var(--bad)}.card.ok{--mine:var(--ok);color:var(--fg)}
 .head{display:flex;justify-content:space-between;gap:1rem;font-weight:600}
 .bar{background:var(--track);border-radius:.2rem;height:.5rem;margin:.4rem 0;position:relative}
 .bar i{background:var(--mine);border-radius:.2rem;display:block;height:100%}
@@ -21,7 +21,17 @@ margin:.6rem 0;padding:.5rem .8rem}
 width:2px}
 .bar .mark{position:absolute;top:-.25rem;transform:translateX(-1px)}
 """
-_ORDER = {"drift": 0, "below": 0, "insufficient": 2, "in_sample": 2, "fallback": 1, "no data": 3, "no champion": 3}
+# `below` is what earlier releases called what is worse than the limit.
+_ORDER = {
+    "drift": 0,
+    "worse": 0,
+    "below": 0,
+    "insufficient": 2,
+    "in_sample": 2,
+    "fallback": 1,
+    "no data": 3,
+    "no champion": 3,
+}
 _FULL = 0.5
 _LEGEND = (
     "<p><small>Bar: the PSI against the champion's baseline partitions; mark "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_the_metric_is_that_of_scored_rows_with_a_label(world: World) -> None:
 def test_performance_below_the_limit_is_decay(world: World) -> None:
     world.scored(world.week(4), world.flights(world.week(4)), skill=0)
     row = measured(world, world.week(5))
-    assert (row["outcome"], row["below"]) == ("below", True)
+    assert (row["outcome"], row["below"]) == ("worse", True)
 
 
 def test_of_a_loss_more_is_worse(world: World, with_spec: Callable[..., World]) -> None:
@@ -84,7 +85,7 @@ def test_of_a_loss_more_is_worse(world: World, with_spec: Callable[..., World]) 
     late = changed.flights(changed.week(4))
     changed.scored(changed.week(4), late)
     row = measured(changed, changed.week(5))
-    assert (row["outcome"], row["below"]) == ("below", True)
+    assert (row["outcome"], row["below"]) == ("worse", True)
     probabilities = [r["probability"] for r in changed.rows("predictions", changed.week(4))]
     assert row["value"] == pytest.approx(log_loss(late, probabilities))
 
@@ -104,7 +105,7 @@ def test_what_the_majority_fallback_served_says_nothing_about_a_model(world: Wor
 def test_what_the_previous_champion_served_counts_as_its_performance(world: World) -> None:
     world.scored(world.week(4), world.flights(world.week(4)), skill=0, by="previous_champion", version="3")
     row = measured(world, world.week(5))
-    assert (row["outcome"], row["below"], row["model_version"]) == ("below", True, "3")
+    assert (row["outcome"], row["below"], row["model_version"]) == ("worse", True, "3")
 
 
 def of_task(with_spec: Callable[..., World], task: str, performance: dict[str, Any]) -> World:
@@ -143,7 +144,7 @@ def test_the_loss_of_several_classes_is_that_of_all_their_probabilities(with_spe
     published(world, labels=labels, output=output, classes=["x", "y", "z"])
     row = measured(world, world.week(5))
     assert row["value"] == pytest.approx(log_loss(labels, output))
-    assert (row["outcome"], row["below"]) == ("below", True)
+    assert (row["outcome"], row["below"]) == ("worse", True)
 
 
 def test_of_several_classes_a_population_without_a_label_is_insufficient(with_spec: Callable[..., World]) -> None:
@@ -155,14 +156,14 @@ def test_of_several_classes_a_population_without_a_label_is_insufficient(with_sp
     assert (row["outcome"], row["rows"], row["without_label"]) == ("insufficient", 0, 200)
 
 
-@pytest.mark.parametrize(("limit", "outcome"), [(0.5, "below"), (1.5, "ok")])
+@pytest.mark.parametrize(("limit", "outcome"), [(0.5, "worse"), (1.5, "ok")])
 def test_an_error_that_is_larger_than_it_may_be_is_decay(
     with_spec: Callable[..., World], limit: float, outcome: str
 ) -> None:
     world = of_task(with_spec, "regression", {"metric": "mae", "at_most": limit})
     published(world, labels=[float(n) for n in range(200)], output=[[n + 1.0] for n in range(200)], classes=None)
     row = measured(world, world.week(5))
-    assert (row["value"], row["limit"], row["outcome"], row["below"]) == (1.0, limit, outcome, outcome == "below")
+    assert (row["value"], row["limit"], row["outcome"], row["below"]) == (1.0, limit, outcome, outcome == "worse")
 
 
 def test_a_label_that_is_no_number_is_named(with_spec: Callable[..., World]) -> None:
@@ -252,3 +253,60 @@ def test_corrected_labels_are_measured_again(world: World) -> None:
     published = publish_performance(world.spec, world.week(5), world.runtime)
     assert published is not None
     assert published.changed
+
+
+def regressing(with_spec: Callable[..., World], **changes: Any) -> World:
+    """A pipeline that predicts a delay in minutes, with a limit of its mean absolute error."""
+    train = {
+        "window": 5, "test": 1, "service": "flight_delay_v1", "model": "model.py:build", "task": "regression",
+        "label": {"dataset": "flights", "column": "delay"},
+    }  # fmt: skip
+    return with_spec(train=train, monitor={"performance": {"metric": "mae", "at_most": 3.0}}, **changes)
+
+
+def delayed(world: World, population: str, *, seconds: int, error: float, rows: int = 700) -> dict[str, Any]:
+    """Publish values and labels spread over so many seconds of a population, and judge it."""
+    rng = np.random.default_rng(7)
+    start = world.spec.partitioning.bounds(population).start
+    at = [start + timedelta(seconds=int(offset)) for offset in np.sort(rng.integers(0, seconds, rows))]
+    ids, delay = [f"{population}-{number}" for number in range(rows)], rng.normal(10, 5, rows)
+    world.publish("flights", population, {"flight_id": ids, "delay": delay})
+    values = {
+        "flight_id": ids, "scheduled_at": at, "prediction": delay + rng.normal(0, error, rows),
+        "in_sample": [False] * rows, "model_version": ["1"] * rows, "served_by": ["champion"] * rows,
+    }  # fmt: skip
+    world.publish("predictions", population, values)
+    due_at = world.spec.partitioning.shift(population, 1)
+    for partition in (population, due_at):
+        if population in due(world.spec, partition):
+            publish_performance(world.spec, partition, world.runtime)
+            return next(row for row in world.rows("performance", partition) if row["population"] == population)
+    raise AssertionError("never due")
+
+
+def test_a_regression_has_an_interval_over_its_days(with_spec: Callable[..., World], world: World) -> None:
+    weekly = regressing(with_spec)
+    row = delayed(weekly, weekly.week(4), seconds=7 * 86_400, error=2.0)
+    assert row["low"] < row["value"] < row["high"]
+    assert row["value"] == pytest.approx(2.0 * (2 / np.pi) ** 0.5, rel=0.1)
+    assert "7 blocks by day), limit 3" in row["reason"]
+
+
+def test_one_day_has_an_interval_over_its_hours_and_one_hour_says_why_it_has_none(
+    with_spec: Callable[..., World],
+) -> None:
+    daily = regressing(with_spec, partition="day")
+    row = delayed(daily, "2013-02-04", seconds=86_400, error=2.0)
+    assert row["low"] < row["value"] < row["high"]
+    assert "24 blocks by hour)" in row["reason"]
+    hourly = regressing(with_spec, partition="hour", start="2013-01-07T00")
+    row = delayed(hourly, "2013-03-04T05", seconds=3600, error=2.0)
+    assert row["low"] is None
+    assert "no interval: 1 blocks, and an interval of 90 % needs 5, by hour" in row["reason"]
+
+
+def test_an_error_above_its_limit_is_worse_and_not_below(with_spec: Callable[..., World]) -> None:
+    weekly = regressing(with_spec)
+    row = delayed(weekly, weekly.week(4), seconds=7 * 86_400, error=20.0)
+    assert (row["outcome"], row["below"]) == ("worse", True)
+    assert row["reason"].endswith("is worse than the limit 3")

@@ -15,7 +15,7 @@ from tradewind.models.archive import ARCHIVED, archive, archive_old, has_files, 
 from tradewind.models.registry import ALIAS
 from tradewind.models.retention import needed
 from tradewind.models.rollback import rollback
-from tradewind.operators.training import settle
+from tradewind.models.stage import settle
 
 # MLflow's own SQL store, under the newest SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -91,11 +91,11 @@ def test_the_shadow_and_who_waits_for_an_answer_are_not_archived(old) -> None:
     assert begun is not None
     shadows.end(old.ledger, begun, WEEKS[6], outcome="rejected", reason="r")
     assert archived(old, dry_run=True) == ["3"]
-    settle(old.runtime.ledger, name, WEEKS[5], outcome="rejected", run_id="r")
+    settle(old.spec, WEEKS[5], old.runtime, outcome="rejected")
     answer = {"verdict_key": "another"}
     old.ledger.append(Entry(name, "approval", "promotion", WEEKS[5], "a", "rejected", evidence=answer))
     old.judge(WEEKS[5], "3", expected_seq=2)  # another time, and passed
-    settle(old.runtime.ledger, name, WEEKS[5], outcome="waits for approval", run_id="r")
+    settle(old.spec, WEEKS[5], old.runtime, outcome="waits for approval")
     assert archived(old) == []
 
 
