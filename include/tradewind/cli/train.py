@@ -44,12 +44,13 @@ def train(name: str, partition: str | None, reason: str, unpause: bool, wait: bo
     key = _partition(spec, ledger, partition)
     _refuse(spec, ledger, runtime, key)
     started = _start(spec, key, reason=reason.strip(), by=by, unpause=unpause)
+    if not as_json:
+        click.echo(f"started {started.dag_id} {key} ({started.run_id})")
     ended = watch(spec, [started], ledger) if wait else None
     if as_json:
         told = {"pipeline": name, "dag": started.dag_id, "partition": key, "run_id": started.run_id, "by": by}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        click.echo(f"started {started.dag_id} {key} ({started.run_id})")
         click.echo(f"What comes of it: tradewind show {name}, or tradewind history {name} --last 10")
     if ended is not None and not ended.well:
         click.get_current_context().exit(1)
