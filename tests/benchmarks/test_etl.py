@@ -133,6 +133,23 @@ def test_one_partition_beside_bare_duckdb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", FLAT)
+def test_float_aggregates_over_an_earlier_dataset(tmp_path: Path, rows: int) -> None:
+    deliver(tmp_path, rows)
+    build(tmp_path)
+    sums = "avg(price) AS mean, stddev(price) AS deviation, sum(price) AS total"
+    (tmp_path / "sums.sql").write_text(f"SELECT customer, {sums} FROM orders GROUP BY customer")
+    spec = json.loads((tmp_path / "pipeline.json").read_text())
+    for deterministic in (False, True):
+        name = f"sums_{deterministic}".lower()
+        spec["datasets"][name] = {"inputs": {"orders": {}}, "sql": "sums.sql", "deterministic": deterministic}
+        (tmp_path / "pipeline.json").write_text(json.dumps(spec))
+        ran = run(OURS, f'build_dataset(spec, "{name}", "2013-01-28", runtime)', str(tmp_path))
+        print(
+            f"\navg, stddev and sum of {rows:,} DOUBLEs in 50,000 groups, deterministic: {deterministic}: {told(ran)}"
+        )
+
+
+@pytest.mark.parametrize("rows", FLAT)
 def test_memory_is_flat(tmp_path: Path, rows: int) -> None:
     deliver(tmp_path, rows)
     print(f"\netl of one partition, {rows:,} rows: {told(build(tmp_path))}")

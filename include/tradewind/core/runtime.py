@@ -41,6 +41,7 @@ class Runtime:
     :param actor: who started it: ``airflow`` or a person's name
     :param connections: what lies outside, by the ids of Airflow connections
     :param waited: time since the run's start, for inputs that are waited for
+    :param threads: that one DuckDB may use; None for one a processor
     :param warm: this process has the heavy libraries imported and unused, so it may fork
     :param alone: nothing else works on the pipeline, as in a rehearsal: an earlier partition that is not complete by
         now never will be, and is not waited for
@@ -60,6 +61,7 @@ class Runtime:
     actor: str = "local"
     connections: Connections = field(default_factory=Given, repr=False)
     waited: timedelta = timedelta(0)
+    threads: int | None = None
     warm: bool = False
     alone: bool = False
     hosts: Hosts | None = field(default=None, repr=False)

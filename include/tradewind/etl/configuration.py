@@ -12,6 +12,7 @@ from tradewind.errors import SpecError
 from tradewind.spec.digest import config_hash
 from tradewind.spec.models import Pipeline
 from tradewind.spec.sources import Query
+from tradewind.transform.text import canonical_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ def configuration(spec: Pipeline, name: str, runtime: Runtime) -> Configuration:
     sources = [*([part.source] if part.source else []), *part.references.values()]
     queries = [source.query for source in sources if isinstance(source, Query)]
     texts = {path: _text(runtime.project / path) for path in (part.sql, part.expectations, *queries) if path}
+    # A comment or a line break changes nothing that is computed; a database may read hints in comments.
+    texts[part.sql] = canonical_text(texts[part.sql])
     parts = {"YAML": config_hash(part, spec.partition, spec.timezone)[:32]}
     parts |= {path: hashlib.sha256(text.encode()).hexdigest()[:32] for path, text in texts.items()}
     return Configuration(config_hash(part, spec.partition, spec.timezone, *texts.values()), parts)

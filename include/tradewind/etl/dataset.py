@@ -24,7 +24,7 @@ from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
 
-CODE = "etl-1"
+CODE = "etl-2"
 """Version of what this stage does with its inputs; another one makes every partition stale."""
 
 

@@ -84,7 +84,9 @@ def _select(
     rule = Duplicates(part.keys, part.duplicates.keep, part.duplicates.by) if part.duplicates else None
     spill.mkdir()
     try:
-        with select(sql, views, parameters=parameters, spill=spill) as rows:
+        with select(
+            sql, views, parameters=parameters, spill=spill, deterministic=part.deterministic, threads=runtime.threads
+        ) as rows:
             return dataset.stage(partition, rows, base=base, duplicates=rule)
     except UsageError as exc:
         raise TransformError(f"{sql}: {exc}") from exc

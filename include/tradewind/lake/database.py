@@ -13,11 +13,14 @@ MEMORY = "512MB"
 """What one database may take; with the libraries beside it, a task stays below 1 GB."""
 
 
-def connect(spill: Path | None = None, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
+def connect(
+    spill: Path | None = None, memory: str = MEMORY, *, threads: int | None = None
+) -> duckdb.DuckDBPyConnection:
     """An empty database.
 
     :param spill: folder for what does not fit in memory; None for none
     :param memory: its bound, for example ``1GB``
+    :param threads: that it may use; None for one a processor
     """
     import duckdb
 
@@ -29,6 +32,8 @@ def connect(spill: Path | None = None, memory: str = MEMORY) -> duckdb.DuckDBPyC
         "autoload_known_extensions": False,
         "python_enable_replacements": False,
     }
+    if threads is not None:
+        settings["threads"] = threads
     connection = duckdb.connect(":memory:", config=settings)
     connection.execute("SET TimeZone = 'UTC'")
     return connection

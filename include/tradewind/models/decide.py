@@ -193,7 +193,10 @@ def _rows(lake: Lake, pipeline: str, name: str, keys: Sequence[str]) -> list[dic
     snapshot = lake.dataset(pipeline, name).snapshot()
     if snapshot is None or not keys:
         return []
-    return cast("list[dict[str, Any]]", snapshot.arrow(keys).to_table().to_pylist())
+    rows = snapshot.arrow(keys).to_table().to_pylist()
+    # Rows come in any order, and the journal says what was found in them.
+    names = ("partition", "population", "horizon", "feature")
+    return cast("list[dict[str, Any]]", sorted(rows, key=lambda row: [str(row.get(name)) for name in names]))
 
 
 def _length(rule: str) -> int:

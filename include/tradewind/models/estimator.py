@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import ModelError
 from tradewind.models import tasks
+from tradewind.models.arithmetic import fixed_arithmetic
 from tradewind.models.requirements import requirements
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def fit(
             kind = f"the class {estimator.__name__}" if isinstance(estimator, type) else type(estimator).__name__
             raise ModelError(f"model {name} returns {kind}, where an estimator with `fit` is needed")
         _seed(estimator, train.seed)
-        result = estimator.fit(rows.inputs().to_pandas(), rows.labels())
+        with fixed_arithmetic(fitting=True):
+            result = estimator.fit(rows.inputs().to_pandas(), rows.labels())
     except ModelError:
         raise
     except Exception as exc:
@@ -66,7 +68,8 @@ def answers(fitted: Any, rows: Frame, *, name: str = "") -> tuple[npt.NDArray[An
     name = name or type(fitted).__name__
     try:
         classes = tasks.classes_of(fitted, rows.task)
-        return tasks.output_of(fitted, rows.inputs().to_pandas(), classes), classes
+        with fixed_arithmetic():
+            return tasks.output_of(fitted, rows.inputs().to_pandas(), classes), classes
     except ModelError as exc:
         raise ModelError(f"model {name}: {exc}") from exc
     except Exception as exc:

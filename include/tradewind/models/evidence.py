@@ -16,6 +16,7 @@ from tradewind.core import profiles
 from tradewind.errors import ModelError
 from tradewind.models import estimator as estimators
 from tradewind.models import evaluation, explanation_report, importance
+from tradewind.models.arithmetic import fixed_arithmetic
 from tradewind.models.frame import PARTITION
 from tradewind.models.inputs import training
 from tradewind.models.requirements import requirements
@@ -56,9 +57,10 @@ def write(folder: Path, plan: Plan, built: Built) -> None:
     if built.search is not None:
         _json(folder / "search.json", asdict(built.search))
     metric = evaluation.own_metric(spec, training(spec))
-    important = importance.importance(built.fitted, built.test, metric, seed=seed)
+    with fixed_arithmetic():
+        important = importance.importance(built.fitted, built.test, metric, seed=seed)
+        page = explanation_report.page(spec, _explanation(plan, built, metric, important))
     _json(folder / "importance.json", [asdict(one) for one in important])
-    page = explanation_report.page(spec, _explanation(plan, built, metric, important))
     (folder / "explanation.html").write_text(page, encoding="utf-8")
 
 

@@ -98,7 +98,7 @@ def training_frame(
     rows = _label_dataset(spec, partitions, runtime, versions)
     if labelled:
         rows = rows.filter(_label_known(spec, rows, known_by))
-    rows = rows.sort_by([(name, "ascending") for name in (PARTITION, population.timestamp, population.key)])
+    rows = _sorted(rows, PARTITION, population.timestamp, population.key)
     frame = _with_features(spec, rows.drop_columns([label.column]), runtime, versions)
     if not labelled:
         return frame
@@ -191,6 +191,14 @@ def _label_dataset(
     return snapshot.arrow(list(partitions)).to_table()
 
 
+def _sorted(rows: pa.Table, *first: str) -> pa.Table:
+    """The rows in an order that follows from their values alone: what is equal in ``first`` is not left to chance."""
+    import pyarrow as pa
+
+    others = [f.name for f in rows.schema if f.name not in first and not pa.types.is_nested(f.type)]
+    return rows.sort_by([(name, "ascending") for name in (*first, *others)])
+
+
 def _label_known(spec: Pipeline, rows: pa.Table, known_by: datetime) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
@@ -207,7 +215,13 @@ def _entities(spec: Pipeline, population: str, runtime: Runtime, delivered: Inpu
     declared = scoring(spec).population
 
     def read(inputs: Inputs) -> pa.Table:
-        with select(runtime.project / declared.sql, inputs.views(), parameters=parameters) as rows:
+        with select(
+            runtime.project / declared.sql,
+            inputs.views(),
+            parameters=parameters,
+            deterministic=declared.deterministic,
+            threads=runtime.threads,
+        ) as rows:
             return rows.read_all()
 
     try:

@@ -26,6 +26,7 @@ from typing import Any
 
 from tradewind.errors import ModelError, TradewindError
 from tradewind.models import tasks
+from tradewind.models.arithmetic import fixed_arithmetic
 from tradewind.models.code import package
 
 HEADER = struct.Struct("<cQ")
@@ -113,6 +114,7 @@ def serve(channel: socket.socket, folder: Path) -> None:
     with ExitStack() as stack:
         try:
             loaded = load(folder, stack)
+            stack.enter_context(fixed_arithmetic())
             ready = json.dumps({"columns": loaded.columns, "classes": loaded.classes, "at": time.monotonic()})
         except Exception as exc:
             send(channel, b"E", _words(exc))

@@ -151,7 +151,8 @@ def _known(profiled: Snapshot | None, wanted: Sequence[str]) -> _Known:
     table = datasets.rows_of(profiled, wanted)
     found: dict[str, dict[str, profiles.Profile]] = {}
     predicted_by = {}
-    for row in table.to_pylist() if table is not None else []:
+    rows = table.sort_by([("partition", "ascending"), ("feature", "ascending")]) if table is not None else None
+    for row in rows.to_pylist() if rows is not None else []:
         found.setdefault(row["partition"], {})[row["feature"]] = profiles.from_json(row["profile"])
         if row["feature"] == PREDICTION:
             predicted_by[row["partition"]] = row["model_version"]

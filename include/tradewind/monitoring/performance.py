@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tradewind.spec.policy import Performance
 
 log = logging.getLogger(__name__)
-CODE = "2"  # raise it when the same predictions and labels are judged otherwise
+CODE = "3"  # raise it when the same predictions and labels are judged otherwise
 WORSE = "worse"
 """Outcome of a population on the wrong side of the limit, whichever side that is."""
 _CONFIDENCE = 0.9
@@ -115,7 +115,8 @@ def _measured(spec: Pipeline, population: str, predictions: pa.Table, labels: pa
 
     limit = datasets.monitored(spec).performance
     joined = _joined(spec, population, predictions, labels)
-    known = joined.filter(pc.is_valid(joined["label"]))
+    # A join gives rows in any order, and sums of doubles depend on it.
+    known = joined.filter(pc.is_valid(joined["label"])).sort_by([("timestamp", "ascending"), ("key", "ascending")])
     interval, unit = _interval(spec, known, limit)
     in_sample = bool(pc.any(predictions["in_sample"]).as_py())
     version = versions_of(predictions)

@@ -107,6 +107,8 @@ class _Looking:
             state, why = self._published(table, key, inputs)
         else:
             state, why = self._absent(table, key, inputs)
+        if not self.spec.datasets[name].deterministic:
+            why = [*why, Why("note", "`deterministic: false`: another run of the same inputs may give other rows")]
         return Item("etl", name, key, state, tuple(why))
 
     def _published(self, table: _Table, key: str, inputs: _Inputs) -> tuple[State, list[Why]]:

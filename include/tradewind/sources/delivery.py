@@ -16,7 +16,7 @@ from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import explained
 from tradewind.sources.reading import Shape
 from tradewind.sources.sifting import BadRows
-from tradewind.spec.sources import Source
+from tradewind.spec.sources import Query, Source
 from tradewind.transform.sql import FileView
 
 _YOUNG = 2 * 10**9
@@ -51,9 +51,11 @@ class Delivery:
         :raises MalformedInput: a file is not whole, or its columns are not those declared
         """
         if self.good:
-            return FileView(f"SELECT * FROM {files(self.good)}", self.good)
+            return FileView(f"SELECT * FROM {files(self.good)}", self.good, ordered=False)
         query = reading.strict(self.source, self.fetched, self._shape(), large=self.large)
-        return FileView(query, [path.absolute() for path in self.fetched.paths])
+        # A database gives rows in any order.
+        ordered = not isinstance(self.source, Query)
+        return FileView(query, [path.absolute() for path in self.fetched.paths], ordered=ordered)
 
     def confirm(self) -> None:
         """See that the files are still those that were hashed.

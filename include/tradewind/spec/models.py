@@ -15,6 +15,11 @@ from tradewind.spec.sources import AnySource, Files
 from tradewind.spec.training import Train
 from tradewind.spec.values import Integer, Key, Name, Number, Text, wrong
 
+_DETERMINISTIC = (
+    "Whether the same inputs must give the same rows. False: the SQL may use random() and the clock, and all threads "
+    "add up DOUBLEs in the order in which rows come; another run of it may give other rows."
+)
+
 
 class Input(Model):
     """One dataset read by another."""
@@ -86,6 +91,7 @@ class Dataset(Model):
         default=None, description="Great Expectations suite as a JSON file, from the project root."
     )
     audit: Audit = Field(default=Audit(), description="Checks that are made for every partition, beside the suite.")
+    deterministic: bool = Field(default=True, description=_DETERMINISTIC)
 
     @model_validator(mode="after")
     def _reads_something(self) -> Self:
@@ -148,6 +154,7 @@ class Population(Files):
     )
     key: Text = Field(description="Column that names the entity.")
     timestamp: Text = Field(description="Column with the entity's own time (timestamp with time zone).")
+    deterministic: bool = Field(default=True, description=_DETERMINISTIC)
 
 
 class Score(Model):

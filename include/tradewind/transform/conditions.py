@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.lake.database import connect
 from tradewind.transform.bind import SqlFlaw, bind
+from tradewind.transform.determinism import UNSTABLE
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 _BEFORE = "SELECT ("
@@ -58,20 +58,14 @@ def _changing(condition: str, columns: Iterable[str]) -> SqlFlaw | None:
     connection = connect()
     try:
         text = connection.execute("SELECT json_serialize_sql(?)", [f"{_BEFORE}{condition}\n)"]).fetchall()[0][0]
-        changing = _CLOCKS | _not_constant(connection)
     finally:
         connection.close()
     for name, location in _called(json.loads(text)):
-        if name == _SAMPLE or name.lower() in changing - known:
+        if name == _SAMPLE or name.lower() in (_CLOCKS | UNSTABLE) - known:
             offset = max(location - len(_BEFORE), 0)
             message = f"`{name}` gives something else each time, so the result could not be repeated"
             return SqlFlaw(message, offset, len(name))
     return None
-
-
-def _not_constant(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability != 'CONSISTENT'"
-    return {str(name) for (name,) in connection.execute(query).fetchall()}
 
 
 def _called(node: Any) -> Iterator[tuple[str, int]]:

@@ -2,10 +2,14 @@
 
 One connection runs one SELECT. Its clock is UTC, it sees the given views and the files behind them, and cannot read
 another file, attach a database, load an extension or change a setting. Rows come as a stream.
+
+The same inputs give the same rows. Where the order of rows counts (:mod:`tradewind.transform.determinism`), the plan
+runs on one thread, and rows that come in no order of their own are read in one that follows from their values.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +19,20 @@ from typing import TYPE_CHECKING, NoReturn
 from tradewind.core.disk import storage_fault
 from tradewind.errors import TransformError, UsageError
 from tradewind.lake.database import MEMORY, connect, literal, literals, quoted
+from tradewind.transform.determinism import determinism_of, spellings
+from tradewind.transform.text import find_words
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
     import pyarrow.dataset as pads
 
+log = logging.getLogger(__name__)
+
 _BATCH_ROWS = 65_536
 _ROWS = "__tradewind_rows"
 _COPIED = "copied"
+_UNSORTED = "__tradewind_{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +41,12 @@ class FileView:
 
     :param query: the SELECT that reads them
     :param paths: what it may read, as it names them
+    :param ordered: the order of the rows in the files is part of what was delivered, and part of their digest
     """
 
     query: str
     paths: Sequence[Path]
+    ordered: bool = True
 
 
 class Selected:
@@ -98,6 +109,8 @@ def select(
     parameters: Mapping[str, object],
     spill: Path | None = None,
     memory: str = MEMORY,
+    deterministic: bool = True,
+    threads: int | None = None,
 ) -> Iterator[Selected]:
     """Run the one SELECT of a file; rows are computed while they are read or copied, inside the ``with`` block.
 
@@ -105,17 +118,20 @@ def select(
     :param parameters: values of ``$name`` in the SQL; those that it does not name are left out
     :param spill: folder for what does not fit in memory; None for none
     :param memory: DuckDB's bound, for example ``1GB``
-    :raises TransformError: the SQL is wrong or fails; names the file and the line
+    :param deterministic: the same inputs must give the same rows; False: as fast as it goes, and `random()` is allowed
+    :param threads: that it may use where the order of rows does not count; None for one a processor
+    :raises TransformError: the SQL is wrong, fails, or must be deterministic and is not; names the file and the line
     :raises StorageFault: a disk is full, read-only or failing
     """
     import duckdb
 
-    connection = connect(spill, memory)
+    connection = connect(spill, memory, threads=threads)
     try:
         try:
-            _show(connection, views, spill / _COPIED if spill else None)
             query = _query(connection, sql_path)
             values = _values(query.named_parameters, parameters, sql_path)
+            order = _order(connection, query, views, values, sql_path) if deterministic else None
+            _show(connection, views, spill / _COPIED if spill else None, order=order)
             # Preparing tells the line of a mistake, which `sql` does not; only `sql` streams.
             connection.execute(f"PREPARE query AS {query.query}")
             relation = connection.sql(query.query, params=values or None)
@@ -127,21 +143,81 @@ def select(
         connection.close()
 
 
+def _order(
+    connection: duckdb.DuckDBPyConnection,
+    query: duckdb.Statement,
+    views: Mapping[str, pads.Dataset | FileView],
+    values: Mapping[str, object],
+    sql_path: Path,
+) -> Mapping[str, Sequence[str]] | None:
+    """The columns by whose values each view is to be sorted, if the order of rows counts; None if it does not.
+
+    :raises TransformError: the rows would depend on something else than the inputs
+    """
+    columns = {
+        name: _columns(connection.sql(view.query)) if isinstance(view, FileView) else view.schema
+        for name, view in views.items()
+    }
+    found = determinism_of(query.query, columns, parameters=values, connection=connection)
+    if found.changing:
+        text = sql_path.read_text(encoding="utf-8")
+        line = text[: find_words(spellings(found.changing[0]), text)[0]].count("\n") + 1
+        raise TransformError(
+            f"{sql_path}, line {line}: `{found.changing[0]}` gives something else each time, so the same inputs would "
+            "give other rows; take $partition_start or $partition_end for the time, or set `deterministic: false`"
+        )
+    if not found.ordered:
+        return None
+    log.info("%s: the order of rows counts (%s): one thread, rows sorted", sql_path, ", ".join(found.ordered))
+    return found.columns
+
+
+def _columns(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:
+    """Names and types, without computing anything."""
+    return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+
 def _show(
-    connection: duckdb.DuckDBPyConnection, views: Mapping[str, pads.Dataset | FileView], target: Path | None
+    connection: duckdb.DuckDBPyConnection,
+    views: Mapping[str, pads.Dataset | FileView],
+    target: Path | None,
+    *,
+    order: Mapping[str, Sequence[str]] | None,
 ) -> None:
-    """Make the views, then lock the connection; beside the files of the views it may write ``target``."""
+    """Make the views, then lock the connection; beside the files of the views it may write ``target``.
+
+    :param order: columns by whose values the rows of views are sorted; None: the order does not count
+    """
+    if order is not None:
+        connection.execute("SET threads = 1")
+        connection.execute("SET preserve_insertion_order = true")
     if target:
         connection.execute(f"SET allowed_directories = {literals([target])}")
     files = [path for view in views.values() if isinstance(view, FileView) for path in view.paths]
     connection.execute(f"SET allowed_paths = {literals(files)}")
     connection.execute("SET enable_external_access = false")
     for name, view in views.items():
-        if isinstance(view, FileView):
-            connection.execute(f"CREATE VIEW {quoted(name)} AS {view.query}")
-        else:
-            connection.register(name, view)
+        _make_view(connection, name, view, by=(order or {}).get(name, ()))
     connection.execute("SET lock_configuration = true")
+
+
+def _make_view(
+    connection: duckdb.DuckDBPyConnection, name: str, view: pads.Dataset | FileView, *, by: Sequence[str]
+) -> None:
+    """Make one view; its rows are sorted ``by`` these columns where they have no order of their own."""
+    if isinstance(view, FileView):
+        query = view.query
+        by = () if view.ordered else by
+    elif by:
+        connection.register(_UNSORTED.format(name), view)
+        query = f"SELECT * FROM {quoted(_UNSORTED.format(name))}"
+    else:
+        connection.register(name, view)
+        return
+    # By the hash of the values: one number for each row is sorted two to three times as fast as the values themselves,
+    # and rows of which nothing differs that is read can change places.
+    ordered = f" ORDER BY hash({', '.join(map(quoted, by))})" if by else ""
+    connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM ({query}){ordered}")
 
 
 def _query(connection: duckdb.DuckDBPyConnection, sql_path: Path) -> duckdb.Statement:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.errors import UsageError
+from tradewind.lake.database import connect
 from tradewind.lake.schema import PARTITION, lake_schema
 from tradewind.spec.columns import declared
 from tradewind.spec.models import Dataset, Population
 from tradewind.spec.problems import Path, Problem, listed
 from tradewind.spec.sources import Files, Http, Query
 from tradewind.transform.bind import SqlFlaw, bind, flaws_of_types, parse, place_of
+from tradewind.transform.determinism import determinism_of, spellings
+from tradewind.transform.text import find_words
 from tradewind.validation.subject import NamedFile, Subject
 
 if TYPE_CHECKING:
@@ -134,6 +138,8 @@ def _bind(
         return None
     bound = bind(sql.text, known, parameters=_PARAMETERS)
     if not isinstance(bound, SqlFlaw):
+        if part.deterministic:
+            tables.problems += _changing(sql, known)
         return sql, bound
     more = [name for name, view in views.items() if view.more]
     if bound.missing_column and more:
@@ -142,6 +148,17 @@ def _bind(
     else:
         tables.problems.append(_problem(sql, bound))
     return None
+
+
+def _changing(sql: NamedFile, known: Mapping[str, Mapping[str, str] | pa.Schema]) -> Iterator[Problem]:
+    """What would give other rows of the same inputs, in SQL that can be bound."""
+    with closing(connect()) as connection:
+        found = determinism_of(sql.text, known, parameters=_PARAMETERS, connection=connection)
+    for name in found.changing:
+        offset, width = find_words(spellings(name), sql.text)
+        message = f"`{sql.text[offset : offset + width]}` gives something else each time"
+        expected = "$partition_start or $partition_end for the time, or `deterministic: false` in the YAML"
+        yield sql.problem(offset, message, width=width, expected=expected)
 
 
 def _problem(sql: NamedFile, flaw: SqlFlaw) -> Problem:

@@ -58,7 +58,7 @@ class Shop:
         text = json.dumps({"name": "orders", "expectations": [at_most]})
         self.write("orders.json", text)
 
-    def deliver(self, day: str, *amounts: int | str) -> None:
+    def deliver(self, day: str, *amounts: float | str) -> None:
         rows = "".join(f"{number},{amount}\n" for number, amount in enumerate(amounts))
         self.write(f"landing/{day}.csv", "id,amount\n" + rows)
         long_ago = NOW.timestamp()

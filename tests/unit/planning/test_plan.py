@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,33 @@ def test_a_correction_that_changes_nothing_makes_no_reader_stale(built: Shop) ->
     for day in DAYS:
         build_dataset(built.spec, "orders", day, built.runtime)
     assert (built.states("orders"), built.states("totals")) == (CURRENT, CURRENT)
+
+
+def test_a_comment_or_a_line_break_in_sql_sets_nothing_in_motion(built: Shop) -> None:
+    built.write("orders.sql", "-- what was ordered\nSELECT id,\n    amount /* in cents */\nFROM source\n")
+    assert (built.states("orders"), built.states("totals"), built.states("complete")) == (CURRENT, CURRENT, CURRENT)
+
+
+def test_sums_of_doubles_that_are_made_again_set_nothing_in_motion(shop: Shop) -> None:
+    shop.orders["source"]["columns"]["amount"] = "DOUBLE"
+    mean = "avg(amount) AS mean, stddev(amount) AS deviation, sum(amount / 7) AS sevenths"
+    shop.write("totals.sql", f"SELECT {mean} FROM orders")
+    for number, day in enumerate(DAYS):
+        shop.deliver(day, *(round((number * 997 + n * 7919) % 10_007 / 101, 3) for n in range(20_000)))
+    shop.run(*DAYS)
+    shop.write("totals.sql", f"SELECT {mean} FROM (SELECT amount FROM orders)")
+    assert shop.states("totals") == ["stale"] * 4
+    shop.runtime = replace(shop.runtime, threads=16)
+    for day in DAYS:
+        build_dataset(shop.spec, "totals", day, shop.runtime)
+    assert (shop.states("totals"), shop.states("complete")) == (CURRENT, CURRENT)
+
+
+def test_a_dataset_that_need_not_be_deterministic_says_so(built: Shop) -> None:
+    built.totals["deterministic"] = False
+    note = ("note", "`deterministic: false`: another run of the same inputs may give other rows", ())
+    assert note in whys(built, "totals", DAYS[0])
+    assert whys(built, "orders", DAYS[0]) == []
 
 
 def change_sql(shop: Shop) -> None:
