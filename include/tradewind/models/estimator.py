@@ -191,7 +191,11 @@ def _check_signature(folder: Path, example: pa.Table, train: Train) -> None:
         )
 
 
-def _check_trusted(fitted: Any, train: Train) -> None:
+def untrusted_types(fitted: Any, train: Train) -> list[str]:
+    """All types in the model that skops does not load by itself and `train.trusted` does not name, sorted.
+
+    :raises ModelError: skops cannot store it
+    """
     import skops.io
 
     try:
@@ -201,8 +205,11 @@ def _check_trusted(fitted: Any, train: Train) -> None:
             f"model {train.model} cannot be stored with skops: {type(exc).__name__}: {exc}. Change the model, or set "
             "`train.serialization: pickle`, which runs code when it is loaded"
         ) from exc
-    unknown = sorted(set(skops.io.get_untrusted_types(data=stored)) - set(train.trusted))
-    if unknown:
+    return sorted(set(skops.io.get_untrusted_types(data=stored)) - set(train.trusted))
+
+
+def _check_trusted(fitted: Any, train: Train) -> None:
+    if unknown := untrusted_types(fitted, train):
         raise ModelError(
             f"model {train.model} holds types that nobody has said to trust: {', '.join(unknown)}. "
             "If loading them is safe, add them to `train.trusted`"

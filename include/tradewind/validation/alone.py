@@ -9,13 +9,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import IO, Any
 
 import tradewind
 from tradewind.validation.user_code import Answer, look
 
 _TIMEOUT = 300.0
+_TRIAL = 60.0
+"""Seconds for one answer; a trial on made-up rows is no training."""
+_TRIED = ("trial", "rule")
+_MEMORY = 4 * 2**30
+_DEPLOYMENT = ("AIRFLOW", "TRADEWIND_HOME", "MLFLOW", "FEAST", "AWS_", "AZURE_", "GOOGLE_")
 # This very package, also where another one is installed.
 _MAIN = (
     "import sys; sys.path.insert(0, sys.argv.pop()); "
@@ -38,10 +46,12 @@ class Alone:
         found: list[Answer] = []
         process = self._started
         while process is not None:
-            answered, end = _finish(process)
+            asked = self._requests[len(found) :]
+            answered, end, late = _finish(process, asked)
             found += answered
             if len(found) < len(self._requests):
-                found.append({"error": {"message": end}})
+                tried = asked[len(answered)]["kind"] in _TRIED
+                found.append({"error": {"message": end}, **({"certain": False} if late and tried else {})})
             rest = self._requests[len(found) :]
             process = _start(rest) if rest else None
         return found
@@ -58,43 +68,88 @@ class Here:
         return [look(request) for request in self._requests]
 
 
-_Process = tuple[subprocess.Popen[bytes], IO[bytes]]
+@dataclass(frozen=True, slots=True)
+class _Process:
+    running: subprocess.Popen[bytes]
+    said: IO[bytes]
+    scratch: tempfile.TemporaryDirectory[str]
 
 
 def _start(requests: Sequence[Mapping[str, Any]]) -> _Process:
     said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the process has ended
     # -P: as on a worker, what lies in the working directory is not found.
     command = [sys.executable, "-P", "-W", "ignore", "-c", _MAIN, str(Path(tradewind.__file__).parents[1])]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
+    pipe, scratch = subprocess.PIPE, tempfile.TemporaryDirectory(prefix="tradewind-validate-")
+    # Code that is fitted is run for good: it finds no deployment to write to, and what it writes beside it goes away.
+    tried = all(request["kind"] in _TRIED for request in requests)
+    apart: dict[str, Any] = {"cwd": scratch.name, "env": _without_deployment(scratch.name)} if tried else {}
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, **apart)
     assert process.stdin is not None
     # Parameters of a model are what YAML makes of them: dates too, which JSON does not know.
     process.stdin.write(pickle.dumps(list(requests)))
     process.stdin.close()
     process.stdin = None
-    return process, said
+    return _Process(process, said, scratch)
 
 
-def _finish(started: _Process) -> tuple[list[Answer], str]:
-    """The answers that came, and how the process ended, in words."""
-    process, said = started
-    with said:
-        try:
-            out, _ = process.communicate(timeout=_TIMEOUT)
-            end = f"the code ended its process with exit code {process.returncode}"
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, _ = process.communicate()
-            end = f"the code did not come to an end within {_TIMEOUT:g} s"
+def _without_deployment(scratch: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_DEPLOYMENT)}
+    return {**kept, "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db", "OMP_NUM_THREADS": "1"}
+
+
+def _finish(started: _Process, requests: Sequence[Mapping[str, Any]]) -> tuple[list[Answer], str, bool]:
+    """The answers that came, how the process ended, in words, and whether it was out of time."""
+    process, lines, late = started.running, Queue[bytes](), None
+    assert process.stdout is not None
+    # A thread, so that each answer has a time of its own.
+    reader = Thread(target=_read, args=(process.stdout, lines), daemon=True)
+    reader.start()
+    found: list[Answer] = []
+    with started.scratch, started.said as said:
+        for request in requests:
+            limit = _TRIAL if request["kind"] in _TRIED else _TIMEOUT
+            try:
+                line = lines.get(timeout=limit)
+            except Empty:
+                process.kill()
+                late = limit
+                break
+            if not line:
+                break
+            found.append(json.loads(line))
+        process.wait()
+        reader.join()
+        process.stdout.close()
+        end = f"the code ended its process with exit code {process.returncode}"
+        if late is not None:
+            end = f"the code did not come to an end within {late:g} s"
         said.seek(0)
         last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-    return [json.loads(line) for line in out.splitlines()], ": ".join([end, *last])
+    return found, ": ".join([end, *last]), late is not None
+
+
+def _read(stream: IO[bytes], lines: Queue[bytes]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(b"")
 
 
 def main() -> None:
     """Read the requests from standard input and write an answer a line to standard output."""
     requests = pickle.loads(sys.stdin.buffer.read())
+    if all(request["kind"] in _TRIED for request in requests):
+        _bound_memory()
     # What the code prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for request in requests:
         print(json.dumps(look(request)), file=answers, flush=True)
+
+
+def _bound_memory() -> None:
+    """A model that takes more than this for some rows ends, and not the machine."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    bound = _MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))

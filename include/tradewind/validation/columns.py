@@ -75,7 +75,8 @@ _LABELS = {
 }
 
 
-def _is_label(task: Task, kind: pa.DataType) -> bool:
+def is_label(task: Task, kind: pa.DataType) -> bool:
+    """Whether a column of this type can be the label of a task."""
     import pyarrow as pa
 
     types = pa.types
@@ -107,7 +108,7 @@ def _label(subject: Subject, train: Train, score: Score, tables: Tables) -> Iter
     place: Path = ("train", "label", "column")
     if train.label.column not in known:
         yield subject.no_column(place, train.label.column, known, of=sql)
-    elif not _is_label(train.task, schema.field(train.label.column).type):
+    elif not is_label(train.task, schema.field(train.label.column).type):
         message = f"`{train.label.column}` of {sql} is {schema.field(train.label.column).type}"
         expected = f"{_LABELS[train.task]}, where `train.task` is {train.task}"
         yield subject.at(place, message, expected=expected)

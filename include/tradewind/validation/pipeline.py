@@ -19,6 +19,7 @@ from tradewind.validation.sense import check_sense
 from tradewind.validation.subject import Subject, subject_of
 from tradewind.validation.suites import check_suites
 from tradewind.validation.tables import Tables, bind_all
+from tradewind.validation.trials import check_trial, trials
 from tradewind.validation.user_code import Answer, request_features
 
 
@@ -44,14 +45,23 @@ def validate(paths: Sequence[Path], *, look: Callable[[Sequence[Mapping[str, Any
     features = look([request_features(s.root, s.spec) for s in defining])
     functions = look([one.request for one in named])
     tables = {subject.path: bind_all(subject) for subject in subjects}
+    defined = list(zip(defining, features.answers(), strict=True))
+    tried = [one for subject, answer in defined for one in trials(subject, tables[subject.path], answer)]
+    trying = look([one.request for one in tried])
     found: dict[Path, list[Problem]] = {path: list(told) for path, (_, told) in zip(paths, read, strict=True)}
     for subject in subjects:
         found[subject.path] += _without_code(subject, tables[subject.path])
-    for subject, answer in zip(defining, features.answers(), strict=True):
+    for subject, answer in defined:
         found[subject.path] += check_definitions(subject, tables[subject.path], answer)
         found[subject.path] += check_judging(subject, tables[subject.path], answer)
+    wrong: set[tuple[Path, object]] = set()
     for one, answer in zip(named, functions.answers(), strict=True):
-        found[one.subject.path] += check_function(one, answer)
+        told = list(check_function(one, answer))
+        found[one.subject.path] += told
+        wrong |= {(one.subject.path, one.path) for problem in told if problem.severity == "error"}
+    for trial, answer in zip(tried, trying.answers(), strict=True):
+        if (trial.subject.path, trial.path) not in wrong:  # what does not run at all fails on made-up rows too
+            found[trial.subject.path] += check_trial(trial, answer)
     ordered = [problem for path, problems in found.items() for problem in _ordered(path, problems)]
     return ordered + namesakes(paths)
 

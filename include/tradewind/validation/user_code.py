@@ -17,6 +17,7 @@ from tradewind.core.runtime import Runtime
 from tradewind.errors import TradewindError
 from tradewind.spec.models import Features, Pipeline
 from tradewind.validation.subject import incomplete
+from tradewind.validation.trial_run import try_model, try_rule
 
 if TYPE_CHECKING:
     from feast import FeatureView
@@ -34,15 +35,19 @@ def look(request: Mapping[str, Any]) -> Answer:
     """Run the code of one request and say what came of it; nothing is raised.
 
     :param request: ``kind``, ``root``, and what the function that made it put there: :func:`request_features`,
-        :func:`request_model`, :func:`request_space` or :func:`request_heuristic`
+        :func:`request_model`, :func:`request_space`, :func:`request_heuristic`
+        or :func:`tradewind.validation.trials.trials`
     """
     root = Path(request["root"])
-    looks = {"features": _features, "model": _model, "space": _space, "heuristic": _heuristic}
+    looks = {
+        "features": _features, "model": _model, "space": _space, "heuristic": _heuristic,
+        "trial": try_model, "rule": try_rule,
+    }  # fmt: skip
     with _importable(root / "include"):
         try:
             return looks[request["kind"]](request, root)
         except (Exception, SystemExit) as exc:
-            return {"error": _error(exc, root)}
+            return {"error": error_of(exc, root)}
 
 
 def request_features(root: Path, spec: Pipeline) -> dict[str, Any]:
@@ -170,11 +175,11 @@ def _space(request: Mapping[str, Any], root: Path) -> Answer:
         except optuna.TrialPruned:
             return {}
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        return {"flaw": f"returns {given!r}, where a dict of parameters by name is needed"}
+        return {"flaw": f"returns a {type(given).__name__}, where a dict of parameters by name is needed"}
     try:
         suggested = json.loads(json.dumps(given))
     except (TypeError, ValueError) as exc:
-        return {"flaw": f"returns {given!r}, which cannot be recorded ({exc}): numbers, text, booleans and lists can"}
+        return {"flaw": f"returns what cannot be recorded ({exc}): numbers, text, booleans and lists can"}
     try:
         _build(model, request["params"])
     except Exception:
@@ -182,7 +187,8 @@ def _space(request: Mapping[str, Any], root: Path) -> Answer:
     try:
         _build(model, {**request["params"], **suggested})
     except Exception as exc:
-        return {"flaw": f"suggests {suggested}, with which the model function fails: {type(exc).__name__}: {exc}"}
+        said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in suggested.items())
+        return {"flaw": f"suggests {said}, with which the model function fails: {type(exc).__name__}: {exc}"}
     return {}
 
 
@@ -206,7 +212,7 @@ def _heuristic(request: Mapping[str, Any], root: Path) -> Answer:
     return {}
 
 
-def _error(exc: BaseException, root: Path) -> dict[str, Any]:
+def error_of(exc: BaseException, root: Path) -> dict[str, Any]:
     """What went wrong in the user's own words, and the last line of the project that it went through."""
     cause = exc.__cause__ if isinstance(exc, TradewindError) and exc.__cause__ else exc
     if isinstance(cause, SyntaxError) and cause.filename:

@@ -55,6 +55,7 @@ train:
   model: include/shop/model.py:build
   params: {depth: 3}
   search: {space: include/shop/model.py:space, metric: roc_auc}
+  trusted: [numpy.dtype]
 gates:
   - {metric: roc_auc, at_least: 0.6}
   - {metric: roc_auc, versus: champion, lower_bound: -0.01}
@@ -123,11 +124,11 @@ shop_v1 = FeatureService(name="shop_v1", features=[shop_day])
 """,
     "include/shop/model.py": """\
 from sklearn.linear_model import LinearRegression, LogisticRegression
-
+from sklearn.pipeline import make_pipeline
 
 def build(params):
     assert params["depth"] == 3
-    return LogisticRegression(C=params.pop("C", 1.0), **{name: params[name] for name in params if name != "depth"})
+    return make_pipeline(inputs(), LogisticRegression(C=params.pop("C", 1.0), **{k: params[k] for k in [*params][1:]}))
 
 
 def space(trial):
@@ -136,6 +137,13 @@ def space(trial):
 
 def cheap(rows):
     return (rows["price"] < 10).astype(float)
+
+
+def inputs():
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+
+    return make_column_transformer((SimpleImputer(), ["price", "orders", "mean_price"]))
 """,
 }
 

@@ -61,4 +61,8 @@ def test_nothing_is_started_for_nothing() -> None:
 def test_the_example_is_right_and_leaves_nothing_behind(project: Path) -> None:
     command = [sys.executable, "-m", "tradewind.cli.main", "validate"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert (result.stdout, result.returncode) == ("1 pipeline: fine\n", 0)
+    assert result.stdout.endswith("1 pipeline: fine\n")
+    assert [line for line in result.stdout.splitlines() if line.startswith("dags/")] == [
+        line for line in result.stdout.splitlines() if "note: gates[1]: `test: 2` holds about 14 blocks" in line
+    ]
+    assert result.returncode == 0

@@ -130,5 +130,5 @@ def test_a_correction_over_gates_asks_for_more_blocks(edit: Edit, found: Found) 
     assert found() == []
     edit("dags/shop.yaml", "verdict:\n", "verdict:\n  correction: bonferroni\n")
     assert first_lines(found()) == [
-        "dags/shop.yaml:45:6: gates[1]: the test partitions hold at most 6 blocks by day, an interval of 0.975 needs 7"
+        "dags/shop.yaml:46:6: gates[1]: the test partitions hold at most 6 blocks by day, an interval of 0.975 needs 7"
     ]
