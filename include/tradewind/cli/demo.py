@@ -43,7 +43,12 @@ def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
         raise MissingExtra("the demo needs rich: pip install 'airflow-provider-tradewind[demo]'") from exc
     from tradewind.embedded.replay import StageFailed
     from tradewind.embedded.running import login
+    from tradewind.embedded.settings import exported_names
 
+    if names := exported_names():
+        raise UsageError(
+            f"the demo keeps everything in a home of its own, and {' and '.join(names)} is exported: unset it"
+        )
     click.echo(INTRODUCTION)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)

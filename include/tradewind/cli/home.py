@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
+from tradewind.cli import runtime as deployment
 from tradewind.embedded import processes, running, supervisor
 from tradewind.embedded.home import Home
 from tradewind.embedded.ports import PORTS
-from tradewind.embedded.settings import environment
+from tradewind.embedded.settings import (
+    MLFLOW_DEFAULT,
+    TRADEWIND_DEFAULT,
+    connections,
+    environment,
+    exported_extra,
+    exported_names,
+)
 
 
 @click.command(short_help="Start the local Airflow of this project.")
@@ -25,6 +34,8 @@ def up(mlflow: bool) -> None:
     if (found := _status(home))["healthy"]:
         click.echo("\n".join(["it is up already", *_lines(found)]))
         return
+    # Refused here, and not in a log, if what is exported cannot be taken.
+    connections(home)
     with running.Running(home, mlflow=mlflow, attached=False) as started:
         state = started.wait_until_ready()
     for name, port in state["moved"].items():
@@ -33,6 +44,8 @@ def up(mlflow: bool) -> None:
     click.echo(f"Airflow {state['airflow']} (user {user}, password {password})")
     if state["mlflow"]:
         click.echo(f"MLflow  {state['mlflow']}")
+    for line in _exported(state):
+        click.echo(line)
     click.echo(f"logs    {home.logs}\nIt goes on until: tradewind down")
 
 
@@ -68,8 +81,21 @@ def airflow(arguments: tuple[str, ...]) -> None:
     home.lay_out()
     state = supervisor.read_state(home)
     ports = {name: urlsplit(state.get(name) or "").port or port for name, port in PORTS.items()}
-    settings = environment(home, port=ports["airflow"], mlflow_port=ports["mlflow"])
+    settings = environment(home, port=ports["airflow"], mlflow_port=ports["mlflow"], exported=True)
     os.execve(sys.executable, [sys.executable, "-m", "airflow", *arguments], settings)
+
+
+def _exported(state: Mapping[str, Any]) -> list[str]:
+    """Which exported connections hold, and which places are the home's no more."""
+    names = state.get("exported") or []
+    if not names:
+        return []
+    places = [name for name in exported_extra() if name != "project"] if TRADEWIND_DEFAULT in names else []
+    told = [f"its extra says {', '.join(places)}"] if places else []
+    told += ["the tracking server is not the home's"] if MLFLOW_DEFAULT in names else []
+    return [
+        f"as {' and '.join(names)} {'say' if len(names) > 1 else 'says'}: {'; '.join(told)}; all else is the home's"
+    ]
 
 
 def _status(home: Home) -> dict[str, Any]:
@@ -89,18 +115,19 @@ def _status(home: Home) -> dict[str, Any]:
         "mlflow": state.get("mlflow") if alive else None,
         "login": dict(zip(("user", "password"), running.login(home), strict=True)) if alive else None,
         "processes": names,
-        "incidents": _incidents(home),
+        "incidents": _incidents(home, exported=state.get("exported") or []),
     }
 
 
-def _incidents(home: Home) -> list[dict[str, Any]]:
-    if not (home.root / "ledger.db").exists():
+def _incidents(home: Home, *, exported: Sequence[str]) -> list[dict[str, Any]]:
+    """What the ledger has open; nothing where only another shell knows which ledger that is."""
+    if not set(exported) <= set(exported_names()) or not (exported or (home.root / "ledger.db").exists()):
         return []
     from tradewind.alerting.channels import what_to_do
     from tradewind.alerting.incidents import open_incidents
     from tradewind.ledger.journal import Ledger
 
-    ledger = Ledger(home.runtime().ledger)
+    ledger = Ledger((deployment.runtime() if exported else home.runtime()).ledger)
     return [
         {
             "fingerprint": one.fingerprint,

@@ -30,6 +30,9 @@ COMMANDS = {
     "validate": Lazy(
         "tradewind.cli.validate:validate", "Check pipelines deeply; every problem with file, line, column."
     ),
+    "rehearse": Lazy(
+        "tradewind.cli.rehearse:rehearse", "Run all stages here, without Airflow, in a home of their own."
+    ),
     "render": Lazy("tradewind.cli.render:render", "Print what holds for a pipeline, each value with its origin."),
     "plan": Lazy("tradewind.cli.plan:plan", "What is missing or stale, why, and what to run."),
     "backfill": Lazy("tradewind.cli.backfill:backfill", "Start runs for what is stale, missing, or named by key."),

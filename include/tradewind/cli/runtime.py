@@ -16,6 +16,7 @@ from tradewind.errors import UsageError
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.embedded.home import Home
     from tradewind.spec.models import Pipeline
 
 CONNECTION = "AIRFLOW_CONN_TRADEWIND_DEFAULT"
@@ -36,14 +37,28 @@ def runtime(*, actor: str = "local") -> Runtime:
     """
     from tradewind.embedded.home import Home
 
-    if not os.environ.get("TRADEWIND_HOME") and os.environ.get(CONNECTION):
-        return _of_airflow(actor)
+    exported, shared = os.environ.get(CONNECTION), _exported_at_start(Home.at(Path.cwd()))
+    if exported and (shared or not os.environ.get("TRADEWIND_HOME")):
+        return _of_exported(actor)
     home = Home.of(Path.cwd())
+    if shared:
+        raise UsageError(
+            f"the local Airflow in {home.root} was started with {', '.join(shared)} in its environment, and this shell "
+            "lacks it: export the same here"
+        )
     if home.root.is_dir():
         return replace(home.runtime(), actor=actor)
     if os.environ.get("TRADEWIND_HOME"):
         raise UsageError(f"TRADEWIND_HOME names {home.root}, which is not there; tradewind up makes it")
     return _of_airflow(actor, home=home.root)
+
+
+def landing() -> str | None:
+    """The landing zone of the exported connection; None if none is exported, or it names none."""
+    from tradewind.embedded.settings import exported_extra
+
+    place = exported_extra().get("landing")
+    return None if place is None else str(place)
 
 
 def pipeline(name: str) -> Pipeline:
@@ -105,6 +120,24 @@ def _files(folder: Path) -> dict[str, Path]:
             named = path.stem  # loading it says what is wrong with it
         found.setdefault(named, path)
     return found
+
+
+def _exported_at_start(home: Home) -> list[str]:
+    """The variables with connections that the newest local Airflow of a home was started with."""
+    from tradewind.embedded.supervisor import read_state
+
+    return list(read_state(home).get("exported") or [])
+
+
+def _of_exported(actor: str) -> Runtime:
+    """What the exported connections name; of this project what they leave out is the home's."""
+    from tradewind.embedded.home import Home
+    from tradewind.embedded.settings import connections, is_of_project
+
+    home = Home.at(Path.cwd())
+    if home.root.is_dir() and is_of_project(home):
+        os.environ.update(connections(home))
+    return _of_airflow(actor)
 
 
 def _of_airflow(actor: str, *, home: Path | None = None) -> Runtime:

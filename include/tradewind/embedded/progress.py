@@ -39,7 +39,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line of text above the bars."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def progress(self, partition: str, done: frozenset[str]) -> None:
         """These stages of a partition are done."""

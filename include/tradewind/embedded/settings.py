@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tradewind.embedded.home import Home
+from tradewind.embedded.ports import PORTS
+from tradewind.errors import UsageError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+TRADEWIND_DEFAULT = "AIRFLOW_CONN_TRADEWIND_DEFAULT"
+MLFLOW_DEFAULT = "AIRFLOW_CONN_MLFLOW_DEFAULT"
 
 # What the caller's shell says about another Airflow or MLflow is not meant for this one.
 _FOREIGN = ("AIRFLOW", "_AIRFLOW", "MLFLOW", "_MLFLOW", "FEAST_")
+# Connections and Variables that pipelines name are looked up by their names, and by nothing else.
+_OURS = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 
 _QUIET = {
     "DO_NOT_TRACK": "1",
@@ -22,16 +36,21 @@ _QUIET = {
 }
 
 
-def environment(home: Home, *, port: int, mlflow_port: int) -> dict[str, str]:
+def environment(home: Home, *, port: int, mlflow_port: int, exported: bool = False) -> dict[str, str]:
     """Environment variables of all processes: nothing outside ``home.root`` is written, nobody is phoned.
+
+    Airflow connections and Variables that are exported stay; `tradewind_default` and `mlflow_default` are the home's.
 
     :param port: where the API server listens
     :param mlflow_port: where MLflow's pages are, if they are shown
+    :param exported: take `tradewind_default` and `mlflow_default` from the environment too, where they are exported
+    :raises UsageError: what is exported cannot be taken; see :func:`connections`
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN) or name.startswith(_OURS)
+    }
     include = str(home.project / "include")
     path = os.pathsep.join(dict.fromkeys([include, *filter(None, kept.get("PYTHONPATH", "").split(os.pathsep))]))
-    mlflow = {"tracking_uri": home.tracking_uri, "ui_url": f"http://127.0.0.1:{mlflow_port}"}
     # Two tasks that each use all cores wait for one another's threads.
     kept.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
     own = {
@@ -43,13 +62,89 @@ def environment(home: Home, *, port: int, mlflow_port: int) -> dict[str, str]:
         "XDG_CONFIG_HOME": str(home.root / "cache" / "config"),
         "XDG_DATA_HOME": str(home.root / "cache" / "data"),
         "AIRFLOW_HOME": str(home.airflow),
-        "AIRFLOW_CONN_TRADEWIND_DEFAULT": json.dumps({"conn_type": "tradewind", "extra": home.places()}),
-        "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps({"conn_type": "mlflow", "extra": mlflow}),
+        **(connections(home, mlflow_port=mlflow_port) if exported else _own_connections(home, mlflow_port)),
         # Without a server MLflow would put artifacts below the working directory.
         "_MLFLOW_SERVER_ARTIFACT_ROOT": str(home.root / "mlflow" / "artifacts"),
     }
     options = {f"AIRFLOW__{name}": str(value) for name, value in _airflow(home, port).items()}
     return {**kept, **_QUIET, **own, **options}
+
+
+def connections(home: Home, *, mlflow_port: int = PORTS["mlflow"]) -> dict[str, str]:
+    """`tradewind_default` and `mlflow_default`: the home's, with what an exported connection says in its place.
+
+    :raises UsageError: the exported one is malformed, or of another project: a local Airflow would work on that
+    """
+    own = _own_connections(home, mlflow_port)
+    if text := os.environ.get(TRADEWIND_DEFAULT):
+        own[TRADEWIND_DEFAULT] = json.dumps(_completed(home, text))
+    if text := os.environ.get(MLFLOW_DEFAULT):
+        own[MLFLOW_DEFAULT] = text
+    return own
+
+
+def exported_names() -> list[str]:
+    """The two variables, where they are exported."""
+    return [name for name in (TRADEWIND_DEFAULT, MLFLOW_DEFAULT) if os.environ.get(name)]
+
+
+def exported_extra() -> Mapping[str, Any]:
+    """The extra of the exported `tradewind_default`; empty if none is exported.
+
+    :raises UsageError: it is malformed
+    """
+    text = os.environ.get(TRADEWIND_DEFAULT)
+    return (_parsed(text).extra_dejson or {}) if text else {}
+
+
+def is_of_project(home: Home) -> bool:
+    """Whether the exported connection is one for this project: it names no other."""
+    named = exported_extra().get("project")
+    return named is None or Path(named).resolve() == home.project
+
+
+def take_over(home: Home) -> None:
+    """Give this process the settings of a home, in place of those of another Airflow or MLflow.
+
+    Only before a library is imported that reads them.
+    """
+    settings = environment(home, port=0, mlflow_port=0)
+    for name in [name for name in os.environ if name not in settings]:
+        del os.environ[name]
+    os.environ.update(settings)
+
+
+def _own_connections(home: Home, mlflow_port: int) -> dict[str, str]:
+    mlflow = {"tracking_uri": home.tracking_uri, "ui_url": f"http://127.0.0.1:{mlflow_port}"}
+    return {
+        TRADEWIND_DEFAULT: json.dumps({"conn_type": "tradewind", "extra": home.places()}),
+        MLFLOW_DEFAULT: json.dumps({"conn_type": "mlflow", "extra": mlflow}),
+    }
+
+
+def _completed(home: Home, text: str) -> dict[str, Any]:
+    found = _parsed(text)
+    if found.conn_type != "tradewind":
+        raise UsageError(f"{TRADEWIND_DEFAULT} is of type {found.conn_type}, not tradewind; correct it or unset it")
+    if not is_of_project(home):
+        raise UsageError(
+            f"{TRADEWIND_DEFAULT} is exported for the project {(found.extra_dejson or {})['project']}, and this is "
+            f"{home.project}: the local Airflow would work on the deployment of that one. Unset the variable; or leave "
+            "`project` out of its extra, to change single places of the local Airflow, such as `feast_online`"
+        )
+    return {
+        "conn_type": "tradewind",
+        "login": found.login,
+        "password": found.password,
+        "extra": {**home.places(), **(found.extra_dejson or {})},
+    }
+
+
+def _parsed(text: str) -> Connection:
+    # Airflow logs to standard output when it is imported; there only the answer of a command belongs.
+    with redirect_stdout(sys.__stderr__ or sys.stderr):
+        from tradewind.hooks.connections import parse_connection
+    return parse_connection("tradewind_default", text)
 
 
 def _airflow(home: Home, port: int) -> Mapping[str, object]:

@@ -23,8 +23,21 @@ OF_MONITORING = ("profiles", "drift", "performance")
 
 def summarise(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
     """Everything that the demo's tables show."""
-    ledger = Ledger(runtime.ledger)
     realised = _realised(spec, runtime)
+    return {
+        **outline(spec, runtime),
+        "realised": realised,
+        "policy": _policy(spec, runtime, Ledger(runtime.ledger), realised),
+        "drift": _drift(spec, runtime),
+        "judgements": _judgements(spec, runtime),
+    }
+
+
+def outline(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
+    """Rows, versions with their verdicts, champions, decisions and open incidents of any pipeline."""
+    from tradewind.alerting.incidents import open_incidents
+
+    ledger = Ledger(runtime.ledger)
     return {
         "pipeline": spec.pipeline,
         "datasets": _datasets(spec, runtime),
@@ -32,11 +45,11 @@ def summarise(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
         "features": _features(spec, ledger),
         "versions": _versions(spec, ledger),
         "champions": _champions(spec, ledger),
-        "realised": realised,
-        "policy": _policy(spec, runtime, ledger, realised),
-        "drift": _drift(spec, runtime),
-        "judgements": _judgements(spec, runtime),
         "decisions": _decisions(spec, ledger),
+        "incidents": [
+            {"fingerprint": one.fingerprint, "partitions": list(one.partitions), "message": one.message}
+            for one in open_incidents(ledger, spec.pipeline)
+        ],
     }
 
 

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from tradewind.embedded import processes
 from tradewind.embedded.home import Home
 from tradewind.embedded.ports import PORTS, Ports
-from tradewind.embedded.settings import environment
+from tradewind.embedded.settings import MLFLOW_DEFAULT, environment, exported_names
 from tradewind.embedded.warm import WAIT_FOR, wait_for
 
 PATIENCE = 4.0
@@ -40,11 +40,14 @@ class Supervisor:
 
     def __init__(self, home: Home, *, mlflow: bool, attached: bool) -> None:
         self.home = home
-        self.mlflow = mlflow
+        # An exported tracking server has pages of its own.
+        self.mlflow = mlflow and MLFLOW_DEFAULT not in exported_names()
         self.attached = attached
         self._ports = Ports.take()
         self.ports = self._ports.numbers
-        self.environment = environment(home, port=self.ports["airflow"], mlflow_port=self.ports["mlflow"])
+        self.environment = environment(
+            home, port=self.ports["airflow"], mlflow_port=self.ports["mlflow"], exported=True
+        )
         self.health = f"http://127.0.0.1:{self.ports['airflow']}/api/v2/monitor/health"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.asked_to_stop = False
@@ -149,6 +152,7 @@ class Supervisor:
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
                 "airflow": f"{base}:{self.ports['airflow']}",
                 "mlflow": f"{base}:{self.ports['mlflow']}" if self.mlflow else None,
+                "exported": exported_names(),
                 "moved": {name: port for name, port in self.ports.items() if port != PORTS[name]},
                 "processes": {name: process.pid for name, process in self.running.items()},
             },

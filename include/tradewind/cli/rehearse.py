@@ -1,0 +1,201 @@
+"""``tradewind rehearse``: all stages of a pipeline in this process, without Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tradewind.cli import runtime as deployment
+from tradewind.cli.tables import count, paragraph, rows, spans
+
+if TYPE_CHECKING:
+    from tradewind.embedded.home import Home
+    from tradewind.embedded.progress import Progress
+    from tradewind.scaffold.rehearsal import Rehearsal, Worked
+
+_LINE = 300  # characters of a reason while it works; the whole text stands in the summary
+_DECISIONS = 5
+
+
+@click.command(short_help="Run all stages here, without Airflow, in a home of their own.")
+@click.argument("name")
+@click.option("--from", "first", metavar="KEY", help="First partition; the pipeline's start if not given.")
+@click.option("--to", "last", metavar="KEY", help="Last partition; the newest that is over if not given.")
+@click.option(
+    "--home",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where everything is written; .tradewind/rehearsal if not given.",
+)
+@click.option("--landing", metavar="PLACE", help="Landing zone, a folder or s3://…; the project's if not given.")
+@click.option(
+    "--approve",
+    type=click.Choice(["all", "none"]),
+    default="all",
+    show_default=True,
+    help="The answer where the YAML says `promotion.mode: approval`.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def rehearse(
+    name: str,
+    first: str | None,
+    last: str | None,
+    folder: Path | None,
+    landing: str | None,
+    approve: str,
+    as_json: bool,
+) -> None:
+    """Run the pipeline NAME through all its stages, one partition after another, in this process.
+
+    No Airflow is started. Connections are those of AIRFLOW_CONN_… in the environment. What fails ends what depends on
+    it, as under Airflow; later partitions go on. Exit code 1 if something failed.
+    """
+    from tradewind.embedded.home import Home
+    from tradewind.embedded.settings import take_over
+
+    path = deployment.file_of(name)
+    own = Home.at(Path.cwd())
+    read = landing or deployment.landing() or own.places()["landing"]
+    if folder is None:
+        own.make_private()
+    home = Home(root=(folder or own.root / "rehearsal").resolve(), project=own.project)
+    home.lay_out()
+    # Before anything is imported that reads them: threads of the numeric libraries, caches, telemetry.
+    take_over(home)
+    found = _rehearsed(path, home, landing=read, first=first, last=last, approve=approve == "all")
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str) if as_json else "\n".join(lines(found)))
+    if found["failed"]:
+        sys.exit(1)
+
+
+def _rehearsed(
+    path: Path, home: Home, *, landing: str, first: str | None, last: str | None, approve: bool
+) -> dict[str, Any]:
+    from rich.console import Console
+
+    from tradewind.embedded.progress import Progress
+    from tradewind.scaffold.rehearsal import Rehearsal
+
+    began, worked = time.monotonic(), list[Any]()
+    with Rehearsal(path, home.root, landing=landing, approve=approve) as rehearsal:
+        keys = rehearsal.partitions(first, last)
+        with Progress(Console(stderr=True)) as progress:
+            progress.expect(rehearsal.spec.stages, len(keys))
+            progress.say(f"rehearsing {rehearsal.spec.pipeline}, {count(len(keys), 'partition')}, in {home.root}")
+            try:
+                for key in keys:
+                    worked += _watched(rehearsal, key, progress)
+            except KeyboardInterrupt:
+                progress.say(f"stopped at {key}; what was done stays. Run this again to go on from there")
+                sys.exit(130)
+        return _summary(rehearsal, keys, worked, seconds=time.monotonic() - began)
+
+
+def _watched(rehearsal: Rehearsal, key: str, progress: Progress) -> Iterator[Worked]:
+    done: set[str] = set()
+    for one in rehearsal.work_through(key):
+        if one.outcome == "failed" or (one.outcome == "skipped" and one.stage == "etl"):
+            reason = one.reason.splitlines()[0][:_LINE] if one.reason else ""
+            progress.say(f"{key} {one.stage} {one.outcome}: {reason}")
+        # A bar counts what is over, whatever came of it.
+        done.add(one.stage)
+        progress.progress(key, frozenset(done))
+        yield one
+
+
+def _summary(rehearsal: Rehearsal, keys: Sequence[str], worked: Sequence[Worked], *, seconds: float) -> dict[str, Any]:
+    from tradewind.embedded.summary import outline
+
+    stages = rehearsal.spec.stages
+    return {
+        **outline(rehearsal.spec, rehearsal.runtime),
+        "home": str(rehearsal.home.root),
+        "landing": rehearsal.runtime.landing,
+        "partitions": list(keys),
+        "seconds": {name: round(sum(one.seconds for one in worked if one.stage == name), 2) for name in stages},
+        "total_seconds": round(seconds, 1),
+        "stages": {name: dict(Counter(one.outcome for one in worked if one.stage == name)) for name in stages},
+        "failed": _named(worked, "failed"),
+        "skipped": _named(worked, "skipped"),
+    }
+
+
+def _named(worked: Sequence[Worked], outcome: str) -> list[dict[str, str]]:
+    return [
+        {"partition": one.partition, "stage": one.stage, "reason": one.reason}
+        for one in worked
+        if one.outcome == outcome
+    ]
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The summary for people."""
+    keys = found["partitions"]
+    yield f"{found['pipeline']}: {count(len(keys), 'partition')}, {spans(keys, keys)}, in {found['total_seconds']:g} s"
+    yield f"home    {found['home']}"
+    yield f"landing {found['landing']}"
+    yield ""
+    yield rows([("stage", "seconds", "outcome"), *_stages(found)])
+    yield ""
+    datasets = [(name, f"{about['rows']:,}", f"{about['partitions']}") for name, about in found["datasets"].items()]
+    yield rows([("dataset", "rows", "partitions"), *datasets])
+    yield from _life(found)
+    for title, which in (("failed", found["failed"]), ("skipped", found["skipped"])):
+        yield from _reasons(title, which, keys)
+    if found["incidents"]:
+        yield f"\n{count(len(found['incidents']), 'open incident')}"
+        for one in found["incidents"]:
+            yield paragraph(f"{one['fingerprint']} ({', '.join(one['partitions'])}): {one['message']}", indent=2)
+    yield ""
+    yield f"To look around: TRADEWIND_HOME={_short(found['home'])} tradewind plan {found['pipeline']} (show, history)"
+
+
+def _stages(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    return [
+        (name, f"{found['seconds'][name]:.1f}", ", ".join(f"{number} {word}" for word, number in outcomes.items()))
+        for name, outcomes in found["stages"].items()
+    ]
+
+
+def _life(found: Mapping[str, Any]) -> Iterator[str]:
+    """Versions with their verdicts, champions, decisions."""
+    if found["versions"]:
+        yield "\nversions"
+    for one in found["versions"]:
+        yield paragraph(
+            f"{one['version']} of {one['partition']}: {one['verdict'] or 'no verdict'}: {one['reason']}", indent=2
+        )
+    if found["champions"]:
+        yield "\nchampions"
+    for one in found["champions"]:
+        yield paragraph(f"version {one['version']} from {one['effective_from']} on, by {one['actor']}", indent=2)
+    if found["decisions"]:
+        counted = Counter(one["outcome"] for one in found["decisions"])
+        yield f"\ndecisions: {', '.join(f'{number} {word}' for word, number in counted.items())}"
+    trained = [one for one in found["decisions"] if one["outcome"] != "skip"]
+    for one in trained[-_DECISIONS:]:
+        yield paragraph(f"{one['partition']} {one['outcome']}: {one['reason']}", indent=2)
+
+
+def _reasons(title: str, found: Sequence[Mapping[str, str]], keys: Sequence[str]) -> Iterator[str]:
+    """One paragraph for each stage, with the reason of its first partition."""
+    if found:
+        yield f"\n{title}"
+    for stage in dict.fromkeys(one["stage"] for one in found):
+        those = [one for one in found if one["stage"] == stage]
+        text = f"{stage} of {spans((one['partition'] for one in those), keys)}: {those[0]['reason']}"
+        yield paragraph(text, indent=2)
+
+
+def _short(home: str) -> str:
+    relative = os.path.relpath(home)
+    return home if relative.startswith("..") else relative
