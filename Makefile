@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD := pip setuptools wheel hatchling editables
-DEV := demo,dev,postgres,redis,search
+DEV := celery,demo,dev,postgres,redis,search
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

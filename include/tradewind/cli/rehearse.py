@@ -71,7 +71,11 @@ def rehearse(
     home.lay_out()
     # Before anything is imported that reads them: threads of the numeric libraries, caches, telemetry.
     take_over(home)
-    found = _rehearsed(path, home, landing=read, first=first, last=last, approve=approve == "all")
+    try:
+        found = _rehearsed(path, home, landing=read, first=first, last=last, approve=approve == "all")
+    except KeyboardInterrupt:
+        click.echo("stopped; what was done stays. Run this again to go on from there", err=True)
+        sys.exit(130)
     click.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str) if as_json else "\n".join(lines(found)))
     if found["failed"]:
         sys.exit(1)
@@ -91,12 +95,8 @@ def _rehearsed(
         with Progress(Console(stderr=True)) as progress:
             progress.expect(rehearsal.spec.stages, len(keys))
             progress.say(f"rehearsing {rehearsal.spec.pipeline}, {count(len(keys), 'partition')}, in {home.root}")
-            try:
-                for key in keys:
-                    worked += _watched(rehearsal, key, progress)
-            except KeyboardInterrupt:
-                progress.say(f"stopped at {key}; what was done stays. Run this again to go on from there")
-                sys.exit(130)
+            for key in keys:
+                worked += _watched(rehearsal, key, progress)
         return _summary(rehearsal, keys, worked, seconds=time.monotonic() - began)
 
 

@@ -20,8 +20,8 @@ class TradewindHook(BaseHook):
     """Builds the :class:`~tradewind.core.runtime.Runtime` of a task from Airflow connections.
 
     The extra of a ``tradewind`` connection holds ``project``, ``lake``, ``landing``, ``ledger``,
-    ``feast_registry``, ``feast_online``, ``reports`` and optionally ``storage_options``; the ledger's password
-    may stand in the connection's password and is put in place of ``{password}`` in the URL.
+    ``feast_registry``, ``feast_online``, ``reports`` and optionally ``storage_options``; the password of
+    ledger and registry may stand in the connection's password and is put in place of ``{password}`` in their URLs.
 
     :param tradewind_conn_id: connection of type ``tradewind``
     :param mlflow_conn_id: connection of type ``mlflow``
@@ -58,9 +58,9 @@ class TradewindHook(BaseHook):
             project=Path(extra["project"]),
             lake=extra["lake"],
             landing=extra["landing"],
-            ledger=_ledger(connection, extra),
+            ledger=_with_password(connection, extra["ledger"]),
             mlflow=MlflowHook(self.mlflow_conn_id).tracking_uri(),
-            feast_registry=extra["feast_registry"],
+            feast_registry=_with_password(connection, extra["feast_registry"]),
             feast_online=_mapping(extra["feast_online"]),
             reports=Path(extra["reports"]),
             storage_options=_mapping(extra.get("storage_options", {})),
@@ -73,7 +73,7 @@ class TradewindHook(BaseHook):
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
         connection = self.get_connection(self.tradewind_conn_id)
-        return _ledger(connection, self._extra(connection))
+        return _with_password(connection, self._extra(connection)["ledger"])
 
     def _extra(self, connection: Any) -> dict[str, Any]:
         extra: dict[str, Any] = connection.extra_dejson
@@ -84,8 +84,8 @@ class TradewindHook(BaseHook):
         return extra
 
 
-def _ledger(connection: Any, extra: dict[str, Any]) -> str:
-    return str(extra["ledger"]).replace("{password}", quote(connection.password or "", safe=""))
+def _with_password(connection: Any, url: Any) -> str:
+    return str(url).replace("{password}", quote(connection.password or "", safe=""))
 
 
 def _mapping(value: str | dict[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ def test_every_command_in_the_documentation_can_be_read(project: Path) -> None:
     "name",
     [
         "plan",
+        "rehearse",
         "backfill",
         "hold",
         "resume",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tradewind.cli import runtime
+from tradewind.embedded.home import Home
+from tradewind.embedded.supervisor import write_state
 from tradewind.errors import SpecError, UsageError
 
 PIPELINE = """\
@@ -54,6 +56,31 @@ def test_a_connection_in_the_environment_goes_before_the_home(
     assert runtime.runtime().lake == "/srv/lake"
     monkeypatch.setenv("TRADEWIND_HOME", str(in_project / ".tradewind"))
     assert runtime.runtime().lake == str(in_project / ".tradewind" / "lake")
+
+
+def test_what_an_exported_connection_of_this_project_leaves_out_is_the_homes(
+    in_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_project / ".tradewind").mkdir()
+    online = {"type": "redis", "connection_string": "localhost:6379"}
+    exported = json.dumps({"conn_type": "tradewind", "extra": {"feast_online": online}})
+    monkeypatch.setenv(runtime.CONNECTION, exported)
+    monkeypatch.delenv("AIRFLOW_CONN_MLFLOW_DEFAULT", raising=False)
+    # Set again by the command; taken back after the test.
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", "")
+    found = runtime.runtime()
+    assert (dict(found.feast_online), found.lake) == (online, str(in_project / ".tradewind" / "lake"))
+
+
+def test_a_shell_that_lacks_what_the_local_airflow_was_started_with_is_refused(
+    in_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.of(in_project)
+    home.lay_out()
+    write_state(home, {"exported": [runtime.CONNECTION]})
+    monkeypatch.delenv(runtime.CONNECTION, raising=False)
+    with pytest.raises(UsageError, match="was started with AIRFLOW_CONN_TRADEWIND_DEFAULT in its environment"):
+        runtime.runtime()
 
 
 def test_without_a_deployment_it_says_how_to_get_one(in_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,13 @@ def test_secrets_survive_and_are_private(home: Home) -> None:
     assert stat.S_IMODE(home.passwords.stat().st_mode) == 0o600
 
 
+def test_nobody_else_on_the_machine_looks_into_it_nor_into_one_of_old(home: Home) -> None:
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+    home.root.chmod(0o755)
+    home.lay_out()
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+
+
 def test_two_homes_have_different_passwords(home: Home, tmp_path: Path) -> None:
     other = Home(root=tmp_path / "other", project=tmp_path)
     other.lay_out()

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from tradewind.errors import MissingExtra, UsageError
-from tradewind.hooks.connections import AirflowConnections
+from tradewind.hooks.connections import AirflowConnections, EnvironmentConnections
 from tradewind.hooks.tradewind import TradewindHook
 
 
@@ -107,3 +107,29 @@ def test_the_runtime_of_a_task_finds_them(connect: Any, monkeypatch: pytest.Monk
     connect("mlflow_default", conn_type="mlflow", host="http://m")
     connect("web", conn_type="http", host="x")
     assert TradewindHook().runtime(run_id="r1").connections.http("web").url == "http://x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"conn_type": "http", "host": "api.example.com", "login": "ann", "password": "p@ss/word"}',
+        "http://ann:p%40ss%2Fword@api.example.com",
+    ],
+)
+def test_the_environment_alone_is_enough_as_json_and_as_uri(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WEB", text)
+    monkeypatch.setenv("AIRFLOW_VAR_WHERE", "web")
+    for conn_id in ("web", "{{ var.value.where }}"):
+        endpoint = EnvironmentConnections().http(conn_id)
+        assert (endpoint.url, endpoint.auth) == ("http://api.example.com", ("ann", "p@ss/word"))
+
+
+def test_what_is_not_exported_is_named_and_what_is_malformed_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="connection nowhere is not in the environment; export AIRFLOW_CONN_NOWHERE"):
+        EnvironmentConnections().http("nowhere")
+    with pytest.raises(UsageError, match="Airflow Variable where, which names a connection, is not in the environment"):
+        EnvironmentConnections().http("{{ var.value.where }}")
+    monkeypatch.setenv("AIRFLOW_CONN_WEB", '{"conn_type": "http", "password": "s3cret"')
+    with pytest.raises(UsageError, match="AIRFLOW_CONN_WEB is neither a JSON object nor a URI") as failure:
+        EnvironmentConnections().http("web")
+    assert "s3cret" not in str(failure.value)

@@ -55,6 +55,7 @@ def test_a_new_pipeline_in_an_empty_folder_is_a_project_in_which_nothing_is_wron
     assert not [name for name, text in files(in_folder).items() if "my_pipeline" in text]
     assert validate([Path("dags/shop.yaml")], look=Here) == []
     assert "its partitions start with 2024-01-01 and end with 2024-01-10" in result.output
+    assert (in_folder / ".tradewind").stat().st_mode & 0o077 == 0
     assert "tradewind backfill shop --missing --unpause" in result.output
 
 
