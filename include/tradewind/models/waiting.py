@@ -52,7 +52,7 @@ def check(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
     if now - since <= training(spec).patience:
         return None
     message = _message(spec, runtime, ledger, waiting, window)
-    open_condition(ledger, spec, Condition(ERROR, STAGE, partition=waiting[0], message=message), run_id=runtime.run_id)
+    open_condition(ledger, spec, Condition(ERROR, STAGE, message=message), run_id=runtime.run_id)
     return message
 
 
