@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from tradewind.spec.partitions import Kind
+
 
 @click.command(short_help="Write a new pipeline that runs as it is.")
 @click.argument("name")
@@ -16,22 +18,30 @@ import click
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.csv",
-    help="Your own CSV file; may be given several times. With a day like 2024-01-31 in its name, the files beside it "
-    "that differ in the day belong to it.",
+    help="Your own CSV file; may be given several times. With an hour, day, week or month in its name, like 2024-01-31 "
+    "or 2024-W05, the files beside it that differ in it belong to it.",
 )
+@click.option(
+    "--partition",
+    "kind",
+    type=click.Choice(["hour", "day", "week", "month"]),
+    help="Length of a partition.  [default: what the names of your files say, else day]",
+)
+@click.option("--label", metavar="COLUMN", help="Column of your files that a model predicts; goes with --from.")
 @click.option("--timezone", default="UTC", show_default=True, help="Time zone of the pipeline; goes with --from.")
-def new(name: str, own: tuple[Path, ...], timezone: str) -> None:
-    """Write a new pipeline called NAME into this folder: YAML, SQL, expectations and a test.
+def new(name: str, own: tuple[Path, ...], kind: Kind | None, label: str | None, timezone: str) -> None:
+    """Write a new pipeline called NAME into this folder: YAML, SQL, expectations, features, a model and a test.
 
-    Without your own files it comes with features, a model, and made-up data to run on. The folder becomes a project if
-    it is none yet. Nothing that is there is written over, and nothing is asked.
+    Without your own files it comes with made-up data to run on. From your own files, types, keys, checks and features
+    are proposed as far as their rows tell; with --label a model is trained and serves, without it that part of the YAML
+    is a comment. The folder becomes a project if it is none yet. Never overwrites files; never prompts.
     """
     from tradewind.embedded.home import Home
     from tradewind.scaffold.project import create
 
     root = Path.cwd()
     home = Home.at(root)
-    created = create(root, name, landing=home.landing, own=own, timezone=timezone)
+    created = create(root, name, landing=home.landing, own=own, timezone=timezone, kind=kind, label=label)
     if home.root.exists():
         home.make_private()
     click.echo("\n".join(f"wrote {file}" for file in created.files))

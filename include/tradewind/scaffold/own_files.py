@@ -1,33 +1,32 @@
 """A person's own CSV files: what can be read off them, and the datasets that this makes.
 
-Nothing is guessed that the files do not say: types are those that fit every row, time slices come from the days in the
-names of the files, or from the first column of dates or times.
+Nothing is guessed that the files do not say: types are those that fit every row, partitions come from the hours, days,
+weeks or months in the names of the files, or from the first column of times or dates.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.errors import UsageError
 from tradewind.lake.database import connect, literal, literals, quoted
+from tradewind.scaffold.column_facts import ColumnFacts, describe_columns, find_key
+from tradewind.scaffold.file_periods import Periods, find_periods, strip_periods
+from tradewind.spec.partitions import Kind
 
 if TYPE_CHECKING:
     import duckdb
 
-# A day in a file's name, and how the YAML spells it; eight digits only where no other digit is near.
-_DAYS = (
-    (re.compile(r"\d{4}-\d\d-\d\d"), "%Y-%m-%d", "{day}"),
-    (re.compile(r"(?<!\d)(?:19|20)\d{6}(?!\d)"), "%Y%m%d", "{day:%Y%m%d}"),
-)
 # Spellings of a missing value that turn a column of text into one of numbers or times.
 _NULLS = ("NA", "N/A", "NULL", "null", "NaN", "None", "-")
 # What YAML reads as something else than text.
 _NO_TEXT = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+_MOST_FILES = 31  # the newest of them are read: enough for types, ranges and keys
 _TIMES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP", "DATE")
 
 
@@ -36,158 +35,165 @@ class OwnFile:
     """One kind of CSV file.
 
     :param name: of the dataset
-    :param pattern: as the YAML names the files
+    :param path: the file that was named
     :param columns: DuckDB type of each column, in the order of the file
     :param delimiter: between two values
     :param nulls: spellings of a missing value that occur
-    :param time: column that cuts one file into partitions; None if the files are cut already, or nothing tells
-    :param first: first day that is there
-    :param last: last day that is there
+    :param time: first column of times, else of dates; None if there is none
+    :param periods: the files beside it that differ in their period; None if its name has none
+    :param span: first and last local time that the files are about; None if nothing tells
+    :param facts: what the rows say of each column
+    :param key: the columns that together name a row; empty if that cannot be told
     """
 
     name: str
-    pattern: str
+    path: Path
     columns: dict[str, str]
     delimiter: str
     nulls: tuple[str, ...]
     time: str | None
-    first: date | None
-    last: date | None
+    periods: Periods | None
+    span: tuple[datetime, datetime] | None
+    facts: Mapping[str, ColumnFacts]
+    key: tuple[str, ...]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a partition's SQL has to take its own rows: the file holds those of all partitions."""
+        return self.periods is None and self.time is not None
 
 
 def look_at(path: Path, timezone: str) -> OwnFile:
-    """Read a CSV file once, and the names of those beside it that differ in the day only.
+    """Read a CSV file, and those beside it whose names differ in the period only.
 
-    :param timezone: in which days begin
+    :param timezone: of times that say none
     :raises UsageError: it is no CSV file with a header
     """
-    # Links stay as they are, but `..` behind one leads elsewhere than it looks.
-    path = path.resolve() if ".." in path.parts else path.absolute()
-    found = _sniff(path)
-    for day, spelling, placeholder in _DAYS:
-        if (there := day.search(path.name)) and _day(there[0], spelling):
-            before, after = path.name[: there.start()], path.name[there.end() :]
-            days = sorted(_days(path.parent, f"{re.escape(before)}({day.pattern}){re.escape(after)}", spelling))
-            pattern = str(path.parent / f"{before}{placeholder}{after}")
-            return replace(found, pattern=pattern, time=None, first=days[0], last=days[-1])
-    return found if found.time is None else _with_range(found, path, timezone)
-
-
-def _days(folder: Path, pattern: str, spelling: str) -> list[date]:
-    names = (re.fullmatch(pattern, each.name) for each in folder.iterdir())
-    return [day for name in names if name and (day := _day(name[1], spelling))]
-
-
-def _day(text: str, spelling: str) -> date | None:
-    try:
-        return datetime.strptime(text, spelling).date()
-    except ValueError:
-        return None
-
-
-def _sniff(path: Path) -> OwnFile:
     import duckdb
 
+    # Links stay as they are, but `..` behind one leads elsewhere than it looks.
+    path = path.resolve() if ".." in path.parts else path.absolute()
+    periods = find_periods(path)
+    files = periods.files[-_MOST_FILES:] if periods else (path,)
     connection = connect()
     try:
-        best = _described(connection, path, ())
-        nulls: tuple[str, ...] = ()
-        for spelling in _NULLS:
-            tried = _described(connection, path, (*nulls, spelling))
-            if any(kind != "VARCHAR" and best[name] == "VARCHAR" for name, kind in tried.items() if name in best):
-                best, nulls = tried, (*nulls, spelling)
-        delimiter, header = connection.sql(
-            f"SELECT Delimiter, HasHeader FROM sniff_csv({literal(str(path))}, sample_size = -1)"
-        ).fetchall()[0]
+        columns, nulls, delimiter = _sniff(connection, path, files)
+        time = next((name for kind in _TIMES for name, found in columns.items() if found == kind), None)
+        rows = _read(files, nulls)
+        facts = describe_columns(connection, rows, columns)
+        key = find_key(connection, rows, facts)
+        span = (periods.begins[0], periods.end) if periods else None
+        if span is None and time is not None:
+            span = _span(connection, rows, time, columns[time], timezone)
     except duckdb.Error as exc:
         raise UsageError(f"{path} cannot be read as CSV: {str(exc).splitlines()[0]}") from exc
     finally:
         connection.close()
-    if not best or not path.stat().st_size:
+    return OwnFile(_name(path), path, columns, delimiter, nulls, time, periods, span, facts, key)
+
+
+def _sniff(
+    connection: duckdb.DuckDBPyConnection, path: Path, files: Sequence[Path]
+) -> tuple[dict[str, str], tuple[str, ...], str]:  # fmt: skip
+    """Types of the columns, spellings of a missing value, and what stands between two values."""
+    if not path.stat().st_size:
+        raise UsageError(f"{path} is empty; take a file with a header and some rows")
+    best = _described(connection, files, ())
+    nulls: tuple[str, ...] = ()
+    for spelling in _NULLS:
+        tried = _described(connection, files, (*nulls, spelling))
+        if any(kind != "VARCHAR" and best[name] == "VARCHAR" for name, kind in tried.items() if name in best):
+            best, nulls = tried, (*nulls, spelling)
+    delimiter, header = connection.sql(
+        f"SELECT Delimiter, HasHeader FROM sniff_csv({literal(str(path))}, sample_size = -1)"
+    ).fetchall()[0]
+    if not best:
         raise UsageError(f"{path} is empty; take a file with a header and some rows")
     if not header:
         raise UsageError(f"{path}: the first line does not look like a header; give every column a name there")
-    time = next((name for kind in _TIMES for name, found in best.items() if found == kind), None)
-    return OwnFile(_name(path), str(path), best, delimiter, nulls, time, None, None)
+    return best, nulls, str(delimiter)
 
 
-def _described(connection: duckdb.DuckDBPyConnection, path: Path, nulls: Sequence[str]) -> dict[str, str]:
-    rows = connection.sql(f"DESCRIBE SELECT * FROM {_read(path, nulls)}").fetchall()
+def _described(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], nulls: Sequence[str]
+) -> dict[str, str]:  # fmt: skip
+    rows = connection.sql(f"DESCRIBE SELECT * FROM {_read(files, nulls)}").fetchall()
     return {str(name): str(kind) for name, kind, *_ in rows}
 
 
-def _read(path: Path, nulls: Sequence[str]) -> str:
-    options = f"sample_size = -1, hive_partitioning = false, nullstr = {literals(['', *nulls])}"
-    return f"read_csv({literal(str(path))}, {options})"
+def _read(files: Sequence[Path], nulls: Sequence[str]) -> str:
+    options = f"sample_size = -1, hive_partitioning = false, union_by_name = true, nullstr = {literals(['', *nulls])}"
+    return f"read_csv({literals(files)}, {options})"
 
 
-def _with_range(found: OwnFile, path: Path, timezone: str) -> OwnFile:
-    assert found.time is not None
-    connection = connect()
-    try:
-        time = quoted(found.time)
-        if found.columns[found.time] == "TIMESTAMP WITH TIME ZONE":
-            time = f"({time} AT TIME ZONE {literal(timezone)})"
-        rows = connection.sql(f"SELECT min({time})::DATE, max({time})::DATE FROM {_read(path, found.nulls)}").fetchall()
-    finally:
-        connection.close()
-    first, last = rows[0]
-    return replace(found, first=first, last=last)
+def _span(
+    connection: duckdb.DuckDBPyConnection, rows: str, time: str, kind: str, timezone: str
+) -> tuple[datetime, datetime] | None:  # fmt: skip
+    column = quoted(time)
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        column = f"({column} AT TIME ZONE {literal(timezone)})"
+    [(first, last)] = connection.sql(
+        f"SELECT min({column})::TIMESTAMP, max({column})::TIMESTAMP FROM {rows}"
+    ).fetchall()
+    return None if first is None else (first, last + timedelta(microseconds=1))
 
 
 def _name(path: Path) -> str:
     """The file's name as the name of a dataset."""
-    plain = path.name.split(".")[0]
-    for day, _, _ in _DAYS:
-        plain = day.sub("", plain)
+    plain = strip_periods(path.name.split(".")[0])
     words = re.findall(r"[a-z0-9]+", plain.lower())
     name = "_".join(words) or path.parent.name.lower()
     name = re.sub(r"[^a-z0-9]+", "_", name).strip("_") or "rows"
     return name if name[0].isalpha() else f"data_{name}"
 
 
-def as_yaml(own: OwnFile, pipeline: str) -> str:
+def as_yaml(own: OwnFile, pipeline: str, kind: Kind) -> str:
     """The dataset as lines of the YAML, two spaces in."""
-    columns = ",\n         ".join(_wrapped([f"{_key(name)}: {_typed(kind)}" for name, kind in own.columns.items()]))
-    lines = [f"  {own.name}:", "    source:", f"      files: {_text(own.pattern)}"]
-    if own.time:
-        lines.append(
-            "      # One file for all partitions: each reads it whole, and its SQL takes the rows of its own day."
-        )
-    if own.delimiter != ",":
-        lines.append(f"      delimiter: {_text(own.delimiter)}")
-    if own.nulls:
-        lines.append(f"      nulls: [{', '.join(_text(null) for null in own.nulls)}]")
-    lines += ["      # As read off the file. NOT NULL behind a type makes rows without a value malformed."]
-    lines += ["      columns:", f"        {{{columns}}}"]
+    key = f"keys: [{', '.join(map(_key, own.key or (next(iter(own.columns)),)))}]"
+    lines = [f"  {own.name}:", "    source:", *source_lines(own, kind, indent=6)]
     lines += [f"    sql: include/{pipeline}/sql/{own.name}.sql"]
-    lines += [
-        "    # Columns that together name a row; a duplicate is an error.",
-        f"    # keys: [{_key(next(iter(own.columns)))}]",
-    ]
+    lines += ["    # Columns that together name a row; a duplicate is an error."]
+    lines += [f"    {key}" if own.key else f"    # {key}"]
     lines += [f"    expectations: include/{pipeline}/expectations/{own.name}.json"]
     return "\n".join(lines)
 
 
-def as_sql(own: OwnFile, timezone: str) -> str:
-    """One SELECT of all columns, each as the lake can hold it."""
-    lines = [_selected(name, kind, timezone) for name, kind in own.columns.items()]
+def source_lines(own: OwnFile, kind: Kind, *, indent: int) -> list[str]:
+    """What the YAML says of the files and their columns."""
+    pad = " " * indent
+    lines = [f"{pad}files: {_text(own.periods.pattern_for(kind) if own.periods else str(own.path))}"]
+    if own.is_cut:
+        lines.append(f"{pad}# One file for all partitions: each reads it whole, and its SQL takes its own rows.")
+    if own.delimiter != ",":
+        lines.append(f"{pad}delimiter: {_text(own.delimiter)}")
+    if own.nulls:
+        lines.append(f"{pad}nulls: [{', '.join(_text(null) for null in own.nulls)}]")
+    columns = _wrapped([f"{_key(name)}: {_typed(kind)}" for name, kind in own.columns.items()])
+    return [
+        *lines,
+        f"{pad}# As read off the files. NOT NULL behind a type makes rows without a value malformed.",
+        f"{pad}columns:",
+        f"{pad}  {{" + f",\n{pad}   ".join(columns) + "}",
+    ]
+
+
+def as_sql(own: OwnFile, timezone: str, *, more: Sequence[str] = (), leave_out: str | None = None) -> str:
+    """One SELECT of all columns, each as the lake can hold it.
+
+    :param more: further columns, as SQL
+    :param leave_out: a column that is not selected
+    """
+    lines = [_selected(name, found, timezone) for name, found in own.columns.items() if name != leave_out]
     zone = f" Times that do not say their zone are taken for {timezone}." if "TIMESTAMP" in own.columns.values() else ""
-    text = f"-- One row a line of the file.{zone}\nSELECT\n    " + ",\n    ".join(lines) + "\nFROM source\n"
-    if own.time:
-        moment = _instant(own.time, own.columns[own.time], timezone)
+    text = f"-- One row a line of the file.{zone}\nSELECT\n    " + ",\n    ".join([*lines, *more]) + "\nFROM source\n"
+    if own.is_cut and own.time is not None:
+        moment = as_instant(own.time, own.columns[own.time], timezone)
         text += f"WHERE {moment} >= $partition_start AND {moment} < $partition_end\n"
     return text
 
 
-def days_of(files: Sequence[OwnFile]) -> tuple[date, date] | None:
-    """First and last day that any of the files has; None if none tells."""
-    firsts, lasts = [f.first for f in files if f.first], [f.last for f in files if f.last]
-    return (min(firsts), max(lasts) + timedelta(days=1)) if firsts and lasts else None
-
-
 def _selected(name: str, kind: str, timezone: str) -> str:
-    column = _written(name)
+    column = written(name)
     if kind == "TIMESTAMP":
         return f"{column} AT TIME ZONE {literal(timezone)} AS {column}"
     if kind == "TIME":
@@ -195,14 +201,15 @@ def _selected(name: str, kind: str, timezone: str) -> str:
     return column
 
 
-def _instant(name: str, kind: str, timezone: str) -> str:
-    column = _written(name)
+def as_instant(name: str, kind: str, timezone: str) -> str:
+    """SQL of the time with time zone that a column of times or dates says."""
+    column = written(name)
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"source.{column}"
     return f"source.{column}::TIMESTAMP AT TIME ZONE {literal(timezone)}"
 
 
-def _written(name: str) -> str:
+def written(name: str) -> str:
     """A column as SQL wants it written: in quotes only where it must be."""
     connection = connect()
     try:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from tradewind.errors import UsageError
-from tradewind.scaffold import own_files, sample
+from tradewind.scaffold import column_facts, own_files, own_model, sample
+from tradewind.scaffold.file_periods import KINDS
+from tradewind.scaffold.own_files import OwnFile
+from tradewind.scaffold.sample_periods import in_periods
 from tradewind.spec.check import RESERVED
+from tradewind.spec.partitions import Kind, Partitioning
 from tradewind.spec.problems import nearest
+from tradewind.spec.schedule import EVERY
 from tradewind.spec.schema import json_schema
 from tradewind.spec.values import NAME
 
@@ -38,25 +43,34 @@ class Created:
 
 
 def create(
-    root: Path, name: str, *, landing: Path, own: Sequence[Path] = (), timezone: str = "UTC", today: date | None = None
-) -> Created:
+    root: Path, name: str, *, landing: Path, own: Sequence[Path] = (), timezone: str = "UTC", kind: Kind | None = None,
+    label: str | None = None, today: date | None = None,
+) -> Created:  # fmt: skip
     """Write a pipeline into the project in ``root``; nothing that is there is written over.
 
     :param name: of the pipeline
     :param landing: the landing zone, which gets made-up data if there are no ``own`` files
     :param own: CSV files of a person; each becomes a dataset
     :param timezone: IANA zone of the pipeline, and of times in ``own`` that say none
+    :param kind: length of a partition; None: as the names of ``own`` files say, else a day
+    :param label: column of ``own`` files that a model predicts
     :param today: for ``own`` files that tell no day: the pipeline starts the day before
     :raises UsageError: the name or zone is none, an own file cannot be read, or a file is there already
     """
     _check_name(name)
     _check_zone(timezone, sampled=not own)
+    if label is not None and not own:
+        raise UsageError("the sample has a label; --label goes with --from FILE.csv")
     if own:
-        files, start, last = _from_own(name, own, timezone, today or date.today())
+        files, start, last = _from_own(
+            name, own, timezone, kind=kind, label=label, today=today or date.today(), landing=landing
+        )
         sampled = None
     else:
-        files, start = dict(_tree(_TEMPLATES / "sample", name)), sample.FIRST.isoformat()
-        last, sampled = (sample.LAST - timedelta(days=1)).isoformat(), landing / name
+        kind = kind or "day"
+        files = dict(in_periods(path, text, kind) for path, text in _tree(_TEMPLATES / "sample", name))
+        start, planned = sample.PARTITIONS[kind]
+        last, sampled = Partitioning(kind, "UTC", start).shift(planned, -1), landing / name
     files[f"dags/{name}.py"] = (_TEMPLATES / "project" / "dags" / "pipeline_stub.py").read_text(encoding="utf-8")
     if there := [path for path in files if (root / path).exists()]:
         raise UsageError(f"nothing is written: {', '.join(there)} is there already; choose another name or move it")
@@ -65,7 +79,7 @@ def create(
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
     if sampled:
-        sample.deliver(sampled)
+        sample.deliver(sampled, kind or "day")
     return Created(tuple(sorted(files)), start, last, sampled)
 
 
@@ -103,28 +117,107 @@ def _tree(folder: Path, name: str) -> Iterator[tuple[str, str]]:
             yield path.relative_to(folder).as_posix().replace(_NAME, name), text.replace(_NAME, name)
 
 
-def _from_own(name: str, paths: Sequence[Path], timezone: str, today: date) -> tuple[dict[str, str], str, str | None]:
+def _from_own(
+    name: str, paths: Sequence[Path], timezone: str, *, kind: Kind | None, label: str | None, today: date,
+    landing: Path,
+) -> tuple[dict[str, str], str, str | None]:  # fmt: skip
     found = [own_files.look_at(path, timezone) for path in paths]
     names = [own.name for own in found]
     if twice := {each for each in names if names.count(each) > 1 or each in RESERVED}:
         raise UsageError(f"the files would become datasets called {', '.join(sorted(twice))}; rename one of them")
-    days = own_files.days_of(found)
-    start = (days[0] if days else today - timedelta(days=1)).isoformat()
-    end = f"end: {days[1]} # the first day without data; leave it out when data goes on" if days else "# no end"
+    kind = kind or _kind_of(found)
+    span = _span(found, Partitioning(kind, timezone, start="1900-01-01"), today)
+    labelled = _labelled(found, label)
+    model = own_model.propose_model(
+        labelled, kind=kind, timezone=timezone, label=label, partitions=span.count if span.end else None
+    )
+    # Files that lie in the landing zone are found there on every machine.
+    datasets = "\n".join(own_files.as_yaml(own, name, kind) for own in found)
+    generic = (_TEMPLATES / "own" / "stages.yaml.txt").read_text(encoding="utf-8").replace("my_dataset", names[0])
+    stages = own_model.as_yaml(model, name) if model else generic
+    end = f"end: {span.end} # the first {kind} without data; leave it out when data goes on"
     filled = {
         "my_timezone": timezone,
-        "my_start": start,
-        "my_end": end,
-        "my_datasets": "\n".join(own_files.as_yaml(own, name) for own in found),
-        "my_dataset": names[0],
+        "my_kind": kind,
+        "my_schedule": EVERY[kind],
+        "my_start": span.start,
+        "my_end": end if span.end else "# no end",
+        "my_datasets": datasets.replace(f'"{landing}/', '"{landing}/'),
+        "my_stages": stages.replace(f'"{landing}/', '"{landing}/').rstrip("\n"),
+        **(own_model.template_words(model) if model else {}),
     }
-    files = {}
-    for path, text in _tree(_TEMPLATES / "own", name):
-        if path != "expectations.json":
-            files[path] = re.sub("|".join(sorted(filled, key=len, reverse=True)), lambda m: filled[m[0]], text)
-    suite = (_TEMPLATES / "own" / "expectations.json").read_text(encoding="utf-8")
+    files = dict(_filled(name, filled, model=model is not None))
     for own in found:
         files[f"include/{name}/sql/{own.name}.sql"] = own_files.as_sql(own, timezone)
-        files[f"include/{name}/expectations/{own.name}.json"] = suite.replace("my_dataset", own.name)
-    last = (days[1] - timedelta(days=1)).isoformat() if days else None
-    return files, start, last
+        files[f"include/{name}/expectations/{own.name}.json"] = _suite(own)
+    files |= own_model.files_of(model, name) if model else {}
+    return files, span.start, span.last
+
+
+def _filled(name: str, words: Mapping[str, str], *, model: bool) -> Iterator[tuple[str, str]]:
+    """The files of the template for own data, with words in place of its own."""
+    words = {**words, "my_stages": words["my_stages"].replace(_NAME, name), _NAME: name}
+    any_word = re.compile("|".join(sorted(words, key=len, reverse=True)))
+    folder = _TEMPLATES / "own"
+    paths = [folder / "dags" / f"{_NAME}.yaml", folder / "tests" / f"test_{_NAME}.py"]
+    for path in [*paths, *((folder / "include" / _NAME).iterdir() if model else ())]:
+        text = any_word.sub(lambda found: words[found[0]], path.read_text(encoding="utf-8"))
+        yield path.relative_to(folder).as_posix().replace(_NAME, name).removesuffix(".txt"), text
+
+
+def _suite(own: OwnFile) -> str:
+    """Expectations as JSON, one a line."""
+    lines = ",\n".join(
+        f"    {json.dumps(one, ensure_ascii=False)}" for one in column_facts.propose_expectations([*own.facts.values()])
+    )
+    return f'{{\n  "name": {json.dumps(own.name)},\n  "expectations": [\n{lines}\n  ]\n}}\n'
+
+
+def _kind_of(found: Sequence[OwnFile]) -> Kind:
+    """The length of a partition: the longest period of a file; a day if no name has one."""
+    kinds = [own.periods.kind for own in found if own.periods]
+    return max(kinds, key=KINDS.index) if kinds else "day"
+
+
+def _labelled(found: Sequence[OwnFile], label: str | None) -> OwnFile:
+    if label is None:
+        return found[0]
+    for own in found:
+        if label in own.columns:
+            return own
+    raise UsageError(f"no file has a column `{label}`; they have {', '.join(c for own in found for c in own.columns)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The partitions that there is data for; ``end`` is the first without any, None if nothing tells."""
+
+    start: str
+    end: str | None
+    last: str | None
+    count: int
+
+
+def _span(found: Sequence[OwnFile], cut: Partitioning, today: date) -> _Span:
+    """From the first partition that begins with data to the last that ends with it.
+
+    :raises UsageError: no partition is covered whole
+    """
+    zone = ZoneInfo(cut.timezone)
+    spans = [own.span for own in found if own.span]
+    if not spans:
+        yesterday = datetime.combine(today - timedelta(days=1), time(12), zone)
+        return _Span(cut.key_at(yesterday), None, None, 0)
+    begin = min(begin for begin, _ in spans).replace(tzinfo=zone)
+    end = max(end for _, end in spans).replace(tzinfo=zone)
+    start, stop = cut.key_at(begin), cut.key_at(end)
+    if any(own.periods for own in found):  # a partition without all of its files would fail
+        if cut.bounds(start).start < begin:
+            start = cut.shift(start, 1)
+    elif cut.bounds(stop).start < end:
+        stop = cut.shift(stop, 1)
+    if start >= stop:
+        raise UsageError(
+            f"the files hold no whole {cut.kind}: they are about {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+        )
+    return _Span(start, stop, cut.shift(stop, -1), len(cut.between(start, stop)) - 1)

@@ -62,7 +62,8 @@ def patterns(source: Files, partition: str, *, partitioning: Partitioning, landi
             f"{source.files}: no placeholder {{{unknown.pop()}}}; there are {{landing}}, {{partition}} and {{day}}"
         )
     days = partitioning.days(partition) if "day" in _PLACEHOLDER.findall(source.files) else ["2000-01-01"]
-    return [source.files.format(landing=landing, partition=partition, day=date.fromisoformat(day)) for day in days]
+    named = [source.files.format(landing=landing, partition=partition, day=date.fromisoformat(day)) for day in days]
+    return list(dict.fromkeys(named))  # several days may be in one file
 
 
 def _fetched(source: Files, paths: Iterable[Path], names: Iterable[str]) -> Fetched:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 from pydantic import BaseModel
 
 from tradewind.spec.models import Dataset, Pipeline
+from tradewind.spec.partitions import Kind
 from tradewind.spec.problems import Finding, Path, listed, nearest
 from tradewind.spec.sources import Files, Http, Paging, Query, Source
 
 _DAY = re.compile(r"\{day:([^{}]*)\}")
-_DIFFERENT_DAYS = (date(2013, 1, 2), date(2013, 1, 3), date(2013, 2, 2), date(2014, 1, 2))
+_DAYS = (date(2013, 1, 2), date(2013, 1, 3), date(2013, 2, 2), date(2014, 1, 2))
+_WEEKS = (date(2013, 1, 7), date(2013, 1, 14), date(2013, 10, 7), date(2014, 1, 6))
+_MONTHS = (date(2013, 1, 1), date(2013, 2, 1), date(2014, 1, 1))
+_OTHER_DAYS: Mapping[Kind, tuple[date, ...]] = {"hour": _DAYS, "day": _DAYS, "week": _WEEKS, "month": _MONTHS}
+"""Days of different partitions, which a path must not name alike."""
+_EXAMPLES: Mapping[Kind, str] = {
+    "hour": "year, month and day, like {day:%Y%m%d} or {day:%Y/%m/%d}",
+    "day": "year, month and day, like {day:%Y%m%d} or {day:%Y/%m/%d}",
+    "week": "year and week, like {day:%G-W%V}, or year, month and day, like {day:%Y%m%d}",
+    "month": "year and month, like {day:%Y-%m}, or year, month and day, like {day:%Y%m%d}",
+}
 FILE_PLACEHOLDERS = ("landing", "partition", "day")
 HTTP_PLACEHOLDERS = ("partition", "partition_start", "partition_end")
 _FORMATS = {"delimiter": ("csv",), "nulls": ("csv",)}
@@ -42,7 +53,7 @@ def check_sources(spec: Pipeline) -> Iterator[Finding]:
         if _says(source, "new_columns") and not source.columns:
             yield Finding((*path, "new_columns"), "every column is new: there are no `columns`", on_key=True)
         if isinstance(source, Files):
-            yield from _files(source, path)
+            yield from _files(source, path, spec.partition)
         elif isinstance(source, Http):
             yield from _http(source, path)
 
@@ -88,9 +99,9 @@ def _waiting(source: Source, path: Path) -> Iterator[Finding]:
             yield Finding((*path, field), message, expected="`missing: wait` or `empty: wait` beside it", on_key=True)
 
 
-def _files(source: Files, path: Path) -> Iterator[Finding]:
+def _files(source: Files, path: Path, kind: Kind) -> Iterator[Finding]:
     yield from _placeholders(_DAY.sub("{day}", source.files), (*path, "files"), FILE_PLACEHOLDERS)
-    yield from _day_formats(source.files, (*path, "files"))
+    yield from _day_formats(source.files, (*path, "files"), kind)
     yield from _of_other_format(source, source.format, path)
     scheme = re.match(r"([A-Za-z][\w+.-]*)://", source.files)
     if scheme and scheme[1] != "s3":
@@ -152,11 +163,12 @@ def _placeholders(text: str, path: Path, known: tuple[str, ...]) -> Iterator[Fin
         yield Finding(path, "a `{` or `}` stands alone")
 
 
-def _day_formats(text: str, path: Path) -> Iterator[Finding]:
+def _day_formats(text: str, path: Path, kind: Kind) -> Iterator[Finding]:
+    days = _OTHER_DAYS[kind]
     for spelling in _DAY.findall(text):
-        if len({format(day, spelling) for day in _DIFFERENT_DAYS}) < len(_DIFFERENT_DAYS):
-            message = f"{{day:{spelling}}} is the same for different days"
-            yield Finding(path, message, expected="year, month and day, like {day:%Y%m%d} or {day:%Y/%m/%d}")
+        if len({format(day, spelling) for day in days}) < len(days):
+            message = f"{{day:{spelling}}} is the same for different {kind if kind in ('week', 'month') else 'day'}s"
+            yield Finding(path, message, expected=_EXAMPLES[kind])
 
 
 def queries(spec: Pipeline) -> Iterator[tuple[Path, str]]:

@@ -29,7 +29,7 @@ SOURCES = {
     "files of another store": ("{files: 'gs://b/a.csv'}", "files", "files at gs:// cannot be read"),
     "files of the web": ("{files: 'https://a/b.csv'}", "files", "for a web service `http`"),
     "an address in a path": ("{http: 'https://a/b', connection: c}", "http", "the address stands in the connection"),
-    "days that look the same": ("{files: 'a/{day:%Y-%d}.csv'}", "files", "{day:%Y-%d} is the same for different days"),
+    "days that look the same": ("{files: 'a/{day:%Y-%d}.csv'}", "files", "{day:%Y-%d} is the same for different weeks"),
     "an unknown placeholder of a path": ("{http: 'a/{day}', connection: c}", "http", "unknown placeholder {day}"),
     "an unknown placeholder of a parameter": (
         "{http: a, connection: c, parameters: {since: '{start}'}}",
@@ -136,3 +136,22 @@ def test_rules_of_a_dataset_that_contradict_each_other(
 
     assert problem.field == field
     assert words in problem.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "day", "said"),
+    [
+        ("month", "2013-02-01", "{day:%Y-%m}", None),
+        ("month", "2013-02-01", "{day:%m}", "{day:%m} is the same for different months"),
+        ("week", "2013-01-28", "{day:%G-W%V}", None),
+        ("week", "2013-01-28", "{day:%Y-%m}", "{day:%Y-%m} is the same for different weeks"),
+        ("day", "2013-01-28", "{day:%Y-%m}", "{day:%Y-%m} is the same for different days"),
+    ],
+)
+def test_a_file_may_hold_as_much_as_a_partition(
+    flights: str, write: Write, kind: str, start: str, day: str, said: str | None
+) -> None:
+    text = flights.replace("partition: week", f"partition: {kind}").replace("{day}", day)
+    found = [problem.message for problem in problems(write(text)) if problem.field.endswith("files")]
+    assert found == ([said] * len(found) if said else [])
+    assert bool(found) == bool(said)
