@@ -173,7 +173,7 @@ def source_lines(own: OwnFile, kind: Kind, *, indent: int) -> list[str]:
         *lines,
         f"{pad}# As read off the files. NOT NULL behind a type makes rows without a value malformed.",
         f"{pad}columns:",
-        f"{pad}  {{" + f",\n{pad}   ".join(columns) + "}",
+        *(f"{pad}  {line}" for line in ("{" + ",\n ".join(columns) + "}").splitlines()),
     ]
 
 

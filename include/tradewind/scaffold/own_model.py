@@ -60,6 +60,12 @@ class OwnModel:
         return f"{self.own.name}_by_{self.entity}"
 
     @property
+    def lookback(self) -> int:
+        """Partitions that a feature is made from."""
+        usual = _LOOKBACK[self.kind]
+        return usual if self.partitions is None else max(1, min(usual, self.partitions // 2))
+
+    @property
     def key(self) -> str:
         """The column that names a row of the population."""
         return self.own.key[0] if len(self.own.key) == 1 else "row_key"
@@ -189,7 +195,7 @@ def template_words(model: OwnModel) -> dict[str, str]:
     return {
         "my_entity": model.entity,
         "my_features": model.features,
-        "my_ttl": str(_LOOKBACK[model.kind] * _DAYS[model.kind]),
+        "my_ttl": str(model.lookback * _DAYS[model.kind]),
         "my_fields": "\n        ".join(fields),
         "my_estimator": estimator,
         "my_settings": _python(settings),
@@ -206,7 +212,7 @@ def as_yaml(model: OwnModel, pipeline: str) -> str:
     """The dataset of the features, and everything behind the datasets: active once there is a label."""
     dataset = [
         f"  {model.features}:",
-        f"    inputs: {{{model.own.name}: {{lookback: {_LOOKBACK[model.kind]}}}}}",
+        f"    inputs: {{{model.own.name}: {{lookback: {model.lookback}}}}}",
         f"    sql: include/{pipeline}/sql/{model.features}.sql",
         f"    keys: [{model.entity}]",
         "",

@@ -134,7 +134,7 @@ def _from_own(
     # Files that lie in the landing zone are found there on every machine.
     datasets = "\n".join(own_files.as_yaml(own, name, kind) for own in found)
     generic = (_TEMPLATES / "own" / "stages.yaml.txt").read_text(encoding="utf-8").replace("my_dataset", names[0])
-    stages = own_model.as_yaml(model, name) if model else generic
+    stages = own_model.as_yaml(model, name) if model else f"\n{generic}"
     end = f"end: {span.end} # the first {kind} without data; leave it out when data goes on"
     filled = {
         "my_timezone": timezone,

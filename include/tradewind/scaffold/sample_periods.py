@@ -63,6 +63,7 @@ def in_periods(path: str, text: str, kind: Kind) -> tuple[str, str]:
     changes: dict[str, str] = {}
     if path.endswith(".yaml"):
         changes |= {"partition: day": f"partition: {kind}", "{day}": "{partition}", **_YAML[kind]}
+        changes |= {"on this day": f"on this {kind}"}
         changes |= {"the run of a day": f"the run of {'an' if kind == 'hour' else 'a'} {kind}"}
     elif path.endswith("depot_day.sql"):
         changes |= {"last days": f"last {kind}s", "when the day ends": f"when the {kind} ends", **_SQL[kind]}

@@ -100,7 +100,9 @@ class Train(Model):
     )
     service: Text = Field(description="Feast feature service that names the features.")
     columns: tuple[Text, ...] = Field(
-        default=(), description="Columns of the population that the model sees beside the features."
+        default=(),
+        description="Columns that the model sees beside the features: read from the label's dataset in training and "
+        "from the population in scoring.",
     )
     label: Label = Field(description="What the model learns to predict.")
     model: FunctionPath = Field(
