@@ -16,6 +16,7 @@ import yaml
 
 from tradewind.cli.main import cli
 from tradewind.embedded.home import Home
+from tradewind.scaffold.project import create
 from tradewind.spec.load import load
 
 BASE = """
@@ -74,16 +75,17 @@ def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
     assert spec.train is not None
 
 
-def test_the_stages_run_without_airflow(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in re.findall(r"include/[\w/]+\.\w+", BASE):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "parcels.yaml").write_text(BASE)
+def test_the_stages_run_without_airflow(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create(tmp_path, "parcels", landing=Home.at(tmp_path).landing)
+    path = tmp_path / "dags" / "parcels.yaml"
+    path.write_text(path.read_text().replace("end: 2024-01-11", "end: 2024-01-03"))
     monkeypatch.chdir(tmp_path)
     (shown,) = blocks(text, "pycon")
     there: dict[str, Any] = {}
     exec("\n".join(line[4:] for line in shown.splitlines()), there)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["2024-01-01 skip", "2024-01-02 skip"]
     # Where the command line looks.
     seen, made = Home.of(tmp_path).runtime(), there["here"].runtime
     assert all(

@@ -145,7 +145,7 @@ def test_what_holds_is_shown_whole_in_the_first_dag_and_linked_from_the_others(s
     dags = dags_of(str(stub))
     (shown,) = re.findall(r"```yaml\n(.*?)```", dags["parcels__etl"].doc_md, flags=re.DOTALL)
 
-    assert yaml.safe_load(shown)["alerts"] == {"channels": [], "deadline": "2h"}
+    assert yaml.safe_load(shown)["alerts"] == {"channels": [], "deadline": "2h", "no_champion": 4, "rejected": 3}
     assert re.search(r"deadline: 2h +# dags/_defaults.yaml:1\n", shown)
     assert re.search(r"window: 8 +# dags/parcels.yaml:23\n", shown)
     for stage in STAGES[1:]:
