@@ -81,10 +81,16 @@ def check_story(result: dict[str, Any], weeks: list[str]) -> None:
     assert sorted(row["partition"] for row in result["decisions"]) == weeks
     assert all(row["reason"] for row in result["decisions"])
     passed = {row["version"]: row for row in result["versions"] if row["verdict"] == "passed"}
+    for version in result["versions"]:
+        if (judged := passed.get(version["refit_of"] or "")) is not None:
+            # What serves has learned from the weeks that judged it, and from nothing else.
+            whole = [*judged["train_partitions"], *judged["test_partitions"]]
+            assert version["train_partitions"] == whole, version
     assert result["champions"], "no champion"
     for change in result["champions"]:
         assert change["version"] in passed, change
         assert change["effective_from"] > change["decided_at"], change
+        assert passed[change["version"]]["refit_of"], change  # the example asks for a refit
 
 
 def results(path: Path) -> dict[str, Any]:

@@ -179,6 +179,30 @@ def test_the_verdict_is_never_worse_over_the_year_than_always_or_never(year: Yea
     assert by_policy["verdict"] not in (by_policy["always promote"], by_policy["never retrain"])
 
 
+@pytest.mark.parametrize("days", [28, 14])
+def test_what_passed_is_worth_more_fitted_once_more_on_its_whole_window(year: Year, spec: Pipeline, days: int) -> None:
+    """The same year with `train.refit`: it learns from the days that judged it too, and a later candidate is compared
+    with that.
+    """
+    first = year.fit(date(2013, 1, 1), date(2013, 3, 1))
+    by_policy: dict[str, list[Fitted]] = {"as judged": [first], "refitted": [first]}
+    print(f"\njudged on {days} days before the month, as judged and refitted:")
+    for number in MONTHS[1:]:
+        start = month(number)
+        judged = before(start, days)(year)
+        whole = year.fit(max(start - timedelta(days=days) - GAP - FIT, date(2013, 1, 1)), start - GAP)
+        for policy, serves in (("as judged", judged), ("refitted", whole)):
+            champion = by_policy[policy][-1]
+            passed = passes(year, spec, judged, champion, start=start - timedelta(days=days), end=start)
+            by_policy[policy].append(serves if passed else champion)
+    means = {}
+    for policy, models in by_policy.items():
+        curve = [year.auc(model, month(n), month(n + 1)) for n, model in zip(MONTHS, models, strict=True)]
+        means[policy] = mean(curve)
+        print(f"{policy:15}" + "".join(f"{value:6.3f}" for value in curve) + f"  {means[policy]:.4f}")
+    assert means["refitted"] > means["as judged"]
+
+
 @pytest.mark.parametrize(("champion", "candidate", "passed"), [(26, 39, False), (26, 42, False), (18, 28, True)])
 def test_autumns_candidates_are_rejected_and_summers_passes(
     champion: int, candidate: int, passed: bool, year: Year, spec: Pipeline
