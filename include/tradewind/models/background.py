@@ -65,7 +65,8 @@ def unseen_drift(drifted: Mapping[str, Sequence[str]]) -> str:
 def score_rows(scores: Mapping[str, Mapping[str, float | None]]) -> list[list[str]]:
     """Metric, test, training, and how much better it is on what it has seen."""
     rows = []
-    for name, one in scores.items():
+    for name in sorted(scores, key=list(MEASURES).index):
+        one = scores[name]
         test, seen = one.get("test"), one.get("train")
         sign = 1 if MEASURES[name].higher_is_better else -1
         better = sign * (seen - test) if test is not None and seen is not None else None

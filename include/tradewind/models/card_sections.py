@@ -85,7 +85,9 @@ def why(facts: CardFacts) -> Section:
     """Why it was trained, and how much of what drifted it has learned from."""
     behind = facts.decided.evidence if facts.decided else {}
     known = behind.get("why")
-    blocks: list[Block] = [Prose(known["reason"] if known else f"Why it was trained: {UNKNOWN}.")]
+    blocks: list[Block] = [
+        Prose(f"At {known['partition']}: {known['reason']}." if known else f"Why it was trained: {UNKNOWN}.")
+    ]
     if known and known["numbers"]:
         blocks.append(Items(known["numbers"]))
     drifted = behind.get("drifted", {})

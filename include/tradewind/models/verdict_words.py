@@ -215,11 +215,6 @@ def _after_pass(spec: Pipeline, entry: Entry) -> list[str]:
     promotion, champion, name = spec.promotion, entry.evidence["champion"], spec.pipeline
     waits = bool(promotion.shadow and champion and entry.evidence.get("basis", "test") == "test")
     steps = []
-    if spec.train is not None and spec.train.refit and entry.evidence.get("basis", "test") == "test":
-        steps.append(
-            "It is fitted once more on its whole window, the partitions that judged it included: that version goes on "
-            "in its place, if its answers stay near those judged here."
-        )
     if waits:
         steps.append(
             f"Nothing yet: it scores {count(promotion.shadow, 'population')} beside the champion, without serving, and "
@@ -233,6 +228,11 @@ def _after_pass(spec: Pipeline, entry: Entry) -> list[str]:
         )
     else:
         steps.append("Nothing: it becomes champion by itself, from the first population that nobody has scored.")
+    if spec.train is not None and spec.train.refit and entry.evidence.get("basis", "test") == "test":
+        steps.append(
+            "Before that it is fitted once more on its whole window, the partitions that judged it included: that "
+            "version goes on in its place, if its answers stay near those judged here."
+        )
     if champion:
         steps.append(
             f"To go back afterwards: `{_undo(spec, str(champion))}`, or the form of the DAG `{name}__rollback`."
