@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tradewind.checks.regexes import translate
+from tradewind.checks.regexes import for_re2
 from tradewind.lake.database import literal, quoted
 
 if TYPE_CHECKING:
@@ -53,9 +53,15 @@ def missing(column: str, kind: str) -> str:
     return f"({name} IS NULL OR isnan({name}))" if kind in ("float", "single") else f"({name} IS NULL)"
 
 
-def of_column(metric: str, column: str, kind: str, given: Mapping[str, Any]) -> Condition | None:
-    """The condition of a metric of one column, like ``column_values.between``."""
-    absent = missing(column, kind)
+def of_column(
+    metric: str, column: str, kind: str, given: Mapping[str, Any], *, nan_counts: bool = False
+) -> Condition | None:
+    """The condition of a metric of one column, like ``column_values.between``.
+
+    :param nan_counts: NaN is a value, and not as expected; else it is missing, as pandas has it
+    """
+    nan_counts = nan_counts and kind in ("float", "single")
+    absent = f"({quoted(column)} IS NULL)" if nan_counts else missing(column, kind)
     if metric == "column_values.nonnull":
         return Condition("true", absent, (column,))
     if metric == "column_values.null":
@@ -64,7 +70,11 @@ def of_column(metric: str, column: str, kind: str, given: Mapping[str, Any]) -> 
         return Condition(f"(NOT {absent})", "", (column,)) if kind != "other" else None
     build = _CONDITIONS.get(metric)
     meets = build(quoted(column), kind, given) if build else None
-    return None if meets is None else Condition(f"(NOT {absent})", f"(NOT {absent} AND NOT ({meets}))", (column,))
+    if meets is None:
+        return None
+    if nan_counts:
+        meets = f"NOT isnan({quoted(column)}) AND {meets}"
+    return Condition(f"(NOT {absent})", f"(NOT {absent} AND NOT ({meets}))", (column,))
 
 
 def of_pair(metric: str, pair: tuple[str, str], kinds: tuple[str, str], given: Mapping[str, Any]) -> Condition | None:
@@ -135,7 +145,7 @@ def _in_set(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
     values = given.get("value_set")
     if values is None:
         return "true"
-    if kind in ("int", "float") and all(_is_number(value) and abs(value) < _EXACT for value in values):
+    if kind in ("int", "float", "single") and all(_is_number(value) and abs(value) < _EXACT for value in values):
         spelled = [_number(value) for value in values]
         name = f"CAST({name} AS DOUBLE)"
     elif kind == "text" and all(isinstance(value, str) for value in values):
@@ -153,8 +163,8 @@ def _not_in_set(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
 
 
 def _matches(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
-    pattern = translate(given["regex"]) if kind == "text" and isinstance(given.get("regex"), str) else None
-    return None if pattern is None else f"regexp_matches({name}, {literal(pattern)})"
+    pattern = for_re2(given["regex"]) if kind in ("text", "int") and isinstance(given.get("regex"), str) else None
+    return None if pattern is None else f"regexp_matches(CAST({name} AS VARCHAR), {literal(pattern)})"
 
 
 def _matches_not(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
@@ -168,6 +178,11 @@ def _matches_list(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
     if not found or None in found or given.get("match_on") not in words:
         return None
     return words[given["match_on"]].join(str(one) for one in found)
+
+
+def _matches_none(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
+    matches = _matches_list(name, kind, {**given, "match_on": "any"})
+    return None if matches is None else f"NOT ({matches})"
 
 
 def _length_between(name: str, kind: str, given: Mapping[str, Any]) -> str | None:
@@ -194,6 +209,7 @@ _CONDITIONS = {
     "column_values.match_regex": _matches,
     "column_values.not_match_regex": _matches_not,
     "column_values.match_regex_list": _matches_list,
+    "column_values.not_match_regex_list": _matches_none,
     "column_values.value_length.between": _length_between,
     "column_values.value_length.equals": _length_equals,
 }

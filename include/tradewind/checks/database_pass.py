@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PLACE = "tradewind_check"
 """Where in its `meta` an expectation keeps its place in the suite."""
 
+_NAN_FAILS = frozenset({"expect_column_values_to_be_between", "expect_column_values_to_be_in_set"})
+"""What NaN does not meet: to Great Expectations it is a missing value, which every expectation of values leaves out."""
 _Plan = list[tuple[Any, Metric]]  # metric configurations of Great Expectations and how each is computed
 
 
@@ -97,11 +99,11 @@ def _plan(expectation: Expectation, schema: pa.Schema, engine: Any, settings: di
         needed = expectation.get_validation_dependencies(execution_engine=engine, runtime_configuration=dict(settings))
     except GreatExpectationsError:
         return None  # it looks at the rows already here
+    nan_counts = expectation.configuration.type in _NAN_FAILS
     plan: _Plan = []
     for configuration in needed.get_metric_configurations():
-        metric = (
-            None if unknown_columns(configuration.metric_domain_kwargs, schema) else metric_of(configuration, schema)
-        )
+        unknown = unknown_columns(configuration.metric_domain_kwargs, schema)
+        metric = None if unknown else metric_of(configuration, schema, nan_counts=nan_counts)
         if metric is None:
             return None
         plan.append((configuration, metric))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.checks import database_pass
+from tradewind.checks.regexes import check_regexes
 from tradewind.checks.result import CheckResult, Outcome
 from tradewind.checks.row_conditions import VIEW, split_condition
 from tradewind.errors import SpecError
@@ -77,6 +78,12 @@ def _evaluate(
     if lost := [expectation for expectation in rest if _unknown(expectation, rows)]:
         done |= _on_frame(lost, rows.schema.empty_table())  # it says which column, whatever the rows are
     rest = [expectation for expectation in rest if not _unknown(expectation, rows)]
+    done |= {
+        database_pass.place_of(one): _not_evaluated(one, "a regular expression needs a column of text: cast it in SQL")
+        for one in rest
+        if _has_regex(one)
+    }
+    rest = [expectation for expectation in rest if not _has_regex(expectation)]
     if not rest:
         return done
     try:
@@ -89,6 +96,10 @@ def _evaluate(
             database_pass.place_of(one): _not_evaluated(one, _too_many(rows.rows, frame_rows)) for one in rest
         }
     return done | _on_frame(rest, table)
+
+
+def _has_regex(expectation: Expectation) -> bool:
+    return not {"regex", "regex_list"}.isdisjoint(expectation.configuration.kwargs)
 
 
 def _unknown(expectation: Expectation, rows: Staged) -> bool:
@@ -156,6 +167,10 @@ def entries(suite: Path) -> list[Any]:
         content = json.loads(suite.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
         raise SpecError(f"{suite}: there is no such file") from exc
+    except UnicodeDecodeError as exc:
+        raise SpecError(f"{suite}: this is not UTF-8: {exc}") from exc
+    except RecursionError as exc:
+        raise SpecError(f"{suite}: there are too many lists or objects inside each other") from exc
     except json.JSONDecodeError as exc:
         raise SpecError(f"{suite}:{exc.lineno}:{exc.colno}: this is not JSON: {exc.msg}") from exc
     found = content.get("expectations") if isinstance(content, dict) else None
@@ -182,6 +197,7 @@ def expectation(entry: Any, number: int, suite: Path) -> Expectation:
     extra = {name: entry[name] for name in ("description", "severity") if name in entry}
     try:
         kwargs, condition = split_condition(entry.get("kwargs") or {})
+        check_regexes(kwargs)
         meta = {**(entry.get("meta") or {}), database_pass.PLACE: number, _CONDITION: condition}
         return ExpectationConfiguration(type=kind, kwargs=kwargs, meta=meta, **extra).to_domain_obj()
     except ExpectationNotFoundError as exc:

@@ -56,8 +56,11 @@ class Rows:
         return self.connection.execute(query).fetchall()
 
 
-def metric_of(configuration: Any, schema: pa.Schema) -> Metric | None:
-    """How to compute a metric configuration of Great Expectations; None: it needs a frame."""
+def metric_of(configuration: Any, schema: pa.Schema, *, nan_counts: bool = False) -> Metric | None:
+    """How to compute a metric configuration of Great Expectations; None: it needs a frame.
+
+    :param nan_counts: NaN is a value, and not as expected; else it is missing
+    """
     domain, name = configuration.metric_domain_kwargs, configuration.metric_name
     if name.startswith("table."):
         return _TABLE[name](schema) if name in _TABLE else None
@@ -66,7 +69,7 @@ def metric_of(configuration: Any, schema: pa.Schema) -> Metric | None:
         return Metric()
     if wanted not in ("unexpected_count", "unexpected_values", "filtered_row_count"):
         return _aggregate(name, domain, schema)
-    condition = _condition(base, domain, configuration.metric_value_kwargs, schema)
+    condition = _condition(base, domain, configuration.metric_value_kwargs, schema, nan_counts=nan_counts)
     if condition is None:
         return None
     if wanted == "unexpected_values":
@@ -127,11 +130,13 @@ def _of_values(column: str, metrics: Sequence[Metric], rows: Rows) -> str:
     return f"SELECT {sums} FROM (SELECT {quoted(column)}, count(*) AS {_TIMES} FROM {rows.sql} GROUP BY ALL)"
 
 
-def _condition(name: str, domain: Mapping[str, Any], given: Mapping[str, Any], schema: pa.Schema) -> Condition | None:
+def _condition(
+    name: str, domain: Mapping[str, Any], given: Mapping[str, Any], schema: pa.Schema, *, nan_counts: bool
+) -> Condition | None:
     columns = _columns(domain)
     kinds = [kind_of(schema.field(column).type) for column in columns]
     if "column" in domain:
-        return of_column(name, columns[0], kinds[0], given)
+        return of_column(name, columns[0], kinds[0], given, nan_counts=nan_counts)
     given = {**given, "ignore_row_if": domain.get("ignore_row_if")}
     if "column_A" in domain:
         return of_pair(name, (columns[0], columns[1]), (kinds[0], kinds[1]), given)

@@ -1,19 +1,88 @@
-"""Python's regular expressions as RE2's, which DuckDB has: only where both find the same."""
+"""Regular expressions of expectations, all of them for RE2, which DuckDB has and which reads a text once.
+
+Python's own would try an expression like `(a+)+$` in more ways than there are atoms. Where RE2 can say exactly what
+Python means, it does; else the expression means what it means to RE2; what RE2 does not know is refused.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
+
+from tradewind.lake.database import connect, literal
 
 _MOST_REPEATS = 1000  # RE2 takes no more
 
 
 class _Untranslatable(Exception):
     pass
+
+
+class InvalidRegex(ValueError):
+    """A regular expression that cannot be used; knows the argument that is wrong, as pydantic's errors do."""
+
+    def __init__(self, argument: str, message: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+    def errors(self) -> list[dict[str, Any]]:
+        """One error, in pydantic's form."""
+        return [{"loc": (self.argument,), "msg": str(self)}]
+
+
+def check_regexes(kwargs: Mapping[str, Any]) -> None:
+    """See that every regular expression in an expectation's arguments is one of RE2.
+
+    :raises InvalidRegex: one is not, or stands where only Python could evaluate it
+    """
+    patterns = [("regex", kwargs.get("regex")), *(("regex_list", each) for each in kwargs.get("regex_list") or ())]
+    for argument, pattern in patterns:
+        if isinstance(pattern, str) and for_re2(pattern) is None:
+            raise InvalidRegex(
+                argument,
+                f"{pattern!r} is no regular expression of RE2, with which DuckDB evaluates it: "
+                f"{_why_not(pattern)}. RE2 has no lookarounds, no back references and at most 1000 repeats",
+            )
+    if found := sorted(_PYTHON_ONLY & set(_names(kwargs.get("json_schema")))):
+        raise InvalidRegex("json_schema", f"`{found[0]}` would be evaluated by Python; check it in SQL or with a regex")
+
+
+_PYTHON_ONLY = frozenset({"pattern", "patternProperties", "$ref", "$dynamicRef"})
+
+
+def _names(schema: Any) -> Iterator[str]:
+    """Every name in a JSON schema, at any depth."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            yield from map(str, part)
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+
+
+@cache
+def for_re2(pattern: str) -> str | None:
+    """The pattern for RE2: what Python means where that can be said, else as it stands; None where RE2 refuses it."""
+    exact = translate(pattern)
+    return next((each for each in (exact, pattern) if each is not None and not _why_not(each)), None)
+
+
+def _why_not(pattern: str) -> str:
+    """What RE2 says against a pattern; nothing if it reads it."""
+    import duckdb
+
+    with connect() as connection:
+        try:
+            connection.execute(f"SELECT regexp_matches('', {literal(pattern)})")
+        except duckdb.Error as exc:
+            return str(exc).strip().splitlines()[0]
+    return ""
 
 
 def translate(pattern: str) -> str | None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_FIRST, _LAST = -719_162, 2_932_897  # days from 1970 to the year 1, and to the year 10000
+_DAY = 86_400_000_000  # microseconds
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """One partition's rows in a private folder.
@@ -60,7 +64,7 @@ def write(
     Nothing is left behind if that fails.
 
     :param duplicates: which of the rows with the same keys are kept; None: all
-    :raises UsageError: a key or column that the lake cannot hold
+    :raises UsageError: a key or column that the lake cannot hold, or a time that is not in the years 1 to 9999
     :raises MalformedInput: rows with the same keys between which ``duplicates`` cannot decide
     :raises StorageFault: a disk is full, read-only or failing
     """
@@ -79,11 +83,33 @@ def write(
             paths, dropped = parquet.write(source, schema, folder), 0
             if duplicates:
                 paths, dropped = resolve(paths, schema, folder, rule=duplicates, what=what)
+            _refuse_far_times(paths, schema, what=what)
             hashed = of_files(paths, schema, without=run_columns)
     except BaseException:
         storage.remove(folder)
         raise
     return Staged(name, key, token, folder, paths, hashed.rows, hashed.digest, schema, base, dropped)
+
+
+def _refuse_far_times(paths: Sequence[Path], schema: pa.Schema, *, what: str) -> None:
+    """See in the files' footers that no time is infinite, before Christ or in a year that Python does not have."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    units = {f.name: 1 if pa.types.is_date(f.type) else _DAY for f in schema if pa.types.is_temporal(f.type)}
+    for path in paths if units else ():
+        footer = pq.read_metadata(path)
+        for number in range(footer.num_row_groups):
+            group = footer.row_group(number)
+            for column in (group.column(place) for place in range(group.num_columns)):
+                unit, found = units.get(column.path_in_schema), column.statistics
+                if unit is None or found is None or not found.has_min_max:
+                    continue
+                if found.min_raw < _FIRST * unit or found.max_raw >= _LAST * unit:
+                    raise UsageError(
+                        f"{what}: column {column.path_in_schema} has a time that is infinite or not in the years 1 to "
+                        "9999; leave it out in the SQL, or make it NULL"
+                    )
 
 
 def statistics(path: Path, schema: pa.Schema) -> str:

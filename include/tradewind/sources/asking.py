@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from tradewind.errors import InputError, MalformedInput, MissingInput, Unavailable, UsageError
+from tradewind.sources.deadlines import Clock, Deadline, limit_time
 
 if TYPE_CHECKING:
     from tradewind.core.connections import Endpoint
     from tradewind.sources.paging import Request
+    from tradewind.spec.sources import Limits
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _EXCERPT, _EXCERPT_READ = 200, 4096  # characters shown and bytes read of an answer that refuses
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NOTHING = frozenset({404, 410})
+_ENCODINGS = ("gzip", "deflate", "identity")
 
 
 class Service:
@@ -35,11 +38,19 @@ class Service:
     :param endpoint: the connection
     :param path: below its address
     :param parameters: query parameters of every request
+    :param limits: how large all answers together may be, and how long each and all may take
     :param wait: waits so many seconds
     """
 
     def __init__(
-        self, endpoint: Endpoint, path: str, parameters: Mapping[str, str], *, wait: Callable[[float], None]
+        self,
+        endpoint: Endpoint,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        limits: Limits,
+        wait: Callable[[float], None],
+        clock: Clock,
     ) -> None:
         self._url = httpx.URL(f"{endpoint.url}/{path.lstrip('/')}")
         self._parameters = parameters
@@ -48,7 +59,13 @@ class Service:
         auth = httpx.BasicAuth(*endpoint.auth) if endpoint.auth else None
         self._secrets = endpoint.secrets
         self._client = httpx.Client(headers=dict(endpoint.headers), auth=auth, timeout=_TIMEOUT)
+        self._client.headers["Accept-Encoding"] = ", ".join(_ENCODINGS)
         self.name = _shown(self._url)
+        self._limits, self._clock = limits, clock
+        self._size = limits.size * 10**6
+        self._all = Deadline(limits.time, problem=f"{self.name}: the delivery has no end", field="time", clock=clock)
+        self._page = self._all
+        limit_time(self._client, lambda: min(self._page.left(), self._all.left()))
 
     def __enter__(self) -> Self:
         return self
@@ -56,18 +73,20 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def ask(self, request: Request, body: Path) -> httpx.Response:
-        """Write the answer's body into a file.
+    def ask(self, request: Request, body: Path, *, most: int | None = None) -> httpx.Response:
+        """Write the answer's body into a file; it is not read further than the limits.
 
+        :param most: bytes that it may have; None: what is left of the limit for all answers
         :returns: the answer without its body
         :raises MissingInput: there is nothing at this address
         :raises InputError: the service refuses the request
-        :raises Unavailable: it is away, or busy for longer than :data:`PATIENCE`
+        :raises MalformedInput: the answer, or all together, are larger than the limit
+        :raises Unavailable: it is away, or busy for longer than :data:`PATIENCE`, or takes longer than the limits
         """
         attempt = 0
         while True:
             try:
-                response = self._once(request, body)
+                response = self._once(request, body, most=most)
             except httpx.UnsupportedProtocol as exc:
                 raise UsageError(
                     f"{self.name}: {exc}; give the connection a host like https://api.example.com"
@@ -93,15 +112,38 @@ class Service:
             raise MalformedInput(f"{self.name}: the next page is on another host, {_shown(url)}; it is not followed")
         return str(url)
 
-    def _once(self, request: Request, body: Path) -> httpx.Response:
+    def _once(self, request: Request, body: Path, *, most: int | None) -> httpx.Response:
+        self._page = Deadline(
+            self._limits.page_time, problem=f"{self.name}: the answer has no end", field="page_time", clock=self._clock
+        )
         url = self._url if request.url is None else httpx.URL(request.url)
         # What stands in a link is complete: the service made it from the first request.
         parameters = {} if request.url else {**self._parameters, **(request.parameters or {})}
         url = url.copy_merge_params(parameters) if parameters else url
         with self._client.stream("GET", url) as response, body.open("wb") as file:
+            if (encoding := response.headers.get("content-encoding", "identity").lower()) not in _ENCODINGS:
+                raise MalformedInput(f"{self.name}: the answer is packed as {encoding}, which was not asked for")
+            size = 0
             for piece in response.iter_bytes():
+                size += len(piece)
+                self._refuse_size(size, most if response.is_success else None)
                 file.write(piece)
+                if not response.is_success and size > _EXCERPT_READ:
+                    break
+        self._size -= size
         return response
+
+    def _refuse_size(self, size: int, most: int | None) -> None:
+        if most is not None and size > most:
+            raise MalformedInput(
+                f"{self.name}: one answer has more than {most} bytes of JSON, which is read as a whole; use `paging`, "
+                "or `format: jsonl`"
+            )
+        if size > self._size:
+            raise MalformedInput(
+                f"{self.name}: all answers together have more than {self._limits.size:,} MB; if that is right, raise "
+                "`limits: {size: …}`"
+            )
 
     def _accepted(self, response: httpx.Response, body: Path) -> httpx.Response:
         if response.is_success:
@@ -124,6 +166,8 @@ class Service:
     def _wait_or_give_up(self, problem: str, seconds: float) -> None:
         if self._waited + seconds > PATIENCE:
             raise Unavailable(f"{self.name}: {problem}, after {self._waited:.0f} s of waiting for it; try again later")
+        if seconds > self._all.left():
+            raise Unavailable(f"{self.name}: {problem}, and no time is left to wait for it; try again later")
         log.info("%s: %s; again in %.0f s", self.name, problem, seconds)
         self._wait(seconds)
         # A service that says `Retry-After: 0` for ever is given up too.

@@ -12,6 +12,7 @@ from tradewind.spec.columns import Column, declared
 from tradewind.spec.sources import Source
 
 TEXT = "VARCHAR"
+_SHOWN = 50
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 _LADDERS = (
@@ -76,12 +77,18 @@ def _as_found(name: str, kind: str | None) -> Column:
 
 
 def _difference(source: Source, missing: list[str], extra: list[str], known: list[str], found: list[str]) -> str:
-    words = [f"there is no column {', '.join(map(repr, missing))}"] if missing else []
+    words = [f"there is no column {some([*map(repr, missing)])}"] if missing else []
     side = "which `columns` does not name" if source.columns else "which the first file does not have"
-    words += [f"there is {', '.join(map(repr, extra))}, {side}"] if extra else []
+    words += [f"there is {some([*map(repr, extra)])}, {side}"] if extra else []
     hint = " (`new_columns: take` would take it)" if extra and not missing else ""
     expected = "declared" if source.columns else "the first file has"
-    return f"{'; '.join(words)}{hint}. Found: {', '.join(found)}; {expected}: {', '.join(known)}"
+    return f"{'; '.join(words)}{hint}. Found: {some(found)}; {expected}: {some(known)}"
+
+
+def some(names: Sequence[str]) -> str:
+    """Names in a message, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _types(file: Found, columns: Mapping[str, Column], declared: Mapping[str, str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from tradewind.spec.sources import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,7 @@ class Fetched:
     :param names: what messages call each of them: a path, an ``s3://`` URI, a query, a URL
     :param delimiter: of CSV: what stands between two values
     :param nulls: of CSV: spellings of a missing value, beside the empty field
+    :param limits: how large it may be
     """
 
     paths: tuple[Path, ...]
@@ -22,3 +25,4 @@ class Fetched:
     format: Literal["csv", "jsonl", "parquet"]
     delimiter: str = ","
     nulls: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)

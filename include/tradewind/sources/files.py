@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from tradewind.errors import MissingInput, SpecError, Unavailable
+from tradewind.errors import MalformedInput, MissingInput, SpecError, Unavailable
 from tradewind.sources import looking
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import explained
@@ -45,6 +45,8 @@ def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     else:
         found = [_local(pattern, runtime.landing) for pattern in wanted]
         paths = [Path(name) for name in _all_there(wanted, found, partition)]
+        for path in paths:
+            _refuse_way_out(path, runtime.landing)
         fetched = _fetched(source, [_plainly_named(path, scratch) for path in paths], map(str, paths))
     looking.refuse_empty(source, fetched)
     return fetched
@@ -67,7 +69,7 @@ def patterns(source: Files, partition: str, *, partitioning: Partitioning, landi
 
 
 def _fetched(source: Files, paths: Iterable[Path], names: Iterable[str]) -> Fetched:
-    return Fetched(tuple(paths), tuple(names), source.format, source.delimiter, source.nulls)
+    return Fetched(tuple(paths), tuple(names), source.format, source.delimiter, source.nulls, source.limits)
 
 
 def _local(pattern: str, landing: str) -> list[str]:
@@ -87,6 +89,21 @@ def _local(pattern: str, landing: str) -> list[str]:
             below = [place for place in places if place.is_dir()]
             places = [entry for place in below for entry in place.iterdir() if matches(entry.name)]
         return sorted(str(place) for place in places if not place.is_dir())
+
+
+def _refuse_way_out(path: Path, landing: str) -> None:
+    """See that a link leads to no file outside the landing zone: who may deliver there may not read everything.
+
+    The landing zone itself may be a link, and links inside it may lead to each other. Outside of a landing zone a link
+    may lead to its own folder.
+
+    :raises MalformedInput: it leads out
+    """
+    root = Path(landing) if landing and path.is_relative_to(landing) else path.parent
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise MalformedInput(
+            f"{path} is a link that leads out of {root}, to {path.resolve()}; deliver the file itself there"
+        )
 
 
 def _fixed(pattern: str, landing: str) -> tuple[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -14,12 +13,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.disk import storing
 from tradewind.errors import EmptyInput, MalformedInput, MissingInput, SpecError
 from tradewind.sources import looking
 from tradewind.sources.asking import Service
 from tradewind.sources.columns import agree
+from tradewind.sources.deadlines import Clock
 from tradewind.sources.fetched import Fetched
+from tradewind.sources.opening import refuse_other_encoding
 from tradewind.sources.paging import Page, Pages, Request, records
+from tradewind.sources.records import CsvRecords, json_records
+from tradewind.spec.sources import Limits
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -41,10 +45,12 @@ def fetch(
     runtime: Runtime,
     scratch: Path,
     wait: Callable[[float], None] = time.sleep,
+    clock: Clock = time.monotonic,
 ) -> Fetched:
     """Ask for all pages of one partition and write them into ``scratch``: JSON as JSON lines, all else as it comes.
 
     :param wait: waits so many seconds before a request is repeated
+    :param clock: what the limits of time are measured by
     :raises SpecError: a placeholder that there is none of
     :raises MissingInput: the service says that there is nothing at this address (404, 410)
     :raises EmptyInput: there is no row
@@ -55,7 +61,10 @@ def fetch(
     endpoint = runtime.connections.http(source.connection)
     path = _filled(source.http, partition, spec)
     parameters = {name: _filled(value, partition, spec) for name, value in source.parameters.items()}
-    with Service(endpoint, path, parameters, wait=wait) as service:
+    with (
+        Service(endpoint, path, parameters, limits=source.limits, wait=wait, clock=clock) as service,
+        storing(f"{service.name}: its answers cannot be kept", scratch),
+    ):
         pages = Pages(source.paging, what=service.name)
         request: Request | None = pages.first()
         page: Page | None = None
@@ -83,7 +92,7 @@ def fetch(
 
 def _fetched(source: Http, files: Sequence[Path], *, what: str) -> Fetched:
     names = tuple(f"{what} ({file.stem})" if len(files) > 1 else what for file in files)
-    return Fetched(tuple(files), names, "csv" if source.format == "csv" else "jsonl")
+    return Fetched(tuple(files), names, "csv" if source.format == "csv" else "jsonl", limits=source.limits)
 
 
 def _compare_columns(source: Http, files: Sequence[Path], bare: Sequence[Path], *, what: str) -> None:
@@ -118,7 +127,7 @@ def _iso(instant: datetime) -> str:
 
 def _page(service: Service, request: Request, source: Http, scratch: Path, number: int) -> tuple[Page, Path]:
     body = scratch / f"page-{number}.{source.format}"
-    response = service.ask(request, body)
+    response = service.ask(request, body, most=LARGEST if source.format == "json" else None)
     with body.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     link = service.follow(response.links.get("next", {}).get("url"))
@@ -135,13 +144,10 @@ def _page(service: Service, request: Request, source: Http, scratch: Path, numbe
 
 
 def _json(path: Path, what: str) -> Any:
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise MalformedInput(
-            f"{what}: one answer has {size} bytes of JSON, more than {LARGEST}; use `paging`, or `format: jsonl`"
-        )
     try:
         return json.loads(path.read_bytes(), parse_float=_exact, parse_constant=_no_constant)
+    except RecursionError as exc:
+        raise MalformedInput(f"{what}: the answer is JSON with too many lists or objects inside each other") from exc
     except ValueError as exc:
         raise MalformedInput(f"{what}: this is not JSON: {exc}") from exc
 
@@ -166,10 +172,9 @@ def _append(rows: Any, path: Path) -> int:
 
 
 def _count(path: Path, *, csv_: bool, what: str) -> int:
+    refuse_other_encoding(path, called=what, limits=Limits())
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            if csv_:
-                return max(0, sum(1 for row in csv.reader(file) if row) - 1)
-            return sum(1 for line in file if line.strip())
-    except (UnicodeDecodeError, csv.Error) as exc:
+            return CsvRecords(file, delimiter=",").count() if csv_ else sum(1 for _ in json_records(file))
+    except UnicodeDecodeError as exc:
         raise MalformedInput(f"{what}: the answer is not text in UTF-8: {exc}") from exc

@@ -24,6 +24,7 @@ from tradewind.sources import rows as typed
 from tradewind.sources.binding import bind
 from tradewind.sources.columns import Found, agree
 from tradewind.sources.fetched import Fetched
+from tradewind.sources.looking import few_columns, repeated
 from tradewind.spec.columns import declared
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
         # A cursor of the server describes its columns with the first rows.
         first = cursor.fetchmany(SLICE)
         names = _names(cursor.description, what=what)
+        few_columns(len(names), what, source.limits)
         if not first:
             # A query that gives other columns than declared is wrong, whatever its rows.
             agree(source, [Found(what, dict.fromkeys(names))])
@@ -83,7 +85,7 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     log.info("%s %s: %s rows of %s columns", what, partition, written, len(names))
     lines = database.kind != "postgres" and bool(source.columns)
     path = scratch / ("rows.jsonl" if lines else "rows.parquet")
-    return Fetched((path,), (what,), "jsonl" if lines else "parquet")
+    return Fetched((path,), (what,), "jsonl" if lines else "parquet", limits=source.limits)
 
 
 def _query(
@@ -160,8 +162,7 @@ def _of_the_server(connection: Any) -> Any:
 
 def _names(description: Sequence[Any], *, what: str) -> list[str]:
     names = [column[0] for column in description]
-    folded = [name.casefold() for name in names]
-    if twice := sorted({name for name in names if folded.count(name.casefold()) > 1}):
+    if twice := repeated(names):
         raise MalformedInput(f"{what}: the query gives {', '.join(map(repr, twice))} more than once; name them apart")
     return names
 

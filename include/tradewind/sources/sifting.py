@@ -145,7 +145,7 @@ def _write_lines(path: Path, called: str, names: list[str], fetched: Fetched, ta
     schema = pa.schema([*kinds, *((f"value {number}", pa.string()) for number in range(len(names)))])
     csv = fetched.format == "csv"
     with (
-        opened(path, called=called) as file,
+        opened(path, called=called, limits=fetched.limits) as file,
         storing(f"{called}: its rows cannot be copied", target.parent),
         pq.ParquetWriter(target, schema) as writer,
     ):
@@ -227,7 +227,7 @@ def _parquet(path: Path, names: list[str], shape: Shape) -> str:
     read = f"read_parquet({literal(str(path.absolute()))}, file_row_number = true, hive_partitioning = false)"
     text = f"CAST(to_json(struct_pack({', '.join(f'{quoted(n)} := {quoted(n)}' for n in names)})) AS VARCHAR)"
     inner = f"SELECT file_row_number + 1 AS line, {text} AS text, {typed} FROM {read}"
-    return f"SELECT line, text, {reading.nulls(shape.columns)} AS reason, {_all(shape)} FROM ({inner})"
+    return f"SELECT line, text, {reading.typed_reasons(shape.columns)} AS reason, {_all(shape)} FROM ({inner})"
 
 
 def _typed(shape: Shape, rows: str) -> str:

@@ -12,13 +12,15 @@ from pydantic import BaseModel
 
 # In these the order says something: a CSV file has its columns in it.
 _ORDERED = frozenset({"columns"})
+# These say what is refused, and nothing about the rows of what is not.
+_NO_CAUSE = frozenset({"limits"})
 
 
 def config_hash(*parts: Any) -> str:
     """SHA-256 of parts of a pipeline, single values of it, and files that it names.
 
-    A value that is the default counts as not given: whether it is spelled out makes no difference, nor does a new
-    option of a later version. Names in mappings may be in any order.
+    Limits do not count. A value that is the default counts as not given: whether it is spelled out makes no difference,
+    nor does a new option of a later version. Names in mappings may be in any order.
 
     :param parts: in a fixed order: parts of the spec, values that JSON can hold, contents of SQL or code files
     :return: 64 hexadecimal digits
@@ -29,7 +31,7 @@ def config_hash(*parts: Any) -> str:
 
 def _plain(value: Any, *, ordered: bool = False) -> Any:
     if isinstance(value, BaseModel):
-        fields = type(value).model_fields
+        fields = {name: field for name, field in type(value).model_fields.items() if name not in _NO_CAUSE}
         given = {name: getattr(value, name) for name in fields if getattr(value, name) != fields[name].default}
         return {name: _plain(item, ordered=name in _ORDERED) for name, item in given.items()}
     if isinstance(value, Mapping):

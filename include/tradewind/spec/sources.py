@@ -16,6 +16,28 @@ COLUMNS = (
 )
 
 
+class Limits(Model):
+    """How large one delivery may be; a mistake of who delivers must not occupy a worker for hours."""
+
+    columns: Integer = Field(default=4096, ge=1, description="Columns, or keys of JSON lines.")
+    unpacked: Integer = Field(
+        default=200,
+        ge=1,
+        description="How many times as large as delivered a .gz or .zst file may become; 64 MB always are.",
+    )
+    size: Integer = Field(
+        default=2000,
+        ge=1,
+        description="Megabytes of all answers of a web service together.",
+    )
+    time: Duration = Field(
+        default=timedelta(hours=1), description="How long fetching one delivery over the network may take."
+    )
+    page_time: Duration = Field(
+        default=timedelta(minutes=10), description="How long one answer of a web service may take."
+    )
+
+
 class Source(Model):
     """What every source says."""
 
@@ -42,6 +64,9 @@ class Source(Model):
     )
     late: Literal["fail", "skip"] = Field(
         default="fail", description="What it means that the input has not come when `wait_for` is over."
+    )
+    limits: Limits = Field(
+        default=Limits(), description="How large a delivery may be, and how long fetching it may take."
     )
 
 

@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import MalformedInput, SpecError, TransformError, Unavailable
+from tradewind.sources import looking
 from tradewind.sources.delivery import Delivery, deliver
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.sifting import too_many
@@ -56,7 +57,9 @@ class Shelf:
                 path.write_bytes(PACKED[packed](content.encode() if isinstance(content, str) else content))
             paths.append(path)
         names = tuple(f"{'abc'[number]}.{source.format}" for number in range(len(paths)))
-        return deliver(source, Fetched(tuple(paths), names, source.format, source.delimiter, source.nulls))
+        return deliver(
+            source, Fetched(tuple(paths), names, source.format, source.delimiter, source.nulls, source.limits)
+        )
 
     def read(self, delivery: Delivery, sql: str = "SELECT * FROM source") -> list[dict[str, Any]]:
         """The rows, after sifting where that is needed, as a stage reads them."""
@@ -531,6 +534,163 @@ def as_lines(rows: Sequence[dict[str, Any]]) -> str:
 
 def ordered(rows: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(repr([row[name] for name in KINDS]) for row in rows)
+
+
+# What is too much, or in no form that could be read
+
+
+KIND_ROWS = {"csv": "a,at\n{0},{1}\n", "jsonl": '{{"a": "{0}", "at": "{1}"}}\n'}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("length", [131_073, 1_999_000])
+def test_a_long_text_is_read_wherever_it_stands(shelf: Shelf, length: int, place: int) -> None:
+    values = ["x", "x"]
+    values[place] = "y" * length
+    text = "a,b\n" + "".join(f"{value},1\n" for value in values)
+    rows = shelf.read(shelf.put(text, columns={"a": "VARCHAR", "b": "BIGINT"}))
+    assert sorted(len(row["a"]) for row in rows) == [1, length]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_row_that_is_too_long_is_malformed_wherever_it_stands(shelf: Shelf, place: int) -> None:
+    values = ["x", "x"]
+    values[place] = "y" * 2_000_001
+    text = "a,b\n" + "".join(f"{value},1\n" for value in values)
+    delivery = shelf.put(text, columns={"a": "VARCHAR", "b": "BIGINT"}, max_bad_rows=1)
+    assert [(line, reason) for _, line, reason, _ in shelf.bad(delivery)] == [
+        (place + 2, "it is longer than 2,000,000 characters")
+    ]
+    assert shelf.read(delivery) == [{"a": "x", "b": 1}]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_more_columns_than_the_limit_are_refused_at_once(shelf: Shelf, kind: str) -> None:
+    names = [f"c{number}" for number in range(5000)]
+    contents = {
+        "csv": f"{','.join(names)}\n{','.join('1' for _ in names)}\n",
+        "jsonl": json.dumps(dict.fromkeys(names, 1)) + "\n",
+        "parquet": pa.table({name: [1] for name in names}),
+    }
+    delivery = shelf.put(contents[kind], columns={}, format=kind)
+    with pytest.raises(MalformedInput, match=rf"a\.{kind}: .* columns are more than 4,096; .*`limits: {{columns: …}}`"):
+        delivery.view()
+    assert shelf.put(contents[kind], columns={}, format=kind, limits={"columns": 6000}).view()
+
+
+def test_json_lines_of_many_keys_have_a_column_for_each(shelf: Shelf) -> None:
+    row = {f"c{number}": number for number in range(300)}
+    assert shelf.read(shelf.put(json.dumps(row) + "\n", columns={}, format="jsonl")) == [row]
+    different = "".join(json.dumps({"id": 1, f"k{number}": 1}) + "\n" for number in range(5000))
+    with pytest.raises(MalformedInput, match=r"4,097 columns are more than 4,096"):
+        shelf.put(different, columns={}, format="jsonl").view()
+
+
+def test_a_header_of_a_million_names_is_refused(shelf: Shelf) -> None:
+    text = ",".join(f"c{number}" for number in range(1_000_000))
+    with pytest.raises(MalformedInput, match=r"a\.csv, line 1: this is no header: it is longer than 2,000,000"):
+        shelf.put(f"{text}\n", columns={}).view()
+
+
+def test_a_difference_of_many_columns_is_told_in_short(shelf: Shelf) -> None:
+    names = [f"c{number}" for number in range(4000)]
+    with pytest.raises(MalformedInput, match=r"c49 and 3950 more") as caught:
+        shelf.put(f"{','.join(names)}\n").view()
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("packed", [".gz", ".zst"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_file_that_unpacks_to_very_much_is_refused(shelf: Shelf, kind: str, packed: str) -> None:
+    blank = (HEADER if kind == "csv" else "") + "\n" * 70_000_000
+    delivery = shelf.put(blank, format=kind, packed=packed, limits={"unpacked": 300})
+    words = r"unpacked it is more than 300 times as large as the \d+ kB that were delivered, and more than 67 MB"
+    with pytest.raises(MalformedInput, match=words):
+        delivery.view()
+    with pytest.raises(MalformedInput, match=words):
+        looking.refuse_empty(delivery.source, delivery.fetched)
+
+
+def test_a_file_of_many_equal_rows_may_be_allowed(shelf: Shelf) -> None:
+    text = HEADER + GOOD * 5_000_000
+    with pytest.raises(MalformedInput, match=r"`limits: {unpacked: …}`"):
+        shelf.put(text, packed=".gz").view()
+    assert shelf.put(text, packed=".gz", limits={"unpacked": 2000}).view()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32")],
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_another_encoding_is_named(shelf: Shelf, kind: str, encoding: str, name: str) -> None:
+    text = HEADER + GOOD if kind == "csv" else JSON_ROW.decode()
+    delivery = shelf.put(text.encode(encoding), format=kind)
+    words = rf"a\.{kind}: the file is {name}, and UTF-8 is expected"
+    with pytest.raises(MalformedInput, match=words):
+        delivery.view()
+    with pytest.raises(MalformedInput, match=words):
+        looking.refuse_empty(delivery.source, delivery.fetched)
+
+
+@pytest.mark.parametrize("columns", [{"id": "BIGINT", "a": "VARCHAR"}, {"id": "BIGINT", "a": "INT[]"}])
+def test_json_of_great_depth_is_a_value_or_a_malformed_row(shelf: Shelf, columns: dict[str, str]) -> None:
+    deep = "[" * 200_000 + "]" * 200_000
+    text = f'{{"id": 1, "a": 2}}\n{{"id": 2, "a": {deep}}}\n'
+    delivery = shelf.put(text, columns=columns, format="jsonl", max_bad_rows=2)
+    assert {row["id"] for row in shelf.read(delivery)} == ({1, 2} if columns["a"] == "VARCHAR" else set())
+    with pytest.raises(MalformedInput, match="lists or objects lie too deep inside each other"):
+        shelf.put(text, columns=columns, format="jsonl", new_columns="take").view()
+
+
+FAR = ["infinity", "-infinity", "0044-03-15 (BC) 00:00:00+00", "290000-01-01 00:00:00+00"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("type_", ["TIMESTAMPTZ", "TIMESTAMP", "DATE"])
+@pytest.mark.parametrize("time", FAR)
+def test_a_time_that_other_programs_cannot_hold_is_malformed(shelf: Shelf, kind: str, type_: str, time: str) -> None:
+    row = KIND_ROWS[kind]
+    head, line = row.rpartition("{0}")[0].rpartition("\n")[0] or "", row.splitlines()[-1]
+    text = (f"{head}\n" if head else "") + "".join(
+        f"{line.format(number, at)}\n" for number, at in enumerate(["2013-01-28T05:00:00Z", time])
+    )
+    columns = {"a": "VARCHAR", "at": type_}
+    delivery = shelf.put(text, columns=columns, format=kind, max_bad_rows=1)
+    [(_, number, reason, _)] = shelf.bad(delivery)
+    assert number == (3 if kind == "csv" else 2)
+    assert reason.startswith("column 'at' is \"")
+    assert [row["a"] for row in shelf.read(delivery)] == ["0"]
+
+
+def test_such_a_time_in_parquet_is_malformed_too(shelf: Shelf) -> None:
+    times = pa.array([0, 2**63 - 1, 9_000_000_000_000_000_000], pa.timestamp("us", "UTC"))
+    delivery = shelf.put(pa.table({"at": times}), columns={"at": "TIMESTAMPTZ"}, format="parquet", max_bad_rows=2)
+    assert [line for _, line, _, _ in shelf.bad(delivery)] == [2, 3]
+    assert len(shelf.read(delivery)) == 1
+
+
+ZONELESS = ["2013-01-28 05:00:00", "2013-01-28", "2013-01-28T05:00:00.123"]
+ZONED = ["2013-01-28 05:00:00+00", "2013-01-28T00:00:00-05:00", "2013-01-28T05:00Z", "2013-01-28 05:00:00 UTC",
+         "2013-01-28 00:00:00 America/New_York"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_an_instant_must_say_its_zone(shelf: Shelf, kind: str) -> None:
+    lines = ["a,at"] if kind == "csv" else []
+    line = KIND_ROWS[kind].splitlines()[-1]
+    text = "".join(f"{each}\n" for each in [*lines, *(line.format("x", at) for at in [*ZONED, *ZONELESS])])
+    columns = {"a": "VARCHAR", "at": "TIMESTAMPTZ"}
+    delivery = shelf.put(text, columns=columns, format=kind, max_bad_rows=3)
+    bad = shelf.bad(delivery)
+    assert [reason for *_, reason, _ in bad] == [
+        f"column 'at' is \"{at}\", which does not say its zone: deliver it like 2013-01-28T05:00:00Z, or declare "
+        "TIMESTAMP and name the zone in SQL (AT TIME ZONE)"
+        for at in ZONELESS
+    ]
+    assert {row["at"] for row in shelf.read(delivery)} == {datetime(2013, 1, 28, 5, tzinfo=UTC)}
+    local = shelf.put(text, columns={"a": "VARCHAR", "at": "TIMESTAMP"}, format=kind)
+    assert len(shelf.read(local, "SELECT source.at AT TIME ZONE 'America/New_York' FROM source")) == 8
 
 
 @ANY

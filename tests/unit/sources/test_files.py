@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,28 @@ def test_every_file_without_a_row_is_named(landing: Landing, kind: str, ending: 
     landing.deliver(*daily(DAYS[:1], ending), content=content)
     with pytest.raises(EmptyInput, match=rf"1 of 7 files have no row: \S*/2013-01-28{ending}\."):
         landing.fetch(f"{{landing}}/{{day}}{ending}", format=kind)
+
+
+def test_a_link_out_of_the_landing_zone_is_refused(disk: Landing, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_bytes(CSV)
+    (Path(disk.uri) / "x.csv").symlink_to(secret)
+    with pytest.raises(MalformedInput, match=rf"x\.csv is a link that leads out of {disk.uri}, to {secret}"):
+        disk.fetch("{landing}/x.csv", missing="skip", empty="skip", columns={"carrier": "VARCHAR"})
+    (Path(disk.uri) / "y").symlink_to(tmp_path)
+    with pytest.raises(MalformedInput, match="is a link that leads out of"):
+        disk.fetch("{landing}/y/*.csv")
+    with pytest.raises(MalformedInput, match="is a link that leads out of"):
+        disk.fetch(f"{disk.uri}/x.csv")
+
+
+def test_links_inside_the_landing_zone_and_to_it_are_followed(disk: Landing, tmp_path: Path) -> None:
+    disk.deliver("v2/x.csv")
+    (Path(disk.uri) / "latest").symlink_to("v2")
+    assert disk.names("{landing}/latest/*.csv") == ["latest/x.csv"]
+    (tmp_path / "mounted").symlink_to(disk.uri)
+    disk.runtime = replace(disk.runtime, landing=str(tmp_path / "mounted"))
+    assert disk.fetch("{landing}/v2/x.csv").names == (f"{tmp_path}/mounted/v2/x.csv",)
 
 
 HTML = b"<html><body>502 Bad Gateway</body></html>\n"

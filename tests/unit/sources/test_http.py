@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -49,6 +52,8 @@ class Web:
         self.asked = list[tuple[str, dict[str, str]]]()
         self.headers = list[dict[str, str]]()
         self.waited = list[float]()
+        self.clock: Callable[[], float] = time.monotonic
+        self.raw: Callable[[Any], None] | None = None
         web = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,6 +62,10 @@ class Web:
                 query = dict(parse_qsl(url.query))
                 web.asked.append((url.path, query))
                 web.headers.append(dict(self.headers))
+                if web.raw is not None:
+                    with contextlib.suppress(OSError):
+                        web.raw(self.wfile)
+                    return
                 code, headers, body = web.answers(url.path, query)
                 self.send_response(code)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -83,7 +92,9 @@ class Web:
         )  # fmt: skip
         scratch = self.folder / f"scratch-{len(self.asked)}"
         scratch.mkdir()
-        return http.fetch(source, DAY, spec=SPEC, runtime=runtime, scratch=scratch, wait=self.waited.append)
+        return http.fetch(
+            source, DAY, spec=SPEC, runtime=runtime, scratch=scratch, wait=self.waited.append, clock=self.clock
+        )
 
     def rows(self, path: str = "/orders", **fields: Any) -> list[Any]:
         [file] = self.fetch(path, **fields).paths
@@ -317,8 +328,113 @@ def test_an_answer_that_is_not_what_the_yaml_says_is_malformed(web: Web, body: b
 
 def test_a_json_answer_that_would_not_fit_in_memory_is_refused(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "LARGEST", 5)
-    with pytest.raises(MalformedInput, match=r"11 bytes of JSON, more than 5; use `paging`, or `format: jsonl`"):
+    with pytest.raises(
+        MalformedInput, match=r"more than 5 bytes of JSON, which is read as a whole; use `paging`, or `format: jsonl`"
+    ):
         web.fetch()
+
+
+class Dripping:
+    """A body, or a head, that goes on for ever; counts what it got rid of."""
+
+    def __init__(self, start: bytes, piece: bytes, *, most: int = 10**9) -> None:
+        self.start, self.piece, self.most = start, piece, most
+        self.sent = 0
+
+    def __call__(self, file: Any) -> None:
+        file.write(self.start)
+        while self.sent < self.most:
+            file.write(self.piece)
+            file.flush()
+            self.sent += len(self.piece)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (HEAD + b"\r\nid\n", b"1\n"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\n1\n\r\n"),
+        (HEAD + b"X: ", b"y"),
+    ],
+    ids=["body", "chunks", "head"],
+)
+def test_a_service_that_drips_for_ever_ends_at_the_deadline_of_a_page(web: Web, start: bytes, piece: bytes) -> None:
+    """Each look at the clock is 20 seconds later: none of them reaches the time-out of one read."""
+    ticks = itertools.count(0.0, 20.0)
+    web.clock, web.raw = lambda: next(ticks), Dripping(start, piece)
+    with pytest.raises(Unavailable, match=r"the answer has no end after 2m; .* raise `limits: {page_time: …}`"):
+        web.fetch(format="csv", limits={"page_time": "2m"})
+
+
+def test_pages_without_end_end_at_the_deadline_of_the_delivery(web: Web) -> None:
+    ticks = itertools.count(0.0, 5.0)
+    web.clock = lambda: next(ticks)
+    web.answers = lambda path, query: page(len(web.asked))
+    with pytest.raises(Unavailable, match=r"the delivery has no end after 10m; .* raise `limits: {time: …}`"):
+        web.fetch(paging={"by": "page"}, limits={"time": "10m"})
+    assert len(web.asked) < 120
+
+
+def test_nothing_is_waited_for_behind_the_deadline(web: Web) -> None:
+    web.answers = lambda *_: answer(code=503, Retry_After="200")
+    with pytest.raises(Unavailable, match="it answered 503, and no time is left to wait for it"):
+        web.fetch(limits={"time": "1m"})
+    assert web.waited == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_body_is_not_read_further_than_the_limit(web: Web, kind: str) -> None:
+    web.raw = Dripping(HEAD + b"\r\nid\n", b"1\n" * 50_000, most=200_000_000)
+    with pytest.raises(MalformedInput, match=r"all answers together have more than 1 MB; .* `limits: {size: …}`"):
+        web.fetch(format=kind, limits={"size": 1})
+    assert web.raw.sent < 50_000_000
+    assert sum(path.stat().st_size for path in web.folder.rglob("page-*")) <= 1_000_000
+
+
+def test_the_limit_is_for_all_pages_together(web: Web) -> None:
+    web.answers = lambda path, query: answer(b"id\n" + b"%d\n" % len(web.asked) * 100_000)
+    with pytest.raises(MalformedInput, match=r"all answers together have more than 1 MB"):
+        web.fetch(format="csv", paging={"by": "page"}, limits={"size": 1})
+    assert len(web.asked) == 5
+
+
+def test_json_is_not_read_further_than_what_is_read_as_a_whole(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "LARGEST", 1000)
+    web.raw = Dripping(HEAD + b"\r\n[", b"1, " * 50_000, most=200_000_000)
+    with pytest.raises(MalformedInput, match="one answer has more than 1000 bytes of JSON"):
+        web.fetch()
+    assert web.raw.sent < 50_000_000
+
+
+def test_what_is_packed_counts_unpacked(web: Web) -> None:
+    web.answers = lambda *_: answer(gzip.compress(b"id\n" + b"1\n" * 5_000_000), Content_Encoding="gzip")
+    with pytest.raises(MalformedInput, match="all answers together have more than 1 MB"):
+        web.fetch(format="csv", limits={"size": 1})
+    web.answers = lambda *_: answer(b"x", Content_Encoding="zstd")
+    with pytest.raises(MalformedInput, match="the answer is packed as zstd, which was not asked for"):
+        web.fetch(format="csv")
+
+
+def test_of_a_refusal_only_the_beginning_is_read(web: Web) -> None:
+    web.raw = Dripping(b"HTTP/1.1 403 No\r\n\r\n", b"no " * 50_000, most=200_000_000)
+    with pytest.raises(InputError, match="it answered 403 No: no no no"):
+        web.fetch()
+    assert web.raw.sent < 50_000_000
+
+
+def test_json_of_great_depth_is_malformed(web: Web) -> None:
+    web.answers = lambda *_: answer(b"[" * 100_000 + b"]" * 100_000)
+    with pytest.raises(MalformedInput, match="too many lists or objects inside each other"):
+        web.fetch()
+
+
+def test_an_answer_in_utf_16_is_named(web: Web) -> None:
+    web.answers = lambda *_: answer("id\n1\n".encode("utf-16"))
+    with pytest.raises(MalformedInput, match="the file is UTF-16, and UTF-8 is expected"):
+        web.fetch(format="csv")
 
 
 def test_an_unknown_placeholder_is_named(web: Web) -> None:
