@@ -15,6 +15,7 @@ from tradewind.sources.fetched import Fetched
 from tradewind.sources.opening import explained
 from tradewind.spec.check_sources import FILE_PLACEHOLDERS
 from tradewind.spec.partitions import Partitioning
+from tradewind.spec.problems import nearest
 from tradewind.spec.sources import Files
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 _DEFAULT_CONNECTION = "aws_default"
 _PLACEHOLDER = re.compile(r"{(\w*)(?::[^{}]*)?}")
+_DIGIT = re.compile(r"\d")
 # DuckDB would take these in a name for a pattern.
 _PATTERN = re.compile(r"[*?\[\]]")
 
@@ -44,7 +46,7 @@ def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, sc
         fetched = _from_store(source, partition, wanted, runtime, scratch)
     else:
         found = [_local(pattern, runtime.landing) for pattern in wanted]
-        paths = [Path(name) for name in _all_there(wanted, found, partition)]
+        paths = [Path(name) for name in _all_there(wanted, found, partition, landing=runtime.landing)]
         for path in paths:
             _refuse_way_out(path, runtime.landing)
         fetched = _fetched(source, [_plainly_named(path, scratch) for path in paths], map(str, paths))
@@ -124,15 +126,41 @@ def _matcher(pattern: str) -> re.Pattern[str]:
     return re.compile(hidden + words, re.DOTALL)
 
 
-def _all_there(wanted: Sequence[str], found: Sequence[Sequence[str]], partition: str) -> list[str]:
+def _all_there(wanted: Sequence[str], found: Sequence[Sequence[str]], partition: str, *, landing: str) -> list[str]:
     missing = [name for name, names in zip(wanted, found, strict=True) if not names]
     if missing:
+        if len(missing) == len(wanted) and (folder := _missing_folder(missing, landing)) is not None:
+            raise MissingInput(f"partition {partition}: {folder}")
         count = f"{len(missing)} of {len(wanted)} files are missing" if len(wanted) > 1 else "the file is missing"
         raise MissingInput(
             f"partition {partition}: {count}: {', '.join(missing)}. Deliver them, then run the partition again"
         )
     # A file that two patterns match is one file.
     return list(dict.fromkeys(name for names in found for name in names))
+
+
+def _missing_folder(missing: Sequence[str], landing: str) -> str | None:
+    """What to say where all that is missing would lie in one folder that does not exist; None otherwise."""
+    if missing[0].startswith(_S3):
+        return None
+    folders = {_highest_missing(*_fixed(name, landing)) for name in missing}
+    folder = folders.pop()
+    if folders or folder is None:
+        return None
+    # The folder of another day is no misspelt one.
+    beside = (entry.name for entry in folder.parent.iterdir() if entry.is_dir())
+    near = nearest(folder.name, (name for name in beside if _DIGIT.sub("", name) != _DIGIT.sub("", folder.name)))
+    meant = f"; did you mean `{folder.with_name(near)}`?" if near else "."
+    return (
+        f"the folder {folder} does not exist{meant} Correct `files`, or deliver into it, then run the partition again"
+    )
+
+
+def _highest_missing(fixed: str, parts: Sequence[str]) -> Path | None:
+    """The highest folder that a pattern names and that does not exist; None if there is none."""
+    folders = [Path(fixed)] if parts else []
+    absent = [folder for folder in (*folders, *Path(fixed).parents) if not folder.exists()]
+    return absent[-1] if absent else None
 
 
 def _plainly_named(path: Path, scratch: Path) -> Path:
@@ -149,7 +177,9 @@ def _from_store(source: Files, partition: str, wanted: Sequence[str], runtime: R
 
     connection = source.connection or _DEFAULT_CONNECTION
     store = Store(runtime.connections.s3(connection), called=connection)
-    uris = _all_there(wanted, [_stored(store, uri, runtime.landing) for uri in wanted], partition)
+    uris = _all_there(
+        wanted, [_stored(store, uri, runtime.landing) for uri in wanted], partition, landing=runtime.landing
+    )
     folder = Path(mkdtemp(dir=scratch))
     paths = [folder / f"{number}{Path(uri).suffix}" for number, uri in enumerate(uris)]
     for uri, path in zip(uris, paths, strict=True):

@@ -40,7 +40,7 @@ def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Finding]
     :param errors: of a `pydantic.ValidationError` of a `Pipeline`
     :param document: the text that was validated
     """
-    findings = [replace(found, path=_written(found.path)) for found in (_finding(e, document) for e in errors)]
+    findings = [replace(found, path=_written(found.path)) for found in (finding_of(e, document) for e in errors)]
     meant = {(*f.path[:-1], f.suggestion) for f in findings if f.suggestion and f.message == _UNKNOWN}
     # Of a gate whose kind is misspelt, pydantic misses `metric`.
     meant |= {(*path, "metric") for *path, name in meant if name in _GATES}
@@ -54,7 +54,11 @@ _ONE_GATE = "`metric`, `fairness` and `check`, which says what kind of gate it i
 _MISSING = "is missing"
 
 
-def _finding(error: ErrorDetails, document: Document) -> Finding:
+def finding_of(error: ErrorDetails, document: Document) -> Finding:
+    """One error of pydantic in the words of the YAML.
+
+    :param document: the text that was validated
+    """
     kind, found = error["type"], error["input"]
     path = _written(tuple(error["loc"]))
     context: Mapping[str, Any] = error.get("ctx", {})
@@ -93,7 +97,7 @@ def _wrong_type(path: Path, kind: str, error: ErrorDetails, document: Document) 
 
 
 def _unknown(path: Path) -> Finding:
-    model, name = _model_at(path[:-1]), path[-1]
+    model, name = model_at(path[:-1]), path[-1]
     kind = str(path[-2:][0])[1:-1] if str(path[-2:][0]).startswith("<") else None
     if name in _SOURCES and kind in _SOURCES:
         right = "one of `files`, `query` and `http`; an overlay takes another one away with `null`"
@@ -111,7 +115,7 @@ def _unknown(path: Path) -> Finding:
 
 def _unknown_in_gate(path: Path, kind: str) -> Finding:
     """A field that this kind of gate does not have; another kind may have it."""
-    model, name = _model_at(path[:-1]), path[-1]
+    model, name = model_at(path[:-1]), path[-1]
     names = list(model.model_fields) if model else []
     if name in _GATES:
         return Finding(path, f"a gate cannot have `{kind}` and `{name}`", expected=f"one of {_ONE_GATE}", on_key=True)
@@ -125,7 +129,7 @@ def _unknown_in_gate(path: Path, kind: str) -> Finding:
 
 
 def _fields_of_gate(tag: str) -> list[Any]:
-    model = _model_at(("gates", 0, tag))
+    model = model_at(("gates", 0, tag))
     return list(model.model_fields) if model else []
 
 
@@ -153,7 +157,7 @@ def _found(value: object, raw: str | None) -> str:
 def _described(path: Path) -> str | None:
     if path[-2:] == ("<metric>", "metric"):
         return f"one of {_ONE_GATE}"
-    model = _model_at(path[:-1])
+    model = model_at(path[:-1])
     field = model.model_fields.get(str(path[-1])) if model else None
     return f"`{path[-1]}`: {field.description}" if field and field.description else None
 
@@ -163,11 +167,11 @@ def _written(path: Path) -> Path:
     return tuple(part for part in path if not str(part).startswith("<"))
 
 
-def _model_at(path: Path) -> type[BaseModel] | None:
+def model_at(path: Path) -> type[BaseModel] | None:
     """The model whose fields stand at ``path``; None inside free mappings."""
     here: Any = Pipeline
     for part in path:
-        here = _inner(here)
+        here = inner_type(here)
         if str(part).startswith("<"):
             here = next(kind for kind in get_args(here) if any(_tag(said) == part for said in get_args(kind)))
         elif isinstance(here, type) and issubclass(here, BaseModel):
@@ -178,7 +182,7 @@ def _model_at(path: Path) -> type[BaseModel] | None:
             here = get_args(here)[1 if get_origin(here) is dict else 0]
         else:
             return None
-    here = _inner(here)
+    here = inner_type(here)
     return here if isinstance(here, type) and issubclass(here, BaseModel) else None
 
 
@@ -186,13 +190,13 @@ def _tag(said: Any) -> str | None:
     return said.tag if isinstance(said, Tag) else None
 
 
-def _inner(annotation: Any) -> Any:
+def inner_type(annotation: Any) -> Any:
     """The type without ``Annotated`` and without ``| None``."""
     if get_origin(annotation) is Annotated:
-        return _inner(get_args(annotation)[0])
+        return inner_type(get_args(annotation)[0])
     options = [option for option in get_args(annotation) if option is not type(None)]
     if len(options) == 1 and get_origin(annotation) not in (dict, tuple):
-        return _inner(options[0])
+        return inner_type(options[0])
     return annotation
 
 
@@ -209,12 +213,12 @@ def _homes() -> dict[str, set[str]]:
 def _parts(model: type[BaseModel], home: str) -> Iterator[tuple[str, type[BaseModel]]]:
     yield home, model
     for name, field in model.model_fields.items():
-        inner = _inner(field.annotation)
+        inner = inner_type(field.annotation)
         place = f"{home}.{name}" if home else name
         if get_origin(inner) is dict:
-            inner, place = _inner(get_args(inner)[1]), f"{place}.NAME"
+            inner, place = inner_type(get_args(inner)[1]), f"{place}.NAME"
         elif get_origin(inner) is tuple:
-            inner, place = _inner(get_args(inner)[0]), f"{place}[]"
-        for kind in (inner, *map(_inner, get_args(inner))):
+            inner, place = inner_type(get_args(inner)[0]), f"{place}[]"
+        for kind in (inner, *map(inner_type, get_args(inner))):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from _parts(kind, place)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,22 +15,11 @@ from tradewind.spec.check import check
 from tradewind.spec.document import Document, Unreadable, read
 from tradewind.spec.explain import explain
 from tradewind.spec.layers import ENVIRONMENT, read_layers
+from tradewind.spec.mending import Mended, mend
 from tradewind.spec.models import Pipeline
 from tradewind.spec.problems import Finding, Path, Problem
 from tradewind.spec.project import project_root
 from tradewind.spec.variables import fill
-
-# What stands in for a wrong top-level field while the rest is checked. Wrong optional fields are just left out.
-_STAND_INS: dict[str, Any] = {
-    "pipeline": "stand_in",
-    "owner": "-",
-    "description": "-",
-    "partition": "day",
-    "timezone": "UTC",
-    "start": "2000-01-01",
-    "schedule": "@daily",
-    "datasets": {"stand_in": {"source": {"files": "-"}, "sql": "-"}},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +29,7 @@ class Examined:
     :param spec: the pipeline; None if its fields are wrong
     :param problems: everything that is wrong, file by file in the order of lines
     :param document: puts a finding of somebody else's check where it belongs; None if a file cannot be read as YAML
+    :param mended: of a pipeline whose fields are wrong, all that is right; None if that is nothing
     :param files: what it is made of, from the lowest layer to the highest; the pipeline's own file alone when a file
         cannot be read
     """
@@ -49,6 +38,7 @@ class Examined:
     problems: tuple[Problem, ...]
     document: Document | None
     files: tuple[FilePath, ...]
+    mended: Mended | None = None
 
     def checked(self) -> Pipeline:
         """The pipeline.
@@ -79,11 +69,11 @@ def examine(path: FilePath, *, environment: str | None = None) -> Examined:
     told = {place for place, _ in layers.flaws if place}
     flaws = [flaw for flaw in flaws if flaw.path not in told]
     told |= {flaw.path for flaw in flaws}
-    spec, findings = _judge(document, project_root(path), told)
+    spec, mended, findings = _judge(document, project_root(path), told)
     flaws += [finding for finding in findings if finding.path not in told]
     every = [problem for _, problem in layers.flaws] + [document.problem(flaw) for flaw in flaws]
     every = in_order(secrets.hide(every, words) if words else every, first=document.file)
-    return Examined(spec, tuple(every), document, layers.files)
+    return Examined(spec, tuple(every), document, layers.files, mended)
 
 
 def in_order(problems: Iterable[Problem], *, first: str) -> list[Problem]:
@@ -126,35 +116,29 @@ def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
     return found
 
 
-def _judge(document: Document, root: FilePath, told: Collection[Path]) -> tuple[Pipeline | None, list[Finding]]:
-    """The pipeline, if its fields are right, and what is wrong with it.
+def _judge(
+    document: Document, root: FilePath, told: Collection[Path]
+) -> tuple[Pipeline | None, Mended | None, list[Finding]]:
+    """The pipeline, if its fields are right, else what is right of it; and what is wrong with it.
 
     :param told: places that something has been said about; what they hold is not relied on
     """
     try:
         spec = Pipeline.model_validate(document.data)
     except ValidationError as exc:
-        errors = exc.errors(include_url=False)
-        rest = _check_the_rest(document.data, [*told, *(tuple(error["loc"]) for error in errors)], root)
-        return None, explain(errors, document) + rest
-    return spec, check(spec, root=root, unsure={str(place[0]) for place in told})
+        found = explain(exc.errors(include_url=False), document)
+        mended = mend(document, told)
+        return None, mended, found + _check_the_rest(mended, root)
+    return spec, None, check(spec, root=root, unsure={str(place[0]) for place in told})
 
 
-def _check_the_rest(data: dict[str, Any], wrong: Sequence[Path], root: FilePath) -> list[Finding]:
-    """Check what is right between fields that are not, so that all problems are told at once."""
-    inside = {place[1] for place in wrong if place[0] == "datasets" and len(place) > 1 and place[-1] != "[key]"}
-    unsure = {place[0] for place in wrong if not (place[0] == "datasets" and len(place) > 1 and place[1] in inside)}
+def _check_the_rest(mended: Mended | None, root: FilePath) -> list[Finding]:
+    """Check what is right beside what is not, so that all problems are told at once."""
+    if mended is None:
+        return []
+    unsure = mended.unsure
     if unsure & {"partition", "start", "end"}:
         unsure |= {"partition", "start", "end"}
-    rest = {name: value for name, value in data.items() if name not in unsure}
-    if "datasets" in rest:
-        stand_in = _STAND_INS["datasets"]["stand_in"]
-        rest["datasets"] = {name: stand_in if name in inside else value for name, value in rest["datasets"].items()}
-    stand_ins = {name: value for name, value in _STAND_INS.items() if name not in rest}
-    try:
-        spec = Pipeline.model_validate({**stand_ins, **rest})
-    except ValidationError:  # what is wrong reaches further than one field; that is told already
-        return []
-    findings = check(spec, root=root, unsure={str(name) for name in unsure})
-    sure = [f for f in findings if not (f.path[0] == "datasets" and len(f.path) > 1 and f.path[1] in inside)]
-    return [finding for finding in sure if finding.path[0] in rest or finding.path[0] not in _STAND_INS]
+    findings = check(mended.spec, root=root, unsure=unsure)
+    sure = [found for found in findings if not mended.doubts(found.path, on_key=found.on_key)]
+    return [replace(found, path=mended.written(found.path)) for found in sure]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradewind.lake.database import connect, quoted
-from tradewind.spec.problems import listed, nearest
+from tradewind.spec.problems import Problem, listed, nearest
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,6 +36,19 @@ class SqlFlaw:
     expected: str | None = None
     suggestion: str | None = None
     missing_column: bool = False
+
+    def problem(self, file: str, text: str) -> Problem:
+        """The flaw with its line and column.
+
+        :param file: what the problem calls the file
+        :param text: the SQL
+        """
+        start = text.rfind("\n", 0, self.offset) + 1
+        source = text[start:].partition("\n")[0].rstrip()
+        return Problem(
+            file, text.count("\n", 0, self.offset) + 1, min(self.offset - start, len(source)) + 1, "", self.message,
+            self.expected, self.suggestion, source, self.width,
+        )  # fmt: skip
 
 
 def flaws_of_types(names: Iterable[str]) -> dict[str, tuple[str, str | None]]:
@@ -85,11 +98,12 @@ def bind(
             # Preparing tells the place of a mistake, which `sql` does not; only `sql` knows the parameters' types.
             connection.execute(_PREPARE + sql)
         except duckdb.Error as exc:
-            return _flaw(exc, sql, views=known, before=len(_PREPARE))
+            return _flaw(exc, sql, views=known, before=len(_PREPARE), connection=connection)
         try:
             return connection.sql(statement.query, params=values or None).to_arrow_reader(1).schema
         except duckdb.Error as exc:
-            return _flaw(exc, sql, views=known, before=-len(sql.partition(statement.query)[0].encode()))
+            before = -len(sql.partition(statement.query)[0].encode())
+            return _flaw(exc, sql, views=known, before=before, connection=connection)
 
 
 def _parse(sql: str, connection: duckdb.DuckDBPyConnection) -> duckdb.Statement | SqlFlaw:
@@ -98,7 +112,7 @@ def _parse(sql: str, connection: duckdb.DuckDBPyConnection) -> duckdb.Statement 
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as exc:
-        return _flaw(exc, sql, views={}, before=0)
+        return _flaw(exc, sql, views={}, before=0, connection=connection)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         found = ", ".join(statement.type.name for statement in statements) or "nothing"
         return SqlFlaw(f"expected one SELECT, found {found}", _first_word(sql))
@@ -133,7 +147,9 @@ def _show(
     return known
 
 
-def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]], before: int) -> SqlFlaw:
+def _flaw(
+    exc: Exception, sql: str, *, views: Mapping[str, list[str]], before: int, connection: duckdb.DuckDBPyConnection
+) -> SqlFlaw:
     """DuckDB's error in our words.
 
     :param before: how many bytes DuckDB saw before the text; negative if it saw only a later part of it
@@ -155,6 +171,10 @@ def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]], before: i
         near = nearest(name, views)
         expected = f"one of {listed(views)}" if views and not near else None
         return SqlFlaw(f"there is no view `{name}`", offset, width, expected=expected, suggestion=near)
+    if of := re.search(r'"([^"]+)" does not have a column named "([^"]+)"', message):
+        return _lost_in_table(of[1], of[2], sql, views=views, offset=offset)
+    if found.get("error_subtype") == "MISSING_ENTRY" and "unction" in str(found.get("type")):
+        return _no_function(found, sql, offset=offset, connection=connection)
     candidates = [each.removeprefix("main.") for each in str(found.get("candidates", "")).split(",")]
     near = nearest(name, candidates) if name and "(" not in candidates[0] else None
     if found.get("error_subtype") == "MISSING_ENTRY":
@@ -163,6 +183,29 @@ def _flaw(exc: Exception, sql: str, *, views: Mapping[str, list[str]], before: i
     missing = bool(re.search(r"olumn .*(not found|does not exist|not have a column)|does not have a column", said))
     said = said if said[1:2].isupper() else said[:1].lower() + said[1:]
     return SqlFlaw(said, offset, width, suggestion=near, missing_column=missing)
+
+
+def _no_function(found: Mapping[str, Any], sql: str, *, offset: int, connection: duckdb.DuckDBPyConnection) -> SqlFlaw:
+    """DuckDB marks the whole call; what is wrong is the name at its beginning, or behind a dot."""
+    name = str(found["name"])
+    # Its own candidates first: they are the nearest of all its functions, where it has any.
+    near = str(found.get("candidates") or "").split(",")[0].removeprefix("main.")
+    if not near.isidentifier():
+        known = connection.sql("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
+        near = nearest(name, sorted(row[0] for row in known if row[0].isidentifier())) or ""
+    start = sql.lower().find(name.lower(), offset)
+    return SqlFlaw(f"there is no function `{name}`", max(start, offset), len(name), suggestion=near or None)
+
+
+def _lost_in_table(table: str, column: str, sql: str, *, views: Mapping[str, list[str]], offset: int) -> SqlFlaw:
+    """A column that is asked of one table by ``table.column``."""
+    columns = views.get(table) or list(dict.fromkeys(name for names in views.values() for name in names))
+    near = nearest(column, columns)
+    start = sql.lower().find(column.lower(), offset)
+    return SqlFlaw(
+        f"`{table}` has no column `{column}`", max(start, offset), len(column), suggestion=near, missing_column=True,
+        expected=None if near else f"one of {listed(columns)}" if columns else None,
+    )  # fmt: skip
 
 
 def _details(exc: Exception) -> dict[str, Any]:

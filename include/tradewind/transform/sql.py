@@ -10,6 +10,7 @@ runs on one thread, and rows that come in no order of their own are read in one 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tradewind.core.disk import storage_fault
 from tradewind.errors import TransformError, UsageError
 from tradewind.lake.database import MEMORY, connect, literal, literals, quoted
+from tradewind.transform.bind import SqlFlaw, bind
 from tradewind.transform.determinism import determinism_of, spellings
 from tradewind.transform.text import find_words
 
@@ -137,6 +139,7 @@ def select(
             relation = connection.sql(query.query, params=values or None)
             schema = relation.limit(0).to_arrow_table().schema
         except duckdb.Error as exc:
+            _explain_flaw(connection, views, parameters, sql_path)
             _explain(exc, sql_path, spill=spill)
         yield Selected(connection, relation, schema, sql_path, spill / _COPIED if spill else None)
     finally:
@@ -241,9 +244,47 @@ def _values(named: set[str], parameters: Mapping[str, object], sql_path: Path) -
     return {name: value for name, value in parameters.items() if name in named}
 
 
+def _with_lines_of_file(message: str, sql_path: Path) -> str:
+    """DuckDB takes away what stands before a statement and counts its lines from there."""
+    import duckdb
+
+    try:
+        text = sql_path.read_text(encoding="utf-8")
+        before = text.partition(duckdb.extract_statements(text)[0].query)[0].count("\n")
+    except (duckdb.Error, OSError, IndexError):
+        return message
+    return re.sub(r"(?m)^LINE (\d+):", lambda found: f"LINE {int(found[1]) + before}:", message)
+
+
+def _explain_flaw(
+    connection: duckdb.DuckDBPyConnection,
+    views: Mapping[str, pads.Dataset | FileView],
+    parameters: Mapping[str, object],
+    sql_path: Path,
+) -> None:
+    """Say what is wrong with the SQL as `tradewind validate` does, with its place and the nearest right spelling.
+
+    :raises TransformError: something is; nothing is raised where that is not the reason
+    """
+    import duckdb
+
+    text = sql_path.read_text(encoding="utf-8")
+    try:
+        columns = {
+            name: _columns(connection.sql(view.query)) if isinstance(view, FileView) else view.schema
+            for name, view in views.items()
+        }
+        flaw = bind(text, columns, parameters=parameters)
+    except duckdb.Error:  # the views themselves cannot be read
+        return
+    if isinstance(flaw, SqlFlaw):
+        raise TransformError(flaw.problem(str(sql_path), text).text())
+
+
 def _explain(exc: Exception, sql_path: Path, *, running: bool = False, spill: Path | None = None) -> NoReturn:
     if (
         fault := storage_fault(exc, f"{sql_path}: its rows cannot be computed", *([spill] if spill else []))
     ) is not None:
         raise fault from exc
-    raise TransformError(f"{sql_path}: {str(exc).strip()}", running=running) from exc
+    message = _with_lines_of_file(str(exc).strip(), sql_path)
+    raise TransformError(f"{sql_path}: {message}", running=running) from exc

@@ -30,6 +30,8 @@ class Asked:
 def asked(subject: Subject) -> list[Asked]:
     """The functions of a pipeline whose files can be read."""
     train, found = subject.spec.train, []
+    if train and subject.guessed(("train", "params"), ("train", "model"), ("train", "task")):
+        train = None  # what the model function would get is not known
     if train:
         wanted = request_model(subject.root, train.model, train.params, task=train.task)
         found.append(Asked(subject, ("train", "model"), train.model, wanted))

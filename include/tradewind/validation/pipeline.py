@@ -40,15 +40,15 @@ def validate(paths: Sequence[Path], *, look: Callable[[Sequence[Mapping[str, Any
     """
     read = [subject_of(path) for path in paths]
     subjects = [subject for subject, _ in read if subject is not None]
-    defining = [s for s in subjects if s.spec.features and s.file(s.spec.features.definitions, ())]
+    defining = [s for s in subjects if _defines_features(s)]
     named = [one for subject in subjects for one in asked(subject)]
-    features = look([request_features(s.root, s.spec) for s in defining])
+    features = look([request_features(s.root, s.spec, datasets=s.dataset_names) for s in defining])
     functions = look([one.request for one in named])
     tables = {subject.path: bind_all(subject) for subject in subjects}
     defined = list(zip(defining, features.answers(), strict=True))
     tried = [one for subject, answer in defined for one in trials(subject, tables[subject.path], answer)]
     trying = look([one.request for one in tried])
-    found: dict[Path, list[Problem]] = {path: list(told) for path, (_, told) in zip(paths, read, strict=True)}
+    found: dict[Path, list[Problem]] = {subject.path: [] for subject in subjects}
     for subject in subjects:
         found[subject.path] += _without_code(subject, tables[subject.path])
     for subject, answer in defined:
@@ -62,8 +62,17 @@ def validate(paths: Sequence[Path], *, look: Callable[[Sequence[Mapping[str, Any
     for trial, answer in zip(tried, trying.answers(), strict=True):
         if (trial.subject.path, trial.path) not in wrong:  # what does not run at all fails on made-up rows too
             found[trial.subject.path] += check_trial(trial, answer)
-    ordered = [problem for path, problems in found.items() for problem in _ordered(path, problems)]
-    return ordered + namesakes(paths)
+    for subject in subjects:
+        found[subject.path] = [one for one in found[subject.path] if not subject.doubts(one.field)]
+    every = [(path, [*yaml, *found.get(path, ())]) for path, (_, yaml) in zip(paths, read, strict=True)]
+    return [problem for path, problems in every for problem in _ordered(path, problems)] + namesakes(paths)
+
+
+def _defines_features(subject: Subject) -> bool:
+    """Whether its definitions can be held against its datasets."""
+    features = subject.spec.features
+    known = subject.mended is None or ("datasets",) not in subject.mended.guessed
+    return features is not None and known and subject.file(features.definitions, ()) is not None
 
 
 def _without_code(subject: Subject, tables: Tables) -> list[Problem]:

@@ -9,16 +9,13 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from tradewind.spec import project
 from tradewind.spec.document import Document
-from tradewind.spec.gates import Verdict
 from tradewind.spec.load import Examined, examine
-from tradewind.spec.models import Dataset, Features, Pipeline, Score
+from tradewind.spec.mending import Mended
+from tradewind.spec.models import Dataset, Pipeline
 from tradewind.spec.problems import Finding, Path, Problem, listed, nearest, spelled
 from tradewind.spec.sources import AnySource, Files, Http, Query
-from tradewind.spec.training import Train
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +66,10 @@ class Subject:
     :param path: the YAML
     :param root: the project root
     :param document: puts findings where they belong
-    :param whole: the pipeline, if nothing is wrong with its fields
-    :param spec: the same, or what is right of it: datasets, features, score and train that are wrong are not there
+    :param whole: the pipeline, if nothing is wrong with its values
+    :param spec: the same, or what is right of it, and stand-ins: datasets of which it is not known what they read are
+        not there
+    :param mended: how ``spec`` was made right; None if nothing is wrong with the fields
     """
 
     path: FilePath
@@ -78,6 +77,21 @@ class Subject:
     document: Document
     whole: Pipeline | None
     spec: Pipeline
+    mended: Mended | None = None
+
+    @property
+    def dataset_names(self) -> list[str]:
+        """Names of all datasets, also of those of which nothing more is known."""
+        return list((self.mended.spec if self.mended else self.spec).datasets)
+
+    def doubts(self, field: str) -> bool:
+        """Whether a problem at a field, as problems spell it, may come from what was guessed."""
+        places = [spelled(place) for place in self.mended.guessed] if self.mended else []
+        return any(field == place or field.startswith((f"{place}.", f"{place}[")) for place in places)
+
+    def guessed(self, *fields: Path) -> bool:
+        """Whether any of these places, or what lies in it or around it, is not what the text says."""
+        return self.mended is not None and any(self.mended.doubts(path) for path in fields)
 
     def at(
         self,
@@ -90,6 +104,7 @@ class Subject:
         severity: Literal["error", "note"] = "error",
     ) -> Problem:
         """Something wrong at a place of the YAML."""
+        path = self.mended.written(path) if self.mended else path
         finding = Finding(path, message, expected=expected, suggestion=suggestion, on_key=on_key)
         return replace(self.document.problem(finding), severity=severity)
 
@@ -149,36 +164,30 @@ def subject_of(path: FilePath) -> tuple[Subject | None, tuple[Problem, ...]]:
     found: Examined = examine(path)
     if found.document is None:
         return None, found.problems
-    spec = found.spec or _readable(found.document.data)
-    return Subject(path, project.project_root(path), found.document, found.spec, spec), found.problems
+    if found.spec is None and found.mended is None:
+        return None, found.problems
+    mended, spec = found.mended, found.spec
+    if spec is None:
+        assert mended is not None
+        right = {name: part for name, part in mended.spec.datasets.items() if not _unread(mended, name)}
+        spec = mended.spec.model_copy(update={"datasets": right})
+    whole = found.spec or (mended.spec if mended is not None and not mended.guessed else None)
+    return Subject(path, project.project_root(path), found.document, whole, spec, mended), found.problems
+
+
+def _unread(mended: Mended, dataset: str) -> bool:
+    """Whether it is not known which columns a dataset's SQL reads."""
+    for place in mended.guessed:
+        if place == ("datasets",) or place == ("datasets", dataset):
+            return True
+        if place[:2] == ("datasets", dataset) and place[2] in ("source", "references", "inputs"):
+            entry = place[2] != "source" and len(place) == 4
+            if len(place) == 3 or entry or "columns" in place:
+                return True
+    return False
 
 
 def _sources(place: Path, references: Path, part: Dataset | Any) -> dict[Path, Any]:
     own: AnySource | None = part.source if isinstance(part, Dataset) else part
     found: dict[Path, Any] = {place: own} if own is not None else {}
     return found | {(*references, view): source for view, source in part.references.items()}
-
-
-def _readable(data: dict[str, Any]) -> Pipeline:
-    """The parts of a wrong pipeline that are right, each by itself."""
-    datasets = data.get("datasets")
-    right = {
-        name: dataset
-        for name, value in (datasets.items() if isinstance(datasets, dict) else ())
-        if (dataset := _part(Dataset, value)) is not None
-    }
-    return incomplete(
-        pipeline=str(data.get("pipeline", "")),
-        datasets=right,
-        features=_part(Features, data.get("features")),
-        score=_part(Score, data.get("score")),
-        train=_part(Train, data.get("train")),
-        verdict=_part(Verdict, data.get("verdict", {})) or Verdict(),
-    )
-
-
-def _part(model: Any, value: Any) -> Any:
-    try:
-        return model.model_validate(value)
-    except ValidationError:
-        return None

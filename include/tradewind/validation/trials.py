@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_READ = ("model", "params", "task", "columns", "label", "service", "seed", "serialization", "trusted")
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """Code to try.
@@ -46,6 +49,8 @@ def trials(subject: Subject, tables: Tables, answer: Answer) -> list[Trial]:
     :param answer: what the feature definitions define (:func:`tradewind.validation.user_code.look`)
     """
     train, score = subject.spec.train, subject.spec.score
+    if subject.guessed(*(("train", name) for name in _READ)):
+        return []
     labelled = tables.datasets.get(train.label.dataset) if train else None
     if train is None or score is None or labelled is None or answer.get("error"):
         return []
@@ -114,10 +119,10 @@ def _without_column(one: Trial, file: NamedFile, unknown: Sequence[str], error: 
     expected = None if near else f"one of {listed(known)}"
     if offset is not None:
         return file.problem(offset, message, width=len(name) + 2, expected=expected, suggestion=near)
-    place = not_running(file, {**error, "message": message}, one.subject.shown_inside(error.get("file")))
+    found = not_running(file, {**error, "message": message}, one.subject.shown_inside(error.get("file")))
     if not error.get("file"):
-        place = problem_at_function(file, one.reference.rpartition(":")[2], message)
-    return replace(place, expected=expected, suggestion=near)
+        found = problem_at_function(file, one.reference.rpartition(":")[2], message)
+    return replace(found, expected=expected, suggestion=near)
 
 
 def _constant(file: NamedFile, name: str) -> int | None:

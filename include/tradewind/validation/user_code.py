@@ -6,7 +6,7 @@ import inspect
 import json
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -50,15 +50,18 @@ def look(request: Mapping[str, Any]) -> Answer:
             return {"error": error_of(exc, root)}
 
 
-def request_features(root: Path, spec: Pipeline) -> dict[str, Any]:
-    """Ask for what the definitions file of ``spec`` defines."""
+def request_features(root: Path, spec: Pipeline, *, datasets: Sequence[str]) -> dict[str, Any]:
+    """Ask for what the definitions file of ``spec`` defines.
+
+    :param datasets: names of all datasets that there are
+    """
     assert spec.features is not None
     return {
         "kind": "features",
         "root": str(root),
         "pipeline": spec.pipeline,
         "definitions": spec.features.definitions,
-        "datasets": list(spec.datasets),
+        "datasets": list(datasets),
     }
 
 

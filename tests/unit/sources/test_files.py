@@ -132,6 +132,26 @@ def test_a_day_is_spelled_as_the_name_says(landing: Landing) -> None:
     assert landing.names("{landing}/{day:%Y%m%d}.csv") == daily(spelled)
 
 
+@pytest.mark.parametrize("name", ["{day}.csv", "{day}/*.csv", "sub/{day}.csv"])
+def test_a_folder_that_does_not_exist_is_named_once(disk: Landing, name: str) -> None:
+    disk.deliver("flights/2013-01-28.csv")
+    with pytest.raises(MissingInput) as caught:
+        disk.fetch(f"{{landing}}/flight/{name}")
+    folder = f"{disk.uri}/flight"
+    assert str(caught.value) == (
+        f"partition 2013-01-28: the folder {folder} does not exist; did you mean `{folder}s`? Correct `files`, or "
+        "deliver into it, then run the partition again"
+    )
+    with pytest.raises(MissingInput, match=r"the folder \S*/other does not exist\. Correct `files`"):
+        disk.fetch(f"{{landing}}/other/{name}")
+
+
+def test_folders_of_single_days_are_missing_with_their_files(disk: Landing) -> None:
+    disk.deliver("flights/2013-01-28/a.csv")
+    with pytest.raises(MissingInput, match=r"6 of 7 files are missing"):
+        disk.fetch("{landing}/flights/{day}/*.csv")
+
+
 def test_every_missing_day_is_named(landing: Landing) -> None:
     landing.deliver(*daily(DAYS[:2]), *daily(DAYS[3:5]), *daily(DAYS[6:]))
     with pytest.raises(

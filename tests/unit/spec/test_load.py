@@ -147,3 +147,12 @@ def test_loading_imports_only_pydantic_and_yaml(flights: str, write: Write) -> N
     helpers = {"annotated_types", "cython_runtime", "typing_extensions", "typing_inspection", "pydantic_core"}
     loaded = {name for name in done.stdout.split() if not name.startswith(("_", "__"))} - helpers
     assert loaded == {"pydantic", "tradewind", "yaml"}
+
+
+@pytest.mark.parametrize("name", ["<pipeline", "<pipeline>", "<", "[key]"])
+def test_a_field_whose_name_looks_like_none_is_a_problem_and_no_traceback(
+    flights: str, write: Write, name: str
+) -> None:
+    found = problems(write(flights.replace("pipeline: flights", f'"{name}": flights')))
+    assert found
+    assert all(problem.line >= 1 for problem in found)

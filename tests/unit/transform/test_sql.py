@@ -97,8 +97,43 @@ def test_an_unknown_parameter_is_named_with_those_there_are(sql: Sql) -> None:
 
 @pytest.mark.parametrize("mistake", ["SELECT *\nFROM sorce", "SELECT *\nFRM source"])
 def test_a_mistake_in_the_sql_is_named_by_file_and_line(sql: Sql, mistake: str) -> None:
-    with pytest.raises(TransformError, match=r"(?s)query\.sql: .*LINE 2"):
+    with pytest.raises(TransformError, match=r"query\.sql:2:"):
         sql(mistake)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "-- Ä comment: avrage(\n\nSELECT\r\n    carrier,\r\n    'é' || upperr(carrier) AS x\r\nFROM source\r\n",
+            """:5:12: there is no function `upperr`; did you mean `upper`?
+    5 |     'é' || upperr(carrier) AS x
+      |            ^^^^^^""",
+        ),
+        (
+            "/* one\n   two */\nSELECT\n    /* avrage( */ avrage\n    (value) FROM source\n",
+            """:4:19: there is no function `avrage`; did you mean `avg`?
+    4 |     /* avrage( */ avrage
+      |                   ^^^^^^""",
+        ),
+        (
+            "-- first\nSELECT s.carier\nFROM source AS s\n",
+            """:2:10: `s` has no column `carier`; did you mean `carrier`?
+    2 | SELECT s.carier
+      |          ^^^^^^""",
+        ),
+    ],
+    ids=["function", "over lines", "of a table"],
+)
+def test_a_mistake_is_shown_in_its_own_line_with_the_nearest_right_spelling(sql: Sql, text: str, said: str) -> None:
+    with pytest.raises(TransformError) as caught:
+        sql(text)
+    assert str(caught.value).endswith(f"query.sql{said}")
+
+
+def test_an_error_while_rows_are_computed_counts_lines_as_the_file_does(sql: Sql) -> None:
+    with pytest.raises(TransformError, match=r"(?s)LINE 3:     CAST\(carrier AS INTEGER\)"):
+        sql("-- a comment\nSELECT\n    CAST(carrier AS INTEGER)\nFROM source\n")
 
 
 def test_an_error_while_rows_are_computed_names_the_file(sql: Sql) -> None:

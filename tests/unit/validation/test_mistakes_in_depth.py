@@ -46,6 +46,55 @@ def test_all_mistakes_are_told_at_once(edit: Edit, found: Found) -> None:
     ]
 
 
+def test_five_mistakes_of_structure_hide_none_of_meaning(edit: Edit, found: Found) -> None:
+    edit("dags/shop.yaml", "owner:", "ownr:")
+    edit("dags/shop.yaml", "lookback: 7", "lookback: -1")
+    edit("dags/shop.yaml", "duplicates: {keep: largest", "duplicates: {kep: largest")
+    edit("dags/shop.yaml", "  test: 5", "  tets: 5")
+    edit("dags/shop.yaml", "versus: champion, lower_bound: -0.01", "versus: champion, lower_bond: -0.01")
+    edit("include/shop/shop_day.sql", "avg(price)", "avrage(price)")
+    edit("include/shop/orders.json", '"price", "min', '"prise", "min')
+    edit("dags/shop.yaml", "keys: [id]", "keys: [ident]")
+    edit("include/shop/model.py", '["price", "orders"', '["prise", "orders"')
+    edit("dags/shop.yaml", "metric: roc_auc, slice: shop, at_least", "metric: mae, slice: shop, at_least")
+    assert [(problem.file.rpartition("/")[2], problem.field, problem.severity) for problem in found()] == [
+        ("shop.yaml", "ownr", "error"),
+        ("shop.yaml", "datasets.orders.keys[0]", "error"),
+        ("shop.yaml", "datasets.orders.duplicates.kep", "error"),
+        ("shop.yaml", "datasets.shop_day.inputs.orders.lookback", "error"),
+        ("shop.yaml", "train.tets", "error"),
+        ("shop.yaml", "gates[1].lower_bond", "error"),
+        ("shop.yaml", "gates[2].metric", "error"),
+        ("model.py", "train.model", "error"),
+        ("orders.json", "expectations[1].kwargs.column", "error"),
+        ("shop_day.sql", "datasets.shop_day.sql", "error"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("window: 13", "window: thirteen"),
+        ("window: 13", "widow: 13"),
+        ("lookback: 7", "lookback: -1"),
+        ("label: {dataset: orders,", "label: {dataset: [orders],"),
+        ("definitions: include/shop/features.py", "definition: include/shop/features.py"),
+        ("key: id", "key: [id]"),
+        ("horizons: [1, 7]", "horizons: [one, 7]"),
+        ("metric: roc_auc, at_least: 0.6}\n  - ", "metric: roc_acu, at_least: 0.6}\n  - "),
+        ("columns: [price, shop]", "columns: price"),
+        ("params: {depth: 3}", "params: [depth]"),
+        ("cheap: include/shop/model.py:cheap", "cheap: [include/shop/model.py:cheap]"),
+        ("partition: day", "partition: daily"),
+        ("inputs: {orders: {lookback: 7}}", "inputs: [orders]"),
+        ("columns: {shop: VARCHAR, town: VARCHAR}", "columns: [shop, town]"),
+    ],
+)
+def test_a_mistake_of_structure_brings_no_false_one(old: str, new: str, edit: Edit, found: Found) -> None:
+    edit("dags/shop.yaml", old, new)
+    assert len(first_lines(found())) == 1
+
+
 def test_a_caret_marks_what_is_wrong_also_behind_other_letters(edit: Edit, found: Found) -> None:
     edit("include/shop/orders.sql", "    town,", "    'Ärger 🙂' || twon AS town,")
     (problem, *_) = [each for each in found() if each.severity == "error"]
