@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tradewind.core.metrics import Floats
     from tradewind.spec.metrics import Task
 
+_SAME = 1e-9
 CANDIDATE, CHAMPION, MAJORITY = "candidate", "champion", "majority"
 
 
@@ -49,6 +50,19 @@ class TestRows:
             raise ValueError(f"test rows of different length: labels {len(self.y)}, {', '.join(wrong)}")
         if self.timestamp.dtype.kind != "M":
             raise ValueError(f"timestamps of test rows must be datetime64 in UTC; found {self.timestamp.dtype}")
+
+    @property
+    def same_as_champion(self) -> bool:
+        """Whether candidate and champion predict the same for every row, but for the last digits of a float.
+
+        Also rows that one of them was fitted on count: what is predicted is compared, and not how good it is.
+        """
+        import numpy as np
+
+        ours, theirs = self.scores.get(CANDIDATE), self.scores.get(CHAMPION)
+        if ours is None or theirs is None or not len(self.y):
+            return False
+        return ours.shape == theirs.shape and bool(np.allclose(ours, theirs, rtol=_SAME, atol=_SAME))
 
     def where(self, mask: Floats) -> TestRows:
         """The rows for which ``mask`` is true."""

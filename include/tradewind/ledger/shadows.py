@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tradewind.ledger.journal import Ledger
 
 BEGAN, REPLACED, WITHDRAWN, FAILED = "began", "replaced", "withdrawn", "failed"
-_ENDS = frozenset({REPLACED, WITHDRAWN, "passed", "rejected"})
+_ENDS = frozenset({REPLACED, WITHDRAWN, "passed", "rejected", "unchanged"})
 
 
 def begin(
@@ -61,8 +61,9 @@ def end(
     """Record that a version stands as shadow no more.
 
     :param partition: whose run decided
-    :param outcome: ``passed`` or ``rejected`` by its second verdict, ``replaced`` by a newer one, or ``withdrawn``
-        because the verdict that let it stand was made again and rejected it, or the YAML asks for no shadow any more
+    :param outcome: ``passed``, ``rejected`` or ``unchanged`` by its second verdict, ``replaced`` by a newer one, or
+        ``withdrawn`` because the verdict that let it stand was made again and rejected it, or the YAML asks for no
+        shadow any more
     """
     evidence = {"version": shadow.subject, "began": shadow.key}
     key = f"{shadow.key}/{outcome}"

@@ -9,7 +9,7 @@ from tradewind.core import faults
 from tradewind.errors import ModelError, UsageError
 from tradewind.ledger import holds, pins
 from tradewind.ledger.champions import Champion
-from tradewind.ledger.journal import Ledger
+from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import archive, followers
 from tradewind.models.opening import open_model
 from tradewind.models.promote import after_newest_scored, training_of
@@ -84,9 +84,9 @@ def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtim
 
 
 def candidates(spec: Pipeline, ledger: Ledger) -> list[str]:
-    """Versions that one can roll back to: those that were champion, and those that passed their newest verdict."""
-    newest = {entry.subject: entry.outcome for entry in ledger.find(spec.pipeline, "verdict")}
-    passed = {version for version, outcome in newest.items() if outcome == "passed"}
+    """Versions that one can roll back to: former champions, and those that passed the gates of their newest verdict."""
+    newest = {entry.subject: entry for entry in ledger.find(spec.pipeline, "verdict")}
+    passed = {version for version, entry in newest.items() if _passed_gates(entry)}
     return sorted(passed | {change.model_version for change in ledger.champions(spec.pipeline)}, key=_natural)
 
 
@@ -110,7 +110,7 @@ def _why_it_may(spec: Pipeline, version: str, changes: list[Champion], ledger: L
     if earlier is not None:
         return {**earlier.evidence, "again_from_seq": earlier.seq}
     verdicts = ledger.find(spec.pipeline, "verdict", subject=version)
-    if verdicts and verdicts[-1].outcome == "passed":
+    if verdicts and _passed_gates(verdicts[-1]):
         return {**training_of(spec, version, ledger), "verdict_key": verdicts[-1].key}
     there = f"versions that one can roll back to: {', '.join(candidates(spec, ledger)) or 'none'}"
     if verdicts:
@@ -118,6 +118,11 @@ def _why_it_may(spec: Pipeline, version: str, changes: list[Champion], ledger: L
             f"{spec.pipeline}: version {version} was rejected by its verdict ({verdicts[-1].reason}); {there}"
         )
     raise UsageError(f"{spec.pipeline}: version {version} never was champion and has no verdict; {there}")
+
+
+def _passed_gates(verdict: Entry) -> bool:
+    """Also one that predicts what its champion predicted may be named by a person."""
+    return str(verdict.evidence.get("by_gates", verdict.outcome)) == "passed"
 
 
 def _require_serving(spec: Pipeline, version: str, changes: list[Champion], runtime: Runtime, ledger: Ledger) -> None:

@@ -70,7 +70,7 @@ def begin(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
     version = refits.serving_version(ledger, judged) if training(spec).refit else judged.subject
     if judged.outcome != "passed":
         if standing is not None and (standing.partition, standing.subject) == (partition, version):
-            why = f"judged again, and rejected: {judged.reason}"
+            why = f"judged again, and {judged.outcome}: {judged.reason}"
             shadows.end(ledger, standing, partition, outcome=shadows.WITHDRAWN, reason=why,
                         actor=runtime.actor, run_id=runtime.run_id)  # fmt: skip
         return None

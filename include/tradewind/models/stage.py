@@ -80,7 +80,7 @@ def make_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> Step:
 
 
 def judge_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> Step:
-    """Judge the candidate, or the shadow; a rejection, and a candidate that stands as shadow now, settle the training.
+    """Judge the candidate, or the shadow; unless it passed and need not stand as shadow first, training is settled.
 
     :raises TradewindError: no verdict could be reached
     """

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CODE = "verdict/2"
+UNCHANGED = "unchanged"
 Basis = Literal["test", "shadow"]
 
 
@@ -38,7 +39,7 @@ Basis = Literal["test", "shadow"]
 class Verdict:
     """What the gates say about a candidate.
 
-    :param outcome: ``passed`` or ``rejected``
+    :param outcome: ``passed``, ``rejected``, or ``unchanged``: it predicts what the champion predicts
     :param gates: one result a gate, one for each slice
     :param candidate: version that was judged
     :param champion: version that it was compared with; None if there was none
@@ -216,7 +217,10 @@ def _entry(
     candidate: Version, champion: Champion | None, found: Tried, results: Sequence[GateResult],
     trained: Entry | None, key: str, basis: Basis,
 ) -> Entry:  # fmt: skip
-    outcome, reason = _decision(results, champion)
+    by_gates, reason = _decision(results, champion)
+    outcome = by_gates
+    if champion is not None and found.test.same_as_champion:
+        outcome, reason = UNCHANGED, _unchanged(champion, len(found.test.y), by_gates, reason)
     behind = background(spec, runtime, trained)
     unseen = [warning] if (warning := unseen_drift(behind.get("drifted", {}))) else []
     evidence = {
@@ -226,6 +230,7 @@ def _entry(
         # Promotion is refused when somebody else changed the champion in between.
         "expected_seq": champion.seq if champion else 0,
         "basis": basis,
+        "by_gates": by_gates,
         "test_partitions": list(found.partitions or json.loads(candidate.tags["tradewind.test_partitions"])),
         "rows": len(found.test.y),
         "gates": [asdict(result) for result in results],
@@ -249,6 +254,11 @@ def _decision(results: Sequence[GateResult], champion: Champion | None) -> tuple
     if champion is None and outcome == "passed" and not skipped:  # else the gates have said so
         reason += "; not compared with a champion: there is none"
     return outcome, reason
+
+
+def _unchanged(champion: Champion, rows: int, by_gates: str, reason: str) -> str:
+    same = f"its predictions of the {rows} judged rows are those of version {champion.model_version}, the champion"
+    return f"{same}, so a promotion would change nothing; by its gates it is {by_gates}: {reason}"
 
 
 def _journal(ledger: Ledger, entry: Entry, *, run_id: str) -> bool:

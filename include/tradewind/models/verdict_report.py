@@ -50,6 +50,9 @@ _STYLE = """
 """
 
 
+_SIGNS = {"passed": ("ok", "✓ Passed"), "unchanged": ("odd", "= Unchanged")}
+
+
 def page(spec: Pipeline, entry: Entry, pictures: Pictures | None = None, *, trained: Entry | None = None) -> str:
     """A self-contained HTML page of a verdict: outcome and reasons, what to do, every gate, pictures, facts.
 
@@ -57,8 +60,8 @@ def page(spec: Pipeline, entry: Entry, pictures: Pictures | None = None, *, trai
     :param pictures: what to draw; the page says so if there is nothing
     :param trained: the ledger's entry of kind ``trained`` of the candidate: the data that it comes from
     """
-    version, passed = str(entry.evidence["version"]), entry.outcome == "passed"
-    sign, word = ("ok", "✓ Passed") if passed else ("bad", "✗ Rejected")
+    version = str(entry.evidence["version"])
+    sign, word = _SIGNS.get(entry.outcome, ("bad", "✗ Rejected"))
     gates = entry.evidence["gates"]
     why = reasons(entry)
     body = [

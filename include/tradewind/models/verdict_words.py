@@ -54,12 +54,16 @@ def headline(entry: Entry) -> str:
     if entry.outcome == "passed":
         follows = f"may replace version {champion}" if champion else "may become the first champion"
         return f"Version {version} passed{shadow}: it {follows}."
+    if entry.outcome == "unchanged":
+        return f"Version {version} predicts what version {champion} predicts{shadow}: that one stays champion."
     stays = f"version {champion} stays champion" if champion else "there is still no champion"
     return f"Version {version} did not pass{shadow}: {stays}."
 
 
 def reasons(entry: Entry, *, most: int = 5) -> list[str]:
-    """Why it did not pass, gate by gate; empty if it passed."""
+    """Why it did not pass, gate by gate; empty if it passed, or if the gates did not decide."""
+    if entry.outcome == "unchanged":
+        return []
     failed = [gate for gate in ranked(entry.evidence["gates"]) if gate["outcome"] in NOT_PASSED]
     told = [f"{gate['gate']}{_where(gate)}: {gate['reason']}" for gate in failed[:most]]
     return told + ([f"and {len(failed) - most} more, below"] if len(failed) > most else [])
@@ -102,7 +106,8 @@ def bounded(gate: Mapping[str, Any]) -> str:
 
 def next_steps(spec: Pipeline, entry: Entry) -> list[str]:
     """What a person can do now; commands and names stand between backticks."""
-    return _after_pass(spec, entry) if entry.outcome == "passed" else _after_rejection(spec, entry)
+    steps = {"passed": _after_pass, "unchanged": _after_no_change}
+    return steps.get(entry.outcome, _after_rejection)(spec, entry)
 
 
 def markdown(spec: Pipeline, entry: Entry, *, report: str = "", refit: Entry | None = None) -> str:
@@ -236,6 +241,20 @@ def _after_pass(spec: Pipeline, entry: Entry) -> list[str]:
     if champion:
         steps.append(
             f"To go back afterwards: `{_undo(spec, str(champion))}`, or the form of the DAG `{name}__rollback`."
+        )
+    return steps
+
+
+def _after_no_change(spec: Pipeline, entry: Entry) -> list[str]:
+    version, name = entry.evidence["version"], spec.pipeline
+    steps = [
+        f"Nothing: version {entry.evidence['champion']} goes on serving, and the next training is decided as ever. "
+        "This is no rejection: it does not count among the rejected candidates in a row."
+    ]
+    if entry.evidence.get("by_gates") == "passed":
+        steps.append(
+            f"If it ought to serve all the same, for example for its newer libraries: `tradewind rollback {name} --to "
+            f"{version} --reason TEXT`."
         )
     return steps
 

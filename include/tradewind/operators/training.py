@@ -85,7 +85,8 @@ class TrainOperator(TrainStageOperator):
 class VerdictOperator(TrainStageOperator):
     """Judges the candidate, or the shadow, at the gates, beside the champion.
 
-    A rejection ends the run green; so does a candidate that passed and stands as shadow from now on.
+    A rejection ends the run green; so does a candidate that predicts what the champion predicts, and one that passed
+    and stands as shadow from now on.
     """
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:

@@ -20,9 +20,9 @@ WAITS = "waits for approval"
 class Candidate:
     """A version that was judged.
 
-    :param outcome: ``rejected`` by its gates, ``declined`` by a person, ``shadow``, ``waits for approval``, ``pinned``
-        or ``superseded`` where it passed and was not promoted, ``champion``, ``replaced`` where another one is
-        champion since, or just ``passed``
+    :param outcome: ``rejected`` by its gates, ``unchanged`` from the champion, ``declined`` by a person, ``shadow``,
+        ``waits for approval``, ``pinned`` or ``superseded`` where it passed and was not promoted, ``champion``,
+        ``replaced`` where another one is champion since, or just ``passed``
     :param reasons: why, in words
     :param verdict: the ledger's entry that it was last judged by
     """

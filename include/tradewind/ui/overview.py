@@ -26,7 +26,7 @@ _STYLE = """
 .about th,.about td{display:block;border:0;padding:0;width:auto}}
 """
 _SERVED = 8
-_SIGNS = {"rejected": "bad", "declined": "bad", "champion": "ok", "shadow": "", "passed": "ok"}
+_SIGNS = {"rejected": "bad", "declined": "bad", "champion": "ok", "shadow": "", "passed": "ok", "unchanged": ""}
 
 
 def overview_page(ledger_url: str, reports: Path | None = None) -> str:

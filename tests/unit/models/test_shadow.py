@@ -21,6 +21,7 @@ from tradewind.ledger.journal import Entry
 from tradewind.models import score as scores
 from tradewind.models import shadow
 from tradewind.models.decide import decide
+from tradewind.models.manifest import Manifest
 from tradewind.models.promote import promote
 from tradewind.models.registry import Registry
 from tradewind.models.train import train
@@ -46,15 +47,20 @@ def origin(built: Callable[[Path], House], tmp_path_factory: pytest.TempPathFact
 
 
 def register_again(house: House) -> None:
-    """Version 2: the model of version 1 once more, which is quicker than another fit; in a folder of its own."""
+    """Version 2: the model of version 1 once more, which is quicker than another fit, and whose code makes it predict a
+    little otherwise; in a folder of its own.
+    """
     registry = Registry(house.runtime, "delays")
     first = registry.get("1")
     with registry.folder(first) as folder:
         other = shutil.copytree(folder, folder.parent / "second")
+    code = other / "code" / "delays_model" / "transformers.py"
+    code.write_text(code.read_text().replace(".to_numpy(float)", ".to_numpy(float) * 1.001"))
+    files = Manifest.from_folder(other)
     client = registry.client
     client.create_model_version("delays", other.as_uri(), first.mlflow_run_id, tags=dict(first.tags))
     (trained,) = house.ledger.find("delays", "trained")
-    evidence = {**trained.evidence, "version": "2"}
+    evidence = {**trained.evidence, "version": "2", "model_files": files.as_json(), "model_digest": files.digest}
     house.ledger.append(replace(trained, id=None, subject="2", partition=house.week(5), key="2", evidence=evidence))
 
 
@@ -167,7 +173,9 @@ def test_the_shadow_predicts_what_the_champion_predicts_and_serves_nobody(predic
     assert set(beside["served_by"].to_pylist()) == {"shadow"}
     assert set(served["model_version"].to_pylist()) == {"1"}
     assert beside["flight_id"].to_pylist() == served["flight_id"].to_pylist()
-    assert beside["probability"].to_pylist() == served["probability"].to_pylist()  # here they are the same model
+    # Nearly the same model.
+    assert beside["probability"].to_pylist() == pytest.approx(served["probability"].to_pylist(), abs=0.01)
+    assert beside["probability"].to_pylist() != served["probability"].to_pylist()
     assert set(beside["prediction_id"].to_pylist()).isdisjoint(served["prediction_id"].to_pylist())
     assert beside.schema.names == served.schema.names
 

@@ -332,8 +332,10 @@ def rows(house, *, good: bool = True) -> TestRows:
     score = np.clip(np.where(y == 1, 0.7, 0.3) + random.normal(scale=0.2, size=400), 0, 1)
     start = house.spec.partitioning.bounds(house.week(7)).start
     times = np.datetime64(start.replace(tzinfo=None), "us") + np.arange(400) * np.timedelta64(25, "m")
+    # A little better than the champion, or much worse.
+    ours = np.where(y == 1, score**0.999, score**1.001) if good else 1 - score
     return TestRows(
-        "binary", y, {"candidate": score if good else 1 - score, "champion": score}, times, "America/New_York",
+        "binary", y, {"candidate": ours, "champion": score}, times, "America/New_York",
         fit_end={name: house.spec.partitioning.bounds(house.week(5)).end for name in ("candidate", "champion")},
     )  # fmt: skip
 
