@@ -54,6 +54,7 @@ def new(name: str, own: tuple[Path, ...], kind: Kind | None, label: str | None, 
             f"python -m pytest tests/test_{name}.py",
             "run it here, without Airflow" + ("" if find_spec("pytest") else " (first: pip install pytest)"),
         ),
+        (f"tradewind rehearse {name}", "all partitions and stages, without Airflow, in a home of their own"),
         ("tradewind up", "start a local Airflow with this project"),
         (f"tradewind backfill {name} --missing --unpause", "let its DAGs run what there is data for, oldest first"),
     ]

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tradewind.cli import runtime
+from tradewind.cli.main import cli
 from tradewind.embedded.home import Home
 from tradewind.embedded.supervisor import write_state
 from tradewind.errors import SpecError, UsageError
@@ -122,3 +124,22 @@ def test_what_airflow_logs_does_not_come_between_the_answer(in_project: Path, mo
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == {"pipeline": "trips", "history": []}
     assert "alembic" in result.stderr
+
+
+def test_the_demo_takes_no_deployment_over(in_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(runtime.CONNECTION, json.dumps({"conn_type": "tradewind", "extra": {"lake": "s3://lake"}}))
+    done = CliRunner().invoke(cli, ["demo"])
+    assert isinstance(done.exception, UsageError)
+    assert "AIRFLOW_CONN_TRADEWIND_DEFAULT is exported: unset it" in str(done.exception)
+    assert not (in_project / ".tradewind").exists()
+
+
+def test_up_refuses_a_connection_of_another_project_before_it_starts_anything(
+    in_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"conn_type": "tradewind", "extra": {"project": "/opt/project"}}
+    monkeypatch.setenv(runtime.CONNECTION, json.dumps(other))
+    done = CliRunner().invoke(cli, ["up"])
+    assert isinstance(done.exception, UsageError)
+    assert "exported for the project /opt/project" in str(done.exception)
+    assert not (in_project / ".tradewind").exists()

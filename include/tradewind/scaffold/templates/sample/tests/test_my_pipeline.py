@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ WINDOW = 4  # `train.window` of the YAML
 
 
 @pytest.fixture
-def rehearsal(tmp_path: Path) -> Rehearsal:
+def rehearsal(tmp_path: Path) -> Iterator[Rehearsal]:
     """The stages on a lake, a registry and a landing zone of their own."""
-    made = Rehearsal(PROJECT / "dags" / f"{PIPELINE}.yaml", tmp_path)
-    deliver(tmp_path / "landing" / PIPELINE)
-    return made
+    with Rehearsal(PROJECT / "dags" / f"{PIPELINE}.yaml", tmp_path) as made:
+        deliver(tmp_path / "landing" / PIPELINE)
+        yield made
 
 
 def test_a_model_is_trained_and_serves(rehearsal: Rehearsal) -> None:
