@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradewind.core.network import POSTGRES
 from tradewind.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _advisory(registry: str, name: str, wait_seconds: float) -> Iterator[None]:
     from sqlalchemy import create_engine, pool, text
 
     number = int.from_bytes(hashlib.sha256(f"tradewind/features/{name}".encode()).digest()[:8], signed=True)
-    engine = create_engine(registry, poolclass=pool.NullPool, isolation_level="AUTOCOMMIT")
+    engine = create_engine(registry, poolclass=pool.NullPool, isolation_level="AUTOCOMMIT", connect_args=dict(POSTGRES))
     with engine.connect() as connection:
         deadline = time.monotonic() + wait_seconds
         while not connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}).scalar():

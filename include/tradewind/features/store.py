@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.disk import storing
+from tradewind.core.network import POSTGRES, limit_connecting
 from tradewind.features.importing import import_feast
 from tradewind.features.lock import exclusive
 from tradewind.features.online.place import settings
@@ -46,6 +47,7 @@ def folders(runtime: Runtime) -> list[Path]:
 def unlocked(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> FeatureStore:
     """As :func:`store`, for a caller that holds the registry's lock: making it may create the registry's tables."""
     import_feast()
+    limit_connecting()  # Feast's own connections to an online store take no other limit
     from feast import FeatureStore
 
     with storing(f"{spec.pipeline}: the feature store", *folders(runtime)):
@@ -112,6 +114,8 @@ def _registry(url: str) -> dict[str, Any]:
     }
     if url.startswith("sqlite"):
         settings["sqlalchemy_config_kwargs"] = {"connect_args": {"timeout": _SQLITE_BUSY_SECONDS}}
+    else:
+        settings["sqlalchemy_config_kwargs"] = {"connect_args": dict(POSTGRES)}
     return settings
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.disk import storage_fault
+from tradewind.core.network import POSTGRES
 from tradewind.errors import MissingExtra, TradewindError, Unavailable, UsageError
 from tradewind.ledger.tables import HEAD, VERSION_TABLE
 
@@ -102,7 +103,7 @@ def _engine(url: str) -> Engine:
     parsed = _parsed(url)
     sqlite = parsed.get_backend_name() == "sqlite"
     # No isolation level: the driver begins nothing by itself, so that also DDL is part of a transaction.
-    options = {"timeout": _BUSY_SECONDS, "isolation_level": None} if sqlite else {"connect_timeout": 10}
+    options: dict[str, Any] = {"timeout": _BUSY_SECONDS, "isolation_level": None} if sqlite else dict(POSTGRES)
     try:
         engine = create_engine(parsed, poolclass=NullPool, connect_args=options)
     except ModuleNotFoundError as exc:

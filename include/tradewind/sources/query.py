@@ -12,12 +12,13 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tradewind.core.disk import storing
+from tradewind.core.network import keep_alive, limit_connecting
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable, UsageError
 from tradewind.lake.database import connect, quoted
 from tradewind.sources import rows as typed
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LONGEST = timedelta(hours=1)
 SLICE = 10_000
 """Rows that are Python objects at the same time."""
 _GROUP_ROWS, _GROUP_BYTES = 131_072, 64 * 2**20
@@ -61,7 +63,7 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     what = f"{source.query} on {source.connection}"
     sql, values = _query(source, partition, spec=spec, runtime=runtime, database=database)
     with (
-        _cursor(database, what=what) as cursor,
+        _cursor(database, what=what, longest=source.limits.time) as cursor,
         _explained(sql, path=source.query, what=what, secrets=database.secrets),
         storing(f"{what}: its rows cannot be kept", scratch),
     ):
@@ -111,10 +113,15 @@ def _instant(value: datetime, database: Database) -> datetime | str:
 
 
 @contextmanager
-def _cursor(database: Database, *, what: str) -> Iterator[Any]:
-    """A cursor on a connection of its own; both are closed in any case."""
+def _cursor(database: Database, *, what: str, longest: timedelta = _LONGEST) -> Iterator[Any]:
+    """A cursor on a connection of its own; both are closed in any case.
+
+    :param longest: how long PostgreSQL may work on one statement
+    """
+    limit_connecting()
     try:
         connection = database.connect()
+        keep_alive(connection)
     except Exception as exc:
         if not _is(exc, "Error"):
             raise
@@ -124,7 +131,7 @@ def _cursor(database: Database, *, what: str) -> Iterator[Any]:
     try:
         if database.kind == "postgres":
             with _explained("", path=what, what=what, secrets=database.secrets):
-                cursor = _of_the_server(connection)
+                cursor = _of_the_server(connection, longest)
         else:
             cursor = connection.cursor()
             cursor.arraysize = SLICE
@@ -137,8 +144,9 @@ def _cursor(database: Database, *, what: str) -> Iterator[Any]:
                     open_.close()
 
 
-def _of_the_server(connection: Any) -> Any:
+def _of_the_server(connection: Any, longest: timedelta) -> Any:
     setting = connection.cursor()
+    setting.execute(f"SET statement_timeout = {int(longest.total_seconds() * 1000)}")
     setting.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     setting.execute("SET LOCAL TIME ZONE 'UTC'")
     setting.close()

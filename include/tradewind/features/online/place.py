@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.core.disk import storage_fault
+from tradewind.core.network import POSTGRES, REDIS
 from tradewind.core.secrets import Secrets
 from tradewind.errors import MissingExtra, Unavailable
 
@@ -32,7 +33,16 @@ def settings(given: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "sqlite" and "path" in given:
         Path(given["path"]).parent.mkdir(parents=True, exist_ok=True)
     # Feast would refuse corrections, which have the event time of what they correct; what it is given is the newest.
-    return {"skip_dedup": True, **given} if kind == "redis" else dict(given)
+    if kind == "redis":
+        return {"skip_dedup": True, **given, "connection_string": _with_limits(given)}
+    return {"keepalives_idle": POSTGRES["keepalives_idle"], **given} if kind == "postgres" else dict(given)
+
+
+def _with_limits(given: Mapping[str, Any]) -> str:
+    """Redis' address with time limits, unless it has some: its client waits for ever by itself."""
+    address = str(given.get("connection_string", "localhost:6379"))
+    named = {part.partition("=")[0].strip() for part in address.split(",")}
+    return ",".join([address, *(f"{name}={value}" for name, value in REDIS.items() if name not in named)])
 
 
 def digest(given: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.network import keep_alive
 from tradewind.lake.database import literal, quoted
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterab
     copy, upsert = "COPY pg_temp.arrived FROM STDIN (FORMAT BINARY)", _upsert(table, names)
     kept = 0
     with closing(_get_conn(store.config.online_store)) as connection:
+        keep_alive(connection)
         connection.execute(_staging(len(names)))
         connection.commit()
         for chunk in chunks:
