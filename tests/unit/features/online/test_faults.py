@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_the_partition_to_be_done(
 ) -> None:
     apply(spec, runtime)
     request.getfixturevalue("small_files")
-    with pytest.raises(Unavailable, match=r"flights: the online store sqlite at .*online\.db: the disk of .*feast fails"):
+    with pytest.raises(Unavailable, match=r"online store sqlite at .*online\.db: the disk of .*feast fails"):
         materialise(spec, W1, runtime)
     assert unfinished(runtime)
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
