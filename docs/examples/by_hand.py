@@ -20,6 +20,7 @@ from tradewind.operators.scoring import ScoreOperator, ShadowOperator
 from tradewind.operators.training import (
     DecideOperator,
     PromoteOperator,
+    RefitOperator,
     RollbackOperator,
     TrainOperator,
     VerdictOperator,
@@ -73,6 +74,7 @@ with DAG(
         DecideOperator(task_id="decide", pipeline=flight_delay),
         TrainOperator(task_id="train", pipeline=flight_delay),
         VerdictOperator(task_id="verdict", pipeline=flight_delay),
+        RefitOperator(task_id="refit", pipeline=flight_delay),
         ApproveOperator(task_id="approve", pipeline=flight_delay),
         PromoteOperator(task_id="promote", pipeline=flight_delay),
     )

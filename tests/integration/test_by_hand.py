@@ -120,11 +120,11 @@ def test_eight_weeks_give_a_champion_and_a_rollback_keeps_it(example, ledger, tm
         assert states["complete"] == states["judge"] == "success"
         assert states["decide"] == states["score"] == states["train"].removeprefix("upstream_") == "skipped"
     states = run(example.dag, weeks[-1])
-    assert [states[name] for name in ("decide", "train", "verdict", "approve", "promote")] == ["success"] * 5
+    assert [states[name] for name in ("decide", "train", "verdict", "refit", "approve", "promote")] == ["success"] * 6
     (champion,) = ledger.champions("flight_delay")
-    assert (champion.model_version, champion.effective_from) == ("1", "2013-04-01")
+    assert (champion.model_version, champion.effective_from) == ("2", "2013-04-01")  # the refit of version 1
     (approval,) = ledger.find("flight_delay", "approval")
     assert (approval.actor, approval.outcome, approval.reason) == ("Ann", "approved", "looks right")
-    again = run(example.dag, weeks[-1], params={"roll_back_to": "1", "reason": "it was fine before"})
+    again = run(example.dag, weeks[-1], params={"roll_back_to": "2", "reason": "it was fine before"})
     assert again["rollback"] == "success"
     assert len(ledger.champions("flight_delay")) == 1

@@ -31,6 +31,7 @@ datasets: {parcels: {source: {files: "{landing}/{day}.csv"}, sql: include/parcel
 features: {definitions: include/parcels/features.py}
 score:
   population: {files: "{landing}/{day}.csv", sql: include/parcels/population.sql, key: id, timestamp: at}
+monitor: {performance: {metric: roc_auc, at_least: 0.6}}
 """
 
 
@@ -63,13 +64,17 @@ def rows() -> pd.DataFrame:
 
 def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
     shown = [yaml.safe_load(block) for block in blocks(text, "yaml")]
-    assert sorted(name for part in shown for name in part) == ["gates", "promotion", "train", "verdict"]
+    assert {name for part in shown for name in part} == {"gates", "promotion", "retrain", "train", "verdict"}
     path = tmp_path / "dags" / "parcels.yaml"
     for name in re.findall(r"include/[\w/]+\.\w+", BASE + text):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     path.parent.mkdir()
-    path.write_text(BASE + "\n".join(blocks(text, "yaml")))
+    whole = yaml.safe_load(BASE)
+    for part in shown:  # a later block adds to what an earlier one says
+        for name, value in part.items():
+            whole[name] = {**whole.get(name, {}), **value} if isinstance(value, dict) else value
+    path.write_text(yaml.safe_dump(whole, sort_keys=False))
     spec = load(path)
     assert len(spec.gates) == 16
     assert spec.train is not None
