@@ -15,7 +15,7 @@ from tradewind.scaffold.rehearsal import Rehearsal
 from tradewind.validation.subject import subject_of
 from tradewind.validation.tables import Tables, bind_all
 
-DAY = sample.FIRST.isoformat()
+DAY = sample.PARTITIONS["day"][0]
 SQL = "include/shop/sql/deliveries.sql"
 
 
