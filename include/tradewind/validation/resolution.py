@@ -33,7 +33,9 @@ def resolution_notes(paths: Sequence[FilePath], verdicts: Callable[[str], Sequen
     found: list[Problem] = []
     for path in paths:
         subject, _ = subject_of(path)
-        if subject is not None and subject.whole is not None and subject.whole.train is not None:
+        if subject is None or subject.mended is not None:
+            continue
+        if subject.whole is not None and subject.whole.train is not None:
             found += _notes(subject, subject.whole, verdicts)
     return found
 
