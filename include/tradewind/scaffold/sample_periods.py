@@ -21,6 +21,8 @@ _YAML: Mapping[Kind, Mapping[str, str]] = {
         "window: 4 # days; the last two of them judge": "window: 10 # hours; the last six of them judge",
         "test: 2": "test: 6",
         "available_after: 6h": "available_after: 10m",
+        "every: 4": "every: 8",
+        "cooldown: 2": "cooldown: 6",
     },
     "week": {
         "end: 2024-01-11": "end: 2024-03-11",
@@ -63,7 +65,8 @@ def in_periods(path: str, text: str, kind: Kind) -> tuple[str, str]:
     changes: dict[str, str] = {}
     if path.endswith(".yaml"):
         changes |= {"partition: day": f"partition: {kind}", "{day}": "{partition}", **_YAML[kind]}
-        changes |= {"on this day": f"on this {kind}"}
+        judged = "six hours" if kind == "hour" else f"two {kind}s"
+        changes |= {"on this day": f"on this {kind}", "two days that judged": f"{judged} that judged"}
         changes |= {"the run of a day": f"the run of {'an' if kind == 'hour' else 'a'} {kind}"}
     elif path.endswith("depot_day.sql"):
         changes |= {"last days": f"last {kind}s", "when the day ends": f"when the {kind} ends", **_SQL[kind]}

@@ -213,7 +213,7 @@ def test_what_the_sample_shows_in_comments_is_right_too(in_folder: Path) -> None
     shown, count = re.subn(r"^  # (validation:|search:|- \{)", r"  \1", yaml.read_text(), flags=re.MULTILINE)
     assert count == 4
     yaml.write_text(shown)
-    assert [problem.text() for problem in validate([yaml], look=Here)] == []
+    assert [one.text() for one in validate([yaml], look=Here) if one.severity == "error"] == []
 
 
 @pytest.mark.parametrize("kind", ["hour", "week", "month"])
