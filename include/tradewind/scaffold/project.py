@@ -126,6 +126,9 @@ def _from_own(
     if twice := {each for each in names if names.count(each) > 1 or each in RESERVED}:
         raise UsageError(f"the files would become datasets called {', '.join(sorted(twice))}; rename one of them")
     kind = kind or _kind_of(found)
+    for own in found:
+        if own.periods:
+            own.periods.pattern_for(kind)  # files that cannot be named are told before partitions that are not whole
     span = _span(found, Partitioning(kind, timezone, start="1900-01-01"), today)
     labelled = _labelled(found, label)
     model = own_model.propose_model(
