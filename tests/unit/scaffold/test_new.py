@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -227,7 +227,7 @@ def test_the_sample_comes_in_periods_of_other_lengths(kind: str, in_folder: Path
 
 
 def orders(folder: Path, names: Sequence[str], rows: int = 40) -> None:
-    """Files with a key of two columns, a category, numbers, and times that lie in no particular period."""
+    """Files with a key of two columns, a category, numbers, and times of a week each."""
     chance = random.Random(7)
     for number, name in enumerate(names):
         lines = ["order,line,placed,town,price,rebate,back"]
@@ -236,7 +236,8 @@ def orders(folder: Path, names: Sequence[str], rows: int = 40) -> None:
             back = str(chance.random() < price / 100).lower()
             rebate = "" if row % 8 == 0 else f"{chance.random():.2f}"
             town = chance.choice(["Bonn", "Faro"])
-            lines.append(f"{number}{row // 2:03},{row % 2},2024-01-01 10:00:00,{town},{price:.2f},{rebate},{back}")
+            placed = date(2024, 1, 1) + timedelta(weeks=number, days=row % 5)
+            lines.append(f"{number}{row // 2:03},{row % 2},{placed} 10:00:00,{town},{price:.2f},{rebate},{back}")
         (folder / name).write_text("\n".join(lines) + "\n")
 
 
