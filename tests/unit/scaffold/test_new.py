@@ -236,7 +236,7 @@ def orders(folder: Path, names: Sequence[str], rows: int = 40) -> None:
             back = str(chance.random() < price / 100).lower()
             rebate = "" if row % 8 == 0 else f"{chance.random():.2f}"
             town = chance.choice(["Bonn", "Faro"])
-            placed = date(2024, 1, 1) + timedelta(weeks=number, days=row % 5)
+            placed = date(2024, 1, 1) + timedelta(weeks=number, days=row // 2 % 5)
             lines.append(f"{number}{row // 2:03},{row % 2},{placed} 10:00:00,{town},{price:.2f},{rebate},{back}")
         (folder / name).write_text("\n".join(lines) + "\n")
 
