@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
 
 from tradewind.errors import Conflict, Unavailable
 
@@ -118,16 +119,16 @@ class AirflowApi:
     ) -> None:
         """Start a run of a DAG, with a partition key if the DAG is partitioned, and with what its form would say.
 
-        :param run_id: name of the run; None for one of Airflow's. A request that is repeated, and then finds a run of
-            this name, has started it
+        :param run_id: name of the run; None for a new one. A request that is repeated, and then finds a run of this
+            name, has started it
         :param run_after: not before this time (aware); of the queued runs of a DAG, the earliest is taken first
         :raises Conflict: there is a run of this name
         """
         body: dict[str, Any] = {"logical_date": None, "partition_key": partition, "conf": dict(conf or {})}
-        body |= {"dag_run_id": run_id} if run_id else {}
-        body |= {"run_after": run_after.isoformat()} if run_after else {}
         # With a name of its own, a request that did start the run and is repeated makes a conflict and no second run.
-        self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", repeat=run_id is not None, json=body)
+        body["dag_run_id"] = run_id or "__".join(filter(None, ("api", partition, uuid4().hex[:12])))
+        body |= {"run_after": run_after.isoformat()} if run_after else {}
+        self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
 
     def runs(
         self, *, partition: str | None = None, states: tuple[str, ...] = (), since: datetime | None = None
@@ -173,7 +174,7 @@ class AirflowApi:
             if len(found) >= page["total_entries"] or not page[name]:
                 return found
 
-    def _call(self, method: str, path: str, *, repeat: bool = False, **options: Any) -> httpx.Response:
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         import httpx
 
         def once() -> httpx.Response:
@@ -185,9 +186,10 @@ class AirflowApi:
                 del self._client.headers["Authorization"]
             return response.raise_for_status()
 
-        return self._patiently(once, what=f"{method} {path}", repeat=repeat or method in ("GET", "PATCH"))
+        return self._repeat(once, what=f"{method} {path}")
 
-    def _patiently(self, call: Callable[[], httpx.Response], *, what: str, repeat: bool) -> httpx.Response:
+    def _repeat(self, call: Callable[[], httpx.Response], *, what: str) -> httpx.Response:
+        """Make a call, which may be made more than once, until it is answered or patience ends."""
         import httpx
 
         end = time.monotonic() + self._patience
@@ -197,12 +199,12 @@ class AirflowApi:
             except httpx.HTTPStatusError as exc:
                 self._check()
                 code, text = exc.response.status_code, exc.response.text[:500]
-                if code == httpx.codes.CONFLICT and repeat and attempt:
+                if code == httpx.codes.CONFLICT and attempt:
                     return exc.response
                 if code == httpx.codes.CONFLICT:
                     raise Conflict(f"Airflow at {self.url} answered {code} to {what}: {text}") from exc
                 expired = code == httpx.codes.UNAUTHORIZED and self._token is None
-                busy = expired or (repeat and code >= httpx.codes.INTERNAL_SERVER_ERROR)
+                busy = expired or code >= httpx.codes.INTERNAL_SERVER_ERROR
                 if not busy or time.monotonic() > end:
                     raise Unavailable(f"Airflow at {self.url} answered {code} to {what}: {text}") from exc
             except httpx.ConnectError as exc:
@@ -211,7 +213,7 @@ class AirflowApi:
                     raise Unavailable(f"Airflow at {self.url} cannot be reached ({what}): {exc}") from exc
             except httpx.TransportError as exc:
                 self._check()
-                if not repeat or time.monotonic() > end:
+                if time.monotonic() > end:
                     raise Unavailable(f"Airflow at {self.url} did not answer {what}: {exc}") from exc
             time.sleep(min(0.5 * 2**attempt, LONGEST_PAUSE))
         raise AssertionError  # the loop ends by an answer or an error

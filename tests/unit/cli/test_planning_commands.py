@@ -140,6 +140,14 @@ def test_a_start_that_a_busy_airflow_could_not_answer_is_repeated(airflow: FakeA
     assert airflow.started == [("shop__etl", DAYS[0])]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_start_that_names_no_run_is_repeated_too_and_starts_one(airflow: FakeAirflow, there: bool) -> None:
+    airflow.failing = [there]
+    with AirflowApi(airflow.url, token="t", patience=5) as api:
+        api.start("shop__etl", DAYS[0])
+    assert airflow.started == [("shop__etl", DAYS[0])]
+
+
 def test_a_later_stage_that_alone_is_missing_is_started_itself(airflow: FakeAirflow) -> None:
     from tradewind.planning.item import Item
     from tradewind.planning.orders import MISSING, orders
