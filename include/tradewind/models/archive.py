@@ -1,4 +1,4 @@
-"""Model versions that nobody needs any more: packed beside their evidence, which stays; and brought back when needed.
+"""The archive of model versions: their files are packed beside their evidence, and brought back when needed.
 
 A pack is written and read back before anything is removed, and the ledger says so first. Whatever is killed in between
 is finished by the next upkeep.
@@ -11,17 +11,13 @@ import io
 import logging
 import tarfile
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core import faults
 from tradewind.errors import ModelError
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models import retention
 from tradewind.models.registry import ALIAS, Registry, Version, answering, client
-from tradewind.models.runs import CAUSE
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -32,19 +28,6 @@ log = logging.getLogger(__name__)
 ARCHIVED = "tradewind.archived"
 """Tag of a model version: when and why it was archived."""
 FOLDER, PACK = "archive", "model.tar.xz"
-
-
-@dataclass(frozen=True, slots=True)
-class Archived:
-    """A version whose files are packed, or would be.
-
-    :param bytes: of its files
-    :param reason: why nobody needs it, in words
-    """
-
-    version: str
-    bytes: int
-    reason: str
 
 
 def archive(name: str, runtime: Runtime, *, reason: str) -> list[str]:
@@ -78,33 +61,6 @@ def versions(name: str, runtime: Runtime) -> list[str]:
     with answering(f"the versions of {name} cannot be looked up"):
         found = client(runtime).search_model_versions(f"name = '{name}'")
     return [str(number) for number in sorted(int(version.version) for version in found)]
-
-
-def archive_old(spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run: bool = False) -> list[Archived]:
-    """Pack the files of versions that nobody needs, and that were trained longer ago than ``retention.models``.
-
-    Runs, test rows, verdicts, cards and all tags stay; the pack holds the signature too. A version of somebody else in
-    the same registered model is left alone.
-
-    :param now: the present, aware
-    :param dry_run: say what would be packed, and change nothing
-    :raises Unavailable: the registry does not answer
-    """
-    ledger, registry = Ledger(runtime.ledger), Registry(runtime, spec.model_name)
-    needed = retention.needed(spec, runtime, ledger)
-    done = []
-    for version, since in _trained(spec, ledger).items():
-        if version in needed or now - since <= spec.retention.models:
-            continue
-        if (found := _ours(registry, version)) is None or ARCHIVED in found.tags:
-            continue
-        reason = f"trained on {since:%Y-%m-%d}, not needed since"
-        one = Archived(version, _size(found, runtime), reason)
-        if not dry_run:
-            _archive(spec, found, runtime, ledger, registry, reason=reason)
-        log.info("%s: %s %s: %s", spec.pipeline, found, "would be archived" if dry_run else "is archived", reason)
-        done.append(one)
-    return done
 
 
 def restore(spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger) -> bool:
@@ -156,6 +112,19 @@ def standing(ledger: Ledger, pipeline: str, version: str) -> Entry | None:
     return found[-1]
 
 
+def remove_files(version: Version, runtime: Runtime, registry: Registry, *, entry: Entry) -> None:
+    """Remove the files of a packed version from where they were logged, and tag it.
+
+    :param entry: the one that archived it
+    :raises Unavailable: MLflow does not answer
+    """
+    with answering(f"the files of {version} cannot be removed"):
+        _files(version, runtime).delete_artifacts()
+        registry.client.set_model_version_tag(
+            version.name, version.version, ARCHIVED, f"{entry.at:%Y-%m-%d}: {entry.reason}"
+        )
+
+
 def has_files(version: Version, runtime: Runtime) -> bool:
     """Whether the version's model is where it was logged.
 
@@ -165,42 +134,15 @@ def has_files(version: Version, runtime: Runtime) -> bool:
         return any(Path(one.path).name == "MLmodel" for one in _files(version, runtime).list_artifacts())
 
 
-def _trained(spec: Pipeline, ledger: Ledger) -> dict[str, datetime]:
-    """When each version was trained, oldest first; the newest candidate and its refit are not among them."""
-    found: dict[str, datetime] = {}
-    entries = ledger.find(spec.pipeline, "trained")
-    for entry in entries:
-        found.setdefault(entry.subject, entry.at)
-    newest = {entries[-1].subject, entries[-1].evidence.get("refit_of")} if entries else set()
-    return {version: at for version, at in found.items() if version not in newest}
-
-
-def _ours(registry: Registry, version: str) -> Version | None:
-    try:
-        found = registry.get(version)
-    except ModelError:
-        return None  # somebody deleted it in MLflow; there is nothing to archive
-    return found if CAUSE in found.tags else None
-
-
-def _archive(
-    spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger, registry: Registry, *, reason: str
-) -> None:
-    entry = standing(ledger, spec.pipeline, version.version)
-    if entry is None:
-        entry = _pack(spec, version, runtime, ledger, registry, reason=reason)
-        faults.reach("after-pack-before-removal")
-    if version.version in retention.needed(spec, runtime, ledger):
-        return  # in this moment somebody rolled back to it
-    with answering(f"the files of {version} cannot be removed"):
-        _files(version, runtime).delete_artifacts()
-        told = f"{entry.at:%Y-%m-%d}: {entry.reason}"
-        registry.client.set_model_version_tag(version.name, version.version, ARCHIVED, told)
-
-
-def _pack(
+def pack_version(
     spec: Pipeline, version: Version, runtime: Runtime, ledger: Ledger, registry: Registry, *, reason: str
 ) -> Entry:
+    """Pack the files of a version into its run and journal it; the files stay where they are.
+
+    :param reason: why nobody needs them, in words
+    :raises ModelError: what was packed cannot be read back
+    :raises Unavailable: MLflow does not answer
+    """
     with registry.folder(version) as folder, tempfile.TemporaryDirectory() as scratch:
         files = {
             str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
@@ -248,7 +190,7 @@ def _fetch(registry: Registry, version: Version, scratch: Path) -> bytes:
     return Path(where).read_bytes()
 
 
-def _size(version: Version, runtime: Runtime) -> int:
+def size_in_bytes(version: Version, runtime: Runtime) -> int:
     """Bytes of the files at the top of the model's folder, and below."""
     repository = _files(version, runtime)
 

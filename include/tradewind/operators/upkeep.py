@@ -201,7 +201,7 @@ class ArchiveOperator(UpkeepOperator):
         """Return why each version was archived."""
         from datetime import UTC, datetime
 
-        from tradewind.models.archive import archive_old
+        from tradewind.models.archiving import archive_old
 
         done = archive_old(spec, runtime, now=datetime.now(UTC), dry_run=_yes(self.look_only))
         return {one.version: one.reason for one in done}

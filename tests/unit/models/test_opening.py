@@ -19,7 +19,7 @@ import yaml
 from tradewind.errors import ModelError, ModelFilesChanged
 from tradewind.ledger import progress, shadows
 from tradewind.ledger.champions import Champion
-from tradewind.models import archive, shadow
+from tradewind.models import archive, archiving, shadow
 from tradewind.models.host import ModelHost
 from tradewind.models.manifest import files_digest
 from tradewind.models.opening import judged_files, open_model
@@ -194,9 +194,9 @@ def test_what_was_spoilt_before_it_was_archived_is_refused_when_it_comes_back(ho
     poison(files("2"), canary)
     house.ledger.promote(Champion("delays", 0, "delays", "1", house.week(6), None, evidence={}), expected=2)
     found, registry = version_2(house), Registry(house.runtime, "delays")
-    archive._archive(house.spec, found, house.runtime, house.ledger, registry, reason="t")
+    archiving._archive(house.spec, found, house.runtime, house.ledger, registry, reason="t")
     # Champions are not archived by upkeep; here one is packed all the same.
-    archive._pack(house.spec, found, house.runtime, house.ledger, registry, reason="t")
+    archive.pack_version(house.spec, found, house.runtime, house.ledger, registry, reason="t")
     with pytest.raises(ModelFilesChanged, match=r"its files in the archive are not those .* has changed"), judged_files(
         house.spec, found, house.runtime, house.ledger
     ):  # fmt: skip

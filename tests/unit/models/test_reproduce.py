@@ -20,7 +20,7 @@ from tradewind.cli.reproduce import reproduce as command
 from tradewind.errors import UsageError
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry
-from tradewind.models import archive
+from tradewind.models import archive, archiving
 from tradewind.models.registry import Registry, Version
 from tradewind.models.reproduce import Reproduction, reproduce
 from tradewind.models.train import train
@@ -191,7 +191,7 @@ def test_the_command_names_what_differs_with_the_libraries_that_may_be_why(
 def test_an_archived_version_is_made_again_from_its_pack_and_one_whose_rows_were_erased_is_not(trained: House) -> None:
     house = trained
     house.ledger.append(Entry("delays", "trained", "2", house.week(6), "newer"))
-    archived = archive.archive_old(house.spec, house.runtime, now=datetime(2200, 1, 1, tzinfo=UTC))
+    archived = archiving.archive_old(house.spec, house.runtime, now=datetime(2200, 1, 1, tzinfo=UTC))
     assert [one.version for one in archived] == ["1"]
     assert again(house).outcome == "identical"
     assert not archive.has_files(version(house), house.runtime)

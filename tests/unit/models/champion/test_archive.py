@@ -11,7 +11,8 @@ from tests.unit.models.champion.conftest import WEEKS
 from tradewind.errors import ModelError
 from tradewind.ledger import holds, shadows
 from tradewind.ledger.journal import Entry
-from tradewind.models.archive import ARCHIVED, archive, archive_old, has_files, restore, standing, versions
+from tradewind.models.archive import ARCHIVED, archive, has_files, restore, standing, versions
+from tradewind.models.archiving import archive_old
 from tradewind.models.registry import ALIAS
 from tradewind.models.retention import needed
 from tradewind.models.rollback import rollback
