@@ -31,6 +31,7 @@ from tradewind.models.predictions import rows_of
 from tradewind.models.service import Line, Service, open_line
 from tradewind.spec.digest import config_hash
 from tradewind.spec.sources import Query
+from tradewind.transform.text import canonical_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -274,7 +275,8 @@ def configuration(spec: Pipeline, runtime: Runtime) -> str:
     files = [declared.population.sql, *(source.query for source in references if isinstance(source, Query))]
     sql, *queries = [(runtime.project / name).read_text(encoding="utf-8") for name in files]
     about = [training(spec).columns, training(spec).service, spec.timezone]
-    return config_hash(declared, sql, about, definitions_digest(spec, runtime), *queries)
+    # A comment or a line break changes nothing that is computed; a database may read hints in comments.
+    return config_hash(declared, canonical_text(sql), about, definitions_digest(spec, runtime), *queries)
 
 
 def _publish(

@@ -258,6 +258,15 @@ def test_a_population_that_was_corrected_makes_its_predictions_stale(lived: Worl
     assert lived.items() == {}
 
 
+def test_a_comment_in_the_sql_of_the_population_sets_nothing_in_motion(lived: World) -> None:
+    assert lived.spec.score is not None
+    sql = lived.folder / lived.spec.score.population.sql
+    sql.write_text("-- who is predicted\n" + sql.read_text() + "\n/* all of them */")
+    assert lived.items() == {}
+    sql.write_text("SELECT 1 AS other")
+    assert set(lived.items()) == {"score"}
+
+
 def test_a_query_of_the_population_is_part_of_what_predictions_are_made_from(world: World) -> None:
     (world.folder / "q.sql").write_text("SELECT 1")
     query = {"query": "q.sql", "connection": "db"}
