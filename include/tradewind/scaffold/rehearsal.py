@@ -146,7 +146,7 @@ class Rehearsal:
         run = f"{ACTOR}__{partition}__{self._began.isoformat(timespec='seconds')}"
         work = _Work(self.spec, partition, replace(self.runtime, run_id=run), approve=self.approve)
         done: dict[str, Worked] = {}
-        for name in self.spec.stages:
+        for name in _scored_first(self.spec.stages):
             before = progress.before(name, self.spec.stages)
             if before is not None and done[before].outcome != "done":
                 reason = f"{before} was not done"
@@ -328,6 +328,15 @@ class _Exported:
         with redirect_stdout(sys.__stderr__ or sys.stderr):
             from tradewind.hooks.connections import EnvironmentConnections
         return EnvironmentConnections()
+
+
+def _scored_first(stages: Sequence[str]) -> list[str]:
+    """The stages in an order in which none has to wait for another one of the same partition.
+
+    With ``score.ahead: 0`` monitoring waits for the predictions of its own partition; scoring waits for no later stage,
+    and what this partition's training promotes serves later populations only.
+    """
+    return sorted(stages, key=lambda name: name in ("monitor", "train"))
 
 
 def _worst(wrong: Mapping[str, Exception]) -> Exception:

@@ -93,6 +93,29 @@ def test_what_a_rehearsal_settles_is_what_operators_settle(rehearsal: Rehearsal)
     assert made[DAYS[3]] == "promoted"
 
 
+def test_a_partition_that_scores_its_own_population_is_monitored_with_its_predictions(
+    yaml: Path, tmp_path: Path
+) -> None:
+    """As under Airflow, where monitoring waits for them; so the same rehearsal again finds nothing to do."""
+    yaml.write_text(yaml.read_text().replace("ahead: 1", "ahead: 0"))
+    with Rehearsal(yaml, tmp_path / "home") as made:
+        assert made.spec.score is not None
+        assert made.spec.score.ahead == 0
+        for day in DAYS[:6]:
+            made.run(day)
+        profiles = Lake(made.runtime.lake).dataset("shop", "profiles")
+        before = profiles.snapshot()
+        made.run(DAYS[5])
+        after = profiles.snapshot()
+    notes = Ledger(made.runtime.ledger).find("shop", "note")
+    assert [entry.reason for entry in notes if entry.outcome == "went on"] == []
+    assert before is not None
+    assert after is not None
+    features = before.arrow().to_table(columns=["partition", "feature"]).to_pylist()
+    assert {"partition": DAYS[5], "feature": "prediction"} in features
+    assert after.version == before.version
+
+
 def test_one_process_serves_many_populations_with_the_same_answers(yaml: Path, tmp_path: Path) -> None:
     def rows(home: Path) -> list[tuple[object, ...]]:
         snapshot = Lake(str(home / "lake")).dataset("shop", "predictions").snapshot()
