@@ -44,7 +44,7 @@ class Done:
     dry_run: bool = False
 
 
-@click.command(short_help="Start runs for what is stale, missing, or named by key, and watch them.")
+@click.command("backfill", short_help="Start runs for what is stale, missing, or named by key, and watch them.")
 @click.argument("name")
 @click.option("--stale", is_flag=True, help="What is stale, and what reads it and possibly is too.")
 @click.option(

@@ -8,7 +8,7 @@ from tradewind.cli import runtime as deployment
 from tradewind.cli.tables import count, some
 
 
-@click.command(short_help="Close an incident by a person's word.")
+@click.command("close", short_help="Close an incident by a person's word.")
 @click.argument("name")
 @click.argument("fingerprint")
 @click.option("--partition", metavar="KEY", help="Only what this partition has of it.")

@@ -39,7 +39,7 @@ class Ended:
     stays: dict[str, str]
 
 
-@click.command(short_help="End a pipeline for good.")
+@click.command("decommission", short_help="End a pipeline for good.")
 @click.argument("name")
 @click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
 @deployment.by_option

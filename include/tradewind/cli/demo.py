@@ -23,7 +23,7 @@ INTRODUCTION = (
 )
 
 
-@click.command(short_help="Run the example pipeline on real data under a local Airflow.")
+@click.command("demo", short_help="Run the example pipeline on real data under a local Airflow.")
 @click.option("--partitions", type=click.IntRange(min=1), help="Replay only the first so many weeks.")
 @click.option(
     "--keep/--exit", default=False, help="Leave Airflow and MLflow running afterwards; the default is to stop them."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradewind.models.erasure import Erasure
 
 
-@click.command(short_help="Remove one entity's rows everywhere: datasets, versions, predictions, online.")
+@click.command("erase", short_help="Remove one entity's rows everywhere: datasets, versions, predictions, online.")
 @click.argument("name")
 @click.option(
     "--entity",

@@ -83,7 +83,7 @@ class Happened:
     actor: str
 
 
-@click.command(short_help="The journal of a pipeline, in words.")
+@click.command("history", short_help="The journal of a pipeline, in words.")
 @click.argument("name")
 @click.option(
     "--at",

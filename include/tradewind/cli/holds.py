@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
 
 
-@click.command(short_help="Stop a pipeline until somebody resumes it.")
+@click.command("hold", short_help="Stop a pipeline until somebody resumes it.")
 @click.argument("name")
 @_REASON
 @deployment.by_option
@@ -36,7 +36,7 @@ def hold(name: str, reason: str, by: str) -> None:
         click.echo(paragraph(f"{name} is held already, by {entry.actor} since {_when(entry)}: {entry.reason}"))
 
 
-@click.command(short_help="Let a held pipeline run again.")
+@click.command("resume", short_help="Let a held pipeline run again.")
 @click.argument("name")
 @click.option("--reason", default="", metavar="TEXT", help="Goes into the ledger with your name.")
 @deployment.by_option
@@ -55,7 +55,7 @@ def resume(name: str, reason: str, by: str) -> None:
     click.echo(f"To run what came due meanwhile: tradewind backfill {name} --missing")
 
 
-@click.command(short_help="Keep one partition out, or take that back.")
+@click.command("skip", short_help="Keep one partition out, or take that back.")
 @click.argument("name")
 @click.argument("partition")
 @_REASON

@@ -26,7 +26,7 @@ from tradewind.embedded.settings import (
 )
 
 
-@click.command(short_help="Start the local Airflow of this project.")
+@click.command("up", short_help="Start the local Airflow of this project.")
 @click.option("--mlflow/--no-mlflow", default=True, help="Also show MLflow's pages.")
 def up(mlflow: bool) -> None:
     """Start Airflow (and MLflow's pages) for the pipelines in dags/, in the background."""
@@ -49,14 +49,14 @@ def up(mlflow: bool) -> None:
     click.echo(f"logs    {home.logs}\nIt goes on until: tradewind down")
 
 
-@click.command(short_help="Stop the local Airflow of this project.")
+@click.command("down", short_help="Stop the local Airflow of this project.")
 def down() -> None:
     """Stop every process of the local Airflow."""
     home = Home.of(Path.cwd())
     click.echo("stopped" if running.stop(home) else f"nothing was running in {home.root}")
 
 
-@click.command(short_help="Show what of the local Airflow is running.")
+@click.command("status", short_help="Show what of the local Airflow is running.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> None:
@@ -71,6 +71,7 @@ def status(context: click.Context, as_json: bool) -> None:
 
 
 @click.command(
+    "airflow",
     short_help="Airflow's own command line, for the local Airflow.",
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
 )

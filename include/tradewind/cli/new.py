@@ -10,7 +10,7 @@ import click
 from tradewind.spec.partitions import Kind
 
 
-@click.command(short_help="Write a new pipeline that runs as it is.")
+@click.command("new", short_help="Write a new pipeline that runs as it is.")
 @click.argument("name")
 @click.option(
     "--from",

@@ -36,7 +36,7 @@ _ORDER: tuple[State, ...] = (
 )
 
 
-@click.command(short_help="What is missing or stale, why, and what to run.")
+@click.command("plan", short_help="What is missing or stale, why, and what to run.")
 @click.argument("name")
 @click.option("--from", "first", metavar="KEY", help="Look at no earlier partition.")
 @click.option("--to", "last", metavar="KEY", help="Look at no later partition.")

@@ -25,7 +25,7 @@ _LINE = 300  # characters of a reason while it works; the whole text stands in t
 _DECISIONS = 5
 
 
-@click.command(short_help="Run all stages here, without Airflow, in a home of their own.")
+@click.command("rehearse", short_help="Run all stages here, without Airflow, in a home of their own.")
 @click.argument("name")
 @click.option("--from", "first", metavar="KEY", help="First partition; the pipeline's start if not given.")
 @click.option("--to", "last", metavar="KEY", help="Last partition; the newest that is over if not given.")

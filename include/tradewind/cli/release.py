@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 
-@click.command(short_help="Publish a partition that failed its audit, by a person's word.")
+@click.command("release", short_help="Publish a partition that failed its audit, by a person's word.")
 @click.argument("name")
 @click.argument("dataset")
 @click.argument("partition")

@@ -15,7 +15,7 @@ from tradewind.spec.layers import ENVIRONMENT
 from tradewind.spec.load import examine
 
 
-@click.command(short_help="Print what holds for a pipeline, each value with where it comes from.")
+@click.command("render", short_help="Print what holds for a pipeline, each value with where it comes from.")
 @click.argument("name")
 @click.option(
     "--env", envvar=ENVIRONMENT, default="", help=f"Whose overlays are laid upon it; {ENVIRONMENT} if left out."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradewind.models.reproduce import Reproduction
 
 
-@click.command(short_help="Make a model version again, and compare.")
+@click.command("reproduce", short_help="Make a model version again, and compare.")
 @click.argument("model", metavar="NAME[/VERSION]")
 @deployment.by_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

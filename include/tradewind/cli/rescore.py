@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 
-@click.command(short_help="Score one population again; if a person accepts that, by a fallback.")
+@click.command("rescore", short_help="Score one population again; if a person accepts that, by a fallback.")
 @click.argument("name")
 @click.argument("population")
 @click.option("--accept-fallback", is_flag=True, help="Let a fallback replace better answers that are published.")

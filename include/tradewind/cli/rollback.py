@@ -13,7 +13,7 @@ _REASON = click.option("--reason", required=True, metavar="TEXT", help="Goes int
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.command(short_help="Make an earlier model version champion, and pin it.")
+@click.command("rollback", short_help="Make an earlier model version champion, and pin it.")
 @click.argument("name")
 @click.option(
     "--to", "version", required=True, metavar="VERSION",
@@ -46,7 +46,7 @@ def rollback(name: str, version: str, reason: str, by: str, as_json: bool) -> No
     click.echo(paragraph(f"It is pinned; candidates may take its place after: tradewind unpin {name} --reason TEXT"))
 
 
-@click.command(short_help="Let candidates become champion again after a rollback.")
+@click.command("unpin", short_help="Let candidates become champion again after a rollback.")
 @click.argument("name")
 @_REASON
 @deployment.by_option

@@ -9,7 +9,7 @@ import click
 from tradewind.spec.schema import json_schema, overlay_schema
 
 
-@click.command()
+@click.command("schema")
 @click.option("--overlay", is_flag=True, help="The schema of `_defaults.yaml` and of overlays like NAME.prod.yaml.")
 def schema(*, overlay: bool) -> None:
     """Print the JSON Schema of the pipeline YAML, for editors."""

@@ -25,7 +25,7 @@ _MOST = 8
 _TEXTS = 10
 
 
-@click.command(short_help="How a pipeline stands: datasets, champion, drift, incidents, holds.")
+@click.command("show", short_help="How a pipeline stands: datasets, champion, drift, incidents, holds.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(name: str, as_json: bool) -> None:

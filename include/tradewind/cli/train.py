@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 
-@click.command(short_help="Train a candidate now, by a person's word.")
+@click.command("train", short_help="Train a candidate now, by a person's word.")
 @click.argument("name")
 @click.argument("partition", required=False)
 @click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")

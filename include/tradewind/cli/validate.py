@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradewind.ledger.journal import Entry
 
 
-@click.command()
+@click.command("validate")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems.")
 @click.pass_context
