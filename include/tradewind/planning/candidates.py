@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradewind.ledger import shadows
+from tradewind.ledger import refits, shadows
 from tradewind.models import model_card, verdict_files, verdict_words
 
 if TYPE_CHECKING:
@@ -63,17 +63,26 @@ def _came_of(ledger: Ledger, entry: Entry) -> tuple[str, list[str]]:
     if entry.outcome != "passed":
         known = "gates" in entry.evidence and "version" in entry.evidence
         return entry.outcome, (verdict_words.reasons(entry) if known else []) or [entry.reason]
-    if (standing := shadows.standing(ledger, entry.pipeline)) is not None and standing.subject == entry.subject:
+    serving = _serving_version(ledger, entry)
+    if (standing := shadows.standing(ledger, entry.pipeline)) is not None and standing.subject == serving:
         return "shadow", [_shadow(ledger, standing)]
     changes = ledger.champions(entry.pipeline)
     for change in reversed(changes):
         if change.evidence.get("verdict_key") == entry.key:
-            return _crowned(change, changes[-1])
+            return _crowned(change, changes[-1], judged=entry.subject)
     return _not_promoted(ledger, entry) or ("passed", [entry.reason])
 
 
-def _crowned(change: Champion, newest: Champion) -> tuple[str, list[str]]:
+def _serving_version(ledger: Ledger, entry: Entry) -> str:
+    """The version that was to serve after a verdict: where the YAML asks for it, the judged one fitted once more."""
+    found = refits.find_refit(ledger, entry.pipeline, entry.subject)
+    return str(found.evidence["refitted"]) if found is not None and found.outcome == refits.SERVES else entry.subject
+
+
+def _crowned(change: Champion, newest: Champion, *, judged: str) -> tuple[str, list[str]]:
     told = f"from population {change.effective_from} on, by {change.actor}"
+    if change.model_version != judged:
+        told = f"as version {change.model_version}, which is version {judged} fitted once more, {told}"
     if newest.model_version == change.model_version:
         return "champion", [told]
     after = f"since population {newest.effective_from} it is version {newest.model_version}, by {newest.actor}"

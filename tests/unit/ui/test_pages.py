@@ -12,7 +12,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import HTTPException
 
 from tradewind.alerting import incidents
-from tradewind.ledger import absences, holds, pins, progress, shadows
+from tradewind.ledger import absences, holds, pins, progress, refits, shadows
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.ui.app import app, report, state
@@ -237,6 +237,24 @@ def test_a_shadow_is_told_with_how_far_it_is(ledger: Ledger, reports: Path) -> N
     ledger.append(judged("rejected", partition="2024-01-02", subject="4"))
     assert "rejected" in told(reports)
     assert "<td>version 3: 1 of 3 populations" in overview_page(f"sqlite:///{reports.parent}/ledger.db")
+
+
+def test_what_serves_or_stands_for_a_candidate_is_its_refit_and_is_told_by_its_number(
+    ledger: Ledger, reports: Path
+) -> None:
+    entry = judged("passed")
+    ledger.append(entry)
+    refit = Entry("trips", "refit", "3", entry.partition, "r", outcome=refits.SERVES, reason="near",
+                  evidence={"refitted": "4"})  # fmt: skip
+    ledger.append(refit)
+    standing = shadows.begin(
+        ledger, "trips", "2024-01-01", version="4", populations=["2024-01-03"], judged_at="2024-01-06", verdict_key="k"
+    )
+    assert "0 of 1 populations; judged at 2024-01-06" in told(reports)
+    shadows.end(ledger, standing, "2024-01-04", outcome="passed", reason="fine")
+    crowned = Champion("trips", 0, "trips", "4", "2024-01-05", entry.partition, evidence={"verdict_key": entry.key})
+    ledger.promote(crowned, expected=0)
+    assert "as version 4, which is version 3 fitted once more, from population 2024-01-05 on" in told(reports)
 
 
 def test_a_candidate_that_passed_and_was_withheld_says_why(ledger: Ledger, reports: Path) -> None:
