@@ -43,6 +43,11 @@ def _local() -> tuple[str, str, str]:
 
     home = Home.of(Path.cwd())
     url = supervisor.read_state(home).get("airflow") if running.is_running(home) else None
+    if not url and home.is_of_rehearsal:
+        raise UsageError(
+            f"there is no Airflow to talk to: {home.root} is the home of a rehearsal, and {URL} names none; "
+            "tradewind rehearse NAME --from KEY --to KEY runs its partitions again"
+        )
     if not url:
         raise UsageError(
             f"there is no Airflow to talk to: the local one of {home.root} is not up (start it with: tradewind up), "

@@ -34,7 +34,7 @@ _DECISIONS = 5
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where everything is written; .tradewind/rehearsal if not given.",
+    help="Where everything is written; .tradewind/rehearsal if not given, or the rehearsal that TRADEWIND_HOME names.",
 )
 @click.option("--landing", metavar="PLACE", help="Landing zone, a folder or s3://…; the project's if not given.")
 @click.option(
@@ -67,7 +67,9 @@ def rehearse(
     read = landing or deployment.landing() or own.places()["landing"]
     if folder is None:
         own.make_private()
-    home = Home(root=(folder or own.root / "rehearsal").resolve(), project=own.project)
+    # Whoever looks around in a rehearsal (`TRADEWIND_HOME` names it) goes on with it, and does not begin one inside it.
+    root = folder or (own.root if own.is_of_rehearsal else own.root / "rehearsal")
+    home = Home(root=root.resolve(), project=own.project)
     home.lay_out()
     # Before anything is imported that reads them: threads of the numeric libraries, caches, telemetry.
     take_over(home)
@@ -101,15 +103,27 @@ def _rehearsed(
 
 
 def _watched(rehearsal: Rehearsal, key: str, progress: Progress) -> Iterator[Worked]:
-    done: set[str] = set()
+    done: dict[str, str] = {}
     for one in rehearsal.work_through(key):
         if one.outcome == "failed" or (one.outcome == "skipped" and one.stage == "etl"):
-            reason = one.reason.splitlines()[0][:_LINE] if one.reason else ""
-            progress.say(f"{key} {one.stage} {one.outcome}: {reason}")
+            progress.say(f"{key} {one.stage} {one.outcome}: {first_line(one.reason)}")
         # A bar counts what is over, whatever came of it.
-        done.add(one.stage)
-        progress.progress(key, frozenset(done))
+        done[one.stage] = one.outcome
+        progress.progress(key, frozenset(done), said=_stages_by_outcome(done))
         yield one
+
+
+def first_line(reason: str) -> str:
+    """The first line of a reason; a long one is cut, and shows it."""
+    line = next(iter(reason.splitlines()), "")
+    return line if len(line) <= _LINE else f"{line[:_LINE]} …"
+
+
+def _stages_by_outcome(done: Mapping[str, str]) -> str:
+    """Stages by what came of them: ``etl, features; failed: score; not reached: monitor, train``."""
+    named = {outcome: ", ".join(name for name in done if done[name] == outcome) for outcome in done.values()}
+    others = (f"{outcome}: {names}" for outcome, names in named.items() if outcome != "done")
+    return "; ".join([*([named["done"]] if "done" in named else []), *others])
 
 
 def _summary(rehearsal: Rehearsal, keys: Sequence[str], worked: Sequence[Worked], *, seconds: float) -> dict[str, Any]:
@@ -171,19 +185,24 @@ def _life(found: Mapping[str, Any]) -> Iterator[str]:
     if found["versions"]:
         yield "\nversions"
     for one in found["versions"]:
-        yield paragraph(
-            f"{one['version']} of {one['partition']}: {one['verdict'] or 'no verdict'}: {one['reason']}", indent=2
-        )
+        yield paragraph(f"{one['version']} of {one['partition']}: {_verdict_words(one)}", indent=2)
     if found["champions"]:
         yield "\nchampions"
     for one in found["champions"]:
         yield paragraph(f"version {one['version']} from {one['effective_from']} on, by {one['actor']}", indent=2)
+    trained = [one for one in found["decisions"] if one["outcome"] != "skip"]
     if found["decisions"]:
         counted = Counter(one["outcome"] for one in found["decisions"])
-        yield f"\ndecisions: {', '.join(f'{number} {word}' for word, number in counted.items())}"
-    trained = [one for one in found["decisions"] if one["outcome"] != "skip"]
+        last = f"; the last {_DECISIONS} to train:" if len(trained) > _DECISIONS else ""
+        yield f"\ndecisions: {', '.join(f'{number} {word}' for word, number in counted.items())}{last}"
     for one in trained[-_DECISIONS:]:
         yield paragraph(f"{one['partition']} {one['outcome']}: {one['reason']}", indent=2)
+
+
+def _verdict_words(version: Mapping[str, Any]) -> str:
+    if version["refit_of"] is not None:
+        return f"version {version['refit_of']} fitted once more, on the whole window"
+    return f"{version['verdict'] or 'no verdict'}: {version['reason']}"
 
 
 def _reasons(title: str, found: Sequence[Mapping[str, str]], keys: Sequence[str]) -> Iterator[str]:

@@ -93,6 +93,11 @@ class Home:
         self._landing.write_text(landing, encoding="utf-8")
 
     @property
+    def is_of_rehearsal(self) -> bool:
+        """Whether this is what a rehearsal left, so that no Airflow works on it."""
+        return self._landing.exists()
+
+    @property
     def _landing(self) -> Path:
         """Names the landing zone where that is not the one in the home: a rehearsal reads its project's."""
         return self.root / "landing.txt"

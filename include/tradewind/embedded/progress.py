@@ -41,15 +41,18 @@ class Progress:
         """One line of text above the bars."""
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    def progress(self, partition: str, done: frozenset[str]) -> None:
-        """These stages of a partition are done."""
+    def progress(self, partition: str, done: frozenset[str], *, said: str | None = None) -> None:
+        """These stages of a partition are over.
+
+        :param said: what came of them, for the line that tells of a partition where there is no terminal
+        """
         before = self._done.get(partition, frozenset())
         self._done[partition] = done
         for stage, bar in self._stages.items():
             count = sum(stage in stages for stages in self._done.values())
             self._bars.update(bar, completed=count, now=partition if stage not in done else "")
         if not self._console.is_terminal and done != before and done == frozenset(self._stages):
-            self.say(f"partition {partition}: {', '.join(self._stages)}")
+            self.say(f"partition {partition}: {said or ', '.join(self._stages)}")
 
     def tick(self) -> None:
         """Time passes."""

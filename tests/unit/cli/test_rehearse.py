@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from tradewind.cli.api import api
+from tradewind.cli.rehearse import first_line, lines
 from tradewind.embedded.home import Home
 from tradewind.embedded.supervisor import take_lock
+from tradewind.errors import UsageError
 from tradewind.planning.plan import make
 from tradewind.spec.load import load
 
@@ -80,6 +83,8 @@ def test_a_failure_is_named_later_partitions_go_on_and_the_exit_code_is_1(projec
     assert [one["fingerprint"] for one in found["incidents"]] == ["trips/etl/trips/MissingInput"]
     assert set(found["seconds"]) == {"etl"}
     assert "2024-01-02 etl failed: " in done.stderr
+    assert "partition 2024-01-01: etl\n" in done.stderr
+    assert "partition 2024-01-02: failed: etl\n" in done.stderr
     # Mended, it goes on; and a plan of that home finds everything current, in the landing zone of the project.
     (project / ".tradewind/landing/2024-01-02.csv").write_text("id\n9\n")
     again = rehearse(project, "--from", "2024-01-02", "--to", "2024-01-02")
@@ -91,6 +96,50 @@ def test_a_failure_is_named_later_partitions_go_on_and_the_exit_code_is_1(projec
     # Nothing is written outside, and others cannot look in.
     assert not (project / "user").exists()
     assert (project / ".tradewind").stat().st_mode & 0o077 == 0
+
+
+def test_who_looks_around_in_a_rehearsal_goes_on_with_it(project: Path) -> None:
+    """Its own last line says to name it in TRADEWIND_HOME."""
+    only = ("--from", "2024-01-01", "--to", "2024-01-01")
+    rehearse(project, *only)
+    again = rehearse(project, *only, TRADEWIND_HOME=".tradewind/rehearsal")
+    assert f"home    {project}/.tradewind/rehearsal\n" in again.stdout, again.stderr
+    assert f"landing {project}/.tradewind/landing\n" in again.stdout
+    assert not (project / ".tradewind/rehearsal/rehearsal").exists()
+
+
+def test_what_needs_an_airflow_names_the_rehearsal_instead(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(root=project / "own", project=project)
+    home.lay_out()
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("TRADEWIND_HOME", "own")
+    monkeypatch.delenv("TRADEWIND_AIRFLOW_URL", raising=False)
+    with pytest.raises(UsageError, match="start it with: tradewind up"):
+        api()
+    home.read_deliveries_from("landing")
+    with pytest.raises(UsageError, match=r"is the home of a rehearsal.*tradewind rehearse NAME --from KEY"):
+        api()
+
+
+def test_the_summary_tells_a_refit_from_what_was_judged_and_that_it_names_the_last_decisions_only() -> None:
+    version = {"partition": "2024-01-01", "verdict": "passed", "reason": "2 of 2"}
+    decisions = [{"partition": f"2024-01-0{day}", "outcome": "train", "reason": "drift"} for day in range(1, 8)]
+    found = {
+        "pipeline": "trips", "partitions": ["2024-01-01"], "total_seconds": 1, "home": "h", "landing": "l",
+        "stages": {}, "datasets": {}, "champions": [], "failed": [], "skipped": [], "incidents": [],
+        "versions": [{**version, "version": "1", "refit_of": None}, {**version, "version": "2", "refit_of": "1"}],
+        "decisions": decisions,
+    }  # fmt: skip
+    told = "\n".join(lines(found))
+    assert "  1 of 2024-01-01: passed: 2 of 2\n" in told
+    assert "  2 of 2024-01-01: version 1 fitted once more, on the whole window\n" in told
+    assert "decisions: 7 train; the last 5 to train:\n  2024-01-03 train: drift\n" in told
+
+
+def test_a_reason_that_is_cut_short_says_so() -> None:
+    assert first_line("short\nmore") == "short"
+    assert first_line("x" * 400).endswith("x …")
+    assert first_line("") == ""
 
 
 def test_a_home_that_is_in_use_is_refused(project: Path) -> None:
