@@ -13,7 +13,7 @@ from tradewind.spec.partitions import Kind, Partitioning, key_of
 from tradewind.spec.policy import Alerts, Monitor, Promotion, Retention, Retrain
 from tradewind.spec.sources import AnySource, Files
 from tradewind.spec.training import Train
-from tradewind.spec.values import Integer, Key, Name, Number, Text, wrong
+from tradewind.spec.values import Boolean, Integer, Key, Name, Number, Text, wrong
 
 _DETERMINISTIC = (
     "Whether the same inputs must give the same rows. False: the SQL may use random() and the clock, and all threads "
@@ -91,7 +91,7 @@ class Dataset(Model):
         default=None, description="Great Expectations suite as a JSON file, from the project root."
     )
     audit: Audit = Field(default=Audit(), description="Checks that are made for every partition, beside the suite.")
-    deterministic: bool = Field(default=True, description=_DETERMINISTIC)
+    deterministic: Boolean = Field(default=True, description=_DETERMINISTIC)
 
     @model_validator(mode="after")
     def _reads_something(self) -> Self:
@@ -154,7 +154,7 @@ class Population(Files):
     )
     key: Text = Field(description="Column that names the entity.")
     timestamp: Text = Field(description="Column with the entity's own time (timestamp with time zone).")
-    deterministic: bool = Field(default=True, description=_DETERMINISTIC)
+    deterministic: Boolean = Field(default=True, description=_DETERMINISTIC)
 
 
 class Score(Model):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
 from tradewind.spec.metrics import Metric, Task
-from tradewind.spec.values import Duration, FunctionPath, Integer, Name, Number, Text, WholeOrAll, wrong
+from tradewind.spec.values import Boolean, Duration, FunctionPath, Integer, Name, Number, Text, WholeOrAll, wrong
 
 
 class Label(Model):
@@ -114,7 +114,7 @@ class Train(Model):
     checks: RowChecks = Field(
         default=RowChecks(), description="What is checked of the rows before a model is fitted on them."
     )
-    refit: bool = Field(
+    refit: Boolean = Field(
         default=False,
         description="A candidate that passed its verdict is fitted once more, on the whole window with the partitions "
         "that judged it, with the same parameters, seed and code: a version of its own, which serves in its place.",

@@ -98,8 +98,9 @@ Quorum = Annotated[str, AfterValidator(_quorum), Field(json_schema_extra={"patte
 FunctionPath = Annotated[str, AfterValidator(_function), Field(json_schema_extra={"pattern": FUNCTION})]
 Key = Annotated[str, Field(json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$"})]
 Text = Annotated[str, Field(min_length=1)]
-# Strict: without it pydantic reads `yes` as 1 and "8" as 8.
+# Strict: without it pydantic reads `yes` as 1, "8" as 8, and "no" and 0 as false.
 Integer = Annotated[int, Field(strict=True)]
+Boolean = Annotated[bool, Field(strict=True)]
 WholeOrAll = Annotated[
     int | Literal["all"],
     BeforeValidator(_whole_or_all),
