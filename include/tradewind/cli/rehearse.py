@@ -168,7 +168,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["incidents"]:
         yield f"\n{count(len(found['incidents']), 'open incident')}"
         for one in found["incidents"]:
-            yield paragraph(f"{one['fingerprint']} ({', '.join(one['partitions'])}): {one['message']}", indent=2)
+            # A state, like drift, is of no single partition.
+            of = f" ({', '.join(one['partitions'])})" if one["partitions"] else ""
+            yield paragraph(f"{one['fingerprint']}{of}: {one['message']}", indent=2)
     yield ""
     yield f"To look around: TRADEWIND_HOME={_short(found['home'])} tradewind plan {found['pipeline']} (show, history)"
 

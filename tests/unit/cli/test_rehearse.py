@@ -126,13 +126,15 @@ def test_the_summary_tells_a_refit_from_what_was_judged_and_that_it_names_the_la
     decisions = [{"partition": f"2024-01-0{day}", "outcome": "train", "reason": "drift"} for day in range(1, 8)]
     found = {
         "pipeline": "trips", "partitions": ["2024-01-01"], "total_seconds": 1, "home": "h", "landing": "l",
-        "stages": {}, "datasets": {}, "champions": [], "failed": [], "skipped": [], "incidents": [],
+        "stages": {}, "datasets": {}, "champions": [], "failed": [], "skipped": [],
+        "incidents": [{"fingerprint": "trips/monitor/-/Drift", "partitions": [], "message": "drift over 1"}],
         "versions": [{**version, "version": "1", "refit_of": None}, {**version, "version": "2", "refit_of": "1"}],
         "decisions": decisions,
     }  # fmt: skip
     told = "\n".join(lines(found))
     assert "  1 of 2024-01-01: passed: 2 of 2\n" in told
     assert "  2 of 2024-01-01: version 1 fitted once more, on the whole window\n" in told
+    assert "  trips/monitor/-/Drift: drift over 1\n" in told
     assert "decisions: 7 train; the last 5 to train:\n  2024-01-03 train: drift\n" in told
 
 
