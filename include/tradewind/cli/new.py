@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tradewind.cli.tables import some
 from tradewind.spec.partitions import Kind
+
+
+class _CsvFile(click.Path):
+    """A file that exists; a pattern is told what to name in its place."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click."""
+        if any(letter in str(value) for letter in "*?[") and not Path(value).exists():
+            self.fail(f"'{value}' is a pattern: {_ONE_FILE}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_ONE_FILE = "name one of the files; those beside it that differ in their hour, day, week or month belong to it"
 
 
 @click.command("new", short_help="Write a new pipeline that runs as it is.")
 @click.argument("name")
+@click.argument("more", nargs=-1, metavar="")
 @click.option(
     "--from",
     "own",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_CsvFile(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.csv",
     help="Your own CSV file; may be given several times. With an hour, day, week or month in its name, like 2024-01-31 "
     "or 2024-W05, the files beside it that differ in it belong to it.",
@@ -29,7 +45,9 @@ from tradewind.spec.partitions import Kind
 )
 @click.option("--label", metavar="COLUMN", help="Column of your files that a model predicts; goes with --from.")
 @click.option("--timezone", default="UTC", show_default=True, help="Time zone of the pipeline; goes with --from.")
-def new(name: str, own: tuple[Path, ...], kind: Kind | None, label: str | None, timezone: str) -> None:
+def new(
+    name: str, more: tuple[str, ...], own: tuple[Path, ...], kind: Kind | None, label: str | None, timezone: str
+) -> None:  # fmt: skip
     """Write a new pipeline called NAME into this folder: YAML, SQL, expectations, features, a model and a test.
 
     Without your own files it comes with made-up data to run on. From your own files, types, keys, checks and features
@@ -39,6 +57,9 @@ def new(name: str, own: tuple[Path, ...], kind: Kind | None, label: str | None, 
     from tradewind.embedded.home import Home
     from tradewind.scaffold.project import create
 
+    if more:
+        hint = f"; if the shell made them from a pattern behind --from, {_ONE_FILE}" if own else ""
+        raise click.UsageError(f"unexpected: {some(more)}{hint}")
     root = Path.cwd()
     home = Home.at(root)
     created = create(root, name, landing=home.landing, own=own, timezone=timezone, kind=kind, label=label)

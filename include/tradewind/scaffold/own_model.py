@@ -117,7 +117,7 @@ def propose_model(
         raise UsageError(f"{own.path} has no column `{label}`; it has {', '.join(facts)}")
     task = "binary" if label is None else _task(own, facts[label])
     entity = _entity(own, label)
-    columns = tuple(name for name, fact in facts.items() if _is_input(fact) and name not in (label, *own.key))
+    columns = tuple(name for name, fact in facts.items() if _is_input(fact, key=own.key) and name != label)
     missing = _missing(own, entity, columns)
     if missing:
         if label is not None:
@@ -150,7 +150,10 @@ def _task(own: OwnFile, fact: ColumnFacts) -> str:
     )
 
 
-def _is_input(fact: ColumnFacts) -> bool:
+def _is_input(fact: ColumnFacts, *, key: Sequence[str]) -> bool:
+    """Whether a model can learn from it: of a key only a category, which says what kind of row it is (a region)."""
+    if fact.name in key:
+        return fact.distinct > 1 and fact.is_category and fact.kind == "VARCHAR"
     return fact.distinct > 1 and (fact.is_number or fact.kind == "BOOLEAN" or fact.is_category)
 
 

@@ -324,6 +324,31 @@ def test_a_label_makes_a_pipeline_with_a_model(label: str, task: str | None, in_
     assert [one.text() for one in validate([Path("dags/shop.yaml")], look=Here) if one.severity == "error"] == []
 
 
+def test_a_category_in_the_key_is_seen_by_the_model_and_the_rest_of_the_key_is_not(in_folder: Path) -> None:
+    """A region beside a time names the row, and says what kind of row it is."""
+    for week, day in (("W01", 1), ("W02", 8)):
+        hours = [f"2024-01-{day:02} {hour:02}:00:00" for hour in range(24)]
+        rows = [f"{at},{area},{hour % 5}.5,{hour}" for hour, at in enumerate(hours) for area in ("north", "west")]
+        (in_folder / f"power-2024-{week}.csv").write_text("\n".join(["at,area,wind,price", *rows]) + "\n")
+    assert new("power", "--from", "power-2024-W01.csv", "--label", "price").exit_code == 0
+    written = files(in_folder)
+    assert "    keys: [at, area]\n" in written["dags/power.yaml"]
+    assert '  columns: ["area", "wind"]\n' in written["dags/power.yaml"]
+    assert 'CATEGORIES = ["area"]' in written["include/power/model.py"]
+
+
+def test_a_pattern_for_from_is_told_to_name_one_file(in_folder: Path) -> None:
+    orders(in_folder, ["o-2024-W01.csv", "o-2024-W02.csv", "o-2024-W03.csv"])
+    for arguments in (["o-*.csv"], ["o-2024-W01.csv", "o-2024-W02.csv", "o-2024-W03.csv"]):
+        result = new("shop", "--from", *arguments)
+        assert result.exit_code == 2
+        told = " ".join(result.output.split())
+        assert "name one of the files; those beside it that differ in their hour, day, week or month belong" in told
+    assert "dags/shop.yaml" not in files(in_folder)
+    other = new("shop", "more")
+    assert (other.exit_code, "unexpected: more\n" in other.output) == (2, True)
+
+
 @pytest.mark.slow
 def test_a_pipeline_from_own_files_with_a_label_trains_and_serves(in_folder: Path) -> None:
     from tradewind.scaffold.rehearsal import Rehearsal
