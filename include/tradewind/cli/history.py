@@ -223,7 +223,7 @@ def _models(entries: Sequence[Entry], champions: Sequence[Champion]) -> Iterator
     key = newest.evidence.get("verdict_key")
     verdict = next((one for one in reversed(entries) if one.kind == "verdict" and one.key == key), None)
     if verdict is not None:
-        yield "verdict", _judged(verdict)
+        yield "verdict", _judged(verdict, serving=newest.model_version)
     over = {one.key for one in entries if one.kind == "unpin"}
     pins = [one for one in entries if one.kind == "pin"][-1:]
     yield from (("pinned", f"by {one.actor}: {one.reason}") for one in pins if one.key not in over)
@@ -232,9 +232,10 @@ def _models(entries: Sequence[Entry], champions: Sequence[Champion]) -> Iterator
         yield "shadow", f"version {shadow.subject}: {shadow.reason}"
 
 
-def _judged(verdict: Entry) -> str:
+def _judged(verdict: Entry, *, serving: str) -> str:
     on = "on what it predicted as shadow" if verdict.evidence.get("basis") == "shadow" else "on test rows"
-    return f"{verdict.outcome} at {verdict.partition}, {on}: {verdict.reason}"
+    refitted = "" if verdict.subject == serving else f", by version {verdict.subject}, of which {serving} is the refit"
+    return f"{verdict.outcome} at {verdict.partition}{refitted}, {on}: {verdict.reason}"
 
 
 def _tell_population(ledger: Ledger, name: str, key: str, *, as_json: bool) -> None:
@@ -269,8 +270,8 @@ def _served(name: str, found: Served) -> Iterator[str]:
         decided = f"decided at partition {champion.decided_at}, " if champion.decided_at else ""
         why = f": {champion.reason}" if champion.reason else ""
         yield _about("promoted", f"{decided}by {champion.actor}, written {_when(champion.at)}{why}")
-    if found.verdict is not None:
-        yield _about("verdict", _judged(found.verdict))
+    if found.verdict is not None and champion is not None:
+        yield _about("verdict", _judged(found.verdict, serving=champion.model_version))
     if found.approval is not None:
         yield _about("approval", f"{found.approval.outcome} by {found.approval.actor}: {found.approval.reason}")
     for number, one in enumerate(reversed(found.scorings)):

@@ -59,6 +59,16 @@ def test_who_served_a_population_is_told_by_its_partition_and_not_by_the_clock(s
     assert answer["scorings"][0]["run_id"] == "r3"
 
 
+def test_a_champion_that_is_a_refit_is_told_with_the_version_that_was_judged(shop: Project) -> None:
+    gates = {"version": "3", "gates": []}
+    shop.ledger.append(Entry("shop", "verdict", "3", DAYS[0], "v", "passed", "2 of 2 gates passed", evidence=gates))
+    change = Champion("shop", 0, "shop", "4", DAYS[1], DAYS[0], evidence={"verdict_key": "v", "refit_of": "3"})
+    shop.ledger.promote(change, expected=0)
+    words = f"verdict passed at {DAYS[0]}, by version 3, of which 4 is the refit, on test rows: 2 of 2 gates passed"
+    assert words in told(shop, DAYS[1])
+    assert words in " ".join(shop.told("history", "shop", "--at", "2999-01-01").split())
+
+
 def test_a_population_that_a_fallback_served_says_so_and_why(shop: Project) -> None:
     promote(shop, "3", DAYS[1], "v3")
     score(shop, DAYS[2], "3")
