@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.core.gates import CANDIDATE, CHAMPION, Measurement, TestRows
 from tradewind.errors import ModelError, ModelFilesChanged
 from tradewind.ledger.journal import Ledger
-from tradewind.models import opponents, serving, signature, tasks
+from tradewind.models import opponents, sameness, serving, signature, tasks
 from tradewind.models.inputs import training
 from tradewind.models.opening import OpenedModel, open_model
 from tradewind.models.registry import Registry, Version
@@ -43,6 +43,7 @@ class Tried:
     :param classes: the classes by number, for ``multiclass``
     :param remarks: what a reader should know of the rows
     :param partitions: partitions of the rows; the candidate's test partitions if None
+    :param same_as: the version that the candidate predicts as, where a promotion would change nothing
     """
 
     gates: tuple[Gate, ...]
@@ -51,6 +52,7 @@ class Tried:
     classes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     partitions: Sequence[str] | None = None
+    same_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ def tried(
         ledger = Ledger(runtime.ledger)
         opened = _opened(spec, runtime, candidate, ledger, stack)
         rival, against, why = _rival(spec, runtime, champion, ledger, stack)
+        behind = sameness.judged_behind(
+            spec, runtime, registry, ledger, stack, candidate=candidate, champion=champion
+        )  # fmt: skip
         rules = stack.enter_context(opponents.rules(spec, runtime))
         logged = logged_rows(registry, candidate)
         rows, asked = logged.rows, serving.asked(spec.gates, rows=logged.rows.num_rows)
@@ -91,8 +96,12 @@ def tried(
         if champion is not None:
             answers[CHAMPION] = theirs.result() if theirs is not None else why
         measurements = serving.measure(asked, running=running, loaded=loaded, wanted=wanted)
-    ready = opponents.test_rows(spec, runtime, rows, answers=answers, candidate=candidate, champion=against)
-    return Tried(asked, ready.test, measurements, ready.classes, ready.notes)
+        ready = opponents.test_rows(spec, runtime, rows, answers=answers, candidate=candidate, champion=against)
+        same_as = sameness.version_alike(
+            training(spec), ready.test, behind, champion=champion, rows=rows,
+            before=logged_rows(registry, behind.version).rows if behind else None, ours=answer,
+        )  # fmt: skip
+    return Tried(asked, ready.test, measurements, ready.classes, ready.notes, same_as=same_as)
 
 
 def _opened(

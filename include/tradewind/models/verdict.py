@@ -105,7 +105,9 @@ def conclude(
     if entry is not None and _whole(entry):
         return _settled(entry, spec, partition, runtime, candidate=candidate)
     asked = spec.gates if measurements else [gate for gate in spec.gates if not isinstance(gate, CheckGate)]
-    found = Tried(tuple(asked), test, dict(measurements or {}), tuple(classes), tuple(notes), partitions)
+    # What stands here is what would serve, also where it is a refit.
+    same = champion.model_version if champion is not None and test.same_as_champion else None
+    found = Tried(tuple(asked), test, dict(measurements or {}), tuple(classes), tuple(notes), partitions, same)
     return _concluded(
         spec, partition, runtime, candidate=candidate, champion=champion, found=found, key=key, basis=basis
     )
@@ -132,6 +134,8 @@ def asked_by(spec: Pipeline, champion: Champion | None, runtime: Runtime) -> str
     # What the model would get now, which the schema is held against.
     definitions = runtime.project / spec.features.definitions if spec.features else None
     given = [*train.columns, train.service, definitions.read_text() if definitions and definitions.is_file() else ""]
+    if train.refit:  # then a candidate that predicts what the champion predicts may change what serves
+        given.append("refit")
     return config_hash(CODE, spec.gates, spec.verdict, train.seed, spec.timezone, change, rules, given)
 
 
@@ -219,8 +223,10 @@ def _entry(
 ) -> Entry:  # fmt: skip
     by_gates, reason = _decision(results, champion)
     outcome = by_gates
-    if champion is not None and found.test.same_as_champion:
-        outcome, reason = UNCHANGED, _unchanged(champion, len(found.test.y), by_gates, reason)
+    if found.same_as:
+        outcome = UNCHANGED
+        same = f"{_why_same(found, champion)}, so a promotion would change nothing"
+        reason = f"{same}; by its gates it is {by_gates}: {reason}"
     behind = background(spec, runtime, trained)
     unseen = [warning] if (warning := unseen_drift(behind.get("drifted", {}))) else []
     evidence = {
@@ -231,6 +237,7 @@ def _entry(
         "expected_seq": champion.seq if champion else 0,
         "basis": basis,
         "by_gates": by_gates,
+        "same_as": found.same_as,
         "test_partitions": list(found.partitions or json.loads(candidate.tags["tradewind.test_partitions"])),
         "rows": len(found.test.y),
         "gates": [asdict(result) for result in results],
@@ -256,9 +263,11 @@ def _decision(results: Sequence[GateResult], champion: Champion | None) -> tuple
     return outcome, reason
 
 
-def _unchanged(champion: Champion, rows: int, by_gates: str, reason: str) -> str:
-    same = f"its predictions of the {rows} judged rows are those of version {champion.model_version}, the champion"
-    return f"{same}, so a promotion would change nothing; by its gates it is {by_gates}: {reason}"
+def _why_same(found: Tried, champion: Champion | None) -> str:
+    these = f"its predictions of the {len(found.test.y)} judged rows are those of version {found.same_as}"
+    if champion is None or found.same_as == champion.model_version:
+        return f"{these}, the champion"
+    return f"{these}, and fitted once more that is version {champion.model_version}, the champion"
 
 
 def _journal(ledger: Ledger, entry: Entry, *, run_id: str) -> bool:

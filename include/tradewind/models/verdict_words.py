@@ -55,6 +55,8 @@ def headline(entry: Entry) -> str:
         follows = f"may replace version {champion}" if champion else "may become the first champion"
         return f"Version {version} passed{shadow}: it {follows}."
     if entry.outcome == "unchanged":
+        if (judged := entry.evidence.get("same_as")) is not None and judged != champion:
+            return f"Version {version}, fitted once more, would be version {champion}{shadow}: that one stays champion."
         return f"Version {version} predicts what version {champion} predicts{shadow}: that one stays champion."
     stays = f"version {champion} stays champion" if champion else "there is still no champion"
     return f"Version {version} did not pass{shadow}: {stays}."
