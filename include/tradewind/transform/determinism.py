@@ -46,9 +46,22 @@ UNSTABLE = frozenset({
     "txid_current", "uuid", "uuidv4", "uuidv7", "vector_type", "write_log",
 })  # fmt: skip
 """DuckDB's functions that depend on chance, on the clock, or on the machine; asking DuckDB for them takes 20 ms."""
+_CALLED_CONSISTENT = frozenset({"current_localtimestamp", "current_localtime"})
+"""Functions of the clock that DuckDB calls consistent."""
+_WRITTEN = {
+    "ago": "get_current_timestamp",
+    "current_date": "current_date",
+    "current_time": "get_current_time",
+    "current_timestamp": "get_current_timestamp",
+    "localtime": "current_localtime",
+    "localtimestamp": "current_localtimestamp",
+}
+"""What else stands in SQL for these functions; all but `ago` without parentheses, like a column."""
 _SPELLED = {
-    "get_current_timestamp": "current_timestamp|now|transaction_timestamp|ago|localtimestamp|current_localtimestamp",
-    "get_current_time": "current_time|get_current_time|localtime|current_localtime",
+    "current_localtimestamp": "localtimestamp|current_localtimestamp",
+    "current_localtime": "localtime|current_localtime",
+    "get_current_timestamp": "current_timestamp|get_current_timestamp|now|transaction_timestamp|ago",
+    "get_current_time": "current_time|get_current_time",
 }
 
 
@@ -89,10 +102,11 @@ def determinism_of(
     for name in views:
         connection.execute(f"DROP TABLE {quoted(name)}")
     plan = json.loads(found)
+    changing, ordered, columns_read = _written(connection, text, views), set[str](), dict[str, set[str]]()
     if plan["error"]:
         log.info("a plan cannot be examined, so its rows are read in a fixed order: %s", plan["error_message"])
-        return Determinism((), ("its plan",), {name: tuple(columns_of(columns)) for name, columns in views.items()})
-    changing, ordered, columns_read = set[str](), set[str](), dict[str, set[str]]()
+        everything = {name: tuple(columns_of(columns)) for name, columns in views.items()}
+        return Determinism(tuple(sorted(changing)), ("its plan",), everything)
     for node in _nodes(plan["plans"]):
         if node.get("type") == "LOGICAL_GET":
             _read(node, columns_read)
@@ -145,11 +159,34 @@ def _read(node: Mapping[str, Any], columns: dict[str, set[str]]) -> None:
     columns.setdefault(table, set()).update(names[place] for place in places if place < len(names))
 
 
+def _written(
+    connection: duckdb.DuckDBPyConnection, text: str, views: Mapping[str, Mapping[str, str] | pa.Schema]
+) -> set[str]:
+    """Functions that depend on chance or on the clock, as they are written.
+
+    The plan does not show all of them: DuckDB computes `date_trunc('day', now())` before there is one, and a lambda, or
+    a window by `random()`, has none that can be written down.
+    """
+    [(found,)] = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchall()
+    columns = {name.lower() for view in views.values() for name in columns_of(view)}
+    names = set[str]()
+    for node in _nodes(json.loads(found)):
+        name = str(node.get("function_name") or "").lower()
+        if not name and node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
+            name = str(node["column_names"][0]).lower()
+            name = name if name in _WRITTEN and name not in columns else ""
+        name = _WRITTEN.get(name, name)
+        from_today = name == "age" and len(node.get("arguments", ())) == 1
+        if from_today or name in UNSTABLE | _CALLED_CONSISTENT:
+            names.add(name)
+    return names
+
+
 def _changing(node: Mapping[str, Any]) -> Iterator[str]:
     operator, name = node.get("type"), _name(node)
     if node.get("expression_class") == "BOUND_FUNCTION":
         from_today = name == "age" and len(node["children"]) == 1
-        if from_today or name in UNSTABLE:
+        if from_today or name in UNSTABLE | _CALLED_CONSISTENT:
             yield name
     elif operator == "LOGICAL_GET" and name not in _GENERATORS:
         yield name

@@ -99,10 +99,26 @@ def test_what_depends_on_the_order_of_rows_is_found(sql: str, ordered: str) -> N
         ("SELECT a FROM t USING SAMPLE 10%", "SAMPLE"),
         ("SELECT sum(a) FILTER (b > random()) FROM t", "random"),
         ("SELECT value FROM duckdb_settings()", "duckdb_settings"),
+        ("SELECT localtimestamp FROM t", "current_localtimestamp"),
+        ("SELECT date_diff('day', ts, now()) FROM t", "now"),
+        ("SELECT date_trunc('day', current_timestamp)", "get_current_timestamp"),
+        ("SELECT a FROM t WHERE ts < date_trunc('day', ago(INTERVAL 1 DAY))", "get_current_timestamp"),
+        ("SELECT age($partition_start) FROM t", "age"),
+        ("SELECT list_transform(l, x -> x + random()) FROM t", "random"),
+        ("SELECT sum(a) OVER (PARTITION BY random()) FROM t", "random"),
+        ("FROM range((random() * 10)::INTEGER)", "random"),
     ],
 )
 def test_what_is_something_else_each_time_is_found(sql: str, changing: str) -> None:
     assert examined(sql).changing == (changing,)
+
+
+def test_a_column_may_be_called_like_the_clock() -> None:
+    connection = connect()
+    views = {"t": {"localtime": "VARCHAR", "now": "DATE"}}
+    found = determinism_of("SELECT localtime, now FROM t", views, parameters={}, connection=connection)
+    connection.close()
+    assert found.changing == ()
 
 
 def test_all_functions_are_known_that_duckdb_does_not_call_consistent() -> None:
