@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tradewind.cli.tables import some
+from tradewind.cli.tables import paragraph, some
 from tradewind.spec.partitions import Kind
 
 
@@ -69,6 +69,14 @@ def new(
     if created.sampled:
         click.echo(f"wrote made-up data to {created.sampled}")
     click.echo(f"its partitions start with {created.start}" + (f" and end with {created.last}" if created.last else ""))
+    elsewhere = [str(path) for path in own if not path.resolve().is_relative_to(home.landing)]
+    if elsewhere:
+        click.echo(
+            paragraph(
+                f"the YAML names {some(elsewhere)} by whole paths of this machine; for other machines, let them lie in "
+                f"the landing zone ({home.landing} here) and write `{{landing}}/` for its path"
+            )
+        )
     steps = [
         ("tradewind validate", "is everything right?"),
         (

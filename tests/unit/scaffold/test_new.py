@@ -337,6 +337,16 @@ def test_a_category_in_the_key_is_seen_by_the_model_and_the_rest_of_the_key_is_n
     assert 'CATEGORIES = ["area"]' in written["include/power/model.py"]
 
 
+def test_files_outside_the_landing_zone_are_told_to_be_named_by_paths_of_this_machine(in_folder: Path) -> None:
+    landing = in_folder / ".tradewind" / "landing"
+    landing.mkdir(parents=True)
+    for folder in (in_folder, landing):
+        orders(folder, ["o-2024-W01.csv"])
+    hint = "by whole paths of this machine"
+    assert hint not in " ".join(new("inside", "--from", str(landing / "o-2024-W01.csv")).output.split())
+    assert hint in " ".join(new("outside", "--from", "o-2024-W01.csv").output.split())
+
+
 def test_a_pattern_for_from_is_told_to_name_one_file(in_folder: Path) -> None:
     orders(in_folder, ["o-2024-W01.csv", "o-2024-W02.csv", "o-2024-W03.csv"])
     for arguments in (["o-*.csv"], ["o-2024-W01.csv", "o-2024-W02.csv", "o-2024-W03.csv"]):
