@@ -58,7 +58,8 @@ def nearness(task: Task, y: Floats, judged: Floats, refit: Floats, *, bound: flo
     if task == "regression":
         spread = float(y.std())
         # Where every label is the same there is nothing to measure in: then only the same answers are near.
-        change = float(moved.mean()) / spread if spread else float(moved.mean() > 0) * np.inf
+        without_spread = np.inf if moved.any() else 0.0
+        change = float(moved.mean()) / spread if spread else without_spread
     else:
         change = float(moved.mean() if moved.ndim == 1 else moved.sum(axis=1).mean() / 2)
     error = _ERRORS[task]

@@ -66,9 +66,8 @@ def served(ledger: Ledger, pipeline: str, population: str) -> Served:
     verdict = approval = None
     if champion is not None and (key := champion.evidence.get("verdict_key")):
         verdict = ledger.get(pipeline, "verdict", key=str(key))
-        approval = next(
-            (one for one in ledger.find(pipeline, "approval") if one.evidence.get("verdict_key") == key), None
-        )
+        answers = [one for one in ledger.find(pipeline, "approval") if one.evidence.get("verdict_key") == key]
+        approval = answers[-1] if answers else None  # the newest answer about a verdict holds
     scorings = [
         _scoring(entry)
         for entry in ledger.find(pipeline, "complete", subject="score")

@@ -86,6 +86,7 @@ def test_a_population_that_a_fallback_served_says_so_and_why(shop: Project) -> N
 def test_an_approval_and_a_rollback_are_told_with_who_it_was(shop: Project) -> None:
     promote(shop, "3", DAYS[1], "v3")
     evidence = {"verdict_key": "v3", "version": "3"}
+    shop.ledger.append(Entry("shop", "approval", "train", DAYS[0], "0", "rejected", "no answer", evidence, "timeout"))
     shop.ledger.append(Entry("shop", "approval", "train", DAYS[0], "a", "approved", "fine", evidence, "ben"))
     assert "approval approved by ben: fine" in told(shop, DAYS[1])
     shop.ledger.promote(Champion("shop", 0, "shop", "2", DAYS[2], reason="rollback: odd", actor="ann"), expected=1)

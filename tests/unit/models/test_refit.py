@@ -253,6 +253,10 @@ def test_nearness_of_probabilities_of_values_and_of_what_moved_to_the_labels() -
     assert "no further from the labels" in why
     values = nearness("regression", y * 10.0, np.zeros(4), np.ones(4), bound=0.1)
     assert values.change == pytest.approx(1 / 5)
+    same = nearness("regression", np.full(4, 3.0), np.ones(4), np.ones(4), bound=0.1)
+    assert (same.change, same.near_enough) == (0.0, True)
+    other = nearness("regression", np.full(4, 3.0), np.ones(4), np.zeros(4), bound=0.1)
+    assert not other.met
     three = nearness(
         "multiclass", np.array([0, 2]), np.eye(3)[[0, 2]], np.array([[1.0, 0, 0], [0, 0.5, 0.5]]), bound=0.1
     )
