@@ -29,6 +29,8 @@ _EXAMPLES = 5
 def load_great_expectations() -> None:
     """Import Great Expectations with its telemetry off, which must be said before the import."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # It logs each of two hundred functions that its documentation leaves out.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Its modules use what Python and pydantic have deprecated.
         warnings.simplefilter("ignore")

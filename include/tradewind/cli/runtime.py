@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import sys
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,8 +139,9 @@ def _of_exported(actor: str) -> Runtime:
 
 
 def _of_airflow(actor: str, *, home: Path | None = None) -> Runtime:
-    # Airflow logs to what is standard output when it is imported; there only the answer of the command belongs.
-    with redirect_stdout(sys.__stderr__):
+    from tradewind.hooks.process_logging import keep_process_logging
+
+    with keep_process_logging():
         from airflow.sdk.exceptions import AirflowNotFoundException
 
         from tradewind.hooks.tradewind import TradewindHook

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,8 +139,9 @@ def _completed(home: Home, text: str) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Connection:
-    # Airflow logs to standard output when it is imported; there only the answer of a command belongs.
-    with redirect_stdout(sys.__stderr__ or sys.stderr):
+    from tradewind.hooks.process_logging import keep_process_logging
+
+    with keep_process_logging():
         from tradewind.hooks.connections import parse_connection
     return parse_connection("tradewind_default", text)
 

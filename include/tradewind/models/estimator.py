@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,7 +197,10 @@ def untrusted_types(fitted: Any, train: Train) -> list[str]:
 
     :raises ModelError: skops cannot store it
     """
-    import skops.io
+    # When it is imported, skops asks every module that is there for hundreds of names; Airflow's warn of each.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"skops\.io\.")
+        import skops.io
 
     try:
         stored = skops.io.dumps(fitted)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -324,8 +323,9 @@ class _Exported:
 
     @cached_property
     def _found(self) -> Connections:
-        # Airflow logs to standard output when it is imported; there only the answer of a command belongs.
-        with redirect_stdout(sys.__stderr__ or sys.stderr):
+        from tradewind.hooks.process_logging import keep_process_logging
+
+        with keep_process_logging():
             from tradewind.hooks.connections import EnvironmentConnections
         return EnvironmentConnections()
 

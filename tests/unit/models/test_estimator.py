@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -323,3 +325,21 @@ def test_a_type_that_skops_would_not_load_must_be_trusted_by_name(tmp_path: Path
     model = HistGradientBoostingClassifier(max_iter=1).fit(rows.inputs().to_pandas(), rows.labels())
     with pytest.raises(ModelError, match=r"nobody has said to trust: .*TreePredictor.*train\.trusted"):
         saver(model, settings("binary"), code, rows.inputs())
+
+
+def test_storing_a_model_beside_airflow_does_not_fill_the_log_with_warnings(tmp_path: Path) -> None:
+    code = """
+import airflow.models
+from sklearn.linear_model import LinearRegression
+from tradewind.models.estimator import untrusted_types
+from tradewind.spec.training import Label, Train
+
+label = Label(dataset="d", column="label")
+print(untrusted_types(LinearRegression(), Train(
+    task="regression", window=2, test=1, service="s", label=label, model="include/m/model.py:build")))
+"""
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "skops" not in done.stdout + done.stderr
