@@ -150,8 +150,22 @@ def _compared(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> list[Compared
         if version in trained:
             # What a refit was made from is what its judged version was.
             source = trained.get(str(trained[version].evidence.get("refit_of")), trained[version])
-            found.append(replace(_compare(spec, runtime, source, tuple(named)), version=version))
+            compared = replace(_compare(spec, runtime, source, tuple(named)), version=version)
+            if compared.changes and (again := _unchanged(spec, ledger, trained, source, champion=version)) is not None:
+                now = _compare(spec, runtime, again, tuple(named))
+                compared = compared if now.changes or now.unknown else replace(compared, changes=())
+            found.append(compared)
     return found
+
+
+def _unchanged(
+    spec: Pipeline, ledger: Ledger, trained: Mapping[str, Entry], source: Entry, *, champion: str
+) -> Entry | None:
+    """The training that was made again at the same partition and found to give what the champion predicts."""
+    verdicts = ledger.find(spec.pipeline, "verdict", partition=source.partition)
+    if not verdicts or (verdicts[-1].outcome, verdicts[-1].evidence.get("champion")) != ("unchanged", champion):
+        return None
+    return trained.get(verdicts[-1].subject)
 
 
 def _compare(spec: Pipeline, runtime: Runtime, entry: Entry, roles: tuple[str, ...]) -> Compared:
@@ -168,7 +182,11 @@ def _compare(spec: Pipeline, runtime: Runtime, entry: Entry, roles: tuple[str, .
     data = _data(entry.evidence.get("digests", {}), now.pinned.digests)
     changes = [*_configuration(before, now.made_from), *data]
     if not changes:
-        changes = [Why("configuration", "its code, features or configuration have changed since")]
+        changed = "its code, features or configuration have changed since"
+        upgraded = (
+            "or Tradewind was upgraded and trains in another way: the release that trained it did not record which"
+        )
+        changes = [Why("configuration", changed if before is not None else f"{changed}, {upgraded}")]
     return Compared(entry.subject, partition, roles, tuple(changes))
 
 

@@ -98,6 +98,21 @@ def test_corrected_data_of_the_window_are_named(house: House) -> None:
     assert f"flights/{house.week(3)}" in changes(house)["datasets"]
 
 
+def test_a_champion_that_was_trained_again_and_is_unchanged_is_up_to_date(house: House) -> None:
+    rows = flights(house.week(4))
+    rows = rows.set_column(rows.column_names.index("cause"), "cause", [["none"] * rows.num_rows])
+    house.publish("flights", house.week(4), rows, cause="corrected")
+    again = trains.train(house.spec, house.week(WEEK), house.runtime)
+    assert isinstance(again, trains.Trained)
+    assert [bool(one.changes) for one in look(house).versions] == [True, False]
+    evidence = {"version": again.version, "champion": "1"}
+    judged = Entry("delays", "verdict", again.version, house.week(WEEK), "v", "unchanged", "the same", evidence)
+    house.ledger.append(judged)
+    assert [bool(one.changes) for one in look(house).versions] == [False, False]
+    assert apply([item(house)], look(house)) == [item(house)]
+    assert all(one.changes for one in look(with_train(house, seed=8)).versions)
+
+
 def test_data_outside_of_the_window_are_no_change(house: House) -> None:
     week = house.week(7)
     house.publish("flights", week, flights(week, seed=9), cause="corrected")
@@ -110,6 +125,8 @@ def test_what_an_older_tradewind_did_not_write_down_is_a_change_all_the_same(hou
     house.ledger.append(replace(entry, key=f"{entry.key}/1", evidence=about, id=None))
     assert changes(house) == {}
     assert changes(with_train(house, seed=8)) == {"configuration": ()}
+    (one,) = look(with_train(house, seed=8)).versions
+    assert "or Tradewind was upgraded" in one.changes[0].text
 
 
 def test_the_item_of_the_training_is_outdated_and_says_of_which_version(house: House) -> None:
