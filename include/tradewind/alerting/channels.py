@@ -30,7 +30,8 @@ _WHAT_TO_DO = {
     "InvalidPartitionKey": "start the run again with a valid partition key, over REST or the form in the UI",
     "Overdue": "look for a run with each key; start one if there is none, and unpause the DAG if it is paused",
     "DeadlineMissed": "open the run and see what it waits for or works on",
-    "MalformedInput": "have the named file delivered again, then run the partition again",
+    "MalformedInput": "have the named input delivered again, or correct the source's `columns` or query, then run the "
+    "partition again",
     "MissingInput": "have the named file delivered, then run the partition again",
     "Skew": "see who else writes to the online store, then materialise the partition again",
     "SpecError": "correct the YAML; `tradewind validate` shows every problem",

@@ -161,10 +161,11 @@ def _folded(told: Sequence[Happened]) -> Iterator[Happened]:
 
 
 def _same(one: Happened) -> object:
-    """What lines have in common that are one; the line itself if it is like no other. A distance may grow."""
+    """What lines have in common that are one; the line itself if it is like no other. Distance and number may grow."""
     if one.kind != "decision" or not one.text.startswith(f"{NO}: "):
         return one
-    return re.sub(r"\d+ partitions? ago", "some partitions ago", one.text)
+    # Until the rule's n partitions have been judged, each decision looks at one more.
+    return re.sub(r"(?:the last )?\d+ partitions?(?: ago)?", "some partitions", one.text)
 
 
 def _text(entry: Entry) -> str:

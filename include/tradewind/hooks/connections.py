@@ -170,6 +170,11 @@ def _exported(name: str, what: str) -> str:
 
 def _hook(connection: Connection) -> Any:
     kind = connection.conn_type
+    if not kind:
+        raise UsageError(
+            f"connection {connection.conn_id} names no type; a URI begins with it, as in postgres://me:…@db/shop, and "
+            'JSON has it as "conn_type"'
+        )
     try:
         return connection.get_hook()  # type: ignore[no-untyped-call]  # Airflow's method is not annotated
     except Exception as exc:

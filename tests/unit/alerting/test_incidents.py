@@ -250,3 +250,8 @@ def test_a_message_without_end_is_cut_and_what_is_cut_off_is_counted(
 def test_the_hint_to_release_is_a_whole_command(ledger: Ledger, alerts: list[logging.LogRecord]) -> None:
     fail(ledger, error_type="AuditFailed")
     assert "`tradewind release flights flights 2013-01-28 --reason TEXT`" in alerts[0].getMessage()
+
+
+def test_what_is_malformed_may_be_mended_in_the_yaml_too(ledger: Ledger, alerts: list[logging.LogRecord]) -> None:
+    fail(ledger, error_type="MalformedInput", message="query.sql on shop_db: there is no column 'temperature'")
+    assert "delivered again, or correct the source's `columns` or query" in alerts[0].getMessage()

@@ -118,7 +118,9 @@ def decided(shop: Project) -> Project:
     """Three decisions not to train, one to train, one not to."""
     for number, day in enumerate(DAYS[:3]):
         ago = f"{number + 1} partition{'s' if number else ''} ago"
-        decide(shop, day, "skip", f"no reason to train: the last training is {ago} (needs 26)")
+        looked_at = f"{number + 1} partition{'s' if number else ''}"
+        reason = f"decay in 0 of the last {looked_at} (needs 2 of 4); the last training is {ago} (needs 26)"
+        decide(shop, day, "skip", f"no reason to train: {reason}")
     decide(shop, DAYS[3], "train", "drift in 2 of the last 4 partitions")
     decide(shop, DAYS[3], "skip", "no reason to train: drift not judged yet")
     return shop

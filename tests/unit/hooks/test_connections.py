@@ -133,3 +133,11 @@ def test_what_is_not_exported_is_named_and_what_is_malformed_is_not_shown(monkey
     with pytest.raises(UsageError, match="AIRFLOW_CONN_WEB is neither a JSON object nor a URI") as failure:
         EnvironmentConnections().http("web")
     assert "s3cret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("text", ["ann_b:s3cret@db", '{"host": "db", "password": "s3cret"}'])
+def test_a_connection_without_a_type_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", text)
+    with pytest.raises(UsageError, match="connection shop_db names no type; a URI begins with it") as failure:
+        EnvironmentConnections().database("shop_db")
+    assert "s3cret" not in str(failure.value)
