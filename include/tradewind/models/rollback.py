@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.core import faults
 from tradewind.errors import ModelError, UsageError
-from tradewind.ledger import holds, pins
+from tradewind.ledger import holds, pins, refits
 from tradewind.ledger.champions import Champion
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.models import archive, followers
@@ -85,8 +85,7 @@ def rollback(spec: Pipeline, *, to_version: str, reason: str, actor: str, runtim
 
 def candidates(spec: Pipeline, ledger: Ledger) -> list[str]:
     """Versions that one can roll back to: former champions, and those that passed the gates of their newest verdict."""
-    newest = {entry.subject: entry for entry in ledger.find(spec.pipeline, "verdict")}
-    passed = {version for version, entry in newest.items() if _passed_gates(entry)}
+    passed = {version for version, entry in _verdicts(spec, ledger).items() if _passed_gates(entry)}
     return sorted(passed | {change.model_version for change in ledger.champions(spec.pipeline)}, key=_natural)
 
 
@@ -109,15 +108,22 @@ def _why_it_may(spec: Pipeline, version: str, changes: list[Champion], ledger: L
     earlier = next((change for change in reversed(changes) if change.model_version == version), None)
     if earlier is not None:
         return {**earlier.evidence, "again_from_seq": earlier.seq}
-    verdicts = ledger.find(spec.pipeline, "verdict", subject=version)
-    if verdicts and _passed_gates(verdicts[-1]):
-        return {**training_of(spec, version, ledger), "verdict_key": verdicts[-1].key}
+    verdict = _verdicts(spec, ledger).get(version)
+    if verdict is not None and _passed_gates(verdict):
+        return {**training_of(spec, version, ledger), "verdict_key": verdict.key}
     there = f"versions that one can roll back to: {', '.join(candidates(spec, ledger)) or 'none'}"
-    if verdicts:
-        raise UsageError(
-            f"{spec.pipeline}: version {version} was rejected by its verdict ({verdicts[-1].reason}); {there}"
-        )
+    if verdict is not None:
+        raise UsageError(f"{spec.pipeline}: version {version} was rejected by its verdict ({verdict.reason}); {there}")
     raise UsageError(f"{spec.pipeline}: version {version} never was champion and has no verdict; {there}")
+
+
+def _verdicts(spec: Pipeline, ledger: Ledger) -> dict[str, Entry]:
+    """The newest verdict by version; a refit that may serve, and was not judged itself, has the judged version's."""
+    newest = {entry.subject: entry for entry in ledger.find(spec.pipeline, "verdict")}
+    for refit in {entry.subject: entry for entry in ledger.find(spec.pipeline, "refit")}.values():
+        if refit.outcome == refits.SERVES and refit.subject in newest:
+            newest.setdefault(str(refit.evidence["refitted"]), newest[refit.subject])
+    return newest
 
 
 def _passed_gates(verdict: Entry) -> bool:

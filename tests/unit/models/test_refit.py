@@ -20,6 +20,7 @@ from tradewind.models.promote import promote
 from tradewind.models.refit import Refitted, refit
 from tradewind.models.registry import Registry, Version
 from tradewind.models.reproduce import reproduce
+from tradewind.models.rollback import candidates, rollback
 from tradewind.models.train import train
 from tradewind.models.verdict import verdict
 
@@ -224,6 +225,17 @@ def test_a_refit_stands_as_shadow_and_is_judged_on_what_nobody_has_seen(template
     assert begun.subject == done.refitted
     shadow_end = begun.evidence["populations"]
     assert shadow_end[0] > house.week(5)
+
+
+def test_a_person_may_name_a_refit_that_was_not_promoted(fresh: House) -> None:
+    judged(fresh, 3)
+    again(fresh, 3)
+    crowned(fresh, 3)
+    judged(fresh, 5)
+    assert again(fresh, 5).version == "4"
+    assert candidates(fresh.spec, fresh.ledger) == ["1", "2", "3", "4"]
+    back = rollback(fresh.spec, to_version="4", reason="the pin was a mistake", actor="ann", runtime=fresh.runtime)
+    assert (back.model_version, back.evidence["refit_of"]) == ("4", "3")
 
 
 def test_a_card_of_a_refit_shows_what_its_judged_version_scored(template: House) -> None:
