@@ -213,6 +213,15 @@ def test_every_driver_takes_the_user_from_the_environment(
 USED = ("aws", "postgres")
 """Types of connections that deployments bring a hook for."""
 
+
+def test_no_task_is_delivered_twice_while_it_runs(compose: dict[str, Any]) -> None:
+    """Redis delivers again what is not confirmed in time; the tasks' own limit must end them long before."""
+    for name in ("scheduler", "worker"):
+        set_ = built(compose["services"][name]["environment"])
+        seconds = int(set_["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
+        assert seconds >= 86_400, name
+
+
 IMPORTS = """
 import sys
 from importlib import import_module
