@@ -102,7 +102,8 @@ def determinism_of(
     for name in views:
         connection.execute(f"DROP TABLE {quoted(name)}")
     plan = json.loads(found)
-    changing, ordered, columns_read = _written(connection, text, views), set[str](), dict[str, set[str]]()
+    changing, ordered = _written(connection, text, views)
+    columns_read = dict[str, set[str]]()
     if plan["error"]:
         log.info("a plan cannot be examined, so its rows are read in a fixed order: %s", plan["error_message"])
         everything = {name: tuple(columns_of(columns)) for name, columns in views.items()}
@@ -161,15 +162,16 @@ def _read(node: Mapping[str, Any], columns: dict[str, set[str]]) -> None:
 
 def _written(
     connection: duckdb.DuckDBPyConnection, text: str, views: Mapping[str, Mapping[str, str] | pa.Schema]
-) -> set[str]:
-    """Functions that depend on chance or on the clock, as they are written.
+) -> tuple[set[str], set[str]]:
+    """Functions that depend on chance or on the clock, as they are written; and clauses that depend on the order.
 
     The plan does not show all of them: DuckDB computes `date_trunc('day', now())` before there is one, and a lambda, or
-    a window by `random()`, has none that can be written down.
+    a window by `random()`, has none that can be written down. With COLLATE texts are equal that are not the same, and
+    DISTINCT or UNION keep one of them.
     """
     [(found,)] = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchall()
     columns = {name.lower() for view in views.values() for name in columns_of(view)}
-    names = set[str]()
+    names, ordered = set[str](), set[str]()
     for node in _nodes(json.loads(found)):
         name = str(node.get("function_name") or "").lower()
         if not name and node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
@@ -179,7 +181,9 @@ def _written(
         from_today = name == "age" and len(node.get("arguments", ())) == 1
         if from_today or name in UNSTABLE | _CALLED_CONSISTENT:
             names.add(name)
-    return names
+        if node.get("class") == "COLLATE":
+            ordered.add("COLLATE")
+    return names, ordered
 
 
 def _changing(node: Mapping[str, Any]) -> Iterator[str]:

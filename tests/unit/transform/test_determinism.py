@@ -75,6 +75,8 @@ def test_sql_that_is_exact_in_any_order_keeps_its_threads(sql: str) -> None:
         ("SELECT sum(b) OVER (PARTITION BY k) FROM t", "sum of DOUBLE"),
         ("SELECT a FROM t ORDER BY a LIMIT 3", "LIMIT"),
         ("SELECT DISTINCT ON (k) a FROM t", "DISTINCT ON"),
+        ("SELECT DISTINCT k COLLATE NOCASE AS k FROM t", "COLLATE"),
+        ("SELECT k COLLATE NOCASE AS k FROM t UNION SELECT k FROM u", "COLLATE"),
         ("SELECT a FROM t ASOF JOIN u ON t.k >= u.k", "ASOF JOIN"),
         ("SELECT a FROM t POSITIONAL JOIN u", "POSITIONAL JOIN"),
         ("SELECT a FROM t TABLESAMPLE reservoir(10) REPEATABLE (42)", "SAMPLE"),
