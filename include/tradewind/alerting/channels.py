@@ -21,6 +21,8 @@ _WHAT_TO_DO = {
     "Conflict": "another run was first: look at its result, then run this partition again if it is still needed",
     "Decay": "read the report; train anew (`tradewind train {pipeline} --reason TEXT`), or go back "
     "(`tradewind rollback {pipeline} --to VERSION --reason TEXT`); fewer decayed populations than the rule close this",
+    "DecayNotJudged": "ask for fewer rows of one population (`monitor.performance.min_rows`), or see why so few have a "
+    "label; until then nobody knows whether the champion decays",
     "Drift": "read the report: see whether the data are wrong or the world has changed; in the second case train anew "
     "(`tradewind train {pipeline} --reason TEXT`) once enough of it is in the window; fewer drifted partitions than "
     "the rule close this",

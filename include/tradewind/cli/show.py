@@ -106,7 +106,8 @@ def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
     if found.judged is not None:
         yield _about("drift", f"{describe_drift(found.drift, found.judgements)}, at {found.judged}")
         for population, value in found.performance.items():
-            yield _about("performance", f"{_performance(value, monitor)} on population {population}")
+            words = describe_performance(value, monitor, outcome=found.outcomes.get(population))
+            yield _about("performance", f"{words} on population {population}")
 
 
 def _served(served: Sequence[ServedPopulation]) -> Iterator[str]:
@@ -119,12 +120,15 @@ def _served(served: Sequence[ServedPopulation]) -> Iterator[str]:
         yield _about("", f"{others} of {len(served)} populations were not served by the champion")
 
 
-def _performance(value: object, monitor: Monitor | None) -> str:
+def describe_performance(value: object, monitor: Monitor | None, *, outcome: str | None) -> str:
+    """A realised metric in words, beside its limit where it was judged by it."""
     if not isinstance(value, float):
         return "no data"
     if monitor is None:
         return f"{value:.4f}"
     limit = monitor.performance
+    if outcome == "insufficient":
+        return f"{limit.metric} {value:.4f}, not judged over so few rows (`monitor.performance.min_rows`),"
     side = "worse than the limit" if limit.missed_by(value) else "within the limit"
     return f"{limit.metric} {value:.4f}, {side} {limit.bound:g},"
 

@@ -252,7 +252,7 @@ def _quiet(
 ) -> str:
     said = []
     for name, state in _quorums(policy, decay, drift):
-        newest = {True: "the newest included", False: "the newest not", None: "the newest without data"}[state.newest]
+        newest = {True: "the newest included", False: "the newest not", None: "the newest not judged"}[state.newest]
         told = f"{_count(name, state)}, {newest}" if state.given else f"{name} not judged yet"
         said.append(f"{told} (needs {state.needed} of {state.of})")
     if policy.when.every is not None and trainings:

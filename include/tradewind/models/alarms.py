@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 RULE = "2 of 4"
 """When decay and drift are incidents, where neither `alerts` nor `retrain.when` says it."""
-DECAY, DRIFT, NOT_JUDGED, REJECTED, NO_CHAMPION = (
-    "Decay", "Drift", "DriftNotJudged", "CandidatesRejected", "NoChampion",
+DECAY, DECAY_NOT_JUDGED, DRIFT, NOT_JUDGED, REJECTED, NO_CHAMPION = (
+    "Decay", "DecayNotJudged", "Drift", "DriftNotJudged", "CandidatesRejected", "NoChampion",
 )  # fmt: skip
 _MONITOR, _TRAIN = "monitor", "train"
 _NAMED = 4
@@ -53,6 +53,7 @@ def check_life(spec: Pipeline, partition: str, runtime: Runtime, *, decay: Seque
         return
     if spec.monitor is not None:
         _check_decay(spec, partition, runtime, ledger, decay=decay)
+        _check_decay_judged(spec, partition, runtime, ledger, decay=decay)
         _check_drift(spec, partition, runtime, ledger)
     check_candidates(spec, runtime)
     _check_champion(spec, partition, runtime, ledger, decisions=newest)
@@ -106,6 +107,29 @@ def _check_decay(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledge
     elif _is_below(state):
         because = f"{limit.metric} misses its limit in {_count(state)} populations, fewer than {rule}"
         heal_condition(ledger, spec, kind=DECAY, stage=_MONITOR, because=because, run_id=runtime.run_id)
+
+
+def _check_decay_judged(
+    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decay: Sequence[Judged]
+) -> None:
+    """Open an incident if all populations that the rule looks at have a few labelled rows, and too few to judge."""
+    assert spec.monitor is not None
+    rule, limit = decay_rule(spec), spec.monitor.performance
+    state = retraining.quorum(rule, [one.violated for one in decay])
+    rows = {one.key: int(one.numbers[-1]["rows"] or 0) for one in decay if one.violated is None and one.numbers}
+    if state.given == state.of == sum(0 < number < limit.min_rows for number in rows.values()):
+        since = _since(spec, ledger, DECAY_NOT_JUDGED, default=min(rows))
+        few = f"{min(rows.values())} to {max(rows.values())}" if len(set(rows.values())) > 1 else max(rows.values())
+        message = (
+            f"{limit.metric} could not be judged since population {since}, in any of the last {len(rows)} populations: "
+            f"{few} rows with a label each, fewer than {limit.min_rows}. {_report(spec, partition, runtime)}"
+        )
+        evidence = {"since": since, "rule": rule, "rows": rows, "min_rows": limit.min_rows}
+        condition = Condition(DECAY_NOT_JUDGED, _MONITOR, message=message, evidence=evidence)
+        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+    elif state.newest is not None:
+        because = f"{limit.metric} was judged on population {decay[-1].key}"
+        heal_condition(ledger, spec, kind=DECAY_NOT_JUDGED, stage=_MONITOR, because=because, run_id=runtime.run_id)
 
 
 def _check_drift(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger) -> None:

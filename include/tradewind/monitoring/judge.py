@@ -60,6 +60,7 @@ def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Judged:
     report.write(path, pipeline=spec.pipeline, partition=partition, drift=drifts, performance=realised)
     alarms = tuple(f"{r['feature']} over {r['horizon']}" for r in drifts if r["alarm"])
     values = {row["population"]: row["value"] for row in realised}
+    outcomes = {row["population"]: row["outcome"] for row in realised}
     judged = count_judgements(drifts)
     numbers = ", ".join(f"{key} {'no data' if value is None else f'{value:.4f}'}" for key, value in values.items())
     log.info(
@@ -72,7 +73,7 @@ def judge(spec: Pipeline, partition: str, runtime: Runtime) -> Judged:
         "monitor",
         partition,
         cause=_cause(spec, partition, runtime),
-        evidence={"alarms": alarms, "performance": values, "judgements": judged},
+        evidence={"alarms": alarms, "performance": values, "outcomes": outcomes, "judgements": judged},
         run_id=runtime.run_id,
     )
     changed = done or drift.changed or (performance is not None and performance.changed)

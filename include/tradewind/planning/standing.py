@@ -77,6 +77,7 @@ class Standing:
     :param drift: what drifted in the newest partition that was judged, as ``feature over h``
     :param judgements: how many judgements of drift were made there, by outcome
     :param judged: that partition; None while none was
+    :param outcomes: how the performance of each population was judged there
     """
 
     state: State
@@ -93,6 +94,7 @@ class Standing:
     drift: tuple[str, ...]
     judgements: Mapping[str, Any]
     performance: Mapping[str, Any]
+    outcomes: Mapping[str, str]
 
 
 def state(ledger: Ledger, pipeline: str) -> State:
@@ -136,6 +138,7 @@ def standing(spec: Pipeline, runtime: Runtime) -> Standing:
         tuple(judged.get("alarms", ())),
         judged.get("judgements", {}),
         judged.get("performance", {}),
+        judged.get("outcomes", {}),
     )
 
 

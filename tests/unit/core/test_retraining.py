@@ -36,6 +36,12 @@ def test_a_quiet_partition_is_skipped_with_the_numbers() -> None:
     )
 
 
+def test_a_newest_partition_that_cannot_be_judged_is_called_that() -> None:
+    assert (
+        "decay in 0 of the last 2 partitions, the newest not judged (needs 2 of 4)" in decide(decay=[None] * 2).reason
+    )
+
+
 def test_without_a_champion_it_trains() -> None:
     decision = decide(has_champion=False, trainings=[], decay=[], drift=[])
     assert (decision.outcome, decision.reason) == ("train", "there is no champion yet")

@@ -160,6 +160,27 @@ def test_drift_that_cannot_be_judged_for_a_whole_window_is_an_incident(runtime: 
     assert opened(runtime, "DriftNotJudged") is None
 
 
+def test_performance_that_cannot_be_judged_for_a_whole_window_is_an_incident(runtime: Runtime) -> None:
+    served(runtime)
+    for day in DAYS[4:8]:
+        few = {"population": day, "model_version": "1", "value": 0.5, "rows": 4, "in_sample": False}
+        others = {"metric": "of another configuration", "below": False}  # a column without any value has no type
+        publish(runtime, "performance", day, [{**few, **others}, {**few, "metric": "roc_auc", "below": None}])
+    decided(runtime, *DAYS[4:7])
+    assert opened(runtime, "DecayNotJudged") is None
+    decided(runtime, DAYS[7])
+    incident = opened(runtime, "DecayNotJudged")
+    assert incident is not None
+    assert incident.message.startswith(
+        f"roc_auc could not be judged since population {DAYS[4]}, in any of the last 4 populations: "
+        "4 rows with a label each, fewer than 100. Report: "
+    )
+    assert "`monitor.performance.min_rows`" in what_to_do(incident)
+    performed(runtime, DAYS[8], 0.7)
+    decided(runtime, DAYS[8])
+    assert opened(runtime, "DecayNotJudged") is None
+
+
 def test_rejected_candidates_in_a_row_are_an_incident_until_one_passes(runtime: Runtime) -> None:
     for day, version in zip(DAYS[2:5], "123", strict=True):
         assert opened(runtime, "CandidatesRejected") is None

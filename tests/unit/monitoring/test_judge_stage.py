@@ -40,6 +40,7 @@ def test_the_journal_says_how_many_judgements_could_be_made(ready: World) -> Non
     judge(ready.spec, ready.week(6), ready.runtime)
     (entry,) = ready.ledger.find("flights", "complete", subject="monitor", partition=ready.week(6))
     assert entry.evidence["judgements"]["drift"] == 2
+    assert list(entry.evidence["outcomes"]) == list(entry.evidence["performance"]) == [ready.week(5)]
 
 
 @pytest.mark.parametrize(
