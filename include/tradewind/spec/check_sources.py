@@ -111,7 +111,9 @@ def _files(source: Files, path: Path, kind: Kind) -> Iterator[Finding]:
         expected = "`connection`: an Airflow connection of type aws; without a login it takes the machine's own role"
         yield Finding((*path, "connection"), "is missing: the files are on S3", at=(*path, "files"), expected=expected)
     elif not scheme and source.connection and not source.files.startswith("{landing}"):
-        yield Finding((*path, "connection"), "nothing is connected to: the files are local", on_key=True)
+        # Said of the files: where these are missing or guessed, nothing follows for the connection.
+        message = "are local, so nothing is connected to: leave `connection` out"
+        yield Finding((*path, "files"), message, at=(*path, "connection"))
 
 
 def _http(source: Http, path: Path) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ SOURCES = {
         "there are no `columns`",
     ),
     "files on S3 of nobody": ("{files: 's3://b/{day}.csv'}", "connection", "is missing: the files are on S3"),
-    "a connection to local files": ("{files: /data/a.csv, connection: aws}", "connection", "the files are local"),
+    "a connection to local files": ("{files: /data/a.csv, connection: aws}", "files", "nothing is connected to"),
     "files of another store": ("{files: 'gs://b/a.csv'}", "files", "files at gs:// cannot be read"),
     "files of the web": ("{files: 'https://a/b.csv'}", "files", "for a web service `http`"),
     "an address in a path": ("{http: 'https://a/b', connection: c}", "http", "the address stands in the connection"),
@@ -98,6 +98,13 @@ def test_references_are_looked_at_too(flights: str, write: Write) -> None:
 
     fields = ["datasets.flights.references.d.late", "score.population.references.d.late"]
     assert [problem.field for problem in problems(write(text))] == fields
+
+
+def test_a_population_that_is_a_query_is_not_told_that_its_files_are_local(flights: str, write: Write) -> None:
+    text = flights.replace('{files: "{landing}/s/{day}.csv", sql', "{query: include/flights.sql, connection: db, sql")
+    assert [problem.field for problem in problems(write(text))] == [
+        "score.population.files", "score.population.query",
+    ]  # fmt: skip
 
 
 ROWS = {
