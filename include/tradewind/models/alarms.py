@@ -15,6 +15,7 @@ from tradewind.alerting.incidents import NO_PARTITION, open_incidents
 from tradewind.core import retraining
 from tradewind.lake.dataset import Lake
 from tradewind.ledger.journal import Entry, Ledger
+from tradewind.monitoring.drifts import IN_TRAINING
 
 if TYPE_CHECKING:
     from tradewind.core.retraining import Quorum
@@ -169,6 +170,8 @@ def _check_judged(
     missing = [key for key, rows in judged.items() if rows and all(row["outcome"] == "insufficient" for row in rows)]
     newest = list(judged.values())[-1] if judged else []
     if whole and len(missing) == len(judged):
+        if _passes_by_itself(spec, partition, runtime, newest=newest, more=len(judged)):
+            return
         since = _since(spec, ledger, NOT_JUDGED, default=missing[0])
         reasons = Counter(str(row["reason"]) for row in newest)
         words = "; ".join(f"{reason} ({times} of {len(newest)})" for reason, times in reasons.most_common(_NAMED))
@@ -183,6 +186,23 @@ def _check_judged(
     elif _drifted(newest) is not None:
         because = f"drift was judged at partition {partition}"
         heal_condition(ledger, spec, kind=NOT_JUDGED, stage=_MONITOR, because=because, run_id=runtime.run_id)
+
+
+def _passes_by_itself(
+    spec: Pipeline, partition: str, runtime: Runtime, *, newest: Sequence[Mapping[str, Any]], more: int
+) -> bool:
+    """Whether only a training is in the way, as after each; not where trainings follow each other before it has passed.
+
+    :param newest: judgements of this partition
+    :param more: so many partitions beside those of the horizon are looked at
+    """
+    assert spec.monitor is not None
+    if not all(IN_TRAINING in str(row["reason"]) for row in newest):
+        return False
+    length = min(spec.monitor.horizons) + more
+    judged = _drift_rows(spec, partition, runtime, length=length)
+    never = [rows for rows in judged.values() if rows and all(row["outcome"] == "insufficient" for row in rows)]
+    return len(never) < length
 
 
 def _check_champion(

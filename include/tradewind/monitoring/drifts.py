@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from tradewind.spec.models import Pipeline
 
 log = logging.getLogger(__name__)
+
 CODE = "2"  # raise it when the same profiles are judged otherwise
+IN_TRAINING = "reach into the champion's training"
+"""Why nothing can be judged for as many partitions after a training as the horizon has."""
 
 Profiles = Mapping[str, Mapping[str, profiles.Profile]]
 
@@ -130,7 +133,7 @@ def _impossible(champion: Champion, known: _Known, window: Sequence[str], horizo
     if len(window) < horizon or missing:
         return f"{len(window) - len(missing)} of the last {horizon} partitions are profiled"
     if window[0] <= trained[-1]:
-        return f"the last {horizon} partitions reach into the champion's training, which ended with {trained[-1]}"
+        return f"the last {horizon} partitions {IN_TRAINING}, which ended with {trained[-1]}"
     return None
 
 

@@ -49,9 +49,9 @@ def verdict(runtime: Runtime, day: str, version: str, outcome: str = "rejected")
     Ledger(runtime.ledger).append(Entry("flights", "verdict", version, day, version, outcome=outcome, reason=reason))
 
 
-def insufficient(runtime: Runtime, day: str) -> None:
+def insufficient(runtime: Runtime, day: str, reason: str = "61 rows, fewer than 500") -> None:
     row = {"feature": "distance", "horizon": 1, "outcome": "insufficient", "psi": 0.0, "null_mean": 0.0,
-           "null_high": 0.0, "p": 1.0, "alarm": None, "reason": "61 rows, fewer than 500"}  # fmt: skip
+           "null_high": 0.0, "p": 1.0, "alarm": None, "reason": reason}  # fmt: skip
     table = {"feature": "of another horizon", "horizon": 4, "outcome": "ok", "alarm": False, "reason": ""}
     publish(runtime, "drift", day, [{**row, **table}, row])
 
@@ -158,6 +158,17 @@ def test_drift_that_cannot_be_judged_for_a_whole_window_is_an_incident(runtime: 
     drifted(runtime, DAYS[8], alarm=False)
     decided(runtime, DAYS[8])
     assert opened(runtime, "DriftNotJudged") is None
+
+
+def test_drift_that_a_training_keeps_from_being_judged_is_an_incident_only_if_it_stays_so(runtime: Runtime) -> None:
+    served(runtime)
+    drifted(runtime, DAYS[3], alarm=False)
+    for day in DAYS[4:9]:
+        insufficient(runtime, day, "the last 1 partitions reach into the champion's training, which ended with it")
+    decided(runtime, *DAYS[4:8])
+    assert opened(runtime, "DriftNotJudged") is None
+    decided(runtime, DAYS[8])  # the horizon of 1 and the rule's 4 are over
+    assert opened(runtime, "DriftNotJudged") is not None
 
 
 def test_performance_that_cannot_be_judged_for_a_whole_window_is_an_incident(runtime: Runtime) -> None:
