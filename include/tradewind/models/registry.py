@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
     # A server that is away is said to be within seconds, not after minutes; whoever asked asks again.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -69,13 +71,16 @@ class Version:
 
 
 def client(runtime: Runtime) -> MlflowClient:
-    """A client of the deployment's tracking server and registry; telemetry and progress bars are off."""
+    """A client of the deployment's tracking server and registry; telemetry, progress bars and chatter are off."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    tracking_tables.make(runtime.mlflow)
-    return MlflowClient(tracking_uri=runtime.mlflow, registry_uri=runtime.mlflow)
+    with warnings.catch_warnings():
+        # MLflow's own tables, of which SQLAlchemy tells when their module is imported.
+        warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
+        tracking_tables.make(runtime.mlflow)
+        return MlflowClient(tracking_uri=runtime.mlflow, registry_uri=runtime.mlflow)
 
 
 class Registry:

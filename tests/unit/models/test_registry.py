@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -236,3 +239,21 @@ def test_a_full_disk_of_mlflow_is_named_and_room_heals_it(house, log, small_disk
     assert not problem or "is full: " in problem
     small_disk.empty()
     assert log(runtime=runtime).version
+
+
+def test_the_first_client_of_a_deployment_prints_nothing(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from tradewind.core.runtime import Runtime
+from tradewind.models.registry import client
+
+root = Path(sys.argv[1])
+client(Runtime(
+    project=root, lake="-", landing="-", ledger="-", mlflow=f"sqlite:///{root}/mlflow.db", feast_registry="-",
+    feast_online={}, reports=root)).search_registered_models()
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
