@@ -18,6 +18,7 @@ TradewindError
 ├── Conflict                  somebody else published or promoted first
 └── Unavailable               a service or a partition is not there *yet*; retried
     ├── StorageFault          a disk is full, read-only or failing
+    ├── NoAnswer              a database stays connected and says nothing; the connection was ended
     ├── NotReady              an earlier partition has not been completed yet
     └── NotDelivered          an input has not come yet; it is looked for again
 """
@@ -134,6 +135,10 @@ class Unavailable(TradewindError):
 
 class StorageFault(Unavailable):
     """A disk is full, read-only or failing; the message names the folder and what is free there."""
+
+
+class NoAnswer(Unavailable):
+    """A database that stays connected gave no answer in time; the message names it and the seconds."""
 
 
 class NotReady(Unavailable):

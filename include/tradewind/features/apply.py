@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.core.disk import storing
 from tradewind.features.definitions import Definitions, load
 from tradewind.features.lock import exclusive
+from tradewind.features.online.place import available
 from tradewind.features.store import close, folders, sql_registry, unlocked
 from tradewind.features.versions import current
 
@@ -43,7 +44,8 @@ def apply_loaded(spec: Pipeline, runtime: Runtime, definitions: Definitions, *, 
             if sql_registry(made).get_project_metadata(spec.pipeline, _APPLIED) == definitions.digest:
                 return False
             gone = _gone(made, definitions)
-            made.apply(list(definitions.objects), objects_to_delete=gone, partial=False)
+            with available(spec.pipeline, runtime.feast_online):  # its tables are made and dropped
+                made.apply(list(definitions.objects), objects_to_delete=gone, partial=False)
             # last: a run that is killed before applies again
             sql_registry(made).set_project_metadata(spec.pipeline, _APPLIED, definitions.digest)
         finally:

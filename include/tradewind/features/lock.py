@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradewind.core.network import POSTGRES
+from tradewind.core.network import choose_error, engine_options
 from tradewind.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _answering(url: URL) -> Iterator[None]:
         if not exc.connection_invalidated and not isinstance(exc, OperationalError | InterfaceError):
             raise
         where = url.render_as_string(hide_password=True)
-        raise Unavailable(f"the Feast registry at {where} cannot be reached: {str(exc.orig).strip()}") from exc
+        raise choose_error(exc)(f"the Feast registry at {where} cannot be reached: {str(exc.orig).strip()}") from exc
 
 
 @contextmanager
@@ -84,10 +84,11 @@ def _locked(handle: int) -> bool:
 
 @contextmanager
 def _advisory(registry: str, name: str, wait_seconds: float) -> Iterator[None]:
-    from sqlalchemy import create_engine, pool, text
+    from sqlalchemy import create_engine, make_url, pool, text
 
     number = int.from_bytes(hashlib.sha256(f"tradewind/features/{name}".encode()).digest()[:8], signed=True)
-    engine = create_engine(registry, poolclass=pool.NullPool, isolation_level="AUTOCOMMIT", connect_args=dict(POSTGRES))
+    options = engine_options(make_url(registry).get_driver_name())
+    engine = create_engine(registry, poolclass=pool.NullPool, isolation_level="AUTOCOMMIT", **options)
     with engine.connect() as connection:
         deadline = time.monotonic() + wait_seconds
         while not connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}).scalar():

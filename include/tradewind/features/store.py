@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.disk import storing
-from tradewind.core.network import POSTGRES, limit_connecting
+from tradewind.core.network import engine_options, keep_alive, limit_answers, limit_connecting
 from tradewind.features.importing import import_feast
 from tradewind.features.lock import exclusive
 from tradewind.features.online.place import settings
@@ -53,7 +53,24 @@ def unlocked(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -
     with storing(f"{spec.pipeline}: the feature store", *folders(runtime)):
         made = FeatureStore(config=config(runtime, spec, versions=versions))
         assert made.registry is not None  # made on first use, and that shall be under the lock
+    _limit_online(made)
     return made
+
+
+def _limit_online(made: FeatureStore) -> None:
+    """Limit what Feast itself asks of PostgreSQL as online store, which takes no such limit."""
+    online: Any = made._get_provider().online_store
+    if made.config.online_store.type != "postgres":
+        return
+    connect = online._get_conn
+
+    @contextmanager
+    def connect_with_limits(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with connect(*args, **kwargs) as connection:
+            keep_alive(connection)
+            yield limit_answers(connection)
+
+    online._get_conn = connect_with_limits
 
 
 @contextmanager
@@ -106,6 +123,8 @@ def config(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> 
 
 
 def _registry(url: str) -> dict[str, Any]:
+    from sqlalchemy import make_url
+
     settings: dict[str, Any] = {
         "registry_type": "sql",
         "path": url,
@@ -115,7 +134,7 @@ def _registry(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         settings["sqlalchemy_config_kwargs"] = {"connect_args": {"timeout": _SQLITE_BUSY_SECONDS}}
     else:
-        settings["sqlalchemy_config_kwargs"] = {"connect_args": dict(POSTGRES)}
+        settings["sqlalchemy_config_kwargs"] = engine_options(make_url(url).get_driver_name())
     return settings
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.disk import storage_fault
-from tradewind.core.network import POSTGRES
-from tradewind.errors import MissingExtra, TradewindError, Unavailable, UsageError
+from tradewind.core.network import choose_error, engine_options
+from tradewind.errors import MissingExtra, NoAnswer, TradewindError, UsageError
 from tradewind.ledger.tables import HEAD, VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _translated(doing: str, url: str) -> Iterator[None]:
             raise fault from exc
         lost = isinstance(exc, DBAPIError) and exc.connection_invalidated
         if lost or isinstance(exc, OperationalError | InterfaceError):
-            raise Unavailable(f"{doing}: the ledger at {where} cannot be reached or is locked: {cause}") from exc
+            raise choose_error(exc)(f"{doing}: the ledger at {where} cannot be reached or is locked: {cause}") from exc
         raise TradewindError(f"{doing}: the ledger at {where} refused: {cause}") from exc
 
 
@@ -103,9 +103,10 @@ def _engine(url: str) -> Engine:
     parsed = _parsed(url)
     sqlite = parsed.get_backend_name() == "sqlite"
     # No isolation level: the driver begins nothing by itself, so that also DDL is part of a transaction.
-    options: dict[str, Any] = {"timeout": _BUSY_SECONDS, "isolation_level": None} if sqlite else dict(POSTGRES)
+    busy = {"connect_args": {"timeout": _BUSY_SECONDS, "isolation_level": None}}
     try:
-        engine = create_engine(parsed, poolclass=NullPool, connect_args=options)
+        options = busy if sqlite else engine_options(parsed.get_driver_name())
+        engine = create_engine(parsed, poolclass=NullPool, **options)
     except ModuleNotFoundError as exc:
         raise MissingExtra(
             f"the ledger's driver {exc.name} is missing: pip install 'airflow-provider-tradewind[postgres]'"
@@ -161,7 +162,9 @@ def _version(engine: Engine) -> str | None:
     try:
         with engine.begin() as connection:
             version: Any = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
-    except (OperationalError, ProgrammingError):
+    except (OperationalError, ProgrammingError) as exc:
+        if choose_error(exc) is NoAnswer:  # it would not answer to the migration either
+            raise
         return None  # no such table; where the database is away, migrating says so
     return None if version is None else str(version)
 

@@ -176,7 +176,7 @@ def _from_store(source: Files, partition: str, wanted: Sequence[str], runtime: R
     from tradewind.sources.s3 import Store
 
     connection = source.connection or _DEFAULT_CONNECTION
-    store = Store(runtime.connections.s3(connection), called=connection)
+    store = Store(runtime.connections.s3(connection), called=connection, longest=source.limits.time)
     uris = _all_there(
         wanted, [_stored(store, uri, runtime.landing) for uri in wanted], partition, landing=runtime.landing
     )

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tradewind.core.disk import storing
-from tradewind.core.network import keep_alive, limit_connecting
+from tradewind.core.network import (
+    answering,
+    choose_error,
+    keep_alive,
+    limit_answers,
+    limit_connecting,
+    limited_psycopg2,
+    read_answer_seconds,
+)
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable, UsageError
 from tradewind.lake.database import connect, quoted
 from tradewind.sources import rows as typed
@@ -145,24 +153,26 @@ def _cursor(database: Database, *, what: str, longest: timedelta = _LONGEST) -> 
 
 
 def _of_the_server(connection: Any, longest: timedelta) -> Any:
-    setting = connection.cursor()
-    setting.execute(f"SET statement_timeout = {int(longest.total_seconds() * 1000)}")
-    setting.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    setting.execute("SET LOCAL TIME ZONE 'UTC'")
-    setting.close()
+    short = read_answer_seconds()
+    with answering(connection, short), connection.cursor() as setting:
+        setting.execute(f"SET statement_timeout = {int(longest.total_seconds() * 1000)}")
+        setting.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        setting.execute("SET LOCAL TIME ZONE 'UTC'")
+    seconds = longest.total_seconds() + short  # the server ends a statement by itself, and says so
     # Rows are tuples whatever the connection says, and JSON stays the text that it is: read and written again, its
     # numbers could be others.
     if type(connection).__module__.partition(".")[0] == "psycopg":
         from psycopg.rows import tuple_row
         from psycopg.types.string import TextLoader
 
-        cursor = connection.cursor(name="tradewind", row_factory=tuple_row)
+        cursor = limit_answers(connection, seconds).cursor(name="tradewind", row_factory=tuple_row)
         for kind in ("json", "jsonb"):
             cursor.adapters.register_loader(kind, TextLoader)
     else:
-        from psycopg2 import extensions, extras
+        from psycopg2 import extras
 
-        cursor = connection.cursor(name="tradewind", cursor_factory=extensions.cursor)
+        cursor = connection.cursor(name="tradewind", cursor_factory=limited_psycopg2()[1])
+        cursor.seconds = seconds
         extras.register_default_json(connection, loads=str)
         extras.register_default_jsonb(connection, loads=str)
     return cursor
@@ -236,7 +246,7 @@ def _explain(exc: Exception, sql: str, *, path: str, what: str, secrets: Secrets
     message = secrets.mask(str(exc).strip())
     passes = type(exc).__module__ != "sqlite3" or any(word in message.lower() for word in _PASSES)
     if _is(exc, "OperationalError", "InterfaceError") and passes:
-        raise Unavailable(f"{what}: the database failed: {message}") from exc
+        raise choose_error(exc)(f"{what}: the database failed: {message}") from exc
     if _is(exc, "DataError") and not re.search(r"\bLINE \d+:", message):
         raise MalformedInput(f"{what}: a value cannot be computed or read: {message}") from exc
     raise TransformError(f"{path}{_line(message, sql)}: {message}") from exc

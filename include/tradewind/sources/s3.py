@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from tradewind.core.connections import S3
 from tradewind.core.disk import storing
+from tradewind.core.network import ending
 from tradewind.errors import MalformedInput, MissingInput, Unavailable
+from tradewind.spec.values import spell
 
 _CHUNK = 8 * 2**20
 _SECONDS = 60
@@ -23,14 +27,17 @@ class Store:
 
     :param connection: where it is and who asks
     :param called: id of the connection, for messages
+    :param longest: how long copying may take, from now on, also from a store that sends a byte now and then
     """
 
-    def __init__(self, connection: S3, *, called: str) -> None:
+    def __init__(self, connection: S3, *, called: str, longest: timedelta = timedelta(hours=1)) -> None:
         import boto3
         from botocore.config import Config
 
         given = connection.options
         self._called = called
+        self._longest = longest
+        self._end = time.monotonic() + longest.total_seconds()
         self._secrets = connection.secrets
         self._client: Any = boto3.client(
             "s3",
@@ -66,11 +73,33 @@ class Store:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         with self._explained(uri):
             answer = self._client.get_object(Bucket=bucket, Key=key)
-            with storing(f"{uri} cannot be copied", target.parent), target.open("wb") as file:
+            with (
+                self._in_time(uri, answer["Body"]),
+                storing(f"{uri} cannot be copied", target.parent),
+                target.open("wb") as file,
+            ):
                 for chunk in answer["Body"].iter_chunks(_CHUNK):
                     file.write(chunk)
         if target.stat().st_size != answer["ContentLength"]:
             raise Unavailable(f"{uri}: only a part of it came; try again")
+
+    @contextmanager
+    def _in_time(self, uri: str, body: Any) -> Iterator[None]:
+        """Limit the copying as a whole: the client's own time-outs begin anew with each byte."""
+        problem = (
+            f"{uri}: the store behind {self._called} has not sent it after {spell(self._longest)}; "
+            "try again later, or raise `limits: {time: …}`"
+        )
+        # botocore shows no way to its socket; its answers are those of urllib3.
+        with ending(max(0.0, self._end - time.monotonic()), lambda: body._raw_stream.shutdown()) as ended:
+            try:
+                yield
+            except Exception as exc:
+                if ended.is_set():
+                    raise Unavailable(problem) from exc
+                raise
+            if ended.is_set():
+                raise Unavailable(problem)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

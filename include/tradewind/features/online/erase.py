@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core.network import keep_alive
+from tradewind.core.network import keep_alive, limit_answers
 from tradewind.errors import UsageError
 from tradewind.lake.database import quoted
 
@@ -82,6 +82,7 @@ def _postgres(store: FeatureStore, view: FeatureView, keys: Sequence[EntityKey])
     removed = 0
     with closing(_get_conn(store.config.online_store)) as connection:
         keep_alive(connection)
+        limit_answers(connection)
         for key in _serialised(keys):
             removed += connection.execute(f"DELETE FROM {table} WHERE entity_key = %s", [key]).rowcount > 0
         connection.commit()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.core.disk import storage_fault
-from tradewind.core.network import POSTGRES, REDIS
+from tradewind.core.network import POSTGRES, REDIS, choose_error
 from tradewind.core.secrets import Secrets
-from tradewind.errors import MissingExtra, Unavailable
+from tradewind.errors import MissingExtra
 
 # What Feast's online stores import, by the name of Tradewind's extra.
 _DRIVERS = {"redis": ("redis",), "postgres": ("psycopg", "psycopg_pool")}
@@ -62,7 +62,7 @@ def available(pipeline: str, given: Mapping[str, Any]) -> Iterator[None]:
         if (fault := storage_fault(exc, f"{pipeline}: the online store {_named(given)}", *_folder(given))) is not None:
             raise fault from exc
         reason = _secrets(given).mask(str(exc).strip()) or type(exc).__name__
-        raise Unavailable(
+        raise choose_error(exc)(
             f"{pipeline}: the online store {_named(given)} does not take what is written: {reason}; "
             "what is missing is written when the stage runs again"
         ) from exc

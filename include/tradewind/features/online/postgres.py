@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core.network import keep_alive
+from tradewind.core.network import keep_alive, limit_answers
 from tradewind.lake.database import literal, quoted
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterab
     kept = 0
     with closing(_get_conn(store.config.online_store)) as connection:
         keep_alive(connection)
+        limit_answers(connection)
         connection.execute(_staging(len(names)))
         connection.commit()
         for chunk in chunks:
