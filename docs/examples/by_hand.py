@@ -32,11 +32,11 @@ from tradewind.operators.upkeep import (
     ResendOperator,
     VacuumOperator,
 )
-from tradewind.spec.load import load
-from tradewind.spec.order import in_order
+from tradewind.spec.dataset_order import dataset_order
+from tradewind.spec.load import load_pipeline
 
 PROJECT = Path(__file__).resolve().parents[2]
-flight_delay = load(PROJECT / "dags" / "flight_delay.yaml")
+flight_delay = load_pipeline(PROJECT / "dags" / "flight_delay.yaml")
 
 with DAG(
     dag_id="flight_delay_by_hand",
@@ -53,7 +53,7 @@ with DAG(
     # etl: one task a dataset, in the order of what they read
     datasets = {
         name: BuildDatasetOperator(task_id=name, pipeline=flight_delay, dataset=name)
-        for name in in_order(flight_delay.datasets)
+        for name in dataset_order(flight_delay.datasets)
     }
     for name, build in datasets.items():
         build.set_upstream([datasets[read] for read in flight_delay.datasets[name].inputs])

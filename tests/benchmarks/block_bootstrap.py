@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.core.judged_rows import TestRows
+
 ROWS, DAYS, SLICES, RESAMPLES = 200_000, 60, 10, 2000
 NAIVE_RESAMPLES = 20
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -31,14 +33,14 @@ def made() -> dict[str, np.ndarray]:
 
 def ours(data: dict[str, np.ndarray]) -> list[float]:
     from tradewind.core import gates
-    from tradewind.spec.gates import MetricGate, Verdict
+    from tradewind.spec.gates import MetricGate, VerdictSpec
 
     gate = MetricGate(metric="roc_auc", versus="champion", lower_bound=-0.01, slice="origin")
     timestamp = np.datetime64("2013-01-01T12", "us") + data["day"].astype("m8[D]")
     scores = {name: data[name] for name in ("candidate", "champion")}
     columns = {"origin": np.array([f"A{n}" for n in range(SLICES)], dtype=object)[data["slice"]]}
-    rows = gates.TestRows("binary", data["y"], scores, timestamp, "UTC", columns, fit_end=dict.fromkeys(scores, START))
-    results = gates.judge([gate], rows, measurements={}, verdict=Verdict(resamples=RESAMPLES), seed=1)
+    rows = TestRows("binary", data["y"], scores, timestamp, "UTC", columns, fit_end=dict.fromkeys(scores, START))
+    results = gates.judge_gates([gate], rows, measurements={}, verdict=VerdictSpec(resamples=RESAMPLES), seed=1)
     assert all(result.low is not None and result.blocks == DAYS for result in results)
     return [result.value or 0.0 for result in results]
 

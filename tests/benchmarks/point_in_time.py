@@ -44,7 +44,7 @@ def features() -> list[str]:
 
 
 def pipeline() -> Any:
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
     given = {"source": {"files": "{landing}/{day}.csv"}, "sql": "x.sql"}
     return Pipeline.model_validate(
@@ -116,20 +116,20 @@ def make(folder: Path, rows: int) -> None:
 def ours(folder: Path) -> Any:
     import pyarrow.parquet as pq
 
-    from tradewind.features.apply import apply
-    from tradewind.features.join import join
-    from tradewind.features.versions import current
+    from tradewind.features.dataset_versions import newest_versions
+    from tradewind.features.feast_apply import apply_definitions
+    from tradewind.features.feature_join import join_features
 
     entities, spec, at = pq.read_table(folder / "entities.parquet"), pipeline(), runtime(folder)
-    versions = current(spec, at, VIEWS)
-    apply(spec, at)  # as below: Feast is imported and knows the definitions before the clock starts
-    return lambda: join(spec, at, entities, versions=versions)
+    versions = newest_versions(spec, at, VIEWS)
+    apply_definitions(spec, at)  # as below: Feast is imported and knows the definitions before the clock starts
+    return lambda: join_features(spec, at, entities, versions=versions)
 
 
 def feast(folder: Path) -> Any:
     import pyarrow.parquet as pq
 
-    from tradewind.features.importing import import_feast
+    from tradewind.features.feast_import import import_feast
 
     import_feast()
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
@@ -162,7 +162,7 @@ def main() -> None:
         return
     import pyarrow as pa
 
-    from tradewind.lake.digests import content
+    from tradewind.lake.digests import hash_rows
 
     work = {"ours": ours, "feast": feast}[what](folder)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -172,7 +172,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     kept = found.select(["id", *features()])
     kinds = [pa.field("id", pa.int64()), *(pa.field(name, pa.float64()) for name in features())]
-    digest = content(kept.cast(pa.schema(kinds)).to_reader()).digest
+    digest = hash_rows(kept.cast(pa.schema(kinds)).to_reader()).digest
     matched = [kept.num_rows - kept[f"{name}_0"].null_count for name in VIEWS]
     told = {
         "seconds": seconds,

@@ -59,8 +59,8 @@ import deltalake, duckdb, pandas, pyarrow.dataset
 load_great_expectations()
 import great_expectations.expectations.core
 from tradewind.core.runtime import Runtime
-from tradewind.etl.dataset import build_dataset
-from tradewind.spec.models import Pipeline
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.spec.pipeline import Pipeline
 folder = Path(sys.argv[1])
 spec = Pipeline.model_validate_json((folder / "pipeline.json").read_text())
 runtime = Runtime(project=folder, lake=str(folder / "lake"), landing=str(folder), ledger=f"sqlite:///{folder}/l.db",
@@ -164,7 +164,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from tradewind.checks import database_pass, expectations
 import pyarrow.parquet as pq
-asked = expectations.read(Path("{tmp_path}/orders.json"))
+asked = expectations.read_suite(Path("{tmp_path}/orders.json"))
 paths = (Path("{path}.parquet"),)
 rows = SimpleNamespace(paths=paths, schema=pq.read_schema(paths[0]), folder=Path("{tmp_path}"))
 """

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from tests.unit.models.test_serving import COLUMNS, save, table
+from tests.unit.verdict.test_serving_checks import COLUMNS, save, table
 
-from tradewind.models.host import ModelHost
-from tradewind.models.serving import Running, measure
+from tradewind.isolation.model_client import ModelHost
 from tradewind.spec.gates import CheckGate
+from tradewind.verdict.serving_checks import RunningCandidate, measure_serving
 
 BURNERS = int(os.environ.get("TRADEWIND_BENCH_BURNERS", "4"))
 REPEATS = 10
@@ -36,12 +36,12 @@ def test_latency_beside_processes_that_never_rest(tmp_path: Path) -> None:
     gate = CheckGate(check="latency", rows=1, at_most=1000)
     print(f"\nlatency of one row on {os.cpu_count()} processors, milliseconds over {REPEATS} measurements each:")
     with ModelHost(save(tmp_path / "model"), name="m version 1", warm=False) as host:
-        running = Running(host, tmp_path / "model", table(), None, spread=0.5, seed=7)
+        running = RunningCandidate(host, tmp_path / "model", table(), None, spread=0.5, seed=7)
         for number in (0, BURNERS):
             with busy(number):
                 ours, naive = [], []
                 for _ in range(REPEATS):
-                    ours.append(measure([gate], running=running, loaded={}, wanted=COLUMNS)[0].value)
+                    ours.append(measure_serving([gate], running=running, loaded={}, wanted=COLUMNS)[0].value)
                     naive.append(
                         1000 * np.percentile(host.latency(table().slice(0, 20), batch=1, tries=1, seconds=60), 95)
                     )

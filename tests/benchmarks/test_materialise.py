@@ -24,20 +24,20 @@ import contextlib, io, json, resource, sys, time, warnings
 from pathlib import Path
 
 warnings.simplefilter("ignore")
-from tradewind.features.importing import import_feast
+from tradewind.features.feast_import import import_feast
 
 import_feast()
 import numpy as np, pyarrow as pa
 from tradewind.core.runtime import Runtime
-from tradewind.features.apply import apply
-from tradewind.features.stage import materialise
-from tradewind.features.store import opened
-from tradewind.features.versions import current
+from tradewind.features.feast_apply import apply_definitions
+from tradewind.features.stage import materialise_features
+from tradewind.features.feature_store import open_feature_store
+from tradewind.features.dataset_versions import newest_versions
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 who, root, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 entities, online = int(sys.argv[4]), json.loads(sys.argv[5])
@@ -101,19 +101,19 @@ columns = {
 dataset = Lake(runtime.lake).dataset(name, "user_week")
 staged = dataset.stage(WEEK, pa.table(columns).to_reader())
 dataset.publish(staged, cause=Cause({"rows": staged.digest}, "bench", "1"), run_id="bench")
-progress.complete(Ledger(runtime.ledger), name, "etl", WEEK, cause="bench")
-apply(spec, runtime)
+completion.record_completion(Ledger(runtime.ledger), name, "etl", WEEK, cause="bench")
+apply_definitions(spec, runtime)
 del columns
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 begun, worked = time.perf_counter(), time.process_time()
 if who == "ours":
-    assert materialise(spec, WEEK, runtime).rows == {"user_week": entities}
+    assert materialise_features(spec, WEEK, runtime).rows == {"user_week": entities}
 else:
-    with opened(runtime, spec, versions=current(spec, runtime, ["user_week"])) as store:
+    with open_feature_store(runtime, spec, versions=newest_versions(spec, runtime, ["user_week"])) as store:
         with contextlib.redirect_stdout(io.StringIO()):
             store.materialize(bounds.start, bounds.end)
 seconds, worked = time.perf_counter() - begun, time.process_time() - worked
-with opened(runtime, spec, versions={}) as store:
+with open_feature_store(runtime, spec, versions={}) as store:
     found = store.get_online_features(["user_week:f0", "user_week:active0"], [{"user": entities // 2}]).to_dict()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = [found["f0"][0], found["active0"][0]]

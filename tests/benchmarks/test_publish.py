@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset, Lake
-from tradewind.lake.history import before
+from tradewind.lake.history import earlier_partitions
 
 PARTITIONS = int(os.environ.get("TRADEWIND_BENCH_PARTITIONS", "365"))
 SHOWN = 20
@@ -29,7 +29,7 @@ def publish(dataset: Dataset, key: str, number: int) -> None:
     """As a build does it: what is there, staging, what was there before, the commit."""
     base = dataset.base(key)
     staged = dataset.stage(key, rows(number).to_reader(), base=base)
-    before(dataset.snapshot(), key, window=8)
+    earlier_partitions(dataset.snapshot(), key, window=8)
     dataset.publish(staged, cause=Cause({"rows": staged.digest}, "", "1"), run_id="bench")
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core import bootstrap, drift, profiles
-from tradewind.monitoring.profile import of_column
+from tradewind.monitoring.profile_rows import profile_column
 from tradewind.spec.policy import Drift
 
 
@@ -36,7 +36,7 @@ def say(what: str, ours: float, peer: float, name: str) -> None:
 def test_profiles_beside_sorting_for_quantiles() -> None:
     rng = np.random.default_rng(0)
     columns = [pa.chunked_array([pa.array(rng.normal(size=250_000))]) for _ in range(20)]
-    ours = seconds(lambda: [of_column(column) for column in columns])
+    ours = seconds(lambda: [profile_column(column) for column in columns])
     peer = seconds(
         lambda: [np.histogram(c.to_numpy(), np.quantile(c.to_numpy(), np.linspace(0, 1, 11))) for c in columns]
     )
@@ -69,7 +69,7 @@ def test_resamples_that_weigh_the_rows(metric: str, by: str) -> None:
     y = (rng.random(len(block)) < 0.23).astype(int)
     a, b = (0.3 * y + rng.random(len(block)) for _ in range(2))
     begun, cpu = perf_counter(), process_time()
-    bootstrap.difference(y, a, b, block, metric=metric, confidence=0.9, seed=1)
+    bootstrap.difference_interval(y, a, b, block, metric=metric, confidence=0.9, seed=1)
     taken = f"{perf_counter() - begun:.1f} s ({process_time() - cpu:.1f} s of CPU)"
     print(f"\ngain of {metric}, 200,000 rows, {count:,} blocks by {by}, 2,000 resamples: {taken}")
 
@@ -77,8 +77,8 @@ def test_resamples_that_weigh_the_rows(metric: str, by: str) -> None:
 @pytest.mark.parametrize("features", [13, 100])
 def test_drift_of_many_features(features: int) -> None:
     rng = np.random.default_rng(0)
-    made = [[profiles.numeric(rng.normal(size=6000)) for _ in range(7)] for _ in range(features)]
+    made = [[profiles.profile_numbers(rng.normal(size=6000)) for _ in range(7)] for _ in range(features)]
     baselines = {f"x{n}": parts[:6] for n, parts in enumerate(made)}
     current = {f"x{n}": parts[6] for n, parts in enumerate(made)}
-    taken = seconds(lambda: drift.judge(baselines, current, policy=Drift()))
+    taken = seconds(lambda: drift.judge_drift(baselines, current, policy=Drift()))
     print(f"\ndrift of {features} features against 6 partitions: {taken:.3f} s, without reading a row")

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.core.runtime import Runtime
-from tradewind.spec.load import load
-from tradewind.spec.models import Pipeline
+from tradewind.spec.load import load_pipeline
+from tradewind.spec.pipeline import Pipeline
 
 PROJECT = Path(__file__).resolve().parents[2]
 WINDOW = 9
@@ -30,7 +30,7 @@ TEST = 2
 
 def pipeline() -> Pipeline:
     """The example with a window of nine weeks, two of which judge; no gate turns a model away."""
-    spec = load(PROJECT / "dags" / "flight_delay.yaml")
+    spec = load_pipeline(PROJECT / "dags" / "flight_delay.yaml")
     assert spec.train is not None
     return spec.model_copy(update={"train": spec.train.model_copy(update={"window": WINDOW, "test": TEST})})
 
@@ -57,36 +57,36 @@ def week(spec: Pipeline, number: int) -> str:
 
 def make(folder: Path) -> None:
     """The lake of thirteen weeks, and a champion trained on the first nine."""
-    from tradewind.embedded.landing import deliver
-    from tradewind.etl.dataset import build_dataset
-    from tradewind.models.promote import promote
-    from tradewind.models.train import train
-    from tradewind.models.verdict import verdict
-    from tradewind.spec.order import in_order
+    from tradewind.champion.promotion import promote_passed_candidate
+    from tradewind.etl.dataset_build import build_dataset
+    from tradewind.local_airflow.flight_landing import deliver_flights
+    from tradewind.spec.dataset_order import dataset_order
+    from tradewind.training.candidate import train_candidate
+    from tradewind.verdict.judgement import judge_candidate_version
 
     spec, places = pipeline(), runtime(folder)
     keys = spec.partitioning.between(spec.start, week(spec, CANDIDATE))
-    deliver(folder / "landing", [day for key in keys for day in spec.partitioning.days(key)], schedule=[])
+    deliver_flights(folder / "landing", [day for key in keys for day in spec.partitioning.days(key)], schedule=[])
     for key in keys:
-        for name in in_order(spec.datasets):
+        for name in dataset_order(spec.datasets):
             build_dataset(spec, name, key, places)
-    for stage in (train, verdict, partial(promote, actor="benchmark")):
+    for stage in (train_candidate, judge_candidate_version, partial(promote_passed_candidate, actor="benchmark")):
         print(stage(spec, week(spec, CHAMPION), places), file=sys.stderr)
 
 
 def ours(folder: Path) -> dict[str, Any]:
     """Training set, fit, logging and registration; then the verdict against the champion: each a fork, as tasks are."""
-    from tradewind.embedded.warm import import_libraries
-    from tradewind.models.train import train
-    from tradewind.models.verdict import verdict
+    from tradewind.operators.warm_start import import_libraries
+    from tradewind.training.candidate import train_candidate
+    from tradewind.verdict.judgement import judge_candidate_version
 
     import_libraries()
     spec, places = pipeline(), runtime(folder)
     key = week(spec, CANDIDATE)
     begun = time.perf_counter()
-    forked(lambda: train(spec, key, places), folder / "trained.json")
+    forked(lambda: train_candidate(spec, key, places), folder / "trained.json")
     after = time.perf_counter()
-    forked(lambda: asdict(verdict(spec, key, places)), folder / "verdict.json")
+    forked(lambda: asdict(judge_candidate_version(spec, key, places)), folder / "verdict.json")
     ended = time.perf_counter()
     found = json.loads((folder / "verdict.json").read_text())
     assert found["champion"] is not None

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tradewind.embedded.home import Home
-from tradewind.embedded.settings import environment
+from tradewind.local_airflow.home import Home
+from tradewind.local_airflow.settings import airflow_environment
 
 WEEKS = 5  # of the short life: the first champion is promoted at the third and scores the fifth
 SHORT = """
@@ -144,8 +144,8 @@ def gather(home: DemoHome) -> None:
     here = Home(root=home.root, project=home.project)
     arguments = [str(home.root), str(home.project), str(home.root / "demo.json")]
     subprocess.run(
-        [sys.executable, "-m", "tradewind.embedded.summary", *arguments],
-        env={**environment(here, port=0, mlflow_port=0), **home.extra},
+        [sys.executable, "-m", "tradewind.local_airflow.demo_summary", *arguments],
+        env={**airflow_environment(here, port=0, mlflow_port=0), **home.extra},
         check=True,
     )
 

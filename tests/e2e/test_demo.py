@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from tests.e2e.demo_home import WEEKS, DemoHome, empty_home, interrupt, wait_until
 
-from tradewind.embedded.home import Home
-from tradewind.embedded.settings import environment
+from tradewind.local_airflow.home import Home
+from tradewind.local_airflow.settings import airflow_environment
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def clear_all_tasks(home: DemoHome) -> None:
     )
     subprocess.run(
         [sys.executable, "-c", script],
-        env={**environment(here, port=8080, mlflow_port=5000), **home.extra},
+        env={**airflow_environment(here, port=8080, mlflow_port=5000), **home.extra},
         check=True,
         capture_output=True,
     )

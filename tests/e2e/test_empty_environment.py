@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from tradewind.core.runtime import Runtime
-from tradewind.embedded.landing import deliver
-from tradewind.etl.dataset import build_dataset
-from tradewind.models.registry import Registry
-from tradewind.models.train import Trained, train
-from tradewind.spec.load import load
-from tradewind.spec.models import Pipeline
-from tradewind.spec.order import in_order
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.local_airflow.flight_landing import deliver_flights
+from tradewind.registry.model_registry import ModelRegistry
+from tradewind.spec.dataset_order import dataset_order
+from tradewind.spec.load import load_pipeline
+from tradewind.spec.pipeline import Pipeline
+from tradewind.training.candidate import TrainedCandidate, train_candidate
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def short(spec: Pipeline) -> Pipeline:
 
 
 def test_a_model_predicts_in_an_empty_environment(project: Path, tmp_path: Path) -> None:
-    spec = short(load(project / "dags" / "flight_delay.yaml"))
+    spec = short(load_pipeline(project / "dags" / "flight_delay.yaml"))
     weeks = spec.partitioning.between(spec.start, spec.partitioning.shift(spec.start, 2))
     runtime = Runtime(
         project=project,
@@ -50,14 +50,14 @@ def test_a_model_predicts_in_an_empty_environment(project: Path, tmp_path: Path)
         feast_online={"type": "sqlite", "path": str(tmp_path / "online.db")},
         reports=tmp_path / "reports",
     )
-    deliver(Path(runtime.landing), [day for week in weeks for day in spec.partitioning.days(week)], schedule=[])
+    deliver_flights(Path(runtime.landing), [day for week in weeks for day in spec.partitioning.days(week)], schedule=[])
     for week in weeks:
-        for name in in_order(spec.datasets):
+        for name in dataset_order(spec.datasets):
             build_dataset(spec, name, week, runtime)
-    trained = train(spec, weeks[-1], runtime)
-    assert isinstance(trained, Trained)
+    trained = train_candidate(spec, weeks[-1], runtime)
+    assert isinstance(trained, TrainedCandidate)
 
-    registry = Registry(runtime, spec.model_name)
+    registry = ModelRegistry(runtime, spec.model_name)
     version = registry.get(trained.version)
     with registry.folder(version) as folder, registry.evidence(version) as evidence:
         expected = json.loads((evidence / "example.json").read_text())["predictions"]

@@ -16,11 +16,11 @@ import pytest
 import sqlalchemy
 from tests.e2e.demo_home import DemoHome, empty_home
 
-from tradewind.embedded.api import AirflowApi
-from tradewind.embedded.home import Home
-from tradewind.embedded.running import login
-from tradewind.ledger import absences, progress
+from tradewind.hooks.airflow_api import AirflowApi
+from tradewind.ledger import completion, skipped_partitions
 from tradewind.ledger.journal import Ledger
+from tradewind.local_airflow.home import Home
+from tradewind.local_airflow.running_airflow import read_login
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 
@@ -170,7 +170,7 @@ def city(tmp_path: Path, postgres_url: str) -> Iterator[City]:
     up = home.run("up", "--no-mlflow")
     try:
         assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"
-        user, password = login(Home(root=home.root, project=home.project))
+        user, password = read_login(Home(root=home.root, project=home.project))
         with AirflowApi(home.state()["airflow"], user=user, password=password) as api:
             fields = {"host": url.host, "port": url.port, "login": url.username, "password": url.password}
             about = {"connection_id": "rides_db", "conn_type": "postgres", "schema": url.database, **fields}
@@ -205,18 +205,18 @@ def test_hours_from_a_database(city: City) -> None:
     city.run(LEFT_OUT, features=False)
     skipped = dict.fromkeys(("weather", "zone_hours", "complete"), "skipped")
     assert city.tasks(LEFT_OUT) == {"rides": "success", **skipped}
-    [(hour, reason)] = absences.left_out(city.ledger, "rides").items()
+    [(hour, reason)] = skipped_partitions.left_out(city.ledger, "rides").items()
     assert hour == LEFT_OUT
     assert f"{LEFT_OUT}.csv" in reason
-    assert not progress.is_complete(city.ledger, "rides", "features", LEFT_OUT)
+    assert not completion.is_complete(city.ledger, "rides", "features", LEFT_OUT)
 
     city.run(AFTER)
     assert city.rows("zone_hours", AFTER, "rides", "rain") == [(3, 1.5)]  # without the weather that was left out
 
     city.measure(LEFT_OUT)
     city.run(LEFT_OUT)
-    assert absences.left_out(city.ledger, "rides") == {}
-    assert progress.is_complete(city.ledger, "rides", "features", LEFT_OUT)
+    assert skipped_partitions.left_out(city.ledger, "rides") == {}
+    assert completion.is_complete(city.ledger, "rides", "features", LEFT_OUT)
     assert online(city) == [(3, datetime(2013, 11, 3, 10, tzinfo=UTC))]  # the newest hour's, not the one that came late
 
 

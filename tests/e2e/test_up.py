@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from tests.e2e.demo_home import WEEKS, DemoHome, gather, same_tables, short_life
 
-from tradewind.embedded.api import AirflowApi
-from tradewind.embedded.home import Home
-from tradewind.embedded.landing import deliver
-from tradewind.embedded.running import login
-from tradewind.spec.load import load
+from tradewind.hooks.airflow_api import AirflowApi
+from tradewind.local_airflow.flight_landing import deliver_flights
+from tradewind.local_airflow.home import Home
+from tradewind.local_airflow.running_airflow import read_login
+from tradewind.spec.load import load_pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def unfinished(api: AirflowApi, keys: list[str]) -> list[str]:
 @pytest.fixture(scope="module")
 def weeks(project: Path) -> list[str]:
     """Those of the short life."""
-    slicing = load(project / "dags" / "flight_delay.yaml").partitioning
+    slicing = load_pipeline(project / "dags" / "flight_delay.yaml").partitioning
     return slicing.between(FIRST, slicing.shift(FIRST, WEEKS - 1))
 
 
@@ -54,9 +54,9 @@ def weeks(project: Path) -> list[str]:
 def home(tmp_path_factory: pytest.TempPathFactory, project: Path, weeks: list[str]) -> Iterator[DemoHome]:
     """All weeks are delivered and Airflow is up; its DAGs are paused."""
     made = short_life(tmp_path_factory.mktemp("up"), project)
-    slicing = load(project / "dags" / "flight_delay.yaml").partitioning
+    slicing = load_pipeline(project / "dags" / "flight_delay.yaml").partitioning
     days = [day for key in weeks for day in slicing.days(key)]
-    deliver(made.root / "landing", days, schedule=days + slicing.days(slicing.shift(weeks[-1], 1)))
+    deliver_flights(made.root / "landing", days, schedule=days + slicing.days(slicing.shift(weeks[-1], 1)))
     assert made.run("status").returncode == 1
     up = made.run("up", "--no-mlflow")
     assert up.returncode == 0, up.stderr
@@ -70,7 +70,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, project: Path, weeks: list[st
 @pytest.fixture(scope="module")
 def api(home: DemoHome) -> Iterator[AirflowApi]:
     """Of that Airflow."""
-    user, password = login(Home(root=home.root, project=home.project))
+    user, password = read_login(Home(root=home.root, project=home.project))
     with AirflowApi(home.state()["airflow"], user=user, password=password) as made:
         yield made
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
-from tradewind.embedded.landing import deliver
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.load import load
+from tradewind.local_airflow.flight_landing import deliver_flights
+from tradewind.spec.load import load_pipeline
 
 pytestmark = pytest.mark.slow
 OPERATORS = ["approval", "etl", "features", "monitoring", "scoring", "training", "upkeep"]
@@ -110,11 +110,11 @@ def test_it_uses_every_public_operator(example, project):
 
 
 def test_eight_weeks_give_a_champion_and_a_rollback_keeps_it(example, ledger, tmp_path):
-    spec = load(Path(example.PROJECT) / "dags" / "flight_delay.yaml")
+    spec = load_pipeline(Path(example.PROJECT) / "dags" / "flight_delay.yaml")
     slicing = spec.partitioning
     weeks = slicing.between("2013-01-28", "2013-03-18")
     days = [day for week in weeks for day in slicing.days(week)]
-    deliver(tmp_path / "landing", days, schedule=days + slicing.days("2013-03-25"))
+    deliver_flights(tmp_path / "landing", days, schedule=days + slicing.days("2013-03-25"))
     for week in weeks[:-1]:
         states = run(example.dag, week)
         assert states["complete"] == states["judge"] == "success"

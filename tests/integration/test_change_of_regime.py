@@ -17,8 +17,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from tradewind.core import retraining
-from tradewind.core.refits import decide_refit, nearness
-from tradewind.core.retraining import Regime
+from tradewind.core.refit_distance import decide_refit, refit_distance
+from tradewind.core.retraining import DriftRegime
 from tradewind.spec.policy import Retrain
 
 pytestmark = pytest.mark.slow
@@ -102,16 +102,16 @@ def live(data: Series, when: dict[str, Any], *, refit: bool, wait: int) -> Told:
         # Over the floor where most of the baseline is of the other regime.
         alarms[week] = week >= CHANGE and (newest.until - max(newest.first, CHANGE)) * 2 < newest.until - newest.first
         rule = [alarms.get(key, False) for key in range(week - 3, week + 1)]
-        if since is None and wait and retraining.quorum("2 of 4", rule).met:
+        if since is None and wait and retraining.evaluate_quorum("2 of 4", rule).met:
             since = next(key for key in range(week - 3, week + 1) if alarms.get(key, False))
         served = [key for key in range(week - 3, week + 1) if key >= max(at for at in champions if at <= week)]
         decay: list[bool | None] = [told.errors[key] > LIMIT for key in served]
         judging, begin = week + 1 - TEST, week + 1 - WINDOW
         learned = tuple(str(key) for key in range(begin, judging) if since is not None and key >= since)
-        decision = retraining.decide(
+        decision = retraining.decide_retraining(
             policy, partition=str(week), window_missing=(), has_champion=True,
             trainings=[week - key for key in reversed(told.trained)] or [week], decay=decay, drift=rule, by_hand=None,
-            regime=Regime(str(since), learned, "") if since is not None else None,
+            regime=DriftRegime(str(since), learned, "") if since is not None else None,
         )  # fmt: skip
         if decision.outcome != "train":
             continue
@@ -129,7 +129,7 @@ def refitted(data: Series, judged: Fitted, until: int) -> Fitted:
     again = data.fit(judged.first, until)
     rows = data.rows(judged.until, until)
     answers = [data.predict(one, judged.until, until) for one in (judged, again)]
-    near = nearness("regression", data.price[rows], *answers, bound=0.1)
+    near = refit_distance("regression", data.price[rows], *answers, bound=0.1)
     serves, _ = decide_refit(near, ())
     return again if serves else replace(judged)
 

@@ -16,15 +16,15 @@ from urllib.parse import quote
 import pytest
 
 from tradewind.alerting.incidents import open_incidents
-from tradewind.core.connections import Database
+from tradewind.core.connections import DatabaseConnection
 from tradewind.core.runtime import Runtime
 from tradewind.errors import TradewindError
-from tradewind.hooks.connections import AirflowConnections
+from tradewind.hooks.airflow_connections import AirflowConnections
 from tradewind.hooks.tradewind import TradewindHook
 from tradewind.ledger.journal import Ledger
 from tradewind.notifiers.incident import IncidentNotifier
-from tradewind.spec.models import Pipeline
-from tradewind.ui.overview import overview_page
+from tradewind.spec.pipeline import Pipeline
+from tradewind.ui.overview import render_overview_page
 
 CANARY = "c4n4ry/S3cret@here"
 FORMS = (CANARY, base64.b64encode(CANARY.encode()).decode(), base64.b64encode(f"ann:{CANARY}".encode()).decode())
@@ -63,26 +63,26 @@ def echo() -> Iterator[str]:
 
 
 def fail_http(runtime: Runtime, scratch: Path, echo: str) -> None:
-    from tradewind.sources.http import fetch
+    from tradewind.sources.http import fetch_http
     from tradewind.spec.sources import Http
 
     source = Http.model_validate({"http": "/orders", "connection": "web", "parameters": {"key": "known"}})
-    fetch(source, "2013-11-03", spec=SPEC, runtime=runtime, scratch=scratch)
+    fetch_http(source, "2013-11-03", spec=SPEC, runtime=runtime, scratch=scratch)
 
 
 def fail_s3(runtime: Runtime, scratch: Path, echo: str) -> None:
     import re
 
-    from tradewind.sources.s3 import Store
+    from tradewind.sources.s3 import ObjectStore
 
-    Store(runtime.connections.s3("store"), called="store").find(re.compile(".*"), bucket="b", prefix="p")
+    ObjectStore(runtime.connections.s3("store"), called="store").find(re.compile(".*"), bucket="b", prefix="p")
 
 
 def fail_postgres(runtime: Runtime, scratch: Path, echo: str) -> None:
     from tradewind.sources import query
 
     database = runtime.connections.database("db")
-    with query._cursor(database, what="q.sql on db"):
+    with query._open_cursor(database, what="q.sql on db"):
         pass
 
 
@@ -97,20 +97,22 @@ def fail_driver(runtime: Runtime, scratch: Path, echo: str) -> None:
     def connect() -> Any:
         raise psycopg.OperationalError(f"invalid connection option: password={CANARY} {FORMS[1]}")
 
-    with query._cursor(Database(given.kind, connect, given.paramstyle, given.secrets), what="q.sql on db"):
+    with query._open_cursor(
+        DatabaseConnection(given.kind, connect, given.paramstyle, given.secrets), what="q.sql on db"
+    ):
         pass
 
 
 def fail_mlflow(runtime: Runtime, scratch: Path, echo: str) -> None:
-    from tradewind.models.registry import Registry
+    from tradewind.registry.model_registry import ModelRegistry
 
-    Registry(runtime, "shop").get("1")
+    ModelRegistry(runtime, "shop").get("1")
 
 
 def fail_feast_registry(runtime: Runtime, scratch: Path, echo: str) -> None:
-    from tradewind.features.lock import exclusive
+    from tradewind.features.registry_lock import hold_registry_lock
 
-    with exclusive(AWAY, "registry"):
+    with hold_registry_lock(AWAY, "registry"):
         pass
 
 
@@ -121,9 +123,9 @@ def fail_ledger(runtime: Runtime, scratch: Path, echo: str) -> None:
 def fail_redis(runtime: Runtime, scratch: Path, echo: str) -> None:
     from redis.exceptions import RedisError
 
-    from tradewind.features.online.place import available
+    from tradewind.features.online.store_config import explain_online_errors
 
-    with available("shop", {"type": "redis", "connection_string": f"127.0.0.1:1,password={CANARY}"}):
+    with explain_online_errors("shop", {"type": "redis", "connection_string": f"127.0.0.1:1,password={CANARY}"}):
         raise RedisError(f"cannot connect with password={CANARY}")
 
 
@@ -162,7 +164,7 @@ def test_a_failure_shows_no_secret(
     [incident] = open_incidents(Ledger(runtime.ledger), "shop")
     if isinstance(caught.value, TradewindError):
         assert not any(form in str(caught.value) for form in FORMS), caught.value
-    shown = [incident.message, caplog.text, overview_page(runtime.ledger), repr(runtime)]
+    shown = [incident.message, caplog.text, render_overview_page(runtime.ledger), repr(runtime)]
     written = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     assert written
     for form in FORMS:

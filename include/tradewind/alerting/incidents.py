@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from tradewind.alerting import channels, episodes
-from tradewind.alerting.episodes import History
+from tradewind.alerting import channels, incident_history
+from tradewind.alerting.incident_history import IncidentHistory
 from tradewind.errors import InvalidPartitionKey, UsageError
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Ledger
-    from tradewind.spec.models import Pipeline
     from tradewind.spec.partitions import Partitioning
+    from tradewind.spec.pipeline import Pipeline
 
 MESSAGE_LENGTH = 2000
 """So many characters of a message are kept; what an exception can say has no bound."""
@@ -77,7 +77,7 @@ class Incident:
     lasting: bool = False
 
 
-def report(
+def report_failure(
     ledger: Ledger,
     *,
     pipeline: str,
@@ -106,33 +106,36 @@ def report(
     :param runbook: link that says what to do
     :return: the incident if this occurrence alerted, else None
     """
-    fingerprint, known = f"{pipeline}/{stage}/{task or '-'}/{error_type}", episodes.histories(ledger, pipeline)
+    fingerprint, known = (
+        f"{pipeline}/{stage}/{task or '-'}/{error_type}",
+        incident_history.read_incident_histories(ledger, pipeline),
+    )
     occasion = str(attempt)
     if task is None:
         if _has_failed(known.values(), run_id):
             return None
         # A run that is cleared keeps its id and has no try number of its own: count what was solved instead.
-        occasion = f"after-{known.get(fingerprint, History()).solved[partition]}"
+        occasion = f"after-{known.get(fingerprint, IncidentHistory()).solved[partition]}"
     evidence = {
         "stage": stage,
         "task": task or "",
         "error_type": error_type,
-        "message": capped(message),
+        "message": shorten_message(message),
         "link": link,
         "owner": owner,
         "runbook": runbook,
     }
     entry = Entry(
         pipeline, "incident", fingerprint, partition, f"{fingerprint}/{run_id}/{occasion}",
-        outcome="open", reason=capped(message), evidence=evidence, run_id=run_id,
+        outcome="open", reason=shorten_message(message), evidence=evidence, run_id=run_id,
     )  # fmt: skip
     if not ledger.append(entry):
         return None
-    _supersede(ledger, known, entry)
+    _close_superseded(ledger, known, entry)
     return alert_once(ledger, pipeline, fingerprint)
 
 
-def unrecorded(
+def unrecorded_incident(
     *, pipeline: str, stage: str, task: str | None, partition: str | None, error_type: str, message: str, **rest: Any
 ) -> Incident:
     """A failure as an incident of its own, for when there is no ledger to look earlier ones up in."""
@@ -143,8 +146,8 @@ def unrecorded(
         last=now,
         occurrences=1,
         partitions=(partition,) if partition else (),
-        by_partition={partition or NO_PARTITION: Occurrence(capped(message), link, now, now)},
-        message=capped(message),
+        by_partition={partition or NO_PARTITION: Occurrence(shorten_message(message), link, now, now)},
+        message=shorten_message(message),
         link=link,
         pipeline=pipeline,
         stage=stage,
@@ -157,28 +160,28 @@ def unrecorded(
 
 def open_incidents(ledger: Ledger, pipeline: str) -> list[Incident]:
     """Problems that are open, oldest first."""
-    known = episodes.histories(ledger, pipeline)
-    found = [_incident(pipeline, history) for history in known.values() if history.unsolved]
+    known = incident_history.read_incident_histories(ledger, pipeline)
+    found = [_build_incident(pipeline, history) for history in known.values() if history.unsolved]
     return sorted(found, key=lambda incident: incident.first)
 
 
-def waited_in_vain(ledger: Ledger, pipeline: str, stages: Sequence[str]) -> list[str]:
+def partitions_not_ready(ledger: Ledger, pipeline: str, stages: Sequence[str]) -> list[str]:
     """Partitions for which one of ``stages`` gave up waiting for an earlier partition, and has not succeeded since."""
     found = [incident for incident in open_incidents(ledger, pipeline) if incident.error_type == "NotReady"]
     return sorted({key for incident in found if incident.stage in stages for key in incident.partitions})
 
 
-def runs_that_waited(ledger: Ledger, pipeline: str, stage: str) -> dict[str, str]:
+def runs_not_ready(ledger: Ledger, pipeline: str, stage: str) -> dict[str, str]:
     """Ids of the runs of a stage that gave up waiting for an earlier partition, by their own, which still lacks it."""
     waited = [
         one
-        for one in episodes.histories(ledger, pipeline).values()
+        for one in incident_history.read_incident_histories(ledger, pipeline).values()
         if (one.stage, one.error_type) == (stage, "NotReady")
     ]
     return {key: seen[-1].run_id for one in waited for key, seen in one.unsolved.items() if key is not None}
 
 
-def close(
+def close_stage_incidents(
     ledger: Ledger,
     pipeline: str,
     stage: str,
@@ -198,19 +201,19 @@ def close(
     :return: fingerprints of the incidents that are closed now
     """
     closed = []
-    for fingerprint, history in episodes.histories(ledger, pipeline).items():
+    for fingerprint, history in incident_history.read_incident_histories(ledger, pipeline).items():
         if not history.entries or history.lasting or history.stage != stage or task not in (None, history.task):
             continue
         solved = [key for key in history.unsolved if key in (partition, None)]
         for key in solved:
             why = because or f"{stage} of partition {key or NO_PARTITION} succeeded"
-            episodes.solve(ledger, history.unsolved[key][-1], because=why, run_id=run_id)
+            incident_history.close_occurrence(ledger, history.unsolved[key][-1], because=why, run_id=run_id)
         if solved and len(solved) == len(history.unsolved):
             closed.append(fingerprint)
     return closed
 
 
-def close_by_hand(
+def close_incident_by_hand(
     ledger: Ledger, pipeline: str, fingerprint: str, *, partition: str | None = None, reason: str, actor: str
 ) -> tuple[str, ...]:
     """Close an incident, or what one partition has of it, by a person's word; what is still true opens it again.
@@ -219,7 +222,7 @@ def close_by_hand(
     :return: the partitions that had it; :data:`NO_PARTITION` where it was about none
     :raises UsageError: no such incident is open, or the partition does not have it
     """
-    known = episodes.histories(ledger, pipeline)
+    known = incident_history.read_incident_histories(ledger, pipeline)
     unsolved = known[fingerprint].unsolved if fingerprint in known else {}
     if not unsolved:
         there = [name for name, history in sorted(known.items()) if history.unsolved]
@@ -231,11 +234,11 @@ def close_by_hand(
         have = ", ".join(sorted(key or NO_PARTITION for key in unsolved))
         raise UsageError(f"{pipeline}: partition {partition} does not have the incident {fingerprint}; it is of {have}")
     for key in keys:
-        episodes.solve(ledger, unsolved[key][-1], because=reason, actor=actor, by_hand=True)
+        incident_history.close_occurrence(ledger, unsolved[key][-1], because=reason, actor=actor, by_hand=True)
     return tuple(sorted(key or NO_PARTITION for key in keys))
 
 
-def close_outside_range(ledger: Ledger, spec: Pipeline, *, run_id: str = "local") -> list[str]:
+def close_incidents_outside_range(ledger: Ledger, spec: Pipeline, *, run_id: str = "local") -> list[str]:
     """Close what partitions have that lie outside ``start … end`` by now: no run can mend them any more.
 
     Populations reach beyond ``end`` by `score.ahead`.
@@ -244,16 +247,16 @@ def close_outside_range(ledger: Ledger, spec: Pipeline, *, run_id: str = "local"
     """
     slicing, closed = spec.partitioning, set()
     end = slicing.shift(slicing.end, spec.score.ahead if spec.score else 0) if slicing.end else None
-    for history in episodes.histories(ledger, spec.pipeline).values():
+    for history in incident_history.read_incident_histories(ledger, spec.pipeline).values():
         for key, entries in history.unsolved.items():
-            if key is not None and not _within(slicing, key, end):
+            if key is not None and not _is_within(slicing, key, end):
                 why = f"partition {key} is outside the pipeline's range now: {slicing.start} … {slicing.end or ''}"
-                episodes.solve(ledger, entries[-1], because=why.rstrip(), run_id=run_id)
+                incident_history.close_occurrence(ledger, entries[-1], because=why.rstrip(), run_id=run_id)
                 closed.add(key)
     return sorted(closed)
 
 
-def texts_of(found: Mapping[str, Occurrence]) -> list[tuple[str, list[str]]]:
+def group_partitions_by_message(found: Mapping[str, Occurrence]) -> list[tuple[str, list[str]]]:
     """What the partitions of an incident say, and which of them say it."""
     texts: dict[str, list[str]] = {}
     for key, one in found.items():
@@ -261,7 +264,7 @@ def texts_of(found: Mapping[str, Occurrence]) -> list[tuple[str, list[str]]]:
     return list(texts.items())
 
 
-def capped(message: str) -> str:
+def shorten_message(message: str) -> str:
     """A message that a person can read: what is cut off is counted."""
     over = len(message) - MESSAGE_LENGTH
     return message if over <= 0 else f"{message[:MESSAGE_LENGTH]} … ({over:,} more characters; see the task's log)"
@@ -272,21 +275,21 @@ def alert_once(ledger: Ledger, pipeline: str, fingerprint: str) -> Incident | No
 
     :return: the incident if this call alerted
     """
-    history = episodes.histories(ledger, pipeline)[fingerprint]
+    history = incident_history.read_incident_histories(ledger, pipeline)[fingerprint]
     if not history.unsolved:
         return None
-    incident, last = _incident(pipeline, history), history.entries[-1]
+    incident, last = _build_incident(pipeline, history), history.entries[-1]
     note = Entry(
         pipeline, "note", fingerprint, last.partition, f"alert/{fingerprint}/{history.episodes}",
         outcome="alerted", reason=incident.message, run_id=last.run_id,
     )  # fmt: skip
     if not ledger.append(note):
         return None
-    channels.to_log(incident)
+    channels.log_incident(incident)
     return incident
 
 
-def _within(slicing: Partitioning, key: str, end: str | None) -> bool:
+def _is_within(slicing: Partitioning, key: str, end: str | None) -> bool:
     try:
         slicing.bounds(key)
     except InvalidPartitionKey:
@@ -294,7 +297,7 @@ def _within(slicing: Partitioning, key: str, end: str | None) -> bool:
     return key >= slicing.start and (end is None or key < end)
 
 
-def _has_failed(known: Iterable[History], run_id: str) -> bool:
+def _has_failed(known: Iterable[IncidentHistory], run_id: str) -> bool:
     """Whether a task of the run has reported a failure that is not solved."""
     return any(
         entry.run_id == run_id and entry.evidence["task"]
@@ -304,7 +307,7 @@ def _has_failed(known: Iterable[History], run_id: str) -> bool:
     )
 
 
-def _supersede(ledger: Ledger, known: Mapping[str, History], new: Entry) -> None:
+def _close_superseded(ledger: Ledger, known: Mapping[str, IncidentHistory], new: Entry) -> None:
     """A partition that fails otherwise than before has the new problem in place of the old one.
 
     Tasks of `etl` run beside each other, one a dataset: one that fails says nothing about another. Whether a run is
@@ -321,12 +324,12 @@ def _supersede(ledger: Ledger, known: Mapping[str, History], new: Entry) -> None
         if history.lasting or beside or not (history.task or history.error_type == "RunFailed"):
             continue
         why = f"{stage} of partition {new.partition} fails otherwise now: {error}"
-        episodes.solve(ledger, last, because=why, run_id=new.run_id)
+        incident_history.close_occurrence(ledger, last, because=why, run_id=new.run_id)
 
 
-def _incident(pipeline: str, history: History) -> Incident:
+def _build_incident(pipeline: str, history: IncidentHistory) -> Incident:
     first, last = history.entries[0], history.entries[-1]
-    found = {key or NO_PARTITION: _occurrence(history.unsolved[key]) for key in sorted(history.unsolved, key=str)}
+    found = {key or NO_PARTITION: _build_occurrence(history.unsolved[key]) for key in sorted(history.unsolved, key=str)}
     return Incident(
         fingerprint=last.subject,
         first=first.at,
@@ -334,7 +337,7 @@ def _incident(pipeline: str, history: History) -> Incident:
         occurrences=len(history.entries),
         partitions=tuple(sorted(key for key in history.unsolved if key is not None)),
         by_partition=found,
-        message=_words(found),
+        message=_combined_message(found),
         link=max(found.values(), key=lambda one: one.last).link,
         pipeline=pipeline,
         stage=history.stage,
@@ -347,7 +350,7 @@ def _incident(pipeline: str, history: History) -> Incident:
     )
 
 
-def _occurrence(entries: Sequence[Entry]) -> Occurrence:
+def _build_occurrence(entries: Sequence[Entry]) -> Occurrence:
     about: dict[str, Any] = dict(entries[-1].evidence)
     return Occurrence(
         message=str(about["message"]),
@@ -359,9 +362,9 @@ def _occurrence(entries: Sequence[Entry]) -> Occurrence:
     )
 
 
-def _words(found: Mapping[str, Occurrence]) -> str:
+def _combined_message(found: Mapping[str, Occurrence]) -> str:
     """What the partitions say: once, where all say the same; else each for itself, one a line."""
-    texts = texts_of(found)
+    texts = group_partitions_by_message(found)
     if len(texts) == 1:
         return texts[0][0]
     lines = [f"{', '.join(keys)}: {text}" for text, keys in texts[:_SPOKEN]]

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.checks import expectations
-from tradewind.checks.report import write
-from tradewind.checks.result import Audit, CheckResult, Outcome
-from tradewind.checks.trailing import compare
-from tradewind.lake.database import connect, quoted
-from tradewind.lake.history import Earlier
-from tradewind.lake.parquet import files
-from tradewind.lake.staging import Staged
-from tradewind.spec.models import Audit as Rules
+from tradewind.checks.audit_page import write_audit_page
+from tradewind.checks.audit_result import AuditResult, CheckOutcome, CheckResult
+from tradewind.checks.history_checks import compare_with_history
+from tradewind.engine.database import connect_duckdb, quote_identifier
+from tradewind.lake.history import EarlierPartition
+from tradewind.lake.parquet import select_files
+from tradewind.lake.staging import StagedPartition
+from tradewind.spec.pipeline import AuditRules as Rules
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 _RULES = Rules()
 
 
-def audit(
-    staged: Staged,
+def audit_partition(
+    staged: StagedPartition,
     *,
     suite: Path | None,
     keys: Sequence[str],
     title: str,
     report: Path,
     rules: Rules = _RULES,
-    history: Sequence[Earlier] = (),
+    history: Sequence[EarlierPartition] = (),
     facts: Mapping[str, str] | None = None,
-) -> Audit:
+) -> AuditResult:
     """Check staged rows and write the report, in bounded memory.
 
     Whatever the suite says, there must be a row (Great Expectations passes an empty frame), keys must be whole and
@@ -47,46 +47,50 @@ def audit(
     :param facts: more lines for the top of the report, by what they are called
     :raises SpecError: the suite cannot be used
     """
-    results = [_not_empty(staged), *_keys(staged, keys), *compare(staged, history, rules=rules)]
+    results = [
+        _check_not_empty(staged),
+        *_check_keys(staged, keys),
+        *compare_with_history(staged, history, rules=rules),
+    ]
     if suite is not None:
-        results += expectations.run(suite, staged, frame_rows=rules.frame_rows)
-    done = Audit(all(result.outcome == "passed" for result in results), tuple(results), report)
+        results += expectations.evaluate_suite(suite, staged, frame_rows=rules.frame_rows)
+    done = AuditResult(all(result.outcome == "passed" for result in results), tuple(results), report)
     about = {"dataset": staged.dataset, "partition": staged.key, "rows": f"{staged.rows:,}", "digest": staged.digest}
     if staged.dropped:
         about["duplicates"] = f"{staged.dropped:,} rows left out by the rule for duplicates"
-    write(done, title=title, about={**about, **(facts or {})})
+    write_audit_page(done, title=title, about={**about, **(facts or {})})
     return done
 
 
-def _not_empty(staged: Staged) -> CheckResult:
-    outcome: Outcome = "passed" if staged.rows else "failed"
+def _check_not_empty(staged: StagedPartition) -> CheckResult:
+    outcome: CheckOutcome = "passed" if staged.rows else "failed"
     wrong = "there is no row, and at least one is needed"
     return CheckResult("rows", "There is at least one row.", outcome, f"{staged.rows:,} rows", wrong=wrong)
 
 
-def _keys(staged: Staged, keys: Sequence[str]) -> list[CheckResult]:
+def _check_keys(staged: StagedPartition, keys: Sequence[str]) -> list[CheckResult]:
     if not keys:
         return []
     text = f"Together, {', '.join(f'`{key}`' for key in keys)} name a row: no NULL, no duplicate."
     missing = [key for key in keys if key not in staged.schema.names]
     if missing:
         return [CheckResult("keys", text, "error", f"there is no column {', '.join(missing)}")]
-    rows, named = files(staged.paths), ", ".join(map(quoted, keys))
-    with connect(staged.folder) as connection:
-        counts = ", ".join(f"count(*) - count({quoted(key)})" for key in keys)
+    rows, named = select_files(staged.paths), ", ".join(map(quote_identifier, keys))
+    with connect_duckdb(staged.folder) as connection:
+        counts = ", ".join(f"count(*) - count({quote_identifier(key)})" for key in keys)
         nulls = zip(keys, connection.execute(f"SELECT {counts} FROM {rows}").fetchall()[0], strict=True)
         [(groups,)] = connection.execute(f"SELECT count(*) FROM (SELECT {named} FROM {rows} GROUP BY ALL)").fetchall()
         found = [f"{count:,} rows have NULL in `{key}`" for key, count in nulls if count]
         if groups < staged.rows:
-            example = _example(connection, rows, keys)
+            example = _duplicate_example(connection, rows, keys)
             found.append(f"{staged.rows - groups:,} rows more than keys, for example {example}")
     told = "; ".join(found)
     wrong = f"{', '.join(f'`{key}`' for key in keys)} {'do' if len(keys) > 1 else 'does'} not name a row: {told}"
     return [CheckResult("keys", text, "failed" if found else "passed", told or "all different", wrong=wrong)]
 
 
-def _example(connection: duckdb.DuckDBPyConnection, rows: str, keys: Sequence[str]) -> str:
-    named = ", ".join(map(quoted, keys))
+def _duplicate_example(connection: duckdb.DuckDBPyConnection, rows: str, keys: Sequence[str]) -> str:
+    named = ", ".join(map(quote_identifier, keys))
     twice = f"SELECT {named}, count(*) AS n FROM {rows} GROUP BY ALL HAVING n > 1 ORDER BY ALL LIMIT 1"
     [(*values, count)] = connection.execute(twice).fetchall()
     return ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True)) + f" ({count} times)"

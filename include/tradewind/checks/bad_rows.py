@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from tradewind.checks import expectations
 from tradewind.checks.database_pass import unknown_columns
-from tradewind.checks.metrics import metric_of
 from tradewind.checks.row_conditions import VIEW
+from tradewind.checks.suite_metrics import plan_metric
+from tradewind.engine.condition_sql import find_condition_flaw
+from tradewind.engine.database import quote_identifier
 from tradewind.errors import SpecError
-from tradewind.lake.database import quoted
-from tradewind.transform.conditions import find_condition_flaw
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from great_expectations.expectations.expectation import Expectation
 
 
-def bad_rows(suite: Path | None, keys: Sequence[str], schema: pa.Schema) -> str | None:
+def bad_rows_condition(suite: Path | None, keys: Sequence[str], schema: pa.Schema) -> str | None:
     """SQL condition of the rows that fail a check of a single row; None if there is no such check.
 
     Those are NULL in a key, and every expectation of the suite about the values of a row that holds for each of them
@@ -29,11 +29,11 @@ def bad_rows(suite: Path | None, keys: Sequence[str], schema: pa.Schema) -> str 
     :param suite: Great Expectations suite as JSON; None for no more than the keys
     :raises SpecError: the suite cannot be used
     """
-    conditions = [f"{quoted(key)} IS NULL" for key in keys if key in schema.names]
+    conditions = [f"{quote_identifier(key)} IS NULL" for key in keys if key in schema.names]
     if suite is not None:
-        for expectation in expectations.read(suite):
+        for expectation in expectations.read_suite(suite):
             if getattr(expectation, "mostly", 1) in (None, 1):
-                where = expectations.condition_of(expectation)
+                where = expectations.expectation_condition(expectation)
                 if where is not None and (flaw := find_condition_flaw(schema, where, view=VIEW)) is not None:
                     raise SpecError(f"{suite}: `row_condition` {where}: {flaw.message}")
                 found = _conditions(expectation, schema)
@@ -50,7 +50,7 @@ def _conditions(expectation: Expectation, schema: pa.Schema) -> Iterator[str]:
     )
     for configuration in needed.get_metric_configurations():
         metric = (
-            None if unknown_columns(configuration.metric_domain_kwargs, schema) else metric_of(configuration, schema)
+            None if unknown_columns(configuration.metric_domain_kwargs, schema) else plan_metric(configuration, schema)
         )
         if metric is not None and metric.examples is not None and metric.examples.unexpected:
             yield metric.examples.unexpected

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tradewind.checks.metrics import Metric, Rows, compute, metric_of
 from tradewind.checks.row_conditions import VIEW
-from tradewind.lake.database import connect, quoted, restrict_access
-from tradewind.lake.parquet import files, repeating
-from tradewind.lake.staging import Staged
+from tradewind.checks.suite_metrics import Metric, MetricRows, compute_suite_metrics, plan_metric
+from tradewind.engine.database import connect_duckdb, quote_identifier, restrict_access
+from tradewind.lake.parquet import repeating_columns, select_files
+from tradewind.lake.staging import StagedPartition
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,8 +25,8 @@ _NAN_FAILS = frozenset({"expect_column_values_to_be_between", "expect_column_val
 _Plan = list[tuple[Any, Metric]]  # metric configurations of Great Expectations and how each is computed
 
 
-def run(
-    expectations: Sequence[Expectation], rows: Staged, *, examples: int, condition: str | None = None
+def evaluate_in_duckdb(
+    expectations: Sequence[Expectation], rows: StagedPartition, *, examples: int, condition: str | None = None
 ) -> dict[int, Any]:
     """Results, as Great Expectations gives them, of those expectations that DuckDB can compute, by their place.
 
@@ -36,31 +36,33 @@ def run(
 
     engine = PandasExecutionEngine()
     settings = {"result_format": {"result_format": "SUMMARY", "partial_unexpected_count": examples}}
-    by_place = {place_of(expectation): expectation for expectation in expectations}
+    by_place = {suite_position(expectation): expectation for expectation in expectations}
     plans = {
         number: plan
         for number, expectation in by_place.items()
-        if (plan := _plan(expectation, rows.schema, engine, settings)) is not None
+        if (plan := _plan_expectation(expectation, rows.schema, engine, settings)) is not None
     }
     if not plans:
         return {}
-    with _open(rows) as connection:
+    with _open_staged_rows(rows) as connection:
         # Of text that repeats each value is looked at once, which a condition on other columns does not allow.
-        repeats = repeating(rows.paths) if condition is None else frozenset[str]()
-        values = _values(plans, Rows(connection, _selection(condition), repeats), examples=examples)
+        repeats = repeating_columns(rows.paths) if condition is None else frozenset[str]()
+        values = _compute_values(plans, MetricRows(connection, _selection(condition), repeats), examples=examples)
     return {
-        number: _judge(by_place[number], {c.id: values[m] for c, m in plan}, engine, settings)
+        number: _validate_metrics(by_place[number], {c.id: values[m] for c, m in plan}, engine, settings)
         for number, plan in plans.items()
         if all(metric in values for _, metric in plan)
     }
 
 
-def place_of(expectation: Expectation) -> int:
+def suite_position(expectation: Expectation) -> int:
     """Place of an expectation in its suite, from 0."""
     return int(expectation.configuration.meta[PLACE])
 
 
-def table(rows: Staged, columns: Sequence[str], *, condition: str | None, at_most: int) -> pa.Table:
+def read_staged_table(
+    rows: StagedPartition, columns: Sequence[str], *, condition: str | None, at_most: int
+) -> pa.Table:
     """Staged rows in memory, in the order of the files.
 
     :param condition: SQL of the rows that are wanted; None for all
@@ -69,19 +71,19 @@ def table(rows: Staged, columns: Sequence[str], *, condition: str | None, at_mos
     """
     import pyarrow as pa
 
-    with _open(rows) as connection:
-        found = connection.sql(f"SELECT {', '.join(map(quoted, columns))} FROM {_selection(condition)}")
+    with _open_staged_rows(rows) as connection:
+        found = connection.sql(f"SELECT {', '.join(map(quote_identifier, columns))} FROM {_selection(condition)}")
         wanted = pa.schema([rows.schema.field(name) for name in columns])
         return found.limit(at_most + 1).to_arrow_table().cast(wanted)
 
 
 @contextmanager
-def _open(rows: Staged) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open_staged_rows(rows: StagedPartition) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database that sees the staged rows as a view and reads nothing else."""
-    with connect(rows.folder) as connection:
+    with connect_duckdb(rows.folder) as connection:
         # So that examples are the first in the files, as they are in a frame.
         connection.execute("SET preserve_insertion_order = true")
-        connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM {files(rows.paths)}")
+        connection.execute(f"CREATE VIEW {VIEW} AS SELECT * FROM {select_files(rows.paths)}")
         restrict_access(connection, files=rows.paths)
         yield connection
 
@@ -91,7 +93,9 @@ def _selection(condition: str | None) -> str:
     return VIEW if condition is None else f"(SELECT * FROM {VIEW} WHERE ({condition}\n))"
 
 
-def _plan(expectation: Expectation, schema: pa.Schema, engine: Any, settings: dict[str, Any]) -> _Plan | None:
+def _plan_expectation(
+    expectation: Expectation, schema: pa.Schema, engine: Any, settings: dict[str, Any]
+) -> _Plan | None:
     """How to compute every metric that the expectation asks for; None if one cannot be."""
     from great_expectations.exceptions.exceptions import GreatExpectationsError
 
@@ -103,7 +107,7 @@ def _plan(expectation: Expectation, schema: pa.Schema, engine: Any, settings: di
     plan: _Plan = []
     for configuration in needed.get_metric_configurations():
         unknown = unknown_columns(configuration.metric_domain_kwargs, schema)
-        metric = None if unknown else metric_of(configuration, schema, nan_counts=nan_counts)
+        metric = None if unknown else plan_metric(configuration, schema, nan_counts=nan_counts)
         if metric is None:
             return None
         plan.append((configuration, metric))
@@ -116,23 +120,23 @@ def unknown_columns(kwargs: Mapping[str, Any], schema: pa.Schema) -> list[str]:
     return [name for name in named if name is not None and name not in schema.names]
 
 
-def _values(plans: dict[int, _Plan], rows: Rows, *, examples: int) -> dict[Metric, Any]:
+def _compute_values(plans: dict[int, _Plan], rows: MetricRows, *, examples: int) -> dict[Metric, Any]:
     """All metrics in one pass; if that fails, the metrics of each expectation that does not."""
     import duckdb
 
     try:
-        return compute([metric for plan in plans.values() for _, metric in plan], rows, examples=examples)
+        return compute_suite_metrics([metric for plan in plans.values() for _, metric in plan], rows, examples=examples)
     except duckdb.Error:
         values: dict[Metric, Any] = {}
     for plan in plans.values():
         try:
-            values |= compute([metric for _, metric in plan], rows, examples=examples)
+            values |= compute_suite_metrics([metric for _, metric in plan], rows, examples=examples)
         except duckdb.Error:
             continue  # it is left to Great Expectations
     return values
 
 
-def _judge(expectation: Expectation, metrics: dict[Any, Any], engine: Any, settings: dict[str, Any]) -> Any:
+def _validate_metrics(expectation: Expectation, metrics: dict[Any, Any], engine: Any, settings: dict[str, Any]) -> Any:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 
     try:

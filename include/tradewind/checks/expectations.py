@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.checks import database_pass
+from tradewind.checks.audit_result import CheckOutcome, CheckResult
 from tradewind.checks.regexes import check_regexes
-from tradewind.checks.result import CheckResult, Outcome
 from tradewind.checks.row_conditions import VIEW, split_condition
+from tradewind.engine.condition_sql import find_condition_flaw
 from tradewind.errors import SpecError
-from tradewind.lake.staging import Staged
-from tradewind.transform.conditions import find_condition_flaw
+from tradewind.lake.staging import StagedPartition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,7 @@ def load_great_expectations() -> None:
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 
-def run(suite: Path, rows: Staged, *, frame_rows: int) -> list[CheckResult]:
+def evaluate_suite(suite: Path, rows: StagedPartition, *, frame_rows: int) -> list[CheckResult]:
     """Evaluate every expectation of a suite, in the order of the file.
 
     DuckDB computes what it can, all of it in one pass; Great Expectations judges the numbers as it judges its own. What
@@ -49,39 +49,43 @@ def run(suite: Path, rows: Staged, *, frame_rows: int) -> list[CheckResult]:
     :param frame_rows: with more rows than this no frame is made, and what needs one is an error
     :raises SpecError: the file is no such suite, or names an expectation or argument that does not exist
     """
-    expectations = read(suite)
+    expectations = read_suite(suite)
     done: dict[int, Any] = {}
-    for condition in dict.fromkeys(map(condition_of, expectations)):
-        some = [expectation for expectation in expectations if condition_of(expectation) == condition]
-        done |= _evaluate(some, rows, condition=condition, frame_rows=frame_rows)
+    for condition in dict.fromkeys(map(expectation_condition, expectations)):
+        some = [expectation for expectation in expectations if expectation_condition(expectation) == condition]
+        done |= _evaluate_expectations(some, rows, condition=condition, frame_rows=frame_rows)
     return [
-        found if isinstance(found, CheckResult) else _result(found) for found in (done[n] for n in range(len(done)))
+        found if isinstance(found, CheckResult) else _check_result(found)
+        for found in (done[n] for n in range(len(done)))
     ]
 
 
-def condition_of(expectation: Expectation) -> str | None:
+def expectation_condition(expectation: Expectation) -> str | None:
     """SQL of the rows that an expectation looks at; None for all."""
     condition: str | None = (expectation.configuration.meta or {}).get(_CONDITION)
     return condition
 
 
-def _evaluate(
-    expectations: list[Expectation], rows: Staged, *, condition: str | None, frame_rows: int
+def _evaluate_expectations(
+    expectations: list[Expectation], rows: StagedPartition, *, condition: str | None, frame_rows: int
 ) -> dict[int, Any]:  # fmt: skip
     """Results, by place, of expectations that look at the same rows."""
     import duckdb
 
     if condition is not None and (flaw := find_condition_flaw(rows.schema, condition, view=VIEW)) is not None:
         return {
-            database_pass.place_of(one): _not_evaluated(one, f"`row_condition`: {flaw.message}") for one in expectations
+            database_pass.suite_position(one): _not_evaluated(one, f"`row_condition`: {flaw.message}")
+            for one in expectations
         }
-    done = database_pass.run(expectations, rows, examples=_EXAMPLES, condition=condition)
-    rest = [expectation for expectation in expectations if database_pass.place_of(expectation) not in done]
-    if lost := [expectation for expectation in rest if _unknown(expectation, rows)]:
-        done |= _on_frame(lost, rows.schema.empty_table())  # it says which column, whatever the rows are
-    rest = [expectation for expectation in rest if not _unknown(expectation, rows)]
+    done = database_pass.evaluate_in_duckdb(expectations, rows, examples=_EXAMPLES, condition=condition)
+    rest = [expectation for expectation in expectations if database_pass.suite_position(expectation) not in done]
+    if lost := [expectation for expectation in rest if _has_unknown_column(expectation, rows)]:
+        done |= _evaluate_on_frame(lost, rows.schema.empty_table())  # it says which column, whatever the rows are
+    rest = [expectation for expectation in rest if not _has_unknown_column(expectation, rows)]
     done |= {
-        database_pass.place_of(one): _not_evaluated(one, "a regular expression needs a column of text: cast it in SQL")
+        database_pass.suite_position(one): _not_evaluated(
+            one, "a regular expression needs a column of text: cast it in SQL"
+        )
         for one in rest
         if _has_regex(one)
     }
@@ -89,29 +93,32 @@ def _evaluate(
     if not rest:
         return done
     try:
-        table = database_pass.table(rows, _columns(rest, rows.schema.names), condition=condition, at_most=frame_rows)
+        table = database_pass.read_staged_table(
+            rows, _needed_columns(rest, rows.schema.names), condition=condition, at_most=frame_rows
+        )
     except duckdb.Error as exc:
         why = f"`row_condition`: {str(exc).strip().splitlines()[0]}"
-        return done | {database_pass.place_of(one): _not_evaluated(one, why) for one in rest}
+        return done | {database_pass.suite_position(one): _not_evaluated(one, why) for one in rest}
     if table.num_rows > frame_rows:
         return done | {
-            database_pass.place_of(one): _not_evaluated(one, _too_many(rows.rows, frame_rows)) for one in rest
+            database_pass.suite_position(one): _not_evaluated(one, _too_many_rows_reason(rows.rows, frame_rows))
+            for one in rest
         }
-    return done | _on_frame(rest, table)
+    return done | _evaluate_on_frame(rest, table)
 
 
 def _has_regex(expectation: Expectation) -> bool:
     return not {"regex", "regex_list"}.isdisjoint(expectation.configuration.kwargs)
 
 
-def _unknown(expectation: Expectation, rows: Staged) -> bool:
+def _has_unknown_column(expectation: Expectation, rows: StagedPartition) -> bool:
     about_columns = expectation.configuration.type.startswith("expect_table_") or (
         expectation.configuration.type == "expect_column_to_exist"
     )
     return not about_columns and bool(database_pass.unknown_columns(expectation.configuration.kwargs, rows.schema))
 
 
-def _on_frame(expectations: list[Expectation], table: pa.Table) -> dict[int, Any]:
+def _evaluate_on_frame(expectations: list[Expectation], table: pa.Table) -> dict[int, Any]:
     import great_expectations as gx
     from great_expectations.core.expectation_suite import ExpectationSuite
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -124,10 +131,10 @@ def _on_frame(expectations: list[Expectation], table: pa.Table) -> dict[int, Any
         ExpectationSuite(name="rest", expectations=expectations),
         result_format={"result_format": "SUMMARY", "partial_unexpected_count": _EXAMPLES},
     )
-    return {_number(found): found for found in validation.results}
+    return {_result_position(found): found for found in validation.results}
 
 
-def _columns(expectations: list[Expectation], names: list[str]) -> list[str]:
+def _needed_columns(expectations: list[Expectation], names: list[str]) -> list[str]:
     """The columns that expectations name; all where one looks at the table."""
     needed: set[str] = set()
     for expectation in expectations:
@@ -140,7 +147,7 @@ def _columns(expectations: list[Expectation], names: list[str]) -> list[str]:
     return [name for name in names if name in needed]
 
 
-def _too_many(rows: int, limit: int) -> str:
+def _too_many_rows_reason(rows: int, limit: int) -> str:
     return (
         f"this expectation needs all rows in memory: there are {rows:,}, and `audit.frame_rows` allows {limit:,}; "
         "allow more, or use an expectation that the database can compute"
@@ -149,18 +156,18 @@ def _too_many(rows: int, limit: int) -> str:
 
 def _not_evaluated(expectation: Expectation, why: str) -> CheckResult:
     config = expectation.configuration
-    return CheckResult(name=config.type, text=_text(config), outcome="error", observed=why)
+    return CheckResult(name=config.type, text=_expectation_text(config), outcome="error", observed=why)
 
 
-def read(suite: Path) -> list[Expectation]:
+def read_suite(suite: Path) -> list[Expectation]:
     """The expectations of a suite file; each knows its place in the file.
 
-    :raises SpecError: see :func:`run`
+    :raises SpecError: see :func:`evaluate_suite`
     """
-    return [expectation(entry, number, suite) for number, entry in enumerate(entries(suite))]
+    return [parse_expectation(entry, number, suite) for number, entry in enumerate(read_suite_entries(suite))]
 
 
-def entries(suite: Path) -> list[Any]:
+def read_suite_entries(suite: Path) -> list[Any]:
     """What stands in the list of a suite file.
 
     :raises SpecError: the file is no suite
@@ -181,11 +188,11 @@ def entries(suite: Path) -> list[Any]:
     return found
 
 
-def expectation(entry: Any, number: int, suite: Path) -> Expectation:
+def parse_expectation(entry: Any, number: int, suite: Path) -> Expectation:
     """One entry of a suite as Great Expectations' own object.
 
     :param number: its place in the list, from 0
-    :raises SpecError: see :func:`run`
+    :raises SpecError: see :func:`evaluate_suite`
     """
     load_great_expectations()
     from great_expectations.exceptions.exceptions import ExpectationNotFoundError
@@ -210,35 +217,37 @@ def expectation(entry: Any, number: int, suite: Path) -> Expectation:
         raise SpecError(f"{where} (`{kind}`): {' '.join(str(exc).split())}") from exc
 
 
-def _number(found: Any) -> int:
+def _result_position(found: Any) -> int:
     return int(found.expectation_config.meta[database_pass.PLACE])
 
 
-def _result(found: Any) -> CheckResult:
+def _check_result(found: Any) -> CheckResult:
     config = found.expectation_config
-    trouble = _trouble(found.exception_info or {})
-    outcome: Outcome = "error" if trouble else "passed" if found.success else "failed"
+    trouble = _evaluation_error(found.exception_info or {})
+    outcome: CheckOutcome = "error" if trouble else "passed" if found.success else "failed"
     return CheckResult(
         name=config.type,
-        text=_text(config),
+        text=_expectation_text(config),
         outcome=outcome,
-        observed=trouble or _observed(found.result or {}),
+        observed=trouble or _observed_text(found.result or {}),
     )
 
 
-def _trouble(info: dict[str, Any]) -> str:
+def _evaluation_error(info: dict[str, Any]) -> str:
     """What went wrong in the evaluation itself; empty if nothing did. GX has two shapes for it."""
     parts = [info] if "raised_exception" in info else [part for part in info.values() if isinstance(part, dict)]
     raised = dict.fromkeys(str(part.get("exception_message")) for part in parts if part.get("raised_exception"))
     return "; ".join(raised)
 
 
-def _text(config: Any) -> str:
+def _expectation_text(config: Any) -> str:
     condition = (config.meta or {}).get(_CONDITION)
-    return (config.description or _words(config.type, config.kwargs)) + (f", where {condition}" if condition else "")
+    return (config.description or _expectation_sentence(config.type, config.kwargs)) + (
+        f", where {condition}" if condition else ""
+    )
 
 
-def _words(kind: str, kwargs: dict[str, Any]) -> str:
+def _expectation_sentence(kind: str, kwargs: dict[str, Any]) -> str:
     """``expect_column_values_to_be_between`` and its arguments as a sentence."""
     sentence = kind.removeprefix("expect_").replace("_", " ").replace(" to ", " must ", 1)
     column = kwargs.get("column")
@@ -248,7 +257,7 @@ def _words(kind: str, kwargs: dict[str, Any]) -> str:
     return sentence + (f" ({', '.join(told)})" if told else "")
 
 
-def _observed(result: dict[str, Any]) -> str:
+def _observed_text(result: dict[str, Any]) -> str:
     if "observed_value" in result:
         mismatched = (result.get("details") or {}).get("mismatched")
         return f"{result['observed_value']}" + (f"; {mismatched}" if mismatched else "")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from tradewind.lake.database import connect, literal
+from tradewind.engine.database import connect_duckdb, quote_string
 
 _MOST_REPEATS = 1000  # RE2 takes no more
 
@@ -41,11 +41,11 @@ def check_regexes(kwargs: Mapping[str, Any]) -> None:
     """
     patterns = [("regex", kwargs.get("regex")), *(("regex_list", each) for each in kwargs.get("regex_list") or ())]
     for argument, pattern in patterns:
-        if isinstance(pattern, str) and for_re2(pattern) is None:
+        if isinstance(pattern, str) and re2_pattern(pattern) is None:
             raise InvalidRegex(
                 argument,
                 f"{pattern!r} is no regular expression of RE2, with which DuckDB evaluates it: "
-                f"{_why_not(pattern)}. RE2 has no lookarounds, no back references and at most 1000 repeats",
+                f"{_re2_error(pattern)}. RE2 has no lookarounds, no back references and at most 1000 repeats",
             )
     if found := sorted(_PYTHON_ONLY & set(_names(kwargs.get("json_schema")))):
         raise InvalidRegex("json_schema", f"`{found[0]}` would be evaluated by Python; check it in SQL or with a regex")
@@ -67,25 +67,25 @@ def _names(schema: Any) -> Iterator[str]:
 
 
 @cache
-def for_re2(pattern: str) -> str | None:
+def re2_pattern(pattern: str) -> str | None:
     """The pattern for RE2: what Python means where that can be said, else as it stands; None where RE2 refuses it."""
-    exact = translate(pattern)
-    return next((each for each in (exact, pattern) if each is not None and not _why_not(each)), None)
+    exact = translate_regex(pattern)
+    return next((each for each in (exact, pattern) if each is not None and not _re2_error(each)), None)
 
 
-def _why_not(pattern: str) -> str:
+def _re2_error(pattern: str) -> str:
     """What RE2 says against a pattern; nothing if it reads it."""
     import duckdb
 
-    with connect() as connection:
+    with connect_duckdb() as connection:
         try:
-            connection.execute(f"SELECT regexp_matches('', {literal(pattern)})")
+            connection.execute(f"SELECT regexp_matches('', {quote_string(pattern)})")
         except duckdb.Error as exc:
             return str(exc).strip().splitlines()[0]
     return ""
 
 
-def translate(pattern: str) -> str | None:
+def translate_regex(pattern: str) -> str | None:
     """A pattern for which RE2 finds something in exactly the texts in which ``re.search`` does.
 
     Classes such as ``\\d`` are written out as Python knows them; ``$`` also stands before a last line break.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tradewind.lake.database import literal, quoted
+from tradewind.engine.database import quote_identifier, quote_string
 
 VIEW = "staged"
 """What a subquery of a condition calls the rows."""
@@ -43,10 +43,10 @@ def split_condition(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], str | No
             "`row_condition` as SQL, for example \"price > 0 AND town = 'Bonn'\"",
         )
     condition = kwargs.get("row_condition")
-    return rest, None if condition is None else sql_of_condition(condition)
+    return rest, None if condition is None else row_condition_sql(condition)
 
 
-def sql_of_condition(condition: Any) -> str:
+def row_condition_sql(condition: Any) -> str:
     """SQL of a condition: text is SQL already; an object as Great Expectations writes it to JSON is translated.
 
     :raises InvalidCondition: it is neither
@@ -75,24 +75,24 @@ def _comparison(condition: Mapping[str, Any]) -> str:
 
 
 def _column(condition: Mapping[str, Any]) -> str:
-    return quoted(condition["column"]["name"])
+    return quote_identifier(condition["column"]["name"])
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return repr(value)
     if isinstance(value, str):
-        return literal(value)
+        return quote_string(value)
     raise InvalidCondition("row_condition", f"a value must be a number, text, true or false, and is {value}")
 
 
-def _all_of(condition: Mapping[str, Any], word: str) -> str:
-    return "(" + f" {word} ".join(sql_of_condition(one) for one in condition["conditions"]) + ")"
+def _joined_conditions(condition: Mapping[str, Any], word: str) -> str:
+    return "(" + f" {word} ".join(row_condition_sql(one) for one in condition["conditions"]) + ")"
 
 
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "comparison": _comparison,
     "nullity": _nullity,
-    "and": lambda condition: _all_of(condition, "AND"),
-    "or": lambda condition: _all_of(condition, "OR"),
+    "and": lambda condition: _joined_conditions(condition, "AND"),
+    "or": lambda condition: _joined_conditions(condition, "OR"),
 }

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import runtime as deployment
-from tradewind.cli.starting import Started, waiting
-from tradewind.cli.tables import count, paragraph, rows, some, spans
+from tradewind.cli import deployment
+from tradewind.cli.run_starts import StartedRun, explain_paused_dags
+from tradewind.cli.text_layout import align_columns, format_quantity, join_partition_spans, shorten_list, wrap_paragraph
 from tradewind.errors import Held, TradewindError, Unavailable
 
 if TYPE_CHECKING:
-    from tradewind.cli.watching import Ended
-    from tradewind.embedded.api import AirflowApi
+    from tradewind.cli.run_watch import WatchResult
+    from tradewind.hooks.airflow_api import AirflowApi
     from tradewind.ledger.journal import Ledger
-    from tradewind.planning.orders import Order
-    from tradewind.planning.plan import Plan
-    from tradewind.spec.models import Pipeline
+    from tradewind.planning.plan import PipelinePlan
+    from tradewind.planning.runs_to_start import PlannedRun
+    from tradewind.spec.pipeline import Pipeline
 
 
 PATIENCE = 120.0
@@ -30,7 +30,7 @@ PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class BackfillResult:
     """What a backfill did.
 
     :param wanted: what is to run
@@ -38,8 +38,8 @@ class Done:
     :param paused: DAGs that are paused, so that what is to run waits for a person
     """
 
-    wanted: tuple[Order, ...]
-    started: tuple[Started, ...] = ()
+    wanted: tuple[PlannedRun, ...]
+    started: tuple[StartedRun, ...] = ()
     paused: tuple[str, ...] = ()
     dry_run: bool = False
 
@@ -56,7 +56,7 @@ class Done:
 @click.option("--wait", is_flag=True, help="Watch the runs until they are over; exits with 1 if something failed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def backfill(
+def start_backfill(
     name: str,
     *,
     stale: bool,
@@ -77,109 +77,109 @@ def backfill(
     is queued or running already is not started again. What a paused DAG is to run stays queued, and is said. Needs
     --stale, --missing, or a range of keys.
     """
-    from tradewind.cli.api import api
-    from tradewind.cli.starting import asleep
+    from tradewind.cli.airflow_client import connect_airflow
+    from tradewind.cli.run_starts import find_paused_dags
     from tradewind.ledger.journal import Ledger
-    from tradewind.planning import orders
-    from tradewind.planning.deliveries import Deliveries
-    from tradewind.planning.plan import make
+    from tradewind.planning import runs_to_start
+    from tradewind.planning.delivery_digests import DeliveryDigests
+    from tradewind.planning.plan import make_plan
 
     if not (stale or missing or first or last):
         raise click.UsageError("say what: --stale, --missing, or a range with --from and --to")
-    spec, runtime = deployment.pipeline(name), deployment.runtime()
-    plan = make(spec, runtime, first=first, last=last, deliveries=Deliveries.of_user())
+    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime()
+    plan = make_plan(spec, runtime, first=first, last=last, deliveries=DeliveryDigests.of_user())
     chosen = [option for option, given in (("stale", stale), ("missing", missing)) if given]
-    states = frozenset().union(*(orders.ALL[option] for option in chosen))
-    wanted = orders.orders(plan, states) if states else orders.every(plan)
+    states = frozenset().union(*(runs_to_start.STATES_BY_OPTION[option] for option in chosen))
+    wanted = runs_to_start.select_runs(plan, states) if states else runs_to_start.select_every_run(plan)
     if plan.held and wanted and not dry_run:
         raise Held(f"nothing is started: {plan.held}")
-    done = Done(tuple(wanted), dry_run=dry_run)
+    done = BackfillResult(tuple(wanted), dry_run=dry_run)
     if wanted and not dry_run:
-        with api(patience=PATIENCE) as airflow:
-            paused = asleep(airflow, name, wanted)
+        with connect_airflow(patience=PATIENCE) as airflow:
+            paused = find_paused_dags(airflow, name, wanted)
             for dag_id in paused if unpause else ():
                 airflow.unpause(dag_id)
-            started = _started(airflow, spec, wanted, again=partial(_command, name, chosen, last=last))
-            done = Done(tuple(wanted), tuple(started), () if unpause else tuple(paused))
-    ended: Ended | None = None
+            started = _start_runs(airflow, spec, wanted, again=partial(_command_text, name, chosen, last=last))
+            done = BackfillResult(tuple(wanted), tuple(started), () if unpause else tuple(paused))
+    ended: WatchResult | None = None
     if not as_json:
         click.echo("\n".join(_lines(plan, done, chosen)))
     if wait and done.started:
-        ended = watch(spec, done.started, Ledger(runtime.ledger))
+        ended = watch_runs(spec, done.started, Ledger(runtime.ledger))
     elif done.started and not as_json:
-        click.echo(f"To watch them: {_command(name, chosen, last=last, first=first)} --wait")
+        click.echo(f"To watch them: {_command_text(name, chosen, last=last, first=first)} --wait")
     if as_json:
         click.echo(_as_json(done, ended))
     if ended is not None and not ended.well:
         click.get_current_context().exit(1)
 
 
-def watch(spec: Pipeline, started: Sequence[Started], ledger: Ledger) -> Ended:
+def watch_runs(spec: Pipeline, started: Sequence[StartedRun], ledger: Ledger) -> WatchResult:
     """Show how far runs are until they are over; what is shown goes to standard error.
 
     :raises Unavailable: Airflow does not answer any more
     """
-    from tradewind.cli.api import api
-    from tradewind.cli.watching import Bars, Watch
+    from tradewind.cli.airflow_client import connect_airflow
+    from tradewind.cli.run_watch import RunWatch, StageBars
 
-    with api(patience=PATIENCE) as airflow:
-        watching = Watch(airflow, spec.pipeline, spec.stages, started, ledger)
+    with connect_airflow(patience=PATIENCE) as airflow:
+        watching = RunWatch(airflow, spec.pipeline, spec.stages, started, ledger)
         try:
-            with Bars(watching.totals) as bars:
+            with StageBars(watching.totals) as bars:
                 ended = watching.run(bars)
         except KeyboardInterrupt:
             click.echo("\nThe runs go on; the same command with --wait watches them again.", err=True)
             sys.exit(130)
-    for line in _endings(spec.pipeline, ended):
+    for line in _ending_lines(spec.pipeline, ended):
         click.echo(line, err=True)
     return ended
 
 
-def _endings(name: str, ended: Ended) -> Iterator[str]:
+def _ending_lines(name: str, ended: WatchResult) -> Iterator[str]:
     if ended.left_out:
-        yield paragraph(f"left out: {some(ended.left_out)}")
+        yield wrap_paragraph(f"left out: {shorten_list(ended.left_out)}")
     for title, steps in (("failed", ended.failed), ("did not start", ended.missing)):
         if steps:
-            yield paragraph(f"{title}: {some([f'{stage} {key}' for stage, key in steps], most=10)}")
+            yield wrap_paragraph(f"{title}: {shorten_list([f'{stage} {key}' for stage, key in steps], most=10)}")
     yield "everything is through" if ended.well else f"What is missing now, and what to do: tradewind plan {name}"
 
 
-def _command(name: str, chosen: Sequence[str], *, first: str | None, last: str | None) -> str:
+def _command_text(name: str, chosen: Sequence[str], *, first: str | None, last: str | None) -> str:
     """The command with these options."""
     keys = [f"{option} {key}" for option, key in (("--from", first), ("--to", last)) if key]
     return f"tradewind backfill {name} {' '.join([*(f'--{option}' for option in chosen), *keys])}"
 
 
-def _started(
-    airflow: AirflowApi, spec: Pipeline, wanted: Sequence[Order], *, again: Callable[..., str]
-) -> list[Started]:
-    from tradewind.cli.starting import start
+def _start_runs(
+    airflow: AirflowApi, spec: Pipeline, wanted: Sequence[PlannedRun], *, again: Callable[..., str]
+) -> list[StartedRun]:
+    from tradewind.cli.run_starts import start_runs
 
-    done: list[Started] = []
+    done: list[StartedRun] = []
     try:
-        for one in start(airflow, spec.pipeline, wanted, partitioning=spec.partitioning):
+        for one in start_runs(airflow, spec.pipeline, wanted, partitioning=spec.partitioning):
             done.append(one)
     except TradewindError as exc:
         first = wanted[len(done)].partition
-        so_far = f"{len(done)} of {count(len(wanted), 'run')} are started or were on their way, and go on"
+        so_far = f"{len(done)} of {format_quantity(len(wanted), 'run')} are started or were on their way, and go on"
         raise Unavailable(f"{so_far}; to start the others: {again(first=first)}\n{exc}") from exc
     return done
 
 
-def _lines(plan: Plan, done: Done, chosen: Sequence[str]) -> Iterator[str]:
+def _lines(plan: PipelinePlan, done: BackfillResult, chosen: Sequence[str]) -> Iterator[str]:
     wanted = done.wanted
     if not wanted:
         yield f"{plan.pipeline}: nothing to start"
     elif done.dry_run:
-        yield f"{plan.pipeline}: would start {count(len(wanted), 'run')}"
-        yield rows([(f"{plan.pipeline}__{order.stage}", order.partition, order.why) for order in wanted])
+        yield f"{plan.pipeline}: would start {format_quantity(len(wanted), 'run')}"
+        yield align_columns([(f"{plan.pipeline}__{order.stage}", order.partition, order.why) for order in wanted])
     else:
         new = [one for one in done.started if one.outcome == "started"]
-        told = f"started {count(len(new), 'run')}" if new else "nothing new to start"
+        told = f"started {format_quantity(len(new), 'run')}" if new else "nothing new to start"
         yield f"{plan.pipeline}: {told}" + ("" if done.paused or not new else "; they go on by themselves")
-        yield rows([(one.dag_id, one.order.partition, _outcome(one)) for one in done.started])
+        yield align_columns([(one.dag_id, one.order.partition, _describe_outcome(one)) for one in done.started])
     if done.paused:
-        yield paragraph(waiting(done.paused, "the same with --unpause"))
+        yield wrap_paragraph(explain_paused_dags(done.paused, "the same with --unpause"))
     named = {order.partition for order in wanted}
     for state, text in (
         ("quarantined", "not started, because rows failed their audit and would again"),
@@ -189,14 +189,14 @@ def _lines(plan: Plan, done: Done, chosen: Sequence[str]) -> Iterator[str]:
         named |= kept
         # Who asks for what is stale only has not asked for what is not there.
         if kept and not (state == "waiting" and chosen == ["stale"]):
-            yield paragraph(f"{text}: {spans(kept, plan.partitions)}")
+            yield wrap_paragraph(f"{text}: {join_partition_spans(kept, plan.partitions)}")
 
 
-def _outcome(one: Started) -> str:
+def _describe_outcome(one: StartedRun) -> str:
     return one.order.why if one.outcome == "started" else f"is on its way already ({one.run_id})"
 
 
-def _as_json(done: Done, ended: Ended | None) -> str:
+def _as_json(done: BackfillResult, ended: WatchResult | None) -> str:
     outcomes = {(one.order.stage, one.order.partition): one for one in done.started}
     runs = []
     for order in done.wanted:

@@ -13,9 +13,9 @@ import click
 from tradewind.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from tradewind.embedded.demo import Demo
-    from tradewind.embedded.home import Home
-    from tradewind.embedded.progress import Progress
+    from tradewind.local_airflow.demo import Demo
+    from tradewind.local_airflow.demo_progress import DemoProgressBars
+    from tradewind.local_airflow.home import Home
 
 INTRODUCTION = (
     "This replays 2013: the flights that left New York, week by week, as if each week had just ended. "
@@ -31,19 +31,19 @@ INTRODUCTION = (
 @click.option(
     "--shuffled", type=int, metavar="SEED", help="Control run, in a home of its own: the same days in random order."
 )
-def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
+def run_demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
     """Replay 2013 through ETL, features, monitoring, training and scoring, under a real Airflow.
 
     Everything is below .tradewind/; running it again goes on from what exists.
     """
     try:
-        from tradewind.embedded.progress import Progress
-        from tradewind.embedded.table import render
+        from tradewind.local_airflow.demo_progress import DemoProgressBars
+        from tradewind.local_airflow.demo_tables import print_demo_tables
     except ModuleNotFoundError as exc:
         raise MissingExtra("the demo needs rich: pip install 'airflow-provider-tradewind[demo]'") from exc
-    from tradewind.embedded.replay import StageFailed
-    from tradewind.embedded.running import login
-    from tradewind.embedded.settings import exported_names
+    from tradewind.local_airflow.replay import StageFailed
+    from tradewind.local_airflow.running_airflow import read_login
+    from tradewind.local_airflow.settings import exported_names
 
     if names := exported_names():
         raise UsageError(
@@ -51,20 +51,20 @@ def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
         )
     click.echo(INTRODUCTION)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
-    home = _home(shuffled)
-    with Progress() as progress:
+        signal.signal(number, _interrupt)
+    home = _demo_home(shuffled)
+    with DemoProgressBars() as progress:
         try:
-            result = _demo(home, progress, partitions=partitions, keep=keep, shuffled=shuffled).run()
+            result = _make_demo(home, progress, partitions=partitions, keep=keep, shuffled=shuffled).run()
         except KeyboardInterrupt:
             click.echo("\nAirflow has been stopped. Run this again to go on from here.", err=True)
             sys.exit(130)
         except StageFailed as exc:
             hint = "Airflow has been stopped. Repair this and run it again: it goes on. To look around: tradewind up"
             raise StageFailed(f"{exc}\n{hint}") from exc
-    render(result)
+    print_demo_tables(result)
     if keep:
-        user, password = login(home)
+        user, password = read_login(home)
         click.echo(f"\nAirflow {result['airflow']} (user {user}, password {password})   MLflow {result['mlflow']}")
         click.echo("They go on until: tradewind down")
     else:
@@ -72,21 +72,23 @@ def demo(partitions: int | None, keep: bool, shuffled: int | None) -> None:
         click.echo(f"Airflow was at {result['airflow']}; MLflow's pages come with it, and with --keep")
 
 
-def _home(shuffled: int | None) -> Home:
-    from tradewind.embedded.home import Home
+def _demo_home(shuffled: int | None) -> Home:
+    from tradewind.local_airflow.home import Home
 
     home = Home.of(Path.cwd())
     return home if shuffled is None else Home(root=home.root / f"shuffled-{shuffled}", project=home.project)
 
 
-def _demo(home: Home, progress: Progress, *, partitions: int | None, keep: bool, shuffled: int | None) -> Demo:
-    from tradewind.embedded.demo import PIPELINE, Demo
-    from tradewind.spec.load import load
+def _make_demo(
+    home: Home, progress: DemoProgressBars, *, partitions: int | None, keep: bool, shuffled: int | None
+) -> Demo:
+    from tradewind.local_airflow.demo import PIPELINE, Demo
+    from tradewind.spec.load import load_pipeline
 
     yaml = home.project / "dags" / f"{PIPELINE}.yaml"
     if not yaml.exists():
         raise UsageError(f"{yaml} is not there: the demo runs in a checkout of Tradewind")
-    spec = load(yaml)
+    spec = load_pipeline(yaml)
     assert spec.end is not None
     last = spec.partitioning.shift(spec.end, -1)
     keys = spec.partitioning.between(spec.start, last)[:partitions]
@@ -94,7 +96,7 @@ def _demo(home: Home, progress: Progress, *, partitions: int | None, keep: bool,
     return Demo(home=home, spec=spec, partitions=keys, told=progress, keep=keep, shuffle=shuffled)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """Leave as after Ctrl-C, so that every process is stopped."""
     for again in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(again, signal.SIG_IGN)

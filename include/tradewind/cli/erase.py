@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import count, paragraph
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import format_quantity, wrap_paragraph
 from tradewind.errors import UsageError
 
 if TYPE_CHECKING:
-    from tradewind.models.erasure import Erasure
+    from tradewind.upkeep.erasure import ErasureReport
 
 
 @click.command("erase", short_help="Remove one entity's rows everywhere: datasets, versions, predictions, online.")
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @deployment.by_option
-def erase(
+def run_erasure(
     name: str, given: Sequence[str], reason: str, not_online: bool, dry_run: bool, as_json: bool, by: str
 ) -> None:
     """Remove every row of one entity from the pipeline NAME, for good.
@@ -42,20 +42,20 @@ def erase(
     """
     from datetime import UTC, datetime
 
-    from tradewind.models import erasure
+    from tradewind.upkeep import erasure
 
-    spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
-    entity, renamed = parse(given)
-    done = erasure.erase(
+    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
+    entity, renamed = parse_entity(given)
+    done = erasure.erase_entity(
         spec, runtime, entity,
         renamed=renamed, reason=reason, now=datetime.now(UTC), online=not not_online, dry_run=dry_run,
     )  # fmt: skip
-    click.echo(json.dumps(as_object(done), indent=2) if as_json else "\n".join(_lines(done)))
+    click.echo(json.dumps(erasure_as_json(done), indent=2) if as_json else "\n".join(_lines(done)))
     if done.staged:
         raise click.exceptions.Exit(1)
 
 
-def parse(given: Sequence[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+def parse_entity(given: Sequence[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """``COLUMN=VALUE`` and ``DATASET.COLUMN=VALUE`` as values by column, and by dataset and column.
 
     :raises UsageError: something else
@@ -71,7 +71,7 @@ def parse(given: Sequence[str]) -> tuple[dict[str, str], dict[str, dict[str, str
     return entity, renamed
 
 
-def as_object(done: Erasure) -> dict[str, object]:
+def erasure_as_json(done: ErasureReport) -> dict[str, object]:
     """The result as plain values."""
     return {
         "dry_run": done.dry_run,
@@ -92,19 +92,22 @@ def as_object(done: Erasure) -> dict[str, object]:
     }
 
 
-def _lines(done: Erasure) -> list[str]:
+def _lines(done: ErasureReport) -> list[str]:
     would = "would be removed" if done.dry_run else "removed"
     lines = []
     for one in done.datasets:
         lines.append(
-            f"{one.dataset}: {count(one.rows, 'row')} of {count(len(one.partitions), 'partition')}, "
-            f"{count(len(one.files), 'file')} of old versions, {len(one.quarantined)} in quarantine {would}"
+            f"{one.dataset}: {format_quantity(one.rows, 'row')} of "
+            f"{format_quantity(len(one.partitions), 'partition')}, "
+            f"{format_quantity(len(one.files), 'file')} of old versions, {len(one.quarantined)} in quarantine {would}"
         )
-    lines += [f"online, {view}: {count(number, 'key')} {would}" for view, number in done.online.items() if number]
+    lines += [
+        f"online, {view}: {format_quantity(number, 'key')} {would}" for view, number in done.online.items() if number
+    ]
     if not done.found:
         lines.append("nothing of it is there")
     if done.without:
-        lines.append(paragraph(f"without these columns, and not searched: {', '.join(done.without)}"))
+        lines.append(wrap_paragraph(f"without these columns, and not searched: {', '.join(done.without)}"))
     if done.models:
         lines.append(f"can no longer be trained again: {', '.join(f'version {one}' for one in done.models)}")
         lines.append("their test rows in MLflow are not touched: delete these runs if the entity is among them")

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.alerting.episodes import BY_HAND
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import count, paragraph
+from tradewind.alerting.incident_history import BY_HAND
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import format_quantity, wrap_paragraph
 from tradewind.errors import TradewindError
 from tradewind.ledger import shadows
-from tradewind.planning.served import served_population
+from tradewind.planning.served_populations import served_population
 
 if TYPE_CHECKING:
-    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.champions import ChampionChange
     from tradewind.ledger.journal import Entry, Ledger
-    from tradewind.planning.populations import Scoring, Served
+    from tradewind.planning.population_history import PopulationHistory, ScoringEvent
 
 NO = "not to train"
 _ROUTINE = frozenset({"started", "complete", "materialised"})
@@ -69,7 +69,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class HistoryLine:
     """One line of the history.
 
     :param at: when, in UTC
@@ -99,7 +99,7 @@ class Happened:
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N lines.")
 @click.option("--all", "everything", is_flag=True, help="Also what goes by itself: stages that began and ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def history(
+def show_history(
     name: str, until: str | None, population: str | None, last: int | None, everything: bool, as_json: bool
 ) -> None:
     """Tell what happened to the pipeline NAME and why, newest last.
@@ -113,46 +113,48 @@ def history(
     if population is not None:
         if until or last or everything:
             raise click.UsageError("--population goes with --json only: it is about one population, whenever")
-        _tell_population(Ledger(deployment.runtime().ledger), name, population, as_json=as_json)
+        _print_population(Ledger(deployment.find_runtime().ledger), name, population, as_json=as_json)
         return
-    ledger, at = Ledger(deployment.runtime().ledger), _instant(until)
+    ledger, at = Ledger(deployment.find_runtime().ledger), _parse_time(until)
     entries = ledger.entries(name, at=at)
     champions = [one for one in ledger.champions(name) if at is None or one.at <= at]
     if not entries and not champions:
         if name not in ledger.pipelines():
-            deployment.file_of(name)  # says the nearest, if it is nobody's name
+            deployment.find_pipeline_file(name)  # says the nearest, if it is nobody's name
         if not as_json:
             click.echo(f"{name}: nothing had happened" if at else f"{name}: nothing has happened yet")
             return
-    told = happenings(entries, champions, everything=everything)
+    told = collect_history(entries, champions, everything=everything)
     if as_json:
         answer: dict[str, object] = {"pipeline": name, "history": [_plain(one) for one in told[-(last or 0) :]]}
         if at:
-            answer["then"] = dict(_models(entries, champions))
+            answer["then"] = dict(_model_lines(entries, champions))
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
-    lines = [_line(one) for one in _folded(told)][-(last or 0) :]
-    click.echo("\n".join([*lines, *(_then(entries, champions, at) if at else ())]))
+    lines = [_line(one) for one in _fold_decisions(told)][-(last or 0) :]
+    click.echo("\n".join([*lines, *(_state_lines(entries, champions, at) if at else ())]))
 
 
-def happenings(entries: Sequence[Entry], champions: Sequence[Champion], *, everything: bool) -> list[Happened]:
+def collect_history(
+    entries: Sequence[Entry], champions: Sequence[ChampionChange], *, everything: bool
+) -> list[HistoryLine]:
     """Journal and changes of champion as one story, oldest first.
 
     :param everything: also what goes by itself
     """
     found = [
-        Happened(entry.at, entry.partition, entry.kind, _text(entry), entry.actor)
+        HistoryLine(entry.at, entry.partition, entry.kind, _entry_text(entry), entry.actor)
         for entry in entries
         if everything or not (entry.kind in _ROUTINE or (entry.kind == "note" and entry.outcome in _ROUTINE_NOTES))
     ]
-    return sorted([*found, *map(_crowned, champions)], key=lambda one: one.at)
+    return sorted([*found, *map(_champion_line, champions)], key=lambda one: one.at)
 
 
-def _folded(told: Sequence[Happened]) -> Iterator[Happened]:
+def _fold_decisions(told: Sequence[HistoryLine]) -> Iterator[HistoryLine]:
     """The story with decisions in a row not to train, for one reason, as one line: how many, of which partitions."""
-    for _, group in groupby(told, key=_same):
+    for _, group in groupby(told, key=_fold_key):
         some = list(group)
-        if len(some) == 1 or _same(some[0]) is some[0]:
+        if len(some) == 1 or _fold_key(some[0]) is some[0]:
             yield from some
             continue
         keys, newest = sorted(str(one.partition) for one in some), some[-1]
@@ -160,7 +162,7 @@ def _folded(told: Sequence[Happened]) -> Iterator[Happened]:
         yield replace(newest, text=newest.text.replace(NO, span, 1))
 
 
-def _same(one: Happened) -> object:
+def _fold_key(one: HistoryLine) -> object:
     """What lines have in common that are one; the line itself if it is like no other. Distance and number may grow."""
     if one.kind != "decision" or not one.text.startswith(f"{NO}: "):
         return one
@@ -168,7 +170,7 @@ def _same(one: Happened) -> object:
     return re.sub(r"(?:the last )?\d+ partitions?(?: ago)?", "some partitions", one.text)
 
 
-def _text(entry: Entry) -> str:
+def _entry_text(entry: Entry) -> str:
     if entry.kind == "decision":
         verbs = {"train": "to train", "judge": "to judge the shadow"}
         return f"{verbs.get(entry.outcome, NO)}: {entry.reason}"
@@ -182,38 +184,38 @@ def _text(entry: Entry) -> str:
     about = entry.evidence.get("version")
     told = words.format(
         kind=entry.kind, subject=entry.subject, outcome=entry.outcome, reason=entry.reason, actor=entry.actor,
-        about=f"version {about}" if about else "the candidate", served=_completed(entry),
+        about=f"version {about}" if about else "the candidate", served=_served_text(entry),
     )  # fmt: skip
     return told.strip().removesuffix(":").removesuffix(",")
 
 
-def _completed(entry: Entry) -> str:
+def _served_text(entry: Entry) -> str:
     served = served_population(entry) if entry.kind == "complete" else None
     return f": {served}" if served is not None else ""
 
 
-def _crowned(champion: Champion) -> Happened:
+def _champion_line(champion: ChampionChange) -> HistoryLine:
     text = f"version {champion.model_version} is champion from population {champion.effective_from} on"
     why = f", by {champion.actor}: {champion.reason}".removesuffix(": ")
-    return Happened(champion.at, champion.decided_at, "champion", text + why, champion.actor)
+    return HistoryLine(champion.at, champion.decided_at, "champion", text + why, champion.actor)
 
 
-def _line(one: Happened) -> str:
+def _line(one: HistoryLine) -> str:
     head = f"{one.at:%Y-%m-%d %H:%M}  {one.partition or '':13}  "
-    return paragraph(" ".join(one.text.split()), first=head, indent=len(head))
+    return wrap_paragraph(" ".join(one.text.split()), first=head, indent=len(head))
 
 
-def _then(entries: Sequence[Entry], champions: Sequence[Champion], at: datetime) -> Iterator[str]:
+def _state_lines(entries: Sequence[Entry], champions: Sequence[ChampionChange], at: datetime) -> Iterator[str]:
     """What held at that time."""
     held = [entry for entry in entries if entry.kind in ("hold", "resume", "decommissioned")][-1:]
     yield ""
     yield f"At {at:%Y-%m-%d %H:%M} UTC:"
-    yield from (paragraph(text, first=f"  {title}", indent=12) for title, text in _models(entries, champions))
+    yield from (wrap_paragraph(text, first=f"  {title}", indent=12) for title, text in _model_lines(entries, champions))
     stopped = held[0] if held and held[0].kind != "resume" else None
-    yield paragraph(_text(stopped) if stopped else "runs", first="  pipeline", indent=12)
+    yield wrap_paragraph(_entry_text(stopped) if stopped else "runs", first="  pipeline", indent=12)
 
 
-def _models(entries: Sequence[Entry], champions: Sequence[Champion]) -> Iterator[tuple[str, str]]:
+def _model_lines(entries: Sequence[Entry], champions: Sequence[ChampionChange]) -> Iterator[tuple[str, str]]:
     """Who was champion, by whom, on which verdict, whether pinned; who stood as shadow."""
     if not champions:
         yield "champion", "none"
@@ -224,88 +226,94 @@ def _models(entries: Sequence[Entry], champions: Sequence[Champion]) -> Iterator
     key = newest.evidence.get("verdict_key")
     verdict = next((one for one in reversed(entries) if one.kind == "verdict" and one.key == key), None)
     if verdict is not None:
-        yield "verdict", _judged(verdict, serving=newest.model_version)
+        yield "verdict", _verdict_text(verdict, serving=newest.model_version)
     over = {one.key for one in entries if one.kind == "unpin"}
     pins = [one for one in entries if one.kind == "pin"][-1:]
     yield from (("pinned", f"by {one.actor}: {one.reason}") for one in pins if one.key not in over)
-    shadow = shadows.newest([one for one in entries if one.kind == "shadow"])
+    shadow = shadows.newest_shadow([one for one in entries if one.kind == "shadow"])
     if shadow is not None:
         yield "shadow", f"version {shadow.subject}: {shadow.reason}"
 
 
-def _judged(verdict: Entry, *, serving: str) -> str:
+def _verdict_text(verdict: Entry, *, serving: str) -> str:
     on = "on what it predicted as shadow" if verdict.evidence.get("basis") == "shadow" else "on test rows"
     refitted = "" if verdict.subject == serving else f", by version {verdict.subject}, of which {serving} is the refit"
     return f"{verdict.outcome} at {verdict.partition}{refitted}, {on}: {verdict.reason}"
 
 
-def _tell_population(ledger: Ledger, name: str, key: str, *, as_json: bool) -> None:
-    from tradewind.planning.populations import served
+def _print_population(ledger: Ledger, name: str, key: str, *, as_json: bool) -> None:
+    from tradewind.planning.population_history import read_population_history
 
     if name not in ledger.pipelines():
-        deployment.file_of(name)  # says the nearest, if it is nobody's name
+        deployment.find_pipeline_file(name)  # says the nearest, if it is nobody's name
     _require_key(name, key)
-    found = served(ledger, name, key)
+    found = read_population_history(ledger, name, key)
     if as_json:
         answer = {"pipeline": name, "by_champion": found.by_champion, **asdict(found)}
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False, default=_text_of))
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False, default=_json_text))
     else:
-        click.echo("\n".join([f"{name}, population {key}:", *_served(name, found)]))
+        click.echo("\n".join([f"{name}, population {key}:", *_population_lines(name, found)]))
 
 
 def _require_key(name: str, key: str) -> None:
     """Refuse a key that is none of the pipeline's, as far as its YAML is still there to say."""
     try:
-        spec = deployment.pipeline(name)
+        spec = deployment.find_pipeline(name)
     except TradewindError:
         return
     spec.partitioning.bounds(key)
 
 
-def _served(name: str, found: Served) -> Iterator[str]:
+def _population_lines(name: str, found: PopulationHistory) -> Iterator[str]:
     champion = found.champion
     if champion is None:
-        yield _about("champion", "none holds for it")
+        yield _titled_paragraph("champion", "none holds for it")
     else:
-        yield _about("champion", f"version {champion.model_version}, from population {champion.effective_from} on")
+        yield _titled_paragraph(
+            "champion", f"version {champion.model_version}, from population {champion.effective_from} on"
+        )
         decided = f"decided at partition {champion.decided_at}, " if champion.decided_at else ""
         why = f": {champion.reason}" if champion.reason else ""
-        yield _about("promoted", f"{decided}by {champion.actor}, written {_when(champion.at)}{why}")
+        yield _titled_paragraph("promoted", f"{decided}by {champion.actor}, written {_time_text(champion.at)}{why}")
     if found.verdict is not None and champion is not None:
-        yield _about("verdict", _judged(found.verdict, serving=champion.model_version))
+        yield _titled_paragraph("verdict", _verdict_text(found.verdict, serving=champion.model_version))
     if found.approval is not None:
-        yield _about("approval", f"{found.approval.outcome} by {found.approval.actor}: {found.approval.reason}")
+        yield _titled_paragraph(
+            "approval", f"{found.approval.outcome} by {found.approval.actor}: {found.approval.reason}"
+        )
     for number, one in enumerate(reversed(found.scorings)):
-        yield _about("before that" if number else "served by", _scored(name, one))
+        yield _titled_paragraph("before that" if number else "served by", _scoring_text(name, one))
     if not found.scorings:
-        yield _about("served by", "nobody: it has not been scored")
+        yield _titled_paragraph("served by", "nobody: it has not been scored")
     for reason in found.fallbacks:
-        yield _about("fallback", reason)
+        yield _titled_paragraph("fallback", reason)
     if found.scorings and not found.by_champion and champion is not None:
-        yield _about("", "it was not served by the champion that holds for it now")
+        yield _titled_paragraph("", "it was not served by the champion that holds for it now")
 
 
-def _scored(name: str, one: Scoring) -> str:
-    run = f"run {one.run_id} of {name}__score for {one.partition}, {_when(one.at)}"
+def _scoring_text(name: str, one: ScoringEvent) -> str:
+    run = f"run {one.run_id} of {name}__score for {one.partition}, {_time_text(one.at)}"
     if one.skipped:
         return f"nobody: {one.skipped}; {run}"
     stays = " stays, since only a fallback could score it" if one.kept else ""
-    return f"version {one.version} ({one.served_by.replace('_', ' ')}){stays}, {count(one.rows, 'row')}; {run}"
+    return (
+        f"version {one.version} ({one.served_by.replace('_', ' ')}){stays}, {format_quantity(one.rows, 'row')}; {run}"
+    )
 
 
-def _about(title: str, text: str) -> str:
-    return paragraph(text, first=f"  {title}", indent=16)
+def _titled_paragraph(title: str, text: str) -> str:
+    return wrap_paragraph(text, first=f"  {title}", indent=16)
 
 
-def _when(at: datetime) -> str:
+def _time_text(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _text_of(value: object) -> str:
+def _json_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _instant(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
@@ -315,5 +323,5 @@ def _instant(text: str | None) -> datetime | None:
         raise click.UsageError(f"--at {text}: expected a date or time like 2013-03-04 or 2013-03-04T05:00Z") from exc
 
 
-def _plain(one: Happened) -> dict[str, object]:
+def _plain(one: HistoryLine) -> dict[str, object]:
     return {**asdict(one), "at": one.at.isoformat()}

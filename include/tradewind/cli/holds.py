@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import paragraph
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import wrap_paragraph
 
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Entry
@@ -19,7 +19,7 @@ _REASON = click.option("--reason", required=True, metavar="TEXT", help="Goes int
 @click.argument("name")
 @_REASON
 @deployment.by_option
-def hold(name: str, reason: str, by: str) -> None:
+def hold_running_pipeline(name: str, reason: str, by: str) -> None:
     """Let nothing of the pipeline NAME run until somebody resumes it.
 
     A task that is at work ends what it does; every task that begins later ends as skipped, with the reason, and
@@ -28,19 +28,19 @@ def hold(name: str, reason: str, by: str) -> None:
     from tradewind.ledger import holds
     from tradewind.ledger.journal import Ledger
 
-    deployment.file_of(name)  # which need not be right: what is wrong can be stopped too
-    entry = holds.hold(Ledger(deployment.runtime(actor=by).ledger), name, reason=reason, actor=by)
+    deployment.find_pipeline_file(name)  # which need not be right: what is wrong can be stopped too
+    entry = holds.hold_pipeline(Ledger(deployment.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
     if (entry.actor, entry.reason) == (by, reason):
         click.echo(f"{name} is held; it goes on with: tradewind resume {name}")
     else:
-        click.echo(paragraph(f"{name} is held already, by {entry.actor} since {_when(entry)}: {entry.reason}"))
+        click.echo(wrap_paragraph(f"{name} is held already, by {entry.actor} since {_when(entry)}: {entry.reason}"))
 
 
 @click.command("resume", short_help="Let a held pipeline run again.")
 @click.argument("name")
 @click.option("--reason", default="", metavar="TEXT", help="Goes into the ledger with your name.")
 @deployment.by_option
-def resume(name: str, reason: str, by: str) -> None:
+def resume_held_pipeline(name: str, reason: str, by: str) -> None:
     """Let the held pipeline NAME run again.
 
     Stages whose event came while it was held are started by the next upkeep; partitions whose etl was due meanwhile
@@ -49,9 +49,9 @@ def resume(name: str, reason: str, by: str) -> None:
     from tradewind.ledger import holds
     from tradewind.ledger.journal import Ledger
 
-    deployment.file_of(name)
-    over = holds.resume(Ledger(deployment.runtime(actor=by).ledger), name, reason=reason, actor=by)
-    click.echo(paragraph(f"{name} runs again; {over.actor} held it since {_when(over)}: {over.reason}"))
+    deployment.find_pipeline_file(name)
+    over = holds.resume_pipeline(Ledger(deployment.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
+    click.echo(wrap_paragraph(f"{name} runs again; {over.actor} held it since {_when(over)}: {over.reason}"))
     click.echo(f"To run what came due meanwhile: tradewind backfill {name} --missing")
 
 
@@ -61,28 +61,30 @@ def resume(name: str, reason: str, by: str) -> None:
 @_REASON
 @click.option("--take-back", is_flag=True, help="It shall be run after all.")
 @deployment.by_option
-def skip(name: str, partition: str, reason: str, take_back: bool, by: str) -> None:
+def keep_partition_out(name: str, partition: str, reason: str, take_back: bool, by: str) -> None:
     """Keep PARTITION of the pipeline NAME out: no stage of it runs, and later partitions go on without it.
 
     What is published of it already stays published.
     """
     from tradewind.alerting import incidents
-    from tradewind.ledger import absences
+    from tradewind.ledger import skipped_partitions
     from tradewind.ledger.journal import Ledger
 
-    spec = deployment.pipeline(name)
+    spec = deployment.find_pipeline(name)
     key = spec.partitioning.check(partition)
-    ledger = Ledger(deployment.runtime(actor=by).ledger)
+    ledger = Ledger(deployment.find_runtime(actor=by).ledger)
     if take_back:
-        absences.take_back(ledger, name, key, reason=reason, actor=by)
+        skipped_partitions.take_back(ledger, name, key, reason=reason, actor=by)
         click.echo(f"{key} of {name} may run again; start it with:")
         click.echo(f"  tradewind backfill {name} --from {key} --to {key}")
         return
-    entry = absences.skip(ledger, name, key, reason=reason, actor=by)
+    entry = skipped_partitions.skip_partition(ledger, name, key, reason=reason, actor=by)
     for stage in spec.stages:
-        incidents.close(ledger, name, stage, key, because=f"{key} is skipped by {entry.actor}: {entry.reason}")
+        incidents.close_stage_incidents(
+            ledger, name, stage, key, because=f"{key} is skipped by {entry.actor}: {entry.reason}"
+        )
     if (entry.actor, entry.reason) != (by, reason):
-        click.echo(paragraph(f"{key} is skipped already, by {entry.actor} since {_when(entry)}: {entry.reason}"))
+        click.echo(wrap_paragraph(f"{key} is skipped already, by {entry.actor} since {_when(entry)}: {entry.reason}"))
         return
     there = ledger.has(name, "complete", subject="etl", partition=key)
     kept = "What is published of it stays; no stage of it runs." if there else "Later partitions go on without it."

@@ -13,7 +13,7 @@ from tradewind.errors import TradewindError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Lazy:
+class LazyCommand:
     """Where a subcommand lives, as ``module:attribute``, and its line in the help."""
 
     target: str
@@ -21,38 +21,57 @@ class Lazy:
 
 
 COMMANDS = {
-    "demo": Lazy("tradewind.cli.demo:demo", "Run the example pipeline on real data under a local Airflow."),
-    "up": Lazy("tradewind.cli.home:up", "Start the local Airflow of this project."),
-    "down": Lazy("tradewind.cli.home:down", "Stop the local Airflow of this project."),
-    "status": Lazy("tradewind.cli.home:status", "Show what of the local Airflow is running."),
-    "airflow": Lazy("tradewind.cli.home:airflow", "Airflow's own command line, for the local Airflow."),
-    "new": Lazy("tradewind.cli.new:new", "Write a new pipeline that runs as it is."),
-    "validate": Lazy(
-        "tradewind.cli.validate:validate", "Check pipelines deeply; every problem with file, line, column."
+    "demo": LazyCommand("tradewind.cli.demo:run_demo", "Run the example pipeline on real data under a local Airflow."),
+    "up": LazyCommand("tradewind.cli.local_airflow:start_local_airflow", "Start the local Airflow of this project."),
+    "down": LazyCommand("tradewind.cli.local_airflow:stop_local_airflow", "Stop the local Airflow of this project."),
+    "status": LazyCommand(
+        "tradewind.cli.local_airflow:show_airflow_status", "Show what of the local Airflow is running."
     ),
-    "rehearse": Lazy(
-        "tradewind.cli.rehearse:rehearse", "Run all stages here, without Airflow, in a home of their own."
+    "airflow": LazyCommand(
+        "tradewind.cli.local_airflow:run_airflow_command", "Airflow's own command line, for the local Airflow."
     ),
-    "render": Lazy("tradewind.cli.render:render", "Print what holds for a pipeline, each value with its origin."),
-    "plan": Lazy("tradewind.cli.plan:plan", "What is missing or stale, why, and what to run."),
-    "backfill": Lazy("tradewind.cli.backfill:backfill", "Start runs for what is stale, missing, or named by key."),
-    "train": Lazy("tradewind.cli.train:train", "Train a candidate now, by a person's word."),
-    "show": Lazy("tradewind.cli.show:show", "How a pipeline stands: datasets, champion, drift, incidents, holds."),
-    "history": Lazy("tradewind.cli.history:history", "The journal of a pipeline, in words."),
-    "hold": Lazy("tradewind.cli.holds:hold", "Stop a pipeline until somebody resumes it."),
-    "resume": Lazy("tradewind.cli.holds:resume", "Let a held pipeline run again."),
-    "skip": Lazy("tradewind.cli.holds:skip", "Keep one partition out, or take that back."),
-    "close": Lazy("tradewind.cli.close:close", "Close an incident by a person's word."),
-    "rollback": Lazy("tradewind.cli.rollback:rollback", "Make an earlier model version champion, and pin it."),
-    "unpin": Lazy("tradewind.cli.rollback:unpin", "Let candidates become champion again after a rollback."),
-    "reproduce": Lazy("tradewind.cli.reproduce:reproduce", "Make a model version again from what was recorded of it."),
-    "release": Lazy("tradewind.cli.release:release", "Publish a partition that failed its audit, by a person's word."),
-    "rescore": Lazy(
-        "tradewind.cli.rescore:rescore", "Score one population again; if a person accepts that, by a fallback."
+    "new": LazyCommand("tradewind.cli.new:write_new_pipeline", "Write a new pipeline that runs as it is."),
+    "validate": LazyCommand(
+        "tradewind.cli.validate:validate_files", "Check pipelines deeply; every problem with file, line, column."
     ),
-    "erase": Lazy("tradewind.cli.erase:erase", "Remove one entity's rows everywhere, for good."),
-    "decommission": Lazy("tradewind.cli.decommission:decommission", "End a pipeline for good."),
-    "schema": Lazy("tradewind.cli.schema:schema", "Print the JSON Schema of the pipeline YAML."),
+    "rehearse": LazyCommand(
+        "tradewind.cli.rehearse:rehearse_pipeline", "Run all stages here, without Airflow, in a home of their own."
+    ),
+    "render": LazyCommand(
+        "tradewind.cli.render:show_configuration", "Print what holds for a pipeline, each value with its origin."
+    ),
+    "plan": LazyCommand("tradewind.cli.plan:show_plan", "What is missing or stale, why, and what to run."),
+    "backfill": LazyCommand(
+        "tradewind.cli.backfill:start_backfill", "Start runs for what is stale, missing, or named by key."
+    ),
+    "train": LazyCommand("tradewind.cli.train:start_training", "Train a candidate now, by a person's word."),
+    "show": LazyCommand(
+        "tradewind.cli.show:show_pipeline", "How a pipeline stands: datasets, champion, drift, incidents, holds."
+    ),
+    "history": LazyCommand("tradewind.cli.history:show_history", "The journal of a pipeline, in words."),
+    "hold": LazyCommand("tradewind.cli.holds:hold_running_pipeline", "Stop a pipeline until somebody resumes it."),
+    "resume": LazyCommand("tradewind.cli.holds:resume_held_pipeline", "Let a held pipeline run again."),
+    "skip": LazyCommand("tradewind.cli.holds:keep_partition_out", "Keep one partition out, or take that back."),
+    "close": LazyCommand("tradewind.cli.close:close_open_incident", "Close an incident by a person's word."),
+    "rollback": LazyCommand(
+        "tradewind.cli.rollback:roll_back_champion", "Make an earlier model version champion, and pin it."
+    ),
+    "unpin": LazyCommand(
+        "tradewind.cli.rollback:unpin_champion", "Let candidates become champion again after a rollback."
+    ),
+    "reproduce": LazyCommand(
+        "tradewind.cli.reproduce:reproduce_model", "Make a model version again from what was recorded of it."
+    ),
+    "release": LazyCommand(
+        "tradewind.cli.release:release_quarantined", "Publish a partition that failed its audit, by a person's word."
+    ),
+    "rescore": LazyCommand(
+        "tradewind.cli.rescore:rescore_population",
+        "Score one population again; if a person accepts that, by a fallback.",
+    ),
+    "erase": LazyCommand("tradewind.cli.erase:run_erasure", "Remove one entity's rows everywhere, for good."),
+    "decommission": LazyCommand("tradewind.cli.decommission:decommission_pipeline", "End a pipeline for good."),
+    "schema": LazyCommand("tradewind.cli.schema:print_schema", "Print the JSON Schema of the pipeline YAML."),
 }
 
 
@@ -80,9 +99,9 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("tradewind", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tradewind")
-def cli() -> None:
+def command_line() -> None:
     """The life of production models on Apache Airflow, from one YAML file per use case.
 
     Exit codes: 0 fine, 1 a check failed, 2 wrong usage.
@@ -92,7 +111,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; an error of Tradewind is a sentence and an exit code, not a traceback."""
     try:
-        cli()
+        command_line()
     except TradewindError as exc:
         click.echo(f"Error: {exc}", err=True)
         sys.exit(2 if isinstance(exc, UsageError) else 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tradewind.cli.tables import paragraph, some
+from tradewind.cli.text_layout import shorten_list, wrap_paragraph
 from tradewind.spec.partitions import Kind
 
 
@@ -45,7 +45,7 @@ _ONE_FILE = "name one of the files; those beside it that differ in their hour, d
 )
 @click.option("--label", metavar="COLUMN", help="Column of your files that a model predicts; goes with --from.")
 @click.option("--timezone", default="UTC", show_default=True, help="Time zone of the pipeline; goes with --from.")
-def new(
+def write_new_pipeline(
     name: str, more: tuple[str, ...], own: tuple[Path, ...], kind: Kind | None, label: str | None, timezone: str
 ) -> None:  # fmt: skip
     """Write a new pipeline called NAME into this folder: YAML, SQL, expectations, features, a model and a test.
@@ -54,15 +54,15 @@ def new(
     are proposed as far as their rows tell; with --label a model is trained and serves, without it that part of the YAML
     is a comment. The folder becomes a project if it is none yet. Never overwrites files; never prompts.
     """
-    from tradewind.embedded.home import Home
-    from tradewind.scaffold.project import create
+    from tradewind.local_airflow.home import Home
+    from tradewind.scaffold.new_pipeline import create_pipeline
 
     if more:
         hint = f"; if the shell made them from a pattern behind --from, {_ONE_FILE}" if own else ""
-        raise click.UsageError(f"unexpected: {some(more)}{hint}")
+        raise click.UsageError(f"unexpected: {shorten_list(more)}{hint}")
     root = Path.cwd()
     home = Home.at(root)
-    created = create(root, name, landing=home.landing, own=own, timezone=timezone, kind=kind, label=label)
+    created = create_pipeline(root, name, landing=home.landing, own=own, timezone=timezone, kind=kind, label=label)
     if home.root.exists():
         home.make_private()
     click.echo("\n".join(f"wrote {file}" for file in created.files))
@@ -72,8 +72,9 @@ def new(
     elsewhere = [str(path) for path in own if not path.resolve().is_relative_to(home.landing)]
     if elsewhere:
         click.echo(
-            paragraph(
-                f"the YAML names {some(elsewhere)} by whole paths of this machine; for other machines, let them lie in "
+            wrap_paragraph(
+                f"the YAML names {shorten_list(elsewhere)} by whole paths of this machine; for other machines, let "
+                "them lie in "
                 f"the landing zone ({home.landing} here) and write `{{landing}}/` for its path"
             )
         )

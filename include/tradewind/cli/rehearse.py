@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import count, paragraph, rows, spans
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import align_columns, format_quantity, join_partition_spans, wrap_paragraph
 
 if TYPE_CHECKING:
-    from tradewind.embedded.home import Home
-    from tradewind.embedded.progress import Progress
-    from tradewind.scaffold.rehearsal import Rehearsal, Worked
+    from tradewind.local_airflow.demo_progress import DemoProgressBars
+    from tradewind.local_airflow.home import Home
+    from tradewind.scaffold.rehearsal import Rehearsal, StageOutcome
 
 _LINE = 300  # characters of a reason while it works; the whole text stands in the summary
 _DECISIONS = 5
@@ -45,7 +45,7 @@ _DECISIONS = 5
     help="The answer where the YAML says `promotion.mode: approval`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def rehearse(
+def rehearse_pipeline(
     name: str,
     first: str | None,
     last: str | None,
@@ -59,12 +59,12 @@ def rehearse(
     No Airflow is started. Connections are those of AIRFLOW_CONN_… in the environment. What fails ends what depends on
     it, as under Airflow; later partitions go on. Exit code 1 if something failed.
     """
-    from tradewind.embedded.home import Home
-    from tradewind.embedded.settings import take_over
+    from tradewind.local_airflow.home import Home
+    from tradewind.local_airflow.settings import adopt_home_settings
 
-    path = deployment.file_of(name)
+    path = deployment.find_pipeline_file(name)
     own = Home.at(Path.cwd())
-    read = landing or deployment.landing() or own.places()["landing"]
+    read = landing or deployment.exported_landing() or own.places()["landing"]
     if folder is None:
         own.make_private()
     # Whoever looks around in a rehearsal (`TRADEWIND_HOME` names it) goes on with it, and does not begin one inside it.
@@ -72,37 +72,41 @@ def rehearse(
     home = Home(root=root.resolve(), project=own.project)
     home.lay_out()
     # Before anything is imported that reads them: threads of the numeric libraries, caches, telemetry.
-    take_over(home)
+    adopt_home_settings(home)
     try:
-        found = _rehearsed(path, home, landing=read, first=first, last=last, approve=approve == "all")
+        found = _run_rehearsal(path, home, landing=read, first=first, last=last, approve=approve == "all")
     except KeyboardInterrupt:
         click.echo("stopped; what was done stays. Run this again to go on from there", err=True)
         sys.exit(130)
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str) if as_json else "\n".join(lines(found)))
+    click.echo(
+        json.dumps(found, indent=2, ensure_ascii=False, default=str) if as_json else "\n".join(rehearsal_lines(found))
+    )
     if found["failed"]:
         sys.exit(1)
 
 
-def _rehearsed(
+def _run_rehearsal(
     path: Path, home: Home, *, landing: str, first: str | None, last: str | None, approve: bool
 ) -> dict[str, Any]:
     from rich.console import Console
 
-    from tradewind.embedded.progress import Progress
+    from tradewind.local_airflow.demo_progress import DemoProgressBars
     from tradewind.scaffold.rehearsal import Rehearsal
 
     began, worked = time.monotonic(), list[Any]()
     with Rehearsal(path, home.root, landing=landing, approve=approve) as rehearsal:
         keys = rehearsal.partitions(first, last)
-        with Progress(Console(stderr=True)) as progress:
+        with DemoProgressBars(Console(stderr=True)) as progress:
             progress.expect(rehearsal.spec.stages, len(keys))
-            progress.say(f"rehearsing {rehearsal.spec.pipeline}, {count(len(keys), 'partition')}, in {home.root}")
+            progress.say(
+                f"rehearsing {rehearsal.spec.pipeline}, {format_quantity(len(keys), 'partition')}, in {home.root}"
+            )
             for key in keys:
-                worked += _watched(rehearsal, key, progress)
+                worked += _watch_rehearsal(rehearsal, key, progress)
         return _summary(rehearsal, keys, worked, seconds=time.monotonic() - began)
 
 
-def _watched(rehearsal: Rehearsal, key: str, progress: Progress) -> Iterator[Worked]:
+def _watch_rehearsal(rehearsal: Rehearsal, key: str, progress: DemoProgressBars) -> Iterator[StageOutcome]:
     done: dict[str, str] = {}
     for one in rehearsal.work_through(key):
         if one.outcome == "failed" or (one.outcome == "skipped" and one.stage == "etl"):
@@ -126,24 +130,26 @@ def _stages_by_outcome(done: Mapping[str, str]) -> str:
     return "; ".join([*([named["done"]] if "done" in named else []), *others])
 
 
-def _summary(rehearsal: Rehearsal, keys: Sequence[str], worked: Sequence[Worked], *, seconds: float) -> dict[str, Any]:
-    from tradewind.embedded.summary import outline
+def _summary(
+    rehearsal: Rehearsal, keys: Sequence[str], worked: Sequence[StageOutcome], *, seconds: float
+) -> dict[str, Any]:
+    from tradewind.local_airflow.demo_summary import summarise_pipeline
 
     stages = rehearsal.spec.stages
     return {
-        **outline(rehearsal.spec, rehearsal.runtime),
+        **summarise_pipeline(rehearsal.spec, rehearsal.runtime),
         "home": str(rehearsal.home.root),
         "landing": rehearsal.runtime.landing,
         "partitions": list(keys),
         "seconds": {name: round(sum(one.seconds for one in worked if one.stage == name), 2) for name in stages},
         "total_seconds": round(seconds, 1),
         "stages": {name: dict(Counter(one.outcome for one in worked if one.stage == name)) for name in stages},
-        "failed": _named(worked, "failed"),
-        "skipped": _named(worked, "skipped"),
+        "failed": _outcomes_named(worked, "failed"),
+        "skipped": _outcomes_named(worked, "skipped"),
     }
 
 
-def _named(worked: Sequence[Worked], outcome: str) -> list[dict[str, str]]:
+def _outcomes_named(worked: Sequence[StageOutcome], outcome: str) -> list[dict[str, str]]:
     return [
         {"partition": one.partition, "stage": one.stage, "reason": one.reason}
         for one in worked
@@ -151,28 +157,34 @@ def _named(worked: Sequence[Worked], outcome: str) -> list[dict[str, str]]:
     ]
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
+def rehearsal_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The summary for people."""
     keys = found["partitions"]
-    yield f"{found['pipeline']}: {count(len(keys), 'partition')}, {spans(keys, keys)}, in {found['total_seconds']:g} s"
+    yield (
+        f"{found['pipeline']}: {format_quantity(len(keys), 'partition')}, {join_partition_spans(keys, keys)}, in "
+        f"{found['total_seconds']:g} s"
+    )
     yield f"home    {found['home']}"
     yield f"landing {found['landing']}"
     yield ""
-    yield rows([("stage", "seconds", "outcome"), *_stages(found)])
+    yield align_columns([("stage", "seconds", "outcome"), *_stages(found)])
     yield ""
     datasets = [(name, f"{about['rows']:,}", f"{about['partitions']}") for name, about in found["datasets"].items()]
-    yield rows([("dataset", "rows", "partitions"), *datasets])
-    yield from _life(found)
+    yield align_columns([("dataset", "rows", "partitions"), *datasets])
+    yield from _model_lines(found)
     for title, which in (("failed", found["failed"]), ("skipped", found["skipped"])):
         yield from _reasons(title, which, keys)
     if found["incidents"]:
-        yield f"\n{count(len(found['incidents']), 'open incident')}"
+        yield f"\n{format_quantity(len(found['incidents']), 'open incident')}"
         for one in found["incidents"]:
             # A state, like drift, is of no single partition.
             of = f" ({', '.join(one['partitions'])})" if one["partitions"] else ""
-            yield paragraph(f"{one['fingerprint']}{of}: {one['message']}", indent=2)
+            yield wrap_paragraph(f"{one['fingerprint']}{of}: {one['message']}", indent=2)
     yield ""
-    yield f"To look around: TRADEWIND_HOME={_short(found['home'])} tradewind plan {found['pipeline']} (show, history)"
+    yield (
+        f"To look around: TRADEWIND_HOME={_short_path(found['home'])} tradewind plan {found['pipeline']} (show, "
+        "history)"
+    )
 
 
 def _stages(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -182,23 +194,23 @@ def _stages(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _life(found: Mapping[str, Any]) -> Iterator[str]:
+def _model_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """Versions with their verdicts, champions, decisions."""
     if found["versions"]:
         yield "\nversions"
     for one in found["versions"]:
-        yield paragraph(f"{one['version']} of {one['partition']}: {_verdict_words(one)}", indent=2)
+        yield wrap_paragraph(f"{one['version']} of {one['partition']}: {_verdict_words(one)}", indent=2)
     if found["champions"]:
         yield "\nchampions"
     for one in found["champions"]:
-        yield paragraph(f"version {one['version']} from {one['effective_from']} on, by {one['actor']}", indent=2)
+        yield wrap_paragraph(f"version {one['version']} from {one['effective_from']} on, by {one['actor']}", indent=2)
     trained = [one for one in found["decisions"] if one["outcome"] != "skip"]
     if found["decisions"]:
         counted = Counter(one["outcome"] for one in found["decisions"])
         last = f"; the last {_DECISIONS} to train:" if len(trained) > _DECISIONS else ""
         yield f"\ndecisions: {', '.join(f'{number} {word}' for word, number in counted.items())}{last}"
     for one in trained[-_DECISIONS:]:
-        yield paragraph(f"{one['partition']} {one['outcome']}: {one['reason']}", indent=2)
+        yield wrap_paragraph(f"{one['partition']} {one['outcome']}: {one['reason']}", indent=2)
 
 
 def _verdict_words(version: Mapping[str, Any]) -> str:
@@ -213,10 +225,10 @@ def _reasons(title: str, found: Sequence[Mapping[str, str]], keys: Sequence[str]
         yield f"\n{title}"
     for stage in dict.fromkeys(one["stage"] for one in found):
         those = [one for one in found if one["stage"] == stage]
-        text = f"{stage} of {spans((one['partition'] for one in those), keys)}: {those[0]['reason']}"
-        yield paragraph(text, indent=2)
+        text = f"{stage} of {join_partition_spans((one['partition'] for one in those), keys)}: {those[0]['reason']}"
+        yield wrap_paragraph(text, indent=2)
 
 
-def _short(home: str) -> str:
+def _short_path(home: str) -> str:
     relative = os.path.relpath(home)
     return home if relative.startswith("..") else relative

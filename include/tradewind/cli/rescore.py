@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import paragraph
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import wrap_paragraph
 from tradewind.errors import TradewindError, UsageError
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
-    from tradewind.models.fallbacks import PublishedBy
-    from tradewind.spec.models import Pipeline
+    from tradewind.scoring.fallbacks import PublishedBy
+    from tradewind.spec.pipeline import Pipeline
 
 
 @click.command("rescore", short_help="Score one population again; if a person accepts that, by a fallback.")
@@ -23,30 +23,32 @@ if TYPE_CHECKING:
 @click.option("--reason", metavar="TEXT", help="Needed with --accept-fallback: goes into the ledger with your name.")
 @click.option("--no-start", is_flag=True, help="Start no run: the next one of this population looks again.")
 @deployment.by_option
-def rescore(name: str, population: str, accept_fallback: bool, reason: str | None, no_start: bool, by: str) -> None:
+def rescore_population(
+    name: str, population: str, accept_fallback: bool, reason: str | None, no_start: bool, by: str
+) -> None:
     """Start the run that scores POPULATION of the pipeline NAME, for example after the champion's files were restored.
 
     Where only a fallback can answer, what the champion (or somebody before the fallback) scored stays published, unless
     you say --accept-fallback. That holds once: after the population was scored again, it is over.
     """
-    from tradewind.models.inputs import scoring
+    from tradewind.training.model_inputs import score_config
 
-    spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
+    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
     if spec.score is None:
         raise UsageError(f"{name} scores nothing: its YAML has no `score`")
     key = spec.partitioning.shift(population, 0)
-    partition = spec.partitioning.check(spec.partitioning.shift(key, -scoring(spec).ahead))
+    partition = spec.partitioning.check(spec.partitioning.shift(key, -score_config(spec).ahead))
     if accept_fallback != bool(reason and reason.strip()):
         raise UsageError("--accept-fallback and --reason go together: the reason goes into the ledger")
     if accept_fallback:
-        _accept(spec, key, runtime, reason=str(reason), by=by)
+        _accept_fallback(spec, key, runtime, reason=str(reason), by=by)
     if no_start:
         click.echo(f"The next run of {name}__score with the key {partition} scores population {key}.")
     else:
-        _start(spec, key, partition)
+        _start_run(spec, key, partition)
 
 
-def _accept(spec: Pipeline, population: str, runtime: Runtime, *, reason: str, by: str) -> None:
+def _accept_fallback(spec: Pipeline, population: str, runtime: Runtime, *, reason: str, by: str) -> None:
     from tradewind.ledger.journal import Ledger
     from tradewind.ledger.rescores import accept_fallback
 
@@ -61,31 +63,33 @@ def _accept(spec: Pipeline, population: str, runtime: Runtime, *, reason: str, b
         cause=published.cause, replaces=str(published), reason=reason, actor=by,
     )  # fmt: skip
     click.echo(
-        paragraph(f"population {population} was scored by {published}; if only a fallback can answer now, it replaces "
-                  f"these {published.rows:,} rows, accepted by {accepted.actor}: {accepted.reason}")
-    )  # fmt: skip
+        wrap_paragraph(
+            f"population {population} was scored by {published}; if only a fallback can answer now, it replaces "
+            f"these {published.rows:,} rows, accepted by {accepted.actor}: {accepted.reason}"
+        )
+    )
 
 
 def _published(spec: Pipeline, population: str, runtime: Runtime) -> PublishedBy | None:
     from tradewind.lake.dataset import Lake
-    from tradewind.models.fallbacks import published_by
-    from tradewind.models.score import DATASET
+    from tradewind.scoring.batch_scoring import DATASET
+    from tradewind.scoring.fallbacks import published_by
 
     dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
     return published_by(dataset.snapshot(), population)
 
 
-def _start(spec: Pipeline, population: str, partition: str) -> None:
-    from tradewind.cli.api import api
-    from tradewind.cli.starting import asleep, start, waiting
-    from tradewind.planning.orders import Order
+def _start_run(spec: Pipeline, population: str, partition: str) -> None:
+    from tradewind.cli.airflow_client import connect_airflow
+    from tradewind.cli.run_starts import explain_paused_dags, find_paused_dags, start_runs
+    from tradewind.planning.runs_to_start import PlannedRun
 
     name = spec.pipeline
     try:
-        with api() as airflow:
-            order = Order("score", partition, f"population {population} is scored again")
-            (started,) = start(airflow, name, [order], partitioning=spec.partitioning)
-            paused = asleep(airflow, name, [order])
+        with connect_airflow() as airflow:
+            order = PlannedRun("score", partition, f"population {population} is scored again")
+            (started,) = start_runs(airflow, name, [order], partitioning=spec.partitioning)
+            paused = find_paused_dags(airflow, name, [order])
     except TradewindError as exc:
         raise TradewindError(
             f"the next run of {name}__score with the key {partition} scores population {population}; but none could be "
@@ -95,5 +99,7 @@ def _start(spec: Pipeline, population: str, partition: str) -> None:
     click.echo(f"{how} {started.dag_id} {partition} ({started.run_id})")
     if paused:
         click.echo(
-            paragraph(waiting(paused, f"tradewind backfill {name} --from {partition} --to {partition} --unpause"))
+            wrap_paragraph(
+                explain_paused_dags(paused, f"tradewind backfill {name} --from {partition} --to {partition} --unpause")
+            )
         )

@@ -6,8 +6,8 @@ import json
 
 import click
 
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import paragraph
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import wrap_paragraph
 
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -22,15 +22,15 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @_REASON
 @deployment.by_option
 @_JSON
-def rollback(name: str, version: str, reason: str, by: str, as_json: bool) -> None:
+def roll_back_champion(name: str, version: str, reason: str, by: str, as_json: bool) -> None:
     """Let VERSION of the pipeline NAME serve from the next population on that nobody has scored yet.
 
     The version is pinned: candidates are trained and judged, and none becomes champion until `tradewind unpin`. Going
     on to another version, back or forward, is another rollback. A version that cannot be loaded is refused.
     """
-    from tradewind.models.rollback import rollback as roll_back
+    from tradewind.champion.rollback import roll_back_to_version as roll_back
 
-    spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
+    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
     champion = roll_back(spec, to_version=version, reason=reason, actor=by, runtime=runtime)
     if as_json:
         told = {
@@ -43,7 +43,9 @@ def rollback(name: str, version: str, reason: str, by: str, as_json: bool) -> No
         click.echo(json.dumps(told, indent=2))
         return
     click.echo(f"version {champion.model_version} of {name} is champion from population {champion.effective_from} on")
-    click.echo(paragraph(f"It is pinned; candidates may take its place after: tradewind unpin {name} --reason TEXT"))
+    click.echo(
+        wrap_paragraph(f"It is pinned; candidates may take its place after: tradewind unpin {name} --reason TEXT")
+    )
 
 
 @click.command("unpin", short_help="Let candidates become champion again after a rollback.")
@@ -51,7 +53,7 @@ def rollback(name: str, version: str, reason: str, by: str, as_json: bool) -> No
 @_REASON
 @deployment.by_option
 @_JSON
-def unpin(name: str, reason: str, by: str, as_json: bool) -> None:
+def unpin_champion(name: str, reason: str, by: str, as_json: bool) -> None:
     """Lift the pin that a rollback set on the champion of the pipeline NAME.
 
     The champion stays; the next candidate that passes its verdict takes its place.
@@ -59,12 +61,12 @@ def unpin(name: str, reason: str, by: str, as_json: bool) -> None:
     from tradewind.ledger import pins
     from tradewind.ledger.journal import Ledger
 
-    deployment.file_of(name)
-    held = pins.lift(Ledger(deployment.runtime(actor=by).ledger), name, reason=reason, actor=by)
+    deployment.find_pipeline_file(name)
+    held = pins.lift_pin(Ledger(deployment.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
     if as_json:
         told = {"pipeline": name, "version": held.subject, "pinned_by": held.actor, "reason": held.reason}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
     since = f"{held.at:%Y-%m-%d %H:%M} UTC"
-    click.echo(paragraph(f"{name} is pinned no more; {held.actor} had pinned version {held.subject} on {since}: "
+    click.echo(wrap_paragraph(f"{name} is pinned no more; {held.actor} had pinned version {held.subject} on {since}: "
                          f"{held.reason}"))  # fmt: skip

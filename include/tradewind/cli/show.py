@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tradewind.alerting.channels import what_to_do
-from tradewind.alerting.incidents import texts_of
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import count, paragraph, rows, some
-from tradewind.monitoring.judge import describe_drift
+from tradewind.alerting.channels import describe_next_step
+from tradewind.alerting.incidents import group_partitions_by_message
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import align_columns, format_quantity, shorten_list, wrap_paragraph
+from tradewind.monitoring.partition_judgement import describe_drift
 
 if TYPE_CHECKING:
-    from tradewind.planning.served import ServedPopulation
-    from tradewind.planning.standing import Standing, Table
+    from tradewind.planning.served_populations import ServedPopulation
+    from tradewind.planning.status import DatasetStatus, PipelineStatus
     from tradewind.spec.policy import Monitor
 
 _INDENT = 12
@@ -28,33 +28,33 @@ _TEXTS = 10
 @click.command("show", short_help="How a pipeline stands: datasets, champion, drift, incidents, holds.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(name: str, as_json: bool) -> None:
+def show_pipeline(name: str, as_json: bool) -> None:
     """Show what is published of the pipeline NAME, who is champion, what is wrong, and what a person has stopped."""
-    from tradewind.planning.standing import standing
+    from tradewind.planning.status import read_pipeline_status
 
-    spec = deployment.pipeline(name)
-    found = standing(spec, deployment.runtime())
+    spec = deployment.find_pipeline(name)
+    found = read_pipeline_status(spec, deployment.find_runtime())
     click.echo(_as_json(found) if as_json else "\n".join(_lines(found, spec.monitor)))
 
 
-def _lines(found: Standing, monitor: Monitor | None) -> Iterator[str]:
+def _lines(found: PipelineStatus, monitor: Monitor | None) -> Iterator[str]:
     state = found.state
     yield f"{state.pipeline}: {'decommissioned' if state.decommissioned else 'held' if state.stopped else 'not held'}"
     if state.stopped:
-        yield _about("", state.stopped)
+        yield _titled_paragraph("", state.stopped)
     yield ""
     yield from _datasets(found.tables)
     yield ""
     done = ", ".join(f"{stage} {key}" for stage, key in state.complete.items())
-    yield _about("complete", done or "nothing")
+    yield _titled_paragraph("complete", done or "nothing")
     yield from _model(found, monitor)
     for title, keys in (("skipped", state.skipped), ("left out", state.left_out)):
         for number, (key, reason) in enumerate(keys.items()):
-            yield _about("" if number else title, f"{key}  {reason}")
+            yield _titled_paragraph("" if number else title, f"{key}  {reason}")
     yield from _incidents(found)
 
 
-def _datasets(tables: Sequence[Table]) -> Iterator[str]:
+def _datasets(tables: Sequence[DatasetStatus]) -> Iterator[str]:
     if all(table.version is None for table in tables):
         yield "nothing has been published yet"
         yield f"  {tables[0].uri.rsplit('/', 1)[0]}"
@@ -71,53 +71,60 @@ def _datasets(tables: Sequence[Table]) -> Iterator[str]:
             )
             for table in tables
         ]
-        yield rows([head, *cells], indent=0)
+        yield align_columns([head, *cells], indent=0)
     for table in tables:
         for key, told in table.released.items():
-            yield paragraph(f"{table.name} {key} is published {told}", first="released", indent=_INDENT)
+            yield wrap_paragraph(f"{table.name} {key} is published {told}", first="released", indent=_INDENT)
         for one in table.quarantine:
-            text = f"{table.name} {one.partition}, {count(one.rows, 'row')}: {some(one.reasons, most=2)}\n{one.folder}"
-            yield paragraph(text, first="quarantine", indent=_INDENT)
+            text = (
+                f"{table.name} {one.partition}, {format_quantity(one.rows, 'row')}: "
+                f"{shorten_list(one.reasons, most=2)}\n{one.folder}"
+            )
+            yield wrap_paragraph(text, first="quarantine", indent=_INDENT)
 
 
-def _model(found: Standing, monitor: Monitor | None) -> Iterator[str]:
+def _model(found: PipelineStatus, monitor: Monitor | None) -> Iterator[str]:
     champion, candidate = found.champion, found.candidate
     if champion is not None:
         text = f"version {champion.model_version} from population {champion.effective_from} on"
-        yield _about("champion", f"{text} ({champion.reason or champion.actor})")
-        yield _about("", f"since {champion.at:%Y-%m-%d %H:%M} UTC, by {champion.actor}")
+        yield _titled_paragraph("champion", f"{text} ({champion.reason or champion.actor})")
+        yield _titled_paragraph("", f"since {champion.at:%Y-%m-%d %H:%M} UTC, by {champion.actor}")
     if found.foreign is not None:
-        yield _about("", found.foreign)
+        yield _titled_paragraph("", found.foreign)
     if "card" in found.pages:
-        yield _about("", found.pages["card"])
+        yield _titled_paragraph("", found.pages["card"])
     if found.pin is not None:
-        yield _about("pinned", found.pin)
+        yield _titled_paragraph("pinned", found.pin)
     if found.shadow is not None:
-        yield _about("shadow", found.shadow)
+        yield _titled_paragraph("shadow", found.shadow)
     if candidate is not None:
-        yield _about("candidate", f"version {candidate.version} at {candidate.partition}: {candidate.outcome}")
+        yield _titled_paragraph(
+            "candidate", f"version {candidate.version} at {candidate.partition}: {candidate.outcome}"
+        )
         for reason in candidate.reasons:
-            yield _about("", reason)
+            yield _titled_paragraph("", reason)
         for warning in candidate.verdict.evidence.get("warnings", ()):
-            yield _about("", f"warning: {warning}")
+            yield _titled_paragraph("", f"warning: {warning}")
     if "report" in found.pages:
-        yield _about("", found.pages["report"])
+        yield _titled_paragraph("", found.pages["report"])
     yield from _served(found.served)
     if found.judged is not None:
-        yield _about("drift", f"{describe_drift(found.drift, found.judgements)}, at {found.judged}")
+        yield _titled_paragraph("drift", f"{describe_drift(found.drift, found.judgements)}, at {found.judged}")
         for population, value in found.performance.items():
             words = describe_performance(value, monitor, outcome=found.outcomes.get(population))
-            yield _about("performance", f"{words} on population {population}")
+            yield _titled_paragraph("performance", f"{words} on population {population}")
 
 
 def _served(served: Sequence[ServedPopulation]) -> Iterator[str]:
-    from tradewind.planning.served import noteworthy
+    from tradewind.planning.served_populations import noteworthy_populations
 
-    for number, one in enumerate(noteworthy(served)[:_MOST]):
-        yield _about("" if number else "served", str(one) if one.by_champion else f"NOT BY THE CHAMPION: {one}")
+    for number, one in enumerate(noteworthy_populations(served)[:_MOST]):
+        yield _titled_paragraph(
+            "" if number else "served", str(one) if one.by_champion else f"NOT BY THE CHAMPION: {one}"
+        )
     others = sum(not one.by_champion for one in served)
     if others > 1:
-        yield _about("", f"{others} of {len(served)} populations were not served by the champion")
+        yield _titled_paragraph("", f"{others} of {len(served)} populations were not served by the champion")
 
 
 def describe_performance(value: object, monitor: Monitor | None, *, outcome: str | None) -> str:
@@ -133,29 +140,31 @@ def describe_performance(value: object, monitor: Monitor | None, *, outcome: str
     return f"{limit.metric} {value:.4f}, {side} {limit.bound:g},"
 
 
-def _incidents(found: Standing) -> Iterator[str]:
-    yield _about("incidents", "none open" if not found.state.incidents else f"{len(found.state.incidents)} open")
+def _incidents(found: PipelineStatus) -> Iterator[str]:
+    yield _titled_paragraph(
+        "incidents", "none open" if not found.state.incidents else f"{len(found.state.incidents)} open"
+    )
     for one in found.state.incidents:
-        texts = texts_of(one.by_partition)
-        keys = f" ({some(one.partitions)})" if one.partitions else ""
+        texts = group_partitions_by_message(one.by_partition)
+        keys = f" ({shorten_list(one.partitions)})" if one.partitions else ""
         alone = f" {_first_line(texts[0][0])}" if len(texts) == 1 else ""
-        yield _about("", f"{one.fingerprint}{keys}:{alone}")
+        yield _titled_paragraph("", f"{one.fingerprint}{keys}:{alone}")
         for text, partitions in texts[:_TEXTS] if not alone else ():
-            yield _about("", f"- {some(partitions)}: {_first_line(text)}")
+            yield _titled_paragraph("", f"- {shorten_list(partitions)}: {_first_line(text)}")
         if len(texts) > _TEXTS:
-            yield _about("", f"- and {len(texts) - _TEXTS} more (--json has them all)")
-        yield _about("", f"to do: {what_to_do(one)}")
+            yield _titled_paragraph("", f"- and {len(texts) - _TEXTS} more (--json has them all)")
+        yield _titled_paragraph("", f"to do: {describe_next_step(one)}")
 
 
 def _first_line(message: str) -> str:
     return next(iter(message.splitlines()), "")
 
 
-def _about(title: str, text: str) -> str:
-    return paragraph(text, first=title, indent=_INDENT)
+def _titled_paragraph(title: str, text: str) -> str:
+    return wrap_paragraph(text, first=title, indent=_INDENT)
 
 
-def _as_json(found: Standing) -> str:
+def _as_json(found: PipelineStatus) -> str:
     return json.dumps(asdict(found), indent=2, ensure_ascii=False, default=_plain)
 
 

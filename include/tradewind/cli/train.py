@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import runtime as deployment
-from tradewind.cli.tables import paragraph, some
+from tradewind.cli import deployment
+from tradewind.cli.text_layout import shorten_list, wrap_paragraph
 from tradewind.errors import Conflict, Held, UsageError
 
 if TYPE_CHECKING:
-    from tradewind.cli.starting import Started
+    from tradewind.cli.run_starts import StartedRun
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.journal import Ledger
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 @click.command("train", short_help="Train a candidate now, by a person's word.")
@@ -26,27 +26,29 @@ if TYPE_CHECKING:
 @click.option("--wait", is_flag=True, help="Watch the run until it is over; exits with 1 if it failed.")
 @deployment.by_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def train(name: str, partition: str | None, reason: str, unpause: bool, wait: bool, by: str, as_json: bool) -> None:
+def start_training(
+    name: str, partition: str | None, reason: str, unpause: bool, wait: bool, by: str, as_json: bool
+) -> None:
     """Train a candidate of the pipeline NAME on the window that ends with PARTITION: what the form of NAME__train does.
 
     Without PARTITION it is the newest one whose stage before is complete. Cooldown, budget and a shadow do not hold a
     person back, an incomplete window does. What is trained is judged and promoted as any candidate.
     """
-    from tradewind.cli.backfill import watch
+    from tradewind.cli.backfill import watch_runs
     from tradewind.ledger.journal import Ledger
 
-    spec, runtime = deployment.pipeline(name), deployment.runtime(actor=by)
+    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
     if spec.train is None:
         raise UsageError(f"pipeline {name} has no `train` in its YAML: there is nothing to train")
     if len(reason.strip()) < 3:
         raise UsageError("--reason: say why, in at least three characters; it goes into the ledger")
     ledger = Ledger(runtime.ledger)
-    key = _partition(spec, ledger, partition)
-    _refuse(spec, ledger, runtime, key)
-    started = _start(spec, key, reason=reason.strip(), by=by, unpause=unpause)
+    key = _find_partition(spec, ledger, partition)
+    _refuse_useless_run(spec, ledger, runtime, key)
+    started = _start_run(spec, key, reason=reason.strip(), by=by, unpause=unpause)
     if not as_json:
         click.echo(f"started {started.dag_id} {key} ({started.run_id})")
-    ended = watch(spec, [started], ledger) if wait else None
+    ended = watch_runs(spec, [started], ledger) if wait else None
     if as_json:
         told = {"pipeline": name, "dag": started.dag_id, "partition": key, "run_id": started.run_id, "by": by}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
@@ -56,11 +58,11 @@ def train(name: str, partition: str | None, reason: str, unpause: bool, wait: bo
         click.get_current_context().exit(1)
 
 
-def _partition(spec: Pipeline, ledger: Ledger, given: str | None) -> str:
+def _find_partition(spec: Pipeline, ledger: Ledger, given: str | None) -> str:
     """The key to train at: the one that is given, else the newest for which the stage before is complete."""
-    from tradewind.ledger import progress
+    from tradewind.ledger import completion
 
-    before = progress.before("train", spec.stages)
+    before = completion.upstream_stage("train", spec.stages)
     assert before is not None
     complete = {str(entry.partition) for entry in ledger.find(spec.pipeline, "complete", subject=before)}
     if given is None:
@@ -74,36 +76,38 @@ def _partition(spec: Pipeline, ledger: Ledger, given: str | None) -> str:
     return key
 
 
-def _refuse(spec: Pipeline, ledger: Ledger, runtime: Runtime, key: str) -> None:
+def _refuse_useless_run(spec: Pipeline, ledger: Ledger, runtime: Runtime, key: str) -> None:
     """Stop before a run is started that would train nothing."""
     from tradewind.ledger import holds
-    from tradewind.models import window
+    from tradewind.training import window
 
-    if (held := holds.told(ledger, spec.pipeline, key)) is not None:
+    if (held := holds.describe_stop(ledger, spec.pipeline, key)) is not None:
         raise Held(f"nothing is started: {held}")
-    missing = window.of(spec, key, runtime).missing
+    missing = window.find_training_window(spec, key, runtime).missing
     if missing:
-        raise UsageError(f"{spec.pipeline}: the training window of {key} is not complete: {some(missing, most=5)}")
+        raise UsageError(
+            f"{spec.pipeline}: the training window of {key} is not complete: {shorten_list(missing, most=5)}"
+        )
 
 
-def _start(spec: Pipeline, key: str, *, reason: str, by: str, unpause: bool) -> Started:
-    from tradewind.cli.api import api
-    from tradewind.cli.starting import asleep, start
-    from tradewind.planning.orders import Order
+def _start_run(spec: Pipeline, key: str, *, reason: str, by: str, unpause: bool) -> StartedRun:
+    from tradewind.cli.airflow_client import connect_airflow
+    from tradewind.cli.run_starts import find_paused_dags, start_runs
+    from tradewind.planning.runs_to_start import PlannedRun
 
-    order = Order("train", key, reason)
-    with api() as airflow:
-        paused = asleep(airflow, spec.pipeline, [order])
+    order = PlannedRun("train", key, reason)
+    with connect_airflow() as airflow:
+        paused = find_paused_dags(airflow, spec.pipeline, [order])
         if paused and not unpause:
             again = f"tradewind train {spec.pipeline} {key} --reason {json.dumps(reason, ensure_ascii=False)} --unpause"
             raise UsageError(f"{', '.join(paused)} is paused: a run would stay queued. To let it run: {again}")
         for dag_id in paused:
             airflow.unpause(dag_id)
         conf = {"by_hand": reason, "by": by}
-        (started,) = start(airflow, spec.pipeline, [order], partitioning=spec.partitioning, conf=conf)
+        (started,) = start_runs(airflow, spec.pipeline, [order], partitioning=spec.partitioning, conf=conf)
     if started.outcome == "running":
         raise Conflict(
-            paragraph(
+            wrap_paragraph(
                 f"{started.dag_id} {key} is on its way already ({started.run_id}), without your reason; "
                 "say it again when that run is over"
             )

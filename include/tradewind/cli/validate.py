@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems.")
 @click.pass_context
-def validate(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> None:
+def validate_files(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> None:
     """Check pipelines deeply, without running them: YAML, SQL, expectations, features and model.
 
     PATH is a YAML file, the name of a pipeline below `dags`, or a folder whose YAML files are all checked; `dags` if
@@ -30,16 +30,16 @@ def validate(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool) -> N
     a gain the test partitions can show. Exits with 1 if
     anything is wrong.
     """
-    from tradewind.validation.pipeline import validate as validated
-    from tradewind.validation.resolution import resolution_notes
+    from tradewind.validation.pipeline import validate_pipelines as validated
+    from tradewind.validation.resolution_notes import resolution_notes
 
-    files = pipelines(paths or (Path("dags"),))
+    files = find_pipeline_files(paths or (Path("dags"),))
     found = [*validated(files), *resolution_notes(files, _verdicts)]
     click.echo(_as_json(files, found) if as_json else _as_text(files, found))
     ctx.exit(1 if any(problem.severity == "error" for problem in found) else 0)
 
 
-def pipelines(paths: Iterable[Path]) -> list[Path]:
+def find_pipeline_files(paths: Iterable[Path]) -> list[Path]:
     """The pipeline files at ``paths``; a folder stands for those in it and below.
 
     :raises click.UsageError: a path does not exist, or a folder holds no pipeline
@@ -59,15 +59,15 @@ def pipelines(paths: Iterable[Path]) -> list[Path]:
 
 def _verdicts(pipeline: str) -> list[Entry]:
     """Recorded verdicts; none where no ledger is there or it does not answer: validation needs no service."""
-    from tradewind.cli import runtime
-    from tradewind.embedded.home import Home
+    from tradewind.cli import deployment
     from tradewind.ledger.journal import Ledger
+    from tradewind.local_airflow.home import Home
 
     home = Home.of(Path.cwd()).root
-    if not (home / "ledger.db").is_file() and not os.environ.get(runtime.CONNECTION):
+    if not (home / "ledger.db").is_file() and not os.environ.get(deployment.CONNECTION):
         return []
     try:
-        return Ledger(runtime.runtime().ledger).find(pipeline, "verdict")
+        return Ledger(deployment.find_runtime().ledger).find(pipeline, "verdict")
     except TradewindError:
         return []
 

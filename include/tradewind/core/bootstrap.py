@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from tradewind.core import metrics, sums
-from tradewind.core.ranking import Ranking, RankMetric, Resampled, concordance
+from tradewind.core import additive_metrics, metrics
+from tradewind.core.ranking import Ranking, RankMetric, ResampledRanking, concordant_pairs
 from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
@@ -47,21 +47,21 @@ class Interval:
     missing: str = ""
 
 
-def level(
+def metric_interval(
     y: Floats, score: Floats, blocks: Floats, *,
     metric: str, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
 ) -> Interval:  # fmt: skip
-    """Interval of one model's metric. Parameters and method as in :func:`difference` and :func:`interval`."""
-    value = metrics.compute(metric, y, score)
+    """Interval of one model's metric; parameters as in :func:`difference_interval` and :func:`block_interval`."""
+    value = metrics.compute_metric(metric, y, score)
     block, count = _numbered(blocks)
-    return interval(
+    return block_interval(
         value,
         lambda: of_metric(metric, y, score, block=block, blocks=count),
         blocks=count, rows=len(y), confidence=confidence, seed=seed, resamples=resamples, min_blocks=min_blocks,
     )  # fmt: skip
 
 
-def difference(
+def difference_interval(
     y: Floats, score_a: Floats, score_b: Floats, blocks: Floats, *,
     metric: str, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
 ) -> Interval:  # fmt: skip
@@ -74,20 +74,20 @@ def difference(
     :param metric: a key of ``spec.metrics.MEASURES``; where less is better the sign is turned
     """
     sign = 1.0 if MEASURES[metric].higher_is_better else -1.0
-    value = sign * (metrics.compute(metric, y, score_a) - metrics.compute(metric, y, score_b))
+    value = sign * (metrics.compute_metric(metric, y, score_a) - metrics.compute_metric(metric, y, score_b))
     block, count = _numbered(blocks)
 
     def statistic() -> Statistic:
         a, b = (of_metric(metric, y, score, block=block, blocks=count) for score in (score_a, score_b))
         return of_difference(a, b, sign=sign)
 
-    return interval(
+    return block_interval(
         value, statistic,
         blocks=count, rows=len(y), confidence=confidence, seed=seed, resamples=resamples, min_blocks=min_blocks,
     )  # fmt: skip
 
 
-def interval(
+def block_interval(
     value: float, statistic: Callable[[], Statistic], *,
     blocks: int, rows: int, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
 ) -> Interval:  # fmt: skip
@@ -145,12 +145,15 @@ def of_metric(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: i
     Formulas of sums need the sums of each block only. An AUC needs the concordant pairs between any two blocks; with
     very many blocks, and for the average precision, every resample weighs the sorted rows.
     """
-    y, score = metrics.checked(metric, y, score)
-    if metric in sums.ADDITIVE:
-        return of_table(sums.by_block(metric, y, score, block=block, blocks=blocks), lambda t: sums.value(metric, t))
+    y, score = metrics.checked_arguments(metric, y, score)
+    if metric in additive_metrics.ADDITIVE:
+        return of_table(
+            additive_metrics.metric_sums_by_block(metric, y, score, block=block, blocks=blocks),
+            lambda t: additive_metrics.metric_from_sums(metric, t),
+        )
     if metric == "roc_auc" and blocks <= _PAIRED_BLOCKS:
-        return _of_pairs(*concordance(y, score, block, blocks=blocks))
-    return Resampled(cast(RankMetric, metric), Ranking.of(y, score), block=block)
+        return _of_pairs(*concordant_pairs(y, score, block, blocks=blocks))
+    return ResampledRanking(cast(RankMetric, metric), Ranking.of(y, score), block=block)
 
 
 def of_difference(a: Statistic, b: Statistic, *, sign: float) -> Statistic:

@@ -11,7 +11,7 @@ BINS = 10
 """Bins of equal width that the expected calibration error is computed with, and that the picture of it shows."""
 
 
-def claims(y: Floats, score: Floats) -> tuple[Floats, Floats]:
+def claimed_probabilities(y: Floats, score: Floats) -> tuple[Floats, Floats]:
     """What a model claims of each row, and whether it came true.
 
     Of two classes the claim is the probability of 1 (Naeini, Cooper and Hauskrecht 2015); of many it is the largest
@@ -28,7 +28,7 @@ def claims(y: Floats, score: Floats) -> tuple[Floats, Floats]:
     return score.max(axis=1), (score.argmax(axis=1) == y).astype(np.float64)
 
 
-def bin_of(probability: Floats, *, bins: int = BINS) -> Floats:
+def calibration_bin(probability: Floats, *, bins: int = BINS) -> Floats:
     """The number of each probability's bin: 0 for [0, 1/bins], i for (i/bins, (i+1)/bins]; int64, shape (rows,).
 
     The edges are scikit-learn's (``calibration_curve``), to the last bit.

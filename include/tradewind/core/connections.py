@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class DatabaseConnection:
     """A database that is reached through Python's DB-API.
 
     :param kind: type of the Airflow connection, like ``postgres``
@@ -29,7 +29,7 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class WebServiceConnection:
     """A web service.
 
     :param url: its address, without a slash at the end
@@ -48,7 +48,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class S3:
+class ObjectStoreConnection:
     """An object store.
 
     :param options: as deltalake takes them: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``,
@@ -70,33 +70,33 @@ class Connections(Protocol):
     Each method raises :class:`~tradewind.errors.UsageError` for an id that there is no fitting connection for.
     """
 
-    def database(self, conn_id: str) -> Database:
+    def database(self, conn_id: str) -> DatabaseConnection:
         """The database behind a connection."""
 
-    def http(self, conn_id: str) -> Endpoint:
+    def http(self, conn_id: str) -> WebServiceConnection:
         """The web service behind a connection."""
 
-    def s3(self, conn_id: str) -> S3:
+    def s3(self, conn_id: str) -> ObjectStoreConnection:
         """The object store behind a connection."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenConnections:
     """Connections by their ids, for work without Airflow: a test, a notebook."""
 
-    databases: Mapping[str, Database] = field(default_factory=dict)
-    services: Mapping[str, Endpoint] = field(default_factory=dict)
-    stores: Mapping[str, S3] = field(default_factory=dict)
+    databases: Mapping[str, DatabaseConnection] = field(default_factory=dict)
+    services: Mapping[str, WebServiceConnection] = field(default_factory=dict)
+    stores: Mapping[str, ObjectStoreConnection] = field(default_factory=dict)
 
-    def database(self, conn_id: str) -> Database:
+    def database(self, conn_id: str) -> DatabaseConnection:
         """See :class:`Connections`."""
         return _one(self.databases, conn_id)
 
-    def http(self, conn_id: str) -> Endpoint:
+    def http(self, conn_id: str) -> WebServiceConnection:
         """See :class:`Connections`."""
         return _one(self.services, conn_id)
 
-    def s3(self, conn_id: str) -> S3:
+    def s3(self, conn_id: str) -> ObjectStoreConnection:
         """See :class:`Connections`."""
         return _one(self.stores, conn_id)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tradewind.core import metrics
-from tradewind.core.calibration import BINS, bin_of, claims
+from tradewind.core.calibration import BINS, calibration_bin, claimed_probabilities
 
 if TYPE_CHECKING:
     from tradewind.core.metrics import Floats
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class ReliabilityBin:
     """Rows whose predicted probability is about the same.
 
     :param low: the bin is (low, high], the first one [0, high]
@@ -32,7 +32,7 @@ class Bin:
     observed: float
 
 
-def roc(y: Floats, score: Floats, *, points: int = 200) -> Points:
+def roc_curve(y: Floats, score: Floats, *, points: int = 200) -> Points:
     """The ROC curve: (false positive rate, true positive rate) from (0, 0) to (1, 1).
 
     :param y: labels 0 or 1, shape (rows,)
@@ -50,7 +50,7 @@ def roc(y: Floats, score: Floats, *, points: int = 200) -> Points:
 def precision_recall(y: Floats, score: Floats, *, points: int = 200) -> Points:
     """The curve of precision: (recall, precision) from (0, 1), which is no threshold's, to recall 1.
 
-    Parameters and what is returned as for :func:`roc`. No line between two points is right (Davis and Goadrich 2006):
+    Parameters and result as for :func:`roc_curve`. No line between two points is right (Davis and Goadrich 2006):
     draw steps.
     """
     import numpy as np
@@ -63,7 +63,7 @@ def precision_recall(y: Floats, score: Floats, *, points: int = 200) -> Points:
     return _thinned(found[:last] / positives, precision, points)
 
 
-def reliability(y: Floats, score: Floats, *, bins: int = BINS) -> list[Bin]:
+def reliability_curve(y: Floats, score: Floats, *, bins: int = BINS) -> list[ReliabilityBin]:
     """What came true beside what was predicted, in bins of equal width; the expected calibration error is of these.
 
     :param y: labels as in ``metrics.compute``, shape (rows,)
@@ -72,14 +72,16 @@ def reliability(y: Floats, score: Floats, *, bins: int = BINS) -> list[Bin]:
     """
     import numpy as np
 
-    y, score = metrics.checked("ece", y, score)
-    if not metrics.usable("ece", score).all():
+    y, score = metrics.checked_arguments("ece", y, score)
+    if not metrics.usable_rows("ece", score).all():
         return []
-    claimed, true = claims(y, score)
-    number, edges = bin_of(claimed, bins=bins), np.linspace(0, 1, bins + 1)
+    claimed, true = claimed_probabilities(y, score)
+    number, edges = calibration_bin(claimed, bins=bins), np.linspace(0, 1, bins + 1)
     rows, claim, came = (np.bincount(number, weights=w, minlength=bins) for w in (None, claimed, true))
     return [
-        Bin(float(edges[i]), float(edges[i + 1]), int(rows[i]), float(claim[i] / rows[i]), float(came[i] / rows[i]))
+        ReliabilityBin(
+            float(edges[i]), float(edges[i + 1]), int(rows[i]), float(claim[i] / rows[i]), float(came[i] / rows[i])
+        )
         for i in np.flatnonzero(rows)
     ]
 
@@ -91,8 +93,8 @@ def _counts(y: Floats, score: Floats) -> tuple[Floats, Floats, int, int]:
     """
     import numpy as np
 
-    y, score = metrics.checked("roc_auc", y, score)
-    if not len(y) or not metrics.usable("roc_auc", score).all():
+    y, score = metrics.checked_arguments("roc_auc", y, score)
+    if not len(y) or not metrics.usable_rows("roc_auc", score).all():
         return np.zeros(1), np.zeros(1), 0, 0
     order = np.argsort(-score, kind="stable")
     falling = score[order]

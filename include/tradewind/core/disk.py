@@ -35,7 +35,7 @@ _MOST_FILES = 10_000
 
 
 @contextmanager
-def storing(what: str, *folders: Path | str) -> Iterator[None]:
+def translate_disk_errors(what: str, *folders: Path | str) -> Iterator[None]:
     """Around anything that writes to a disk: its errors become one kind of error that names the folder.
 
     :param what: what is written, with its object; begins the message
@@ -56,7 +56,7 @@ def storage_fault(exc: BaseException, what: str, *folders: Path | str) -> Storag
     """The error to raise in place of ``exc`` where a disk is its reason; None where it is not.
 
     :param what: what was written; begins the message
-    :param folders: see :func:`storing`
+    :param folders: see :func:`translate_disk_errors`
     """
     found = next((kind for each in _chain(exc) if (kind := _kind(each)) is not None), None)
     if found is None:
@@ -121,8 +121,11 @@ def _told(kind: str, folder: Path | None) -> str:
     if kind == _BROKEN and usage.free >= _NOTHING:
         return f"the disk of {folder} {kind} (input/output error); look at the disk and its connection"
     taken = _size(folder)
-    more = f"; {spell(taken)} of it lie in that folder, and more was needed" if taken else ""
-    return f"the disk of {folder} {_FULL}: {spell(usage.free)} of {spell(usage.total)} are free{more}; make room there"
+    more = f"; {format_bytes(taken)} of it lie in that folder, and more was needed" if taken else ""
+    return (
+        f"the disk of {folder} {_FULL}: {format_bytes(usage.free)} of {format_bytes(usage.total)} are free{more}; make "
+        "room there"
+    )
 
 
 def _size(folder: Path) -> int:
@@ -140,7 +143,7 @@ def _size(folder: Path) -> int:
     return total
 
 
-def spell(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Bytes as a person reads them."""
     number = float(size)
     for unit in ("bytes", "kB", "MB"):

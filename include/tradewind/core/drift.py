@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from tradewind.core.profiles import Profile, merge
+from tradewind.core.profiles import ColumnProfile, merge_profiles
 
 if TYPE_CHECKING:
     from tradewind.spec.policy import Drift
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 MIN_PARTITIONS = 3
 """With fewer baseline partitions their own variation is not known."""
+IN_TRAINING = "reach into the champion's training"
+"""Why nothing can be judged for as many partitions after a training as the horizon has."""
 BINS = 10
 TOP = 50
 _OTHER, _NEW, _NULL, _NAN, _ABOVE, _BELOW = range(-6, 0)
@@ -51,8 +53,12 @@ class FeatureDrift:
         return self.outcome == "drift"
 
 
-def judge(
-    baselines: Mapping[str, Sequence[Profile]], current: Mapping[str, Profile], *, policy: Drift, horizon: int = 1
+def judge_drift(
+    baselines: Mapping[str, Sequence[ColumnProfile]],
+    current: Mapping[str, ColumnProfile],
+    *,
+    policy: Drift,
+    horizon: int = 1,
 ) -> tuple[FeatureDrift, ...]:
     """Judge every feature at once.
 
@@ -66,7 +72,7 @@ def judge(
     :param horizon: number of partitions in ``current``
     """
     measured = [
-        measure(name, baselines.get(name, ()), profile, policy=policy, horizon=horizon)
+        measure_drift(name, baselines.get(name, ()), profile, policy=policy, horizon=horizon)
         for name, profile in current.items()
     ]
     tested = [m for m in measured if m.p is not None]
@@ -86,8 +92,8 @@ def judge(
     return results
 
 
-def measure(
-    feature: str, baseline: Sequence[Profile], current: Profile, *, policy: Drift, horizon: int = 1
+def measure_drift(
+    feature: str, baseline: Sequence[ColumnProfile], current: ColumnProfile, *, policy: Drift, horizon: int = 1
 ) -> FeatureDrift:
     """PSI of one feature, the null that it is held against and its ``p``; not yet corrected, so without alarm.
 
@@ -109,12 +115,14 @@ def measure(
         reason = f"it was {usable[0].kind} and is {current.kind}: its type changed, so there is nothing to compare"
         return FeatureDrift(feature, "insufficient", reason, current.rows)
     null, independent = null_distribution(baseline, horizon=horizon, min_rows=policy.min_rows)
-    psi = compare(merge(usable), current)
+    psi = compare_profiles(merge_profiles(usable), current)
     mean, high, p = _against(math.log(max(psi, _noise(usable, current))), null, independent, policy.fdr)
     return FeatureDrift(feature, "ok", "", current.rows, psi=psi, null_mean=mean, null_high=high, p=p)
 
 
-def null_distribution(baseline: Sequence[Profile], *, horizon: int = 1, min_rows: int = 0) -> tuple[list[float], int]:
+def null_distribution(
+    baseline: Sequence[ColumnProfile], *, horizon: int = 1, min_rows: int = 0
+) -> tuple[list[float], int]:
     """The baseline's own variation: log PSI of each part of it against the rest, and how many of them are independent.
 
     With horizon 1 a part is one partition (leave one out). With horizon h it is each run of h neighbouring
@@ -128,13 +136,13 @@ def null_distribution(baseline: Sequence[Profile], *, horizon: int = 1, min_rows
     places = _covered(firsts, length)
     values = []
     for first in firsts:
-        part = merge(baseline[first : first + length])
+        part = merge_profiles(baseline[first : first + length])
         rest = [baseline[place] for place in places if not first <= place < first + length]
-        values.append(math.log(max(compare(merge(rest), part), _noise(rest, part))))
+        values.append(math.log(max(compare_profiles(merge_profiles(rest), part), _noise(rest, part))))
     return values, _apart(firsts, length)
 
 
-def _stretches(baseline: Sequence[Profile], *, horizon: int, min_rows: int) -> tuple[int, list[int]]:
+def _stretches(baseline: Sequence[ColumnProfile], *, horizon: int, min_rows: int) -> tuple[int, list[int]]:
     """How many partitions a part of the null has, and where those that have enough rows begin."""
     length = horizon if len(baseline) // horizon >= MIN_PARTITIONS else 1
     rows = [profile.rows for profile in baseline]
@@ -156,13 +164,13 @@ def _apart(firsts: Sequence[int], length: int) -> int:
     return count
 
 
-def compare(baseline: Profile, current: Profile) -> float:
-    """PSI of two profiles of one kind in the bins that :func:`cells` makes of the baseline."""
-    expected, actual = cells(baseline, current)
-    return psi(expected, actual)
+def compare_profiles(baseline: ColumnProfile, current: ColumnProfile) -> float:
+    """PSI of two profiles of one kind in the bins that :func:`baseline_cells` makes of the baseline."""
+    expected, actual = baseline_cells(baseline, current)
+    return population_stability_index(expected, actual)
 
 
-def psi(expected: Sequence[float], actual: Sequence[float], *, smoothing: float = 0.5) -> float:
+def population_stability_index(expected: Sequence[float], actual: Sequence[float], *, smoothing: float = 0.5) -> float:
     """Population stability index: Σ (a - e) ln(a / e) over the shares of each cell (Siddiqi 2006; Jeffreys divergence).
 
     :param expected: counts of each cell in the baseline
@@ -175,7 +183,7 @@ def psi(expected: Sequence[float], actual: Sequence[float], *, smoothing: float 
     return sum((a / total_a - e / total_e) * math.log((a / total_a) / (e / total_e)) for e, a in used)
 
 
-def cells(baseline: Profile, current: Profile) -> tuple[list[float], list[float]]:
+def baseline_cells(baseline: ColumnProfile, current: ColumnProfile) -> tuple[list[float], list[float]]:
     """Counts of both profiles in the baseline's cells.
 
     Numeric: deciles of the baseline cut between bins, with open ends; a bin with a tenth of the rows or more is a
@@ -194,7 +202,7 @@ def cells(baseline: Profile, current: Profile) -> tuple[list[float], list[float]
     return [columns[0].get(name, 0) for name in names], [columns[1].get(name, 0) for name in names]
 
 
-def _deciles(baseline: Profile) -> Callable[[int | str], int]:
+def _deciles(baseline: ColumnProfile) -> Callable[[int | str], int]:
     """Cell of a bin: the position of the first cut at or above it."""
     bins = sorted(key for key in baseline.counts if isinstance(key, int))
     total, passed = sum(baseline.counts.values()), 0
@@ -209,7 +217,7 @@ def _deciles(baseline: Profile) -> Callable[[int | str], int]:
     return lambda key: bisect_left(cuts, int(key))
 
 
-def _values(baseline: Profile) -> Callable[[int | str], int]:
+def _values(baseline: ColumnProfile) -> Callable[[int | str], int]:
     """Cell of a value: its rank; OTHER when it is rare in the baseline, NEW when it is unknown there."""
     ranked = sorted(baseline.counts, key=lambda key: (-baseline.counts[key], str(key)))
     ranks = {key: rank if rank < TOP else _OTHER for rank, key in enumerate(ranked)}
@@ -240,7 +248,7 @@ def _against(value: float, null: Sequence[float], independent: int, fdr: float) 
     return math.exp(mean), high, float(stdtr(freedom, -(value - mean) / scale))
 
 
-def _noise(baseline: Sequence[Profile], current: Profile) -> float:
+def _noise(baseline: Sequence[ColumnProfile], current: ColumnProfile) -> float:
     return 1 / sum(profile.rows for profile in baseline) + 1 / current.rows
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 Fairness = Literal["demographic_parity_difference", "equal_opportunity_difference", "disparate_impact_ratio"]
 
 
-def compute(measure: Fairness, y: Floats, score: Floats, group: Floats, *, threshold: float = 0.5) -> float:
+def fairness_gap(measure: Fairness, y: Floats, score: Floats, group: Floats, *, threshold: float = 0.5) -> float:
     """How far apart groups are.
 
     - ``demographic_parity_difference``: largest minus smallest share of rows that are predicted positive
@@ -29,10 +29,10 @@ def compute(measure: Fairness, y: Floats, score: Floats, group: Floats, *, thres
 
     if not len(y) or np.isnan(np.asarray(score, dtype=np.float64)).any():
         return float("nan")
-    return float(value(measure, by_block(y, score, group, threshold=threshold))[0])
+    return float(fairness_from_sums(measure, fairness_sums_by_block(y, score, group, threshold=threshold))[0])
 
 
-def by_block(
+def fairness_sums_by_block(
     y: Floats, score: Floats, group: Floats, *,
     threshold: float, groups: int | None = None, block: Floats | None = None, blocks: int = 1,
 ) -> Floats:  # fmt: skip
@@ -57,11 +57,11 @@ def by_block(
     return np.stack(tables, axis=1)
 
 
-def value(measure: Fairness, sums: Floats) -> Floats:
+def fairness_from_sums(measure: Fairness, sums: Floats) -> Floats:
     """The measure, shape (…), from sums like those of ``by_block``, shape (…, 4, groups); NaN where there is none."""
     import numpy as np
 
-    share = rates(measure, sums)
+    share = group_rates(measure, sums)
     low, high = share.min(axis=-1), share.max(axis=-1)
     if measure != "disparate_impact_ratio":
         found: Floats = high - low
@@ -70,7 +70,7 @@ def value(measure: Fairness, sums: Floats) -> Floats:
         return np.where(high > 0, low / high, np.nan)
 
 
-def rates(measure: Fairness, sums: Floats) -> Floats:
+def group_rates(measure: Fairness, sums: Floats) -> Floats:
     """The rate of each group that the measure compares, shape (…, groups); NaN where a group has nothing to count."""
     import numpy as np
 

@@ -6,29 +6,23 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tradewind.core import cases, judging
-from tradewind.core.gate_words import describe
-from tradewind.core.results import GateResult, Measurement, Outcome, decision
-from tradewind.core.rows import CANDIDATE, CHAMPION, MAJORITY, TestRows
+from tradewind.core import case_judgement, gate_cases
+from tradewind.core.gate_results import GateResult, Measurement
+from tradewind.core.judged_rows import TestRows
 from tradewind.spec.gates import CheckGate
 
 if TYPE_CHECKING:
-    from tradewind.spec.gates import Gate, Verdict
-
-__all__ = [
-    "CANDIDATE", "CHAMPION", "MAJORITY", "GateResult", "Measurement", "Outcome", "TestRows",
-    "decision", "describe", "judge",
-]  # fmt: skip
+    from tradewind.spec.gates import Gate, VerdictSpec
 
 log = logging.getLogger(__name__)
 
 
-def judge(
+def judge_gates(
     gates: Sequence[Gate],
     rows: TestRows,
     *,
     measurements: Mapping[int, Measurement],
-    verdict: Verdict,
+    verdict: VerdictSpec,
     seed: int,
 ) -> tuple[GateResult, ...]:
     """Judge a candidate by every gate.
@@ -48,18 +42,18 @@ def judge(
         not, one more, skipped, that names them
     :raises ValueError: the test rows do not say when the candidate's training ended, or are no labels and predictions
     """
-    planned: list[cases.Case | GateResult] = []
+    planned: list[gate_cases.GateCase | GateResult] = []
     for position, gate in enumerate(gates):
         if isinstance(gate, CheckGate):
-            planned.append(judging.check(gate, measurements.get(position)))
+            planned.append(case_judgement.judge_check(gate, measurements.get(position)))
         else:
-            planned.extend(cases.plan(gate, rows))
-    decided = sum(isinstance(item, cases.Case) and item.decided_by_interval for item in planned)
+            planned.extend(gate_cases.prepare_case(gate, rows))
+    decided = sum(isinstance(item, gate_cases.GateCase) and item.decided_by_interval for item in planned)
     share = max(decided, 1) if verdict.correction == "bonferroni" else 1
     results = tuple(
         item
         if isinstance(item, GateResult)
-        else judging.judge(item, share=share, resamples=verdict.resamples, seed=seed)
+        else case_judgement.judge_case(item, share=share, resamples=verdict.resamples, seed=seed)
         for item in planned
     )
     for result in results:

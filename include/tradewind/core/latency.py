@@ -17,7 +17,7 @@ ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
+class LatencyResult:
     """What all rounds found, in seconds.
 
     :param value: 95th percentile over batches of each batch's fastest try
@@ -36,7 +36,7 @@ class Latency:
     rounds: tuple[float, ...]
 
 
-def measure_latency(ask: Callable[[], Seconds], *, limit: float, rounds: int = ROUNDS) -> Latency:
+def measure_latency(ask: Callable[[], Seconds], *, limit: float, rounds: int = ROUNDS) -> LatencyResult:
     """Measure until the latency keeps to the limit, or the rounds are over.
 
     The statistic is the 95th percentile over batches of the minimum over the tries of each. Tries of one batch do the
@@ -59,6 +59,6 @@ def measure_latency(ask: Callable[[], Seconds], *, limit: float, rounds: int = R
         values.append(float(np.percentile(np.concatenate(taken).min(axis=0), 95)))
     every = np.concatenate(taken)
     tries, batches = every.shape
-    return Latency(
+    return LatencyResult(
         values[-1], float(np.median(every)), float(np.percentile(every, 95)), batches, tries, tuple(values)
     )  # fmt: skip

@@ -22,7 +22,7 @@ FEW = 100
 _FOLDS = 5
 
 
-def told(values: Floats, y: Floats, task: Task, *, categorical: bool, classes: int = 0) -> float:
+def leakage_score(values: Floats, y: Floats, task: Task, *, categorical: bool, classes: int = 0) -> float:
     """How well a feature tells the label, from 0 to 1; a missing value is a value of its own.
 
     - binary: ROC AUC of the number in either direction, or of the share of 1 in the rows of the same value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from tradewind.core import sums
+from tradewind.core import additive_metrics
 from tradewind.core.ranking import RankMetric, rank_metric
 from tradewind.spec.metrics import MEASURES
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SLACK = 1e-6  # single-precision softmax may reach 1 + 1e-7
 
 
-def compute(metric: str, y: Floats, score: Floats, *, weights: Floats | None = None) -> float:
+def compute_metric(metric: str, y: Floats, score: Floats, *, weights: Floats | None = None) -> float:
     """Value of ``metric`` for labels and predictions.
 
     The task follows from the metric and from the shape of ``score``. In words, where there is a choice:
@@ -41,24 +41,28 @@ def compute(metric: str, y: Floats, score: Floats, *, weights: Floats | None = N
     """
     import numpy as np
 
-    y, score = checked(metric, y, score)
+    y, score = checked_arguments(metric, y, score)
     if weights is not None:
         weights = np.asarray(weights, dtype=np.float64)
         if weights.shape != y.shape or not (np.isfinite(weights) & (weights >= 0)).all():
             raise ValueError(f"weights {weights.shape} must be finite, not negative, and as many as rows {y.shape}")
-    if not len(y) or not usable(metric, score).all():
+    if not len(y) or not usable_rows(metric, score).all():
         return float("nan")
-    if metric not in sums.ADDITIVE:
+    if metric not in additive_metrics.ADDITIVE:
         return rank_metric(cast(RankMetric, metric), y, score, weights=weights)
-    return float(sums.value(metric, sums.by_block(metric, y, score, weights=weights))[0])
+    return float(
+        additive_metrics.metric_from_sums(
+            metric, additive_metrics.metric_sums_by_block(metric, y, score, weights=weights)
+        )[0]
+    )
 
 
 def roc_auc(y: Floats, score: Floats, *, weights: Floats | None = None) -> float:
-    """Area under the ROC curve; parameters as in :func:`compute`."""
-    return compute("roc_auc", y, score, weights=weights)
+    """Area under the ROC curve; parameters as in :func:`compute_metric`."""
+    return compute_metric("roc_auc", y, score, weights=weights)
 
 
-def checked(metric: str, y: Floats, score: Floats) -> tuple[Floats, Floats]:
+def checked_arguments(metric: str, y: Floats, score: Floats) -> tuple[Floats, Floats]:
     """Labels and predictions as float64 (class numbers as int64), if they fit the metric and each other.
 
     :raises ValueError: they do not
@@ -85,11 +89,11 @@ def checked(metric: str, y: Floats, score: Floats) -> tuple[Floats, Floats]:
     return codes, score
 
 
-def usable(metric: str, score: Floats) -> Floats:
+def usable_rows(metric: str, score: Floats) -> Floats:
     """Which rows have a prediction that the metric can be computed with; bool, shape (rows,)."""
     import numpy as np
 
-    if metric not in sums.ADDITIVE:
+    if metric not in additive_metrics.ADDITIVE:
         return ~np.isnan(score)
     if "regression" in MEASURES[metric].tasks:
         return np.isfinite(score)

@@ -12,7 +12,7 @@ _MOST_BLOCKS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
+class GateResolution:
     """What the blocks of one comparison can show.
 
     :param error: standard error of the value, in its unit
@@ -25,7 +25,7 @@ class Resolution:
     confidence: float
 
     @classmethod
-    def of_interval(cls, low: float, high: float, *, blocks: int, confidence: float) -> Resolution:
+    def of_interval(cls, low: float, high: float, *, blocks: int, confidence: float) -> GateResolution:
         """From the ends of an interval of :func:`bootstrap.interval`.
 
         Its ends lie t standard errors from the value, t the quantile of Student's t for blocks - 1 degrees of freedom

@@ -17,7 +17,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ColumnProfile:
     """Counts of one column.
 
     The bins of a numeric column do not depend on the data: a bin is the sign, the exponent and the six highest bits
@@ -43,7 +43,7 @@ class Profile:
     other: int = 0
 
 
-def numeric(values: Floats, *, null: int = 0) -> Profile:
+def profile_numbers(values: Floats, *, null: int = 0) -> ColumnProfile:
     """Profile of numbers.
 
     :param values: the values that are not NULL, any numeric dtype, shape (rows - null,)
@@ -52,12 +52,12 @@ def numeric(values: Floats, *, null: int = 0) -> Profile:
     import numpy as np
 
     values = np.asarray(values, dtype=np.float64)
-    bins = bin_of(values[np.isfinite(values)])
+    bins = profile_bin(values[np.isfinite(values)])
     # There are only 2^18 bins, so counting needs no sorting.
     first = int(bins.min(initial=0))
     counts = np.bincount(bins - first)
     filled = np.flatnonzero(counts)
-    return Profile(
+    return ColumnProfile(
         kind="numeric",
         rows=len(values) + null,
         counts=dict(zip((filled + first).tolist(), counts[filled].tolist(), strict=True)),
@@ -68,7 +68,7 @@ def numeric(values: Floats, *, null: int = 0) -> Profile:
     )
 
 
-def categorical(counts: Mapping[str, int], *, null: int = 0) -> Profile:
+def profile_texts(counts: Mapping[str, int], *, null: int = 0) -> ColumnProfile:
     """Profile of texts.
 
     :param counts: rows of every value of the partition
@@ -76,10 +76,12 @@ def categorical(counts: Mapping[str, int], *, null: int = 0) -> Profile:
     """
     ranked = sorted(((value, count) for value, count in counts.items() if count), key=lambda item: (-item[1], item[0]))
     other = sum(count for _, count in ranked[MAX_CATEGORIES:])
-    return Profile("categorical", sum(counts.values()) + null, dict(ranked[:MAX_CATEGORIES]), null=null, other=other)
+    return ColumnProfile(
+        "categorical", sum(counts.values()) + null, dict(ranked[:MAX_CATEGORIES]), null=null, other=other
+    )
 
 
-def bin_of(values: Floats) -> Floats:
+def profile_bin(values: Floats) -> Floats:
     """Number of the bin of finite values, int64; bins are ordered as the values are, and 0 is the bin of zero."""
     import numpy as np
 
@@ -88,7 +90,7 @@ def bin_of(values: Floats) -> Floats:
     return numbers
 
 
-def merge(profiles: Iterable[Profile]) -> Profile:
+def merge_profiles(profiles: Iterable[ColumnProfile]) -> ColumnProfile:
     """One profile of all the rows of several; the order does not matter and nothing is dropped.
 
     :raises ValueError: no profiles, or profiles of different kinds
@@ -102,10 +104,10 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         for key, count in profile.counts.items():
             counts[key] = counts.get(key, 0) + count
     totals = {name: sum(getattr(p, name) for p in given) for name in ("rows", "null", "nan", "above", "below", "other")}
-    return Profile(kind=kinds.pop(), counts=counts, **totals)
+    return ColumnProfile(kind=kinds.pop(), counts=counts, **totals)
 
 
-def to_json(profile: Profile) -> str:
+def to_json(profile: ColumnProfile) -> str:
     """Compact text; equal profiles give the same text."""
     keys = sorted(profile.counts, key=lambda key: (isinstance(key, str), key))
     content = {
@@ -119,7 +121,7 @@ def to_json(profile: Profile) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def from_json(text: str) -> Profile:
+def from_json(text: str) -> ColumnProfile:
     """The profile that :func:`to_json` wrote.
 
     :raises ValueError: it was written in another format
@@ -128,4 +130,4 @@ def from_json(text: str) -> Profile:
     if content.pop("format", None) != _FORMAT:
         raise ValueError(f"this is not a profile of format {_FORMAT}; profile the partition again")
     counts = dict(zip(content.pop("keys"), content.pop("counts"), strict=True))
-    return Profile(counts=counts, **content)
+    return ColumnProfile(counts=counts, **content)

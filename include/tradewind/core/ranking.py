@@ -93,7 +93,7 @@ def rank_metric(metric: RankMetric, y: Floats, score: Floats, *, weights: Floats
     return float(ranking.values(metric, weight[ranking.positives, None], rivals[:, None])[0])
 
 
-class Resampled:
+class ResampledRanking:
     """A metric of order as a function of how often each block is drawn, in one pass over the rows for some draws each.
 
     :param block: number of each row's block, shape (rows,)
@@ -132,7 +132,7 @@ class Resampled:
             yield self.ranking.values(self.metric, won, rivals)
 
 
-def concordance(y: Floats, score: Floats, block: Floats, *, blocks: int) -> tuple[Floats, Floats, Floats]:
+def concordant_pairs(y: Floats, score: Floats, block: Floats, *, blocks: int) -> tuple[Floats, Floats, Floats]:
     """Concordant pairs between blocks; the AUC of any reweighting *w* of blocks is wᵀCw / ((w·p)(w·n)).
 
     :param y: labels 0 or 1, shape (rows,)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RetrainingDecision:
     """Train, judge a shadow, or skip; why in words, and every number that led to it."""
 
     outcome: Literal["train", "judge", "skip"]
@@ -20,7 +20,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingShadow:
     """A version that stands beside the champion without serving.
 
     :param judged_at: the partition whose run judges it on what it would have predicted
@@ -33,7 +33,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class PolicyOutlook:
     """What the policy does for the partitions that come, as far as it depends on nothing that is judged until then.
 
     :param free_in: partitions from the next one to the first at which neither cooldown nor budget holds a training
@@ -52,7 +52,7 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Regime:
+class DriftRegime:
     """What drifted and is waited for: partitions from the first of a run of alarms on.
 
     :param since: the first of them
@@ -66,7 +66,7 @@ class Regime:
 
 
 @dataclass(frozen=True, slots=True)
-class Quorum:
+class QuorumState:
     """How a rule "m of n" stands.
 
     :param met: at least ``needed`` of the last ``of`` partitions are violated, and the newest is
@@ -83,7 +83,7 @@ class Quorum:
     met: bool
 
 
-def decide(
+def decide_retraining(
     policy: Retrain,
     *,
     partition: str,
@@ -93,9 +93,9 @@ def decide(
     decay: Sequence[bool | None],
     drift: Sequence[bool | None],
     by_hand: str | None,
-    shadow: Standing | None = None,
-    regime: Regime | None = None,
-) -> Decision:
+    shadow: StandingShadow | None = None,
+    regime: DriftRegime | None = None,
+) -> RetrainingDecision:
     """Apply the retraining policy to one partition.
 
     A reason is needed (by hand, no champion yet, decay, drift, or ``every``), a complete window, and room: no
@@ -141,25 +141,27 @@ def decide(
     if window_missing:
         evidence["waiting"] = [] if held else reasons
         why = f"; to train there is a reason: {'; '.join(reasons)}" if reasons and not held else ""
-        return Decision("skip", f"the training window is not complete: {_some(window_missing)}{why}", evidence)
+        return RetrainingDecision(
+            "skip", f"the training window is not complete: {_some(window_missing)}{why}", evidence
+        )
     if not reasons:
-        return Decision("skip", f"no reason to train: {_quiet(policy, trainings, decay, drift)}", evidence)
+        return RetrainingDecision("skip", f"no reason to train: {_quiet(policy, trainings, decay, drift)}", evidence)
     if held:
-        return Decision("skip", f"{'; '.join(reasons)}; but {held}", evidence)
+        return RetrainingDecision("skip", f"{'; '.join(reasons)}; but {held}", evidence)
     if by_hand is None and has_champion and (lacks := _lacks_drifted(policy, trainings, regime)):
-        return Decision("skip", f"{'; '.join(reasons)}; but it {lacks}", evidence)
-    return Decision("train", "; ".join(reasons), evidence)
+        return RetrainingDecision("skip", f"{'; '.join(reasons)}; but it {lacks}", evidence)
+    return RetrainingDecision("train", "; ".join(reasons), evidence)
 
 
-def _beside(shadow: Standing, evidence: dict[str, Any]) -> Decision:
+def _beside(shadow: StandingShadow, evidence: dict[str, Any]) -> RetrainingDecision:
     if shadow.due:
         why = f"the labels of all populations that version {shadow.version} shadowed have fallen due"
-        return Decision("judge", why, evidence)
+        return RetrainingDecision("judge", why, evidence)
     why = f"version {shadow.version} stands beside the champion as shadow; it is judged at {shadow.judged_at}"
-    return Decision("skip", why, evidence)
+    return RetrainingDecision("skip", why, evidence)
 
 
-def outlook(policy: Retrain, *, has_champion: bool, trainings: Sequence[int]) -> Outlook:
+def policy_outlook(policy: Retrain, *, has_champion: bool, trainings: Sequence[int]) -> PolicyOutlook:
     """When the policy trains next.
 
     :param has_champion: whether there is a model to keep
@@ -178,10 +180,10 @@ def outlook(policy: Retrain, *, has_champion: bool, trainings: Sequence[int]) ->
         due_in, because = max(policy.when.every - min(trainings), 0), f"of `every: {policy.when.every}`"
     if due_in is not None:
         due_in = None if free_in is None else max(due_in, free_in)
-    return Outlook(free_in, held, due_in, because, rules)
+    return PolicyOutlook(free_in, held, due_in, because, rules)
 
 
-def quorum(rule: str, violated: Sequence[bool | None]) -> Quorum:
+def evaluate_quorum(rule: str, violated: Sequence[bool | None]) -> QuorumState:
     """How the rule "m of n" stands over the newest n partitions; one without data (None) is not violated.
 
     :param rule: for example ``2 of 4``
@@ -191,7 +193,7 @@ def quorum(rule: str, violated: Sequence[bool | None]) -> Quorum:
     recent = violated[-of:]
     newest = recent[-1] if recent else None
     count = sum(value is True for value in recent)
-    return Quorum(needed, of, len(recent), count, newest, met=count >= needed and newest is True)
+    return QuorumState(needed, of, len(recent), count, newest, met=count >= needed and newest is True)
 
 
 def _reasons(
@@ -200,7 +202,7 @@ def _reasons(
     trainings: Sequence[int],
     decay: Sequence[bool | None],
     drift: Sequence[bool | None],
-    regime: Regime | None,
+    regime: DriftRegime | None,
 ) -> list[str]:
     reasons = [] if has_champion else ["there is no champion yet"]
     for name, state in _quorums(policy, decay, drift):
@@ -216,13 +218,13 @@ def _reasons(
 
 def _quorums(
     policy: Retrain, decay: Sequence[bool | None], drift: Sequence[bool | None]
-) -> Iterator[tuple[str, Quorum]]:
+) -> Iterator[tuple[str, QuorumState]]:
     for name, rule, violated in (("decay", policy.when.decay, decay), ("drift", policy.when.drift, drift)):
         if rule is not None:
-            yield name, quorum(rule, violated)
+            yield name, evaluate_quorum(rule, violated)
 
 
-def _lacks_drifted(policy: Retrain, trainings: Sequence[int], regime: Regime | None) -> str | None:
+def _lacks_drifted(policy: Retrain, trainings: Sequence[int], regime: DriftRegime | None) -> str | None:
     """How much of what drifted is missing; None where nothing is waited for, or `every` trains whatever drifts."""
     every = policy.when.every
     if regime is None or len(regime.learned) >= policy.wait_for_drifted:
@@ -260,7 +262,7 @@ def _quiet(
     return "; ".join(said) or "there is a champion and the policy names no reason"
 
 
-def _count(name: str, state: Quorum) -> str:
+def _count(name: str, state: QuorumState) -> str:
     return f"{name} in {state.violated} of the last {state.given} partition{'s' if state.given != 1 else ''}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tradewind.core.leakage import told
+from tradewind.core.leakage import leakage_score
 
 if TYPE_CHECKING:
     from tradewind.core.metrics import Floats
@@ -18,7 +18,7 @@ _SOME = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
+class FeatureColumn:
     """One input of the model.
 
     :param values: numbers, float64, NaN where there is none; or numbers of categories, int64, -1 where there is none
@@ -31,7 +31,7 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RowsPart:
     """Rows that are learned from, or that judge.
 
     :param name: in words, with where they lie: ``training rows (2013-02-11 … 2013-02-25)``
@@ -47,7 +47,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RowFinding:
     """One thing that is wrong.
 
     :param check: ``no_labels``, ``few_rows``, ``missing_labels``, ``single_class``, ``unseen_class``, ``all_missing``,
@@ -67,15 +67,15 @@ class Finding:
     sentence: str
 
 
-def check(
+def find_row_problems(
     rules: RowChecks,
     task: Task,
     *,
-    fit: Part,
-    judging: Sequence[Part],
-    features: Sequence[Feature],
+    fit: RowsPart,
+    judging: Sequence[RowsPart],
+    features: Sequence[FeatureColumn],
     classes: Sequence[str] = (),
-) -> tuple[Finding, ...]:
+) -> tuple[RowFinding, ...]:
     """Check rows and labels by the rules of the YAML; errors first.
 
     ==============  ==================================================================================================
@@ -103,8 +103,8 @@ def check(
 
 
 def _label_findings(
-    rules: RowChecks, task: Task, fit: Part, judging: Sequence[Part], classes: Sequence[str]
-) -> Iterator[Finding]:
+    rules: RowChecks, task: Task, fit: RowsPart, judging: Sequence[RowsPart], classes: Sequence[str]
+) -> Iterator[RowFinding]:
     import numpy as np
 
     for part in (fit, *judging):
@@ -113,7 +113,7 @@ def _label_findings(
             yield from _single(task, part, classes)
     if len(fit.y) and len(fit.y) < rules.min_rows:
         sentence = f"there are {len(fit.y)} {fit.name}, fewer than `min_rows` ({rules.min_rows})"
-        yield Finding("few_rows", "error", None, len(fit.y), rules.min_rows, sentence)
+        yield RowFinding("few_rows", "error", None, len(fit.y), rules.min_rows, sentence)
     if task != "multiclass" or not len(fit.y):
         return
     seen = np.unique(fit.y)
@@ -122,13 +122,13 @@ def _label_findings(
         if rows.any():
             names = ", ".join(classes[int(code)] for code in np.unique(part.y[rows])[:_SOME])
             sentence = f"{int(rows.sum())} of the {part.name} have a class that no row to learn from has: {names}"
-            yield Finding("unseen_class", "warning", None, float(rows.mean()), 0.0, sentence)
+            yield RowFinding("unseen_class", "warning", None, float(rows.mean()), 0.0, sentence)
 
 
-def _known(rules: RowChecks, part: Part) -> Iterator[Finding]:
+def _known(rules: RowChecks, part: RowsPart) -> Iterator[RowFinding]:
     if not len(part.y):
         sentence = f"the {part.name} have no known label; check the label column, `available_after` and `gap`"
-        yield Finding("no_labels", "error", None, 0, 1, sentence)
+        yield RowFinding("no_labels", "error", None, 0, 1, sentence)
     share = part.unknown / part.due if part.due else 0.0
     if len(part.y) and share > rules.missing_labels_at_most:
         limit = rules.missing_labels_at_most
@@ -136,10 +136,10 @@ def _known(rules: RowChecks, part: Part) -> Iterator[Finding]:
             f"{part.unknown} of the {part.due} {part.name} whose label should be known have none ({share:.1%}, "
             f"allowed are {limit:.1%})"
         )
-        yield Finding("missing_labels", "error", None, share, limit, sentence)
+        yield RowFinding("missing_labels", "error", None, share, limit, sentence)
 
 
-def _single(task: Task, part: Part, classes: Sequence[str]) -> Iterator[Finding]:
+def _single(task: Task, part: RowsPart, classes: Sequence[str]) -> Iterator[RowFinding]:
     first = part.y[0]
     if (part.y != first).any():
         return
@@ -148,33 +148,35 @@ def _single(task: Task, part: Part, classes: Sequence[str]) -> Iterator[Finding]
     else:
         name = classes[int(first)] if classes else f"{int(first)}"
         sentence = f"the {part.name} have one class only ({name}); a classifier needs two"
-    yield Finding("single_class", "error", None, 1, 2, sentence)
+    yield RowFinding("single_class", "error", None, 1, 2, sentence)
 
 
-def _feature_findings(rules: RowChecks, task: Task, fit: Part, feature: Feature, classes: int) -> Iterator[Finding]:
+def _feature_findings(
+    rules: RowChecks, task: Task, fit: RowsPart, feature: FeatureColumn, classes: int
+) -> Iterator[RowFinding]:
     import numpy as np
 
     severity: Severity = "error" if rules.constant == "error" else "warning"
     missing = feature.values < 0 if feature.categorical else np.isnan(feature.values)
     if missing.all():
-        yield Finding(
+        yield RowFinding(
             "all_missing", severity, feature.name, 1.0, 1.0, f"{feature.name} is missing in all {fit.name}"
         )  # fmt: skip
         return
     if (feature.values == feature.values[0]).all():
-        yield Finding(
+        yield RowFinding(
             "constant", severity, feature.name, 1, 2, f"{feature.name} has the same value in all {fit.name}"
         )  # fmt: skip
         return
     if not feature.categorical and (infinite := int(np.isinf(feature.values).sum())):
         sentence = f"{feature.name} is infinite in {infinite} of the {fit.name}; most estimators refuse that"
-        yield Finding("not_finite", "warning", feature.name, infinite, 0, sentence)
-    value = told(feature.values, fit.y, task, categorical=feature.categorical, classes=classes)
+        yield RowFinding("not_finite", "warning", feature.name, infinite, 0, sentence)
+    value = leakage_score(feature.values, fit.y, task, categorical=feature.categorical, classes=classes)
     if value >= rules.leakage_at_least:
         yield _leak(rules, task, feature, value)
 
 
-def _leak(rules: RowChecks, task: Task, feature: Feature, value: float) -> Finding:
+def _leak(rules: RowChecks, task: Task, feature: FeatureColumn, value: float) -> RowFinding:
     measured = {
         "binary": f"ROC AUC {value:.4f}",
         "multiclass": f"{value:.2%} of the rows right",
@@ -185,4 +187,4 @@ def _leak(rules: RowChecks, task: Task, feature: Feature, value: float) -> Findi
         "Take it out, or set `train.checks.on_leakage: warn`"
     )
     severity: Severity = "error" if rules.on_leakage == "error" else "warning"
-    return Finding("leakage", severity, feature.name, value, rules.leakage_at_least, sentence)
+    return RowFinding("leakage", severity, feature.name, value, rules.leakage_at_least, sentence)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from tradewind.core.connections import Connections, Given
+from tradewind.core.connections import Connections, GivenConnections
 
 
 class Hosts(Protocol):
@@ -59,7 +59,7 @@ class Runtime:
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     run_id: str = "local"
     actor: str = "local"
-    connections: Connections = field(default_factory=Given, repr=False)
+    connections: Connections = field(default_factory=GivenConnections, repr=False)
     waited: timedelta = timedelta(0)
     threads: int | None = None
     warm: bool = False

@@ -36,7 +36,7 @@ class FeatureSkew:
         return wrong / self.compared if self.compared else 0.0
 
 
-def compare(online: Sequence[Any], offline: Sequence[Any], *, tolerance: float = TOLERANCE) -> FeatureSkew:
+def compare_feature(online: Sequence[Any], offline: Sequence[Any], *, tolerance: float = TOLERANCE) -> FeatureSkew:
     """Compare the values of one feature, entity by entity.
 
     A value that is missing, NULL, or NaN is the same to a model, and so it is here. Moments are compared by the second,
@@ -46,15 +46,15 @@ def compare(online: Sequence[Any], offline: Sequence[Any], *, tolerance: float =
     """
     differing = only_offline = only_online = 0
     for served, trained in zip(online, offline, strict=True):
-        if missing(served) or missing(trained):
-            only_offline += missing(served) and not missing(trained)
-            only_online += missing(trained) and not missing(served)
+        if is_missing(served) or is_missing(trained):
+            only_offline += is_missing(served) and not is_missing(trained)
+            only_online += is_missing(trained) and not is_missing(served)
         else:
             differing += not _same(served, trained, tolerance)
     return FeatureSkew(len(online), differing, only_offline, only_online)
 
 
-def missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether a model sees no value."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
@@ -63,7 +63,7 @@ def _same(served: Any, trained: Any, tolerance: float) -> bool:
     served, trained = _plain(served), _plain(trained)
     if isinstance(served, list) and isinstance(trained, list):
         return len(served) == len(trained) and all(
-            (missing(a) and missing(b)) or (not missing(a) and not missing(b) and _same(a, b, tolerance))
+            (is_missing(a) and is_missing(b)) or (not is_missing(a) and not is_missing(b) and _same(a, b, tolerance))
             for a, b in zip(served, trained, strict=True)
         )
     if isinstance(served, float) or isinstance(trained, float):

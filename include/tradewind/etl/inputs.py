@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.core.runtime import Runtime
+from tradewind.engine.query import FileView
 from tradewind.errors import LeftOut, MissingInput, NotReady, SpecError
-from tradewind.etl.arrival import awaited
+from tradewind.etl.late_inputs import apply_late_policy
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import absences
+from tradewind.ledger import skipped_partitions
 from tradewind.ledger.journal import Ledger
 from tradewind.sources import files, http, query
-from tradewind.sources.delivery import Delivery, deliver
+from tradewind.sources.delivery import Delivery, hash_delivery
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.sifting import BadRows
-from tradewind.spec.models import Pipeline
+from tradewind.sources.rejected_rows import RejectedRows
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.sources import AnySource, Http, Query, Source
-from tradewind.transform.sql import FileView
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -56,7 +56,7 @@ class Inputs:
         return {**{name: delivery.digest for name, delivery in self.deliveries.items()}, **partitions}
 
     @property
-    def bad(self) -> Mapping[str, BadRows]:
+    def bad(self) -> Mapping[str, RejectedRows]:
         """Malformed rows that were put aside, by view."""
         return {name: delivery.bad for name, delivery in self.deliveries.items() if delivery.bad is not None}
 
@@ -70,7 +70,7 @@ class Inputs:
         """
         views: dict[str, pads.Dataset | FileView] = {}
         for name, delivery in self.deliveries.items():
-            with _meant(delivery.source, self.waited):
+            with _late_policy(delivery.source, self.waited):
                 views[name] = delivery.view()
         return views | {name: snapshot.arrow(keys) for name, (snapshot, keys) in self.datasets.items()}
 
@@ -80,7 +80,7 @@ class Inputs:
         :raises MalformedInput: there are more than `max_bad_rows`
         """
         sifted = {
-            name: delivery.sift(name, scratch=_folder(scratch / f"{name}-good"), quarantine=quarantine)
+            name: delivery.sift(name, scratch=_make_folder(scratch / f"{name}-good"), quarantine=quarantine)
             for name, delivery in self.deliveries.items()
         }
         return replace(self, deliveries=sifted)
@@ -94,7 +94,7 @@ class Inputs:
             delivery.confirm()
 
 
-def gather(spec: Pipeline, name: str, partition: str, runtime: Runtime, *, scratch: Path) -> Inputs:
+def gather_inputs(spec: Pipeline, name: str, partition: str, runtime: Runtime, *, scratch: Path) -> Inputs:
     """Find all inputs of one partition of the dataset ``name``, and hash what sources gave.
 
     :param scratch: folder for what is copied; it lives as long as the inputs are read
@@ -110,9 +110,9 @@ def gather(spec: Pipeline, name: str, partition: str, runtime: Runtime, *, scrat
     names = [*([SOURCE] if dataset.source else []), *dataset.references, *dataset.inputs]
     if twice := {view for view in names if names.count(view) > 1}:
         raise SpecError(f"datasets.{name}: its SQL would see two views `{twice.pop()}`; give one of them another name")
-    found = deliveries(spec, sources, partition, runtime, scratch=scratch, waited=runtime.waited)
+    found = fetch_deliveries(spec, sources, partition, runtime, scratch=scratch, waited=runtime.waited)
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    absent = absences.left_out(Ledger(runtime.ledger), spec.pipeline) if dataset.inputs else {}
+    absent = skipped_partitions.left_out(Ledger(runtime.ledger), spec.pipeline) if dataset.inputs else {}
     datasets = {}
     for other, part in dataset.inputs.items():
         snapshot = lake.dataset(spec.pipeline, other).snapshot()
@@ -120,11 +120,11 @@ def gather(spec: Pipeline, name: str, partition: str, runtime: Runtime, *, scrat
         window = [key for key in spec.partitioning.window(partition, part.lookback) if key >= spec.start]
         keys = [key for key in window if key in there or key == partition or key not in absent]
         what = f"{spec.pipeline}: {name} of partition {partition}"
-        datasets[other] = (_complete(snapshot, keys, other, what, partition, absent.get(partition)), keys)
+        datasets[other] = (_require_partitions(snapshot, keys, other, what, partition, absent.get(partition)), keys)
     return Inputs(found, datasets, runtime.waited)
 
 
-def deliveries(
+def fetch_deliveries(
     spec: Pipeline,
     sources: Mapping[str, AnySource],
     partition: str,
@@ -139,30 +139,30 @@ def deliveries(
     """
     found = {}
     for view, source in sources.items():
-        with _meant(source, waited):
-            fetched = _fetch(source, partition, spec=spec, runtime=runtime, scratch=_folder(scratch / view))
-        found[view] = deliver(source, fetched)
+        with _late_policy(source, waited):
+            fetched = _fetch_source(source, partition, spec=spec, runtime=runtime, scratch=_make_folder(scratch / view))
+        found[view] = hash_delivery(source, fetched)
     return found
 
 
-def _fetch(source: AnySource, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+def _fetch_source(source: AnySource, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
     if isinstance(source, Query):
-        return query.fetch(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+        return query.fetch_query(source, partition, spec=spec, runtime=runtime, scratch=scratch)
     if isinstance(source, Http):
-        return http.fetch(source, partition, spec=spec, runtime=runtime, scratch=scratch)
-    return files.fetch(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+        return http.fetch_http(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+    return files.fetch_files(source, partition, spec=spec, runtime=runtime, scratch=scratch)
 
 
-def _meant(source: Source, waited: timedelta | None) -> AbstractContextManager[None]:
-    return nullcontext() if waited is None else awaited(source, waited=waited)
+def _late_policy(source: Source, waited: timedelta | None) -> AbstractContextManager[None]:
+    return nullcontext() if waited is None else apply_late_policy(source, waited=waited)
 
 
-def _folder(path: Path) -> Path:
+def _make_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _complete(
+def _require_partitions(
     snapshot: Snapshot | None, keys: list[str], other: str, what: str, partition: str, left_out: str | None
 ) -> Snapshot:
     missing = [key for key in keys if snapshot is None or key not in snapshot.partitions]

@@ -10,6 +10,6 @@ def stage_asset(pipeline: str, stage: str) -> Asset:
     return Asset(name=f"{pipeline}/{stage}", uri=f"tradewind://{pipeline}/{stage}")
 
 
-def after(pipeline: str, stage: str) -> PartitionedAssetTimetable:
+def schedule_after(pipeline: str, stage: str) -> PartitionedAssetTimetable:
     """The schedule of a stage that follows ``stage``, partition by partition."""
     return PartitionedAssetTimetable(assets=stage_asset(pipeline, stage), default_partition_mapper=IdentityMapper())

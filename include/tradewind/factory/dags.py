@@ -10,18 +10,18 @@ from airflow.sdk import DAG, get_parsing_context
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 
-from tradewind.factory import stages
+from tradewind.factory import stage_tasks
+from tradewind.factory.dag_docs import doc_md
 from tradewind.factory.deadline import NewPartitionQueued
-from tradewind.factory.docs import doc_md
 from tradewind.notifiers.deadline import deadline_missed
 from tradewind.notifiers.incident import IncidentNotifier
 from tradewind.spec.effective import as_yaml
-from tradewind.spec.load import examine
+from tradewind.spec.load import examine_pipeline
 
 if TYPE_CHECKING:
     from tradewind.spec.document import Document
-    from tradewind.spec.models import Pipeline
     from tradewind.spec.partitions import Bounds
+    from tradewind.spec.pipeline import Pipeline
 
 CONNECTION = "tradewind_default"
 
@@ -32,7 +32,7 @@ def dags_of(stub: str) -> dict[str, DAG]:
     :param stub: ``__file__`` of the stub
     :raises SpecError: the YAML is wrong; Airflow shows the text as the stub's import error
     """
-    found = examine(Path(stub).with_suffix(".yaml"))
+    found = examine_pipeline(Path(stub).with_suffix(".yaml"))
     return dags_from(found.checked(), found.document)
 
 
@@ -47,7 +47,7 @@ def dags_from(spec: Pipeline, document: Document | None = None) -> dict[str, DAG
     told = as_yaml(spec, document, width=48) if document and wanted is None else None
     first = spec.partitioning.bounds(spec.start)
     dags = {}
-    for stage in stages.of(spec):
+    for stage in stage_tasks.dag_stages(spec):
         dag_id = f"{spec.pipeline}__{stage}"
         if wanted in (None, dag_id):
             dags[dag_id] = _dag(spec, stage, first=first, told=told)
@@ -60,7 +60,7 @@ def _dag(spec: Pipeline, stage: str, *, first: Bounds, told: str | None) -> DAG:
         dag_id=f"{spec.pipeline}__{stage}",
         description=spec.description,
         doc_md=doc_md(spec, stage, configuration=told),
-        schedule=stages.schedule(spec, stage),
+        schedule=stage_tasks.dag_schedule(spec, stage),
         # The first run is keyed with the partition that ended last, so it is not due before the first one has ended.
         start_date=first.end if etl else first.start,
         end_date=_last(spec) if etl else None,
@@ -72,13 +72,13 @@ def _dag(spec: Pipeline, stage: str, *, first: Bounds, told: str | None) -> DAG:
         default_args=_default_args(spec, notifier),
         on_failure_callback=notifier,
         deadline=_deadline(spec) if stage not in ("rollback",) else None,
-        params=stages.params(spec, stage),
+        params=stage_tasks.dag_params(spec, stage),
         rerun_with_latest_version=True,
         # It starts only by hand, so there is nothing that a pause would hold back.
         is_paused_upon_creation=False if stage == "rollback" else None,
     )
     with dag:
-        stages.tasks(spec, stage)
+        stage_tasks.make_tasks(spec, stage)
     return dag
 
 

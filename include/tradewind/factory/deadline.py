@@ -52,9 +52,9 @@ class NewPartitionQueued(BaseDeadlineReference):
             return None
         now = datetime.now(UTC)
         slicing = Partitioning(self.kind, self.timezone, self.start, self.end)
-        return None if replays(slicing, run.partition_key, now=now) else run.queued_at or now
+        return None if is_replay(slicing, run.partition_key, now=now) else run.queued_at or now
 
 
-def replays(partitioning: Partitioning, partition: str, *, now: datetime) -> bool:
+def is_replay(partitioning: Partitioning, partition: str, *, now: datetime) -> bool:
     """Whether a run of ``partition`` at ``now`` repeats the past: it is not one of the two that ended last."""
     return partition < partitioning.shift(partitioning.key_at(now), -2)

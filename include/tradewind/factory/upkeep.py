@@ -9,9 +9,9 @@ from pathlib import Path
 from airflow.sdk import DAG, Param
 
 from tradewind.errors import SpecError
-from tradewind.factory import stages
+from tradewind.factory import stage_tasks
 from tradewind.factory.assets import stage_asset
-from tradewind.ledger.progress import CHAIN
+from tradewind.ledger.completion import CHAIN
 from tradewind.notifiers.incident import IncidentNotifier
 from tradewind.operators.upkeep import (
     ArchiveOperator,
@@ -20,8 +20,8 @@ from tradewind.operators.upkeep import (
     ResendOperator,
     VacuumOperator,
 )
-from tradewind.spec.load import load
-from tradewind.spec.models import Pipeline
+from tradewind.spec.load import load_pipeline
+from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def upkeep_of(stub: str) -> dict[str, DAG]:
         on_failure_callback=IncidentNotifier(pipeline="tradewind", owner="tradewind"),
     ) as dag:
         for spec in _pipelines(Path(stub).parent):
-            _look_after(spec)
+            _make_upkeep_tasks(spec)
     return {dag.dag_id: dag}
 
 
@@ -79,15 +79,15 @@ def _pipelines(folder: Path) -> list[Pipeline]:
         path = stub.with_suffix(".yaml")
         if path.exists():
             try:
-                found.append(load(path))
+                found.append(load_pipeline(path))
             except SpecError:
                 log.warning("%s is broken and gets no upkeep until it is mended", path.name)
     return found
 
 
-def _look_after(spec: Pipeline) -> None:
+def _make_upkeep_tasks(spec: Pipeline) -> None:
     HeartbeatOperator(task_id=f"{spec.pipeline}__heartbeat", pipeline=spec)
-    present = stages.of(spec)
+    present = stage_tasks.dag_stages(spec)
     for stage, following in CHAIN.items():
         followers = [name for name in following if name in present]
         if stage in present and followers:

@@ -12,14 +12,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError
-from tradewind.features.importing import import_feast
+from tradewind.features.feast_import import import_feast
 
 if TYPE_CHECKING:
     from feast import FeatureService, FeatureView
 
     from tradewind.core.runtime import Runtime
     from tradewind.features.source import LakeSource
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 _VOLATILE = {"meta", "createdTimestamp", "lastUpdatedTimestamp"}
 
@@ -53,7 +53,7 @@ class Definitions:
 
     def datasets(self, views: Iterable[FeatureView] | None = None) -> list[str]:
         """Names of the datasets that ``views`` (all by default) read."""
-        return sorted({source_of(view).dataset for view in (self.views if views is None else views)})
+        return sorted({view_source(view).dataset for view in (self.views if views is None else views)})
 
     def service(self, name: str) -> FeatureService:
         """The feature service ``name``.
@@ -68,7 +68,7 @@ class Definitions:
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class DefinitionFlaw:
     """Something wrong with one of the definitions.
 
     :param name: of the Feast object; empty for the whole file
@@ -92,19 +92,19 @@ class Flaw:
         return f"{what}{self.message}{hint}"
 
 
-def load(spec: Pipeline, runtime: Runtime) -> Definitions:
+def load_definitions(spec: Pipeline, runtime: Runtime) -> Definitions:
     """Run the definitions file of ``spec`` and collect its Feast objects.
 
     :raises SpecError: there is no such file, it does not run, or it says something that the YAML contradicts
     """
-    definitions = collect(spec, runtime)
-    if found := flaws(definitions, spec):
+    definitions = collect_definitions(spec, runtime)
+    if found := find_definition_flaws(definitions, spec):
         raise SpecError("\n".join(f"{definitions.path}: {flaw.text()}" for flaw in found))
     return definitions
 
 
-def collect(spec: Pipeline, runtime: Runtime) -> Definitions:
-    """As :func:`load`, but whether the definitions agree with the YAML is not looked at.
+def collect_definitions(spec: Pipeline, runtime: Runtime) -> Definitions:
+    """As :func:`load_definitions`, but whether the definitions agree with the YAML is not looked at.
 
     :raises SpecError: there is no such file, or it does not run
     """
@@ -112,7 +112,7 @@ def collect(spec: Pipeline, runtime: Runtime) -> Definitions:
         raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
     import_feast()
     path = runtime.project / spec.features.definitions
-    objects = _collect(_run(path, spec.pipeline))
+    objects = _collect_objects(_run_definitions(path, spec.pipeline))
     return Definitions(path, objects, _digest(objects))
 
 
@@ -121,7 +121,7 @@ def service_features(spec: Pipeline, runtime: Runtime) -> list[str]:
 
     :raises SpecError: the pipeline has no `train`, or there is no such service
     """
-    return [name for _, name in _projected(service_of(spec, load(spec, runtime)))]
+    return [name for _, name in _service_columns(train_service(spec, load_definitions(spec, runtime)))]
 
 
 def needed_datasets(spec: Pipeline, runtime: Runtime) -> list[str]:
@@ -129,12 +129,12 @@ def needed_datasets(spec: Pipeline, runtime: Runtime) -> list[str]:
 
     :raises SpecError: the pipeline has no `train`, or there is no such service
     """
-    definitions = load(spec, runtime)
-    used = {view for view, _ in _projected(service_of(spec, definitions))}
+    definitions = load_definitions(spec, runtime)
+    used = {view for view, _ in _service_columns(train_service(spec, definitions))}
     return definitions.datasets(view for view in definitions.views if view.name in used)
 
 
-def source_of(view: FeatureView) -> LakeSource:
+def view_source(view: FeatureView) -> LakeSource:
     """The source of a view of these definitions; they were checked to have no other."""
     from tradewind.features.source import LakeSource
 
@@ -143,7 +143,7 @@ def source_of(view: FeatureView) -> LakeSource:
     return source
 
 
-def service_of(spec: Pipeline, definitions: Definitions) -> FeatureService:
+def train_service(spec: Pipeline, definitions: Definitions) -> FeatureService:
     """The service that ``train.service`` names.
 
     :raises SpecError: the pipeline has no `train`, or there is no such service
@@ -153,12 +153,12 @@ def service_of(spec: Pipeline, definitions: Definitions) -> FeatureService:
     return definitions.service(spec.train.service)
 
 
-def _projected(service: FeatureService) -> list[tuple[str, str]]:
+def _service_columns(service: FeatureService) -> list[tuple[str, str]]:
     """``(view, feature)`` of every feature of the service, in its order."""
     return [(p.name, feature.name) for p in service.feature_view_projections for feature in p.features]
 
 
-def _run(path: Path, pipeline: str) -> ModuleType:
+def _run_definitions(path: Path, pipeline: str) -> ModuleType:
     if not path.is_file():
         raise SpecError(f"pipeline {pipeline}: there is no file {path}, which `features.definitions` names")
     module = ModuleType(f"_tradewind_features_{pipeline}")
@@ -168,12 +168,12 @@ def _run(path: Path, pipeline: str) -> ModuleType:
         exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
     except Exception as exc:
         raise SpecError(
-            f"{path}: the feature definitions do not run: {type(exc).__name__}: {exc}{_line(exc, path)}"
+            f"{path}: the feature definitions do not run: {type(exc).__name__}: {exc}{_error_line(exc, path)}"
         ) from exc
     return module
 
 
-def _line(exc: Exception, path: Path) -> str:
+def _error_line(exc: Exception, path: Path) -> str:
     """Where in the file it went wrong."""
     import traceback
 
@@ -181,7 +181,7 @@ def _line(exc: Exception, path: Path) -> str:
     return f" (line {lines[-1]})" if lines else ""
 
 
-def _collect(module: ModuleType) -> tuple[Any, ...]:
+def _collect_objects(module: ModuleType) -> tuple[Any, ...]:
     from feast import Entity, FeatureService
     from feast.base_feature_view import BaseFeatureView
     from feast.data_source import DataSource
@@ -192,45 +192,53 @@ def _collect(module: ModuleType) -> tuple[Any, ...]:
     return tuple(sorted(found.values(), key=lambda o: (type(o).__name__, str(o.name))))
 
 
-def flaws(definitions: Definitions, spec: Pipeline) -> list[Flaw]:
+def find_definition_flaws(definitions: Definitions, spec: Pipeline) -> list[DefinitionFlaw]:
     """Everything that the definitions say and the YAML contradicts, or that is not supported."""
     from feast import FeatureView
     from feast.base_feature_view import BaseFeatureView
 
     found = [
-        Flaw(str(o.name), type(o).__name__, "only feature views over datasets are supported; compute it in SQL instead")
+        DefinitionFlaw(
+            str(o.name), type(o).__name__, "only feature views over datasets are supported; compute it in SQL instead"
+        )
         for o in definitions.objects
         if isinstance(o, BaseFeatureView) and type(o) is not FeatureView
     ]
-    found += [flaw for view in definitions.views if (flaw := _flaw_of_view(view, spec))]
+    found += [flaw for view in definitions.views if (flaw := _find_view_flaw(view, spec))]
     for service in definitions.services.values():
-        names = [name for _, name in _projected(service)]
+        names = [name for _, name in _service_columns(service)]
         found += [
-            Flaw(service.name, "feature service", f"{n} views have a feature {name!r}; rename it with field_mapping")
+            DefinitionFlaw(
+                service.name, "feature service", f"{n} views have a feature {name!r}; rename it with field_mapping"
+            )
             for name in dict.fromkeys(names)
             if (n := names.count(name)) > 1
         ]
-    found += _flaws_of_lookbacks(definitions, spec)
+    found += _find_lookback_flaws(definitions, spec)
     if not definitions.views:
-        found.append(Flaw("", "", "there is no FeatureView at the top level of the file"))
+        found.append(DefinitionFlaw("", "", "there is no FeatureView at the top level of the file"))
     return found
 
 
-def _flaw_of_view(view: FeatureView, spec: Pipeline) -> Flaw | None:
+def _find_view_flaw(view: FeatureView, spec: Pipeline) -> DefinitionFlaw | None:
     from tradewind.features.source import LakeSource
 
     source = view.batch_source
     if not isinstance(source, LakeSource):
-        return Flaw(view.name, "feature view", f"its source must be a LakeSource, not {type(source).__name__}")
+        return DefinitionFlaw(
+            view.name, "feature view", f"its source must be a LakeSource, not {type(source).__name__}"
+        )
     if source.dataset in spec.datasets:
         return None
     close = difflib.get_close_matches(source.dataset, spec.datasets, 1)
     known = None if close else f"there are: {', '.join(spec.datasets)}"
     message = f"the pipeline has no dataset {source.dataset}"
-    return Flaw(view.name, "feature view", message, word=source.dataset, near=close[0] if close else None, known=known)
+    return DefinitionFlaw(
+        view.name, "feature view", message, word=source.dataset, near=close[0] if close else None, known=known
+    )
 
 
-def _flaws_of_lookbacks(definitions: Definitions, spec: Pipeline) -> list[Flaw]:
+def _find_lookback_flaws(definitions: Definitions, spec: Pipeline) -> list[DefinitionFlaw]:
     names = [str(view.name) for view in definitions.views]
     found = []
     for name in spec.features.views if spec.features else ():
@@ -238,22 +246,22 @@ def _flaws_of_lookbacks(definitions: Definitions, spec: Pipeline) -> list[Flaw]:
             close = difflib.get_close_matches(name, names, 1)
             known = None if close else f"there are: {', '.join(names) or 'none'}"
             message = f"there is no feature view {name}, which `features.views` names"
-            found.append(Flaw("", "", message, word=name, near=close[0] if close else None, known=known))
+            found.append(DefinitionFlaw("", "", message, word=name, near=close[0] if close else None, known=known))
     return found
 
 
 def _digest(objects: Iterable[Any]) -> str:
     from google.protobuf.json_format import MessageToDict
 
-    said = [(type(o).__name__, _lasting(MessageToDict(o.to_proto()))) for o in objects]
+    said = [(type(o).__name__, _without_volatile_fields(MessageToDict(o.to_proto()))) for o in objects]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _lasting(message: Any) -> Any:
+def _without_volatile_fields(message: Any) -> Any:
     """``message`` without what differs each time: timestamps, and pickled code where its text is there too."""
     if isinstance(message, dict):
         dropped = _VOLATILE | ({"body"} if "bodyText" in message else set())
-        return {key: _lasting(value) for key, value in message.items() if key not in dropped}
+        return {key: _without_volatile_fields(value) for key, value in message.items() if key not in dropped}
     if isinstance(message, list):
-        return [_lasting(value) for value in message]
+        return [_without_volatile_fields(value) for value in message]
     return message

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from feast.on_demand_feature_view import OnDemandFeatureView
     from feast.saved_dataset import SavedDatasetStorage
 
-    from tradewind.features.known import Known
-    from tradewind.features.point_in_time import View
+    from tradewind.features.known_rows import KnownRows
+    from tradewind.features.point_in_time import JoinedView
     from tradewind.lake.dataset import Dataset
     from tradewind.lake.snapshot import Snapshot
 
@@ -88,7 +88,7 @@ class LakeOfflineStore(DuckDBOfflineStore):
             created_timestamp_column=created_timestamp_column,
             start_date=start_date,
             end_date=end_date,
-            data_source_reader=_reader(config, (start_date, end_date)),
+            data_source_reader=_feast_reader(config, (start_date, end_date)),
             data_source_writer=_refuse,
         )
 
@@ -113,7 +113,7 @@ class LakeOfflineStore(DuckDBOfflineStore):
             created_timestamp_column=created_timestamp_column,
             start_date=start_date,
             end_date=end_date,
-            data_source_reader=_reader(config, (start_date, end_date)),
+            data_source_reader=_feast_reader(config, (start_date, end_date)),
             data_source_writer=_refuse,
         )
 
@@ -142,7 +142,13 @@ class LakeRetrievalJob(RetrievalJob):
     """A point-in-time join that runs when its result is asked for."""
 
     def __init__(
-        self, config: RepoConfig, entities: pd.DataFrame, views: Sequence[View], *, time: str, full_feature_names: bool
+        self,
+        config: RepoConfig,
+        entities: pd.DataFrame,
+        views: Sequence[JoinedView],
+        *,
+        time: str,
+        full_feature_names: bool,
     ) -> None:
         super().__init__()
         self._config, self._entities, self._views, self._time = config, entities, views, time
@@ -176,7 +182,7 @@ class LakeRetrievalJob(RetrievalJob):
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         import pyarrow as pa
 
-        from tradewind.features.point_in_time import point_in_time
+        from tradewind.features.point_in_time import join_point_in_time
 
         frame = self._entities
         if str(frame[self._time].dtype) in ("object", "string"):
@@ -184,22 +190,22 @@ class LakeRetrievalJob(RetrievalJob):
 
             frame = frame.assign(**{self._time: pd.to_datetime(frame[self._time], utc=True)})
         entities = pa.Table.from_pandas(frame, preserve_index=False)
-        found = point_in_time(entities, self._views, time=self._time, read=reader(self._config))
+        found = join_point_in_time(entities, self._views, time=self._time, read=known_rows_reader(self._config))
         for name in found.column_names:
             entities = entities.append_column(name, found[name])
         return entities
 
 
-def _view(view: FeatureView, feature_refs: Sequence[str], *, full: bool) -> View:
-    from tradewind.features.point_in_time import view_of
+def _view(view: FeatureView, feature_refs: Sequence[str], *, full: bool) -> JoinedView:
+    from tradewind.features.point_in_time import joined_view
 
     name = str(view.projection.name_to_use())  # type: ignore[no-untyped-call]  # Feast's has no annotations
     asked = [ref.split(":")[1] for ref in feature_refs if ref.startswith(f"{name}:")]
     prefix = f"{view.projection.name_alias or view.name}__" if full else ""
-    return view_of(view, {f"{prefix}{name}": name for name in asked})
+    return joined_view(view, {f"{prefix}{name}": name for name in asked})
 
 
-def pinned(
+def pinned_dataset(
     config: RepoConfig, source: DataSource, *, since: datetime | None = None, until: datetime | None = None
 ) -> pads.Dataset:
     """Arrow dataset of ``source`` at its pinned version.
@@ -214,27 +220,27 @@ def pinned(
     snapshot = _snapshot(settings, _dataset(settings, source))
     if since is None and until is None:
         return snapshot.arrow()
-    return snapshot.arrow(_reached(sorted(snapshot.partitions), settings.partitioning, since, until))
+    return snapshot.arrow(_partitions_within(sorted(snapshot.partitions), settings.partitioning, since, until))
 
 
-def reader(config: RepoConfig) -> Callable[[LakeSource, datetime | None, datetime | None], list[Known]]:
+def known_rows_reader(config: RepoConfig) -> Callable[[LakeSource, datetime | None, datetime | None], list[KnownRows]]:
     """Reads the partitions of a source that can hold rows of a span of time, as they were known when."""
 
-    def read(source: LakeSource, since: datetime | None, until: datetime | None) -> list[Known]:
-        from tradewind.features.known import known
+    def read(source: LakeSource, since: datetime | None, until: datetime | None) -> list[KnownRows]:
+        from tradewind.features.known_rows import slice_known_rows
+        from tradewind.lake.corrections import corrected_partitions
         from tradewind.lake.dataset import Lake
-        from tradewind.lake.revisions import revisions
 
         settings = _settings(config)
         dataset = _dataset(settings, source)
         snapshot = _snapshot(settings, dataset)
-        keys = _reached(sorted(snapshot.partitions), settings.partitioning, since, until)
+        keys = _partitions_within(sorted(snapshot.partitions), settings.partitioning, since, until)
         found = {}
         # rows with a `created` column say themselves since when they are known
         if settings.corrections == "as_known" and not source.created_timestamp_column:
             lake = Lake(settings.lake, storage_options=settings.storage_options)
-            found = revisions(lake, settings.pipeline, snapshot, keys)
-        return known(dataset, snapshot, keys, revisions=found, partitioning=settings.partitioning)
+            found = corrected_partitions(lake, settings.pipeline, snapshot, keys)
+        return slice_known_rows(dataset, snapshot, keys, revisions=found, partitioning=settings.partitioning)
 
     return read
 
@@ -271,7 +277,7 @@ def _snapshot(settings: LakeOfflineStoreConfig, dataset: Dataset) -> Snapshot:
     return snapshot
 
 
-def _reached(
+def _partitions_within(
     keys: Sequence[str], partitioning: Partitioning, since: datetime | None, until: datetime | None
 ) -> list[str]:
     """Those of ``keys`` whose ``[start, end]`` meets ``[since, until]``; keys sort as text in the order of time."""
@@ -285,7 +291,9 @@ def _reached(
     return [key for key in keys if (first is None or key >= first) and (last is None or key <= last)]
 
 
-def _reader(config: RepoConfig, reach: tuple[datetime | None, datetime | None]) -> Callable[[DataSource, str], Any]:
+def _feast_reader(
+    config: RepoConfig, reach: tuple[datetime | None, datetime | None]
+) -> Callable[[DataSource, str], Any]:
     """What Feast calls to read a source: a lazy table of the partitions within ``reach``."""
 
     def read(source: DataSource, _repo: str) -> Any:
@@ -293,7 +301,7 @@ def _reader(config: RepoConfig, reach: tuple[datetime | None, datetime | None]) 
         from feast.utils import make_tzaware
 
         since, until = reach
-        rows = pinned(config, source, since=since and make_tzaware(since), until=until and make_tzaware(until))
+        rows = pinned_dataset(config, source, since=since and make_tzaware(since), until=until and make_tzaware(until))
         return ibis.memtable(rows)
 
     return read

@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tradewind.engine.database import quote_identifier
 from tradewind.errors import UsageError
-from tradewind.lake.database import quoted
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
     from feast import FeatureView
 
-    from tradewind.features.known import Known
+    from tradewind.features.known_rows import KnownRows
     from tradewind.features.source import LakeSource
 
-Read = Callable[["LakeSource", "datetime | None", "datetime | None"], "Sequence[Known]"]
+Read = Callable[["LakeSource", "datetime | None", "datetime | None"], "Sequence[KnownRows]"]
 """Gives the rows of a source from one moment to another (None: without limit), in slices of what was known when."""
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class JoinedView:
     """What of one feature view is joined.
 
     :param keys: columns of the dataset, by the columns of the entities that they must equal
@@ -44,20 +44,20 @@ class View:
     ttl: timedelta | None
 
 
-def view_of(view: FeatureView, features: Mapping[str, str]) -> View:
+def joined_view(view: FeatureView, features: Mapping[str, str]) -> JoinedView:
     """What to join of a view that Feast has projected.
 
     :param features: names of its features, by the names that they get
     """
     from feast.feature_view import DUMMY_ENTITY_ID
 
-    from tradewind.features.definitions import source_of
+    from tradewind.features.definitions import view_source
 
-    source = source_of(view)
+    source = view_source(view)
     before = {new: old for old, new in source.field_mapping.items()}
     renamed = view.projection.join_key_map or {}
     names = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
-    return View(
+    return JoinedView(
         str(view.name),
         source,
         {renamed.get(name, name): before.get(name, name) for name in names},
@@ -66,7 +66,7 @@ def view_of(view: FeatureView, features: Mapping[str, str]) -> View:
     )
 
 
-def point_in_time(entities: pa.Table, views: Sequence[View], *, time: str, read: Read) -> pa.Table:
+def join_point_in_time(entities: pa.Table, views: Sequence[JoinedView], *, time: str, read: Read) -> pa.Table:
     """The features of ``views`` for each of ``entities``: as many rows, in the same order, with the features only.
 
     :param time: column of the entities with the moment at which features are asked for, with time zone
@@ -87,20 +87,20 @@ def point_in_time(entities: pa.Table, views: Sequence[View], *, time: str, read:
         connection.register("entities", pa.table(given))
         for view in views:
             slices = read(view.source, first - view.ttl if view.ttl else None, last)
-            slices = [one for one in slices if _meets(one, first, last)]
-            joined = _joined(connection, view, slices, keys)
+            slices = [one for one in slices if _overlaps(one, first, last)]
+            joined = _join_view(connection, view, slices, keys)
             kinds = slices[0].rows.schema
             for name, column in view.features.items():
                 columns[name] = joined[name].cast(kinds.field(column).type)
     return pa.table(columns)
 
 
-def _meets(one: Known, first: datetime, last: datetime) -> bool:
+def _overlaps(one: KnownRows, first: datetime, last: datetime) -> bool:
     return (one.since is None or one.since <= last) and (one.until is None or first < one.until)
 
 
-def _joined(
-    connection: duckdb.DuckDBPyConnection, view: View, slices: Sequence[Known], keys: Sequence[str]
+def _join_view(
+    connection: duckdb.DuckDBPyConnection, view: JoinedView, slices: Sequence[KnownRows], keys: Sequence[str]
 ) -> pa.Table:
     import duckdb
 
@@ -120,7 +120,7 @@ def _joined(
             connection.unregister(f"rows{number}")
 
 
-def _query(view: View, one: Known, rows: str, keys: Sequence[str]) -> str:
+def _query(view: JoinedView, one: KnownRows, rows: str, keys: Sequence[str]) -> str:
     """Entities of one slice of time, each with its row of the view."""
     # Parameters cannot stand in a relation; these are numbers, and names are quoted.
     bounds = [
@@ -132,22 +132,24 @@ def _query(view: View, one: Known, rows: str, keys: Sequence[str]) -> str:
     fresh = (
         f"epoch_us(e.instant) - epoch_us(v.event) <= {view.ttl // timedelta(microseconds=1)}" if view.ttl else "true"
     )
-    features = ", ".join(f"CASE WHEN {fresh} THEN v.f{n} END AS {quoted(name)}" for n, name in enumerate(view.features))
+    features = ", ".join(
+        f"CASE WHEN {fresh} THEN v.f{n} END AS {quote_identifier(name)}" for n, name in enumerate(view.features)
+    )
     return (
-        f'SELECT e."row", {features} FROM {asked} e ASOF LEFT JOIN ({_steps(view, rows)}) v '
+        f'SELECT e."row", {features} FROM {asked} e ASOF LEFT JOIN ({_steps_query(view, rows)}) v '
         f"ON {' AND '.join([*equal, 'e.instant >= v.known'])}"
     )
 
 
-def _steps(view: View, rows: str) -> str:
+def _steps_query(view: JoinedView, rows: str) -> str:
     """The view's rows as steps in time: from `known` on, the row is the answer for its key."""
-    event, created = quoted(view.source.timestamp_field), view.source.created_timestamp_column
-    keys = [f"{quoted(column)} AS k{number}" for number, column in enumerate(view.keys.values())]
-    features = {f"f{number}": quoted(column) for number, column in enumerate(view.features.values())}
+    event, created = quote_identifier(view.source.timestamp_field), view.source.created_timestamp_column
+    keys = [f"{quote_identifier(column)} AS k{number}" for number, column in enumerate(view.keys.values())]
+    features = {f"f{number}": quote_identifier(column) for number, column in enumerate(view.features.values())}
     named = [f"{column} AS {name}" for name, column in features.items()]
     if not created:
         return f"SELECT {', '.join([*keys, *named, f'{event} AS event', f'{event} AS known'])} FROM {rows}"
-    moment, partition = quoted(created), ", ".join(f"k{number}" for number in range(len(keys)))
+    moment, partition = quote_identifier(created), ", ".join(f"k{number}" for number in range(len(keys)))
     # A row that is known later than a newer one changes nothing: the newest of what is known by then is what counts.
     plain = (
         f"SELECT {', '.join([*keys, *named, f'{event} AS event', f'{moment} AS made'])} FROM {rows} "

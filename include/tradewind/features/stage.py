@@ -11,18 +11,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import SpecError, UsageError
-from tradewind.etl.stage import cause_of_digests
-from tradewind.features import skew
-from tradewind.features.apply import apply_loaded
-from tradewind.features.definitions import Definitions, load
-from tradewind.features.lock import exclusive
-from tradewind.features.online.place import available, digest
-from tradewind.features.online.write import Written, covered, write
-from tradewind.features.store import opened
-from tradewind.features.versions import current
-from tradewind.features.window import Window, look, window
+from tradewind.etl.etl_completion import etl_cause
+from tradewind.features import online_skew
+from tradewind.features.dataset_versions import newest_versions
+from tradewind.features.definitions import Definitions, load_definitions
+from tradewind.features.feast_apply import apply_loaded_definitions
+from tradewind.features.feature_store import open_feature_store
+from tradewind.features.feature_window import FeatureWindow, check_window_rows, partition_window
+from tradewind.features.online.store_config import explain_online_errors, online_store_digest
+from tradewind.features.online.view_write import WrittenView, keeps_newer_values, write_view_online
+from tradewind.features.registry_lock import hold_registry_lock
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Entry, Ledger
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tradewind.core.runtime import Runtime
     from tradewind.core.skew import FeatureSkew
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 _STAGE = "features"
@@ -51,11 +51,11 @@ class Materialised:
 
     rows: Mapping[str, int]
     kept: Mapping[str, int]
-    windows: Mapping[str, Window]
+    windows: Mapping[str, FeatureWindow]
     changed: bool
 
 
-def materialise(spec: Pipeline, partition: str, runtime: Runtime) -> Materialised:
+def materialise_features(spec: Pipeline, partition: str, runtime: Runtime) -> Materialised:
     """Apply changed definitions, bring the partition's features into the online store, and journal it.
 
     Nothing is written again while the partition's datasets, the definitions and the configuration are the same.
@@ -70,27 +70,29 @@ def materialise(spec: Pipeline, partition: str, runtime: Runtime) -> Materialise
     if spec.features is None:
         raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
     ledger = Ledger(runtime.ledger)
-    progress.require(ledger, spec.pipeline, "etl", partition)
+    completion.require_completion(ledger, spec.pipeline, "etl", partition)
     _refuse_future(spec, partition)
-    upstream = str(progress.latest_cause(ledger, spec.pipeline, "etl", partition))
-    progress.start(ledger, spec.pipeline, _STAGE, partition, cause=upstream, run_id=runtime.run_id)
-    definitions = load(spec, runtime)
-    cause = cause_of(spec, definitions, upstream)
+    upstream = str(completion.latest_cause(ledger, spec.pipeline, "etl", partition))
+    completion.record_start(ledger, spec.pipeline, _STAGE, partition, cause=upstream, run_id=runtime.run_id)
+    definitions = load_definitions(spec, runtime)
+    cause = materialisation_cause(spec, definitions, upstream)
     # One at a time: two windows that overlap could write their values in the wrong order.
-    with exclusive(runtime.feast_registry, f"materialise-{spec.pipeline}"):
+    with hold_registry_lock(runtime.feast_registry, f"materialise-{spec.pipeline}"):
         earlier = ledger.find(spec.pipeline, "materialised", subject=_STAGE)
-        done = _written(earlier, partition, cause)
+        done = _find_written(earlier, partition, cause)
         if done is None:
-            done, skewed = _materialise(spec, partition, runtime, definitions, cause=cause, earlier=earlier)
+            done, skewed = _materialise_views(spec, partition, runtime, definitions, cause=cause, earlier=earlier)
             ledger.append(done)
-            skew.tell(spec, ledger, skewed, partition=partition, run_id=runtime.run_id)
+            online_skew.report_skew(spec, ledger, skewed, partition=partition, run_id=runtime.run_id)
             changed = True
         else:
             changed = False
     evidence = {name: done.evidence[name] for name in ("rows", "windows")}
-    progress.complete(ledger, spec.pipeline, _STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id)
+    completion.record_completion(
+        ledger, spec.pipeline, _STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id
+    )
     windows = {
-        view: Window(*(datetime.fromisoformat(moment) for moment in ends))
+        view: FeatureWindow(*(datetime.fromisoformat(moment) for moment in ends))
         for view, ends in done.evidence["windows"].items()
     }
     return Materialised(dict(done.evidence["rows"]), dict(done.evidence["kept"]), windows, changed)
@@ -105,7 +107,7 @@ def _refuse_future(spec: Pipeline, partition: str) -> None:
         )
 
 
-def cause_of(spec: Pipeline, definitions: Definitions, upstream: str) -> str:
+def materialisation_cause(spec: Pipeline, definitions: Definitions, upstream: str) -> str:
     """Hash of what a partition's materialisation is made from.
 
     :param upstream: the cause with which its etl is complete
@@ -116,28 +118,31 @@ def cause_of(spec: Pipeline, definitions: Definitions, upstream: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _written(earlier: list[Entry], partition: str, cause: str) -> Entry | None:
+def _find_written(earlier: list[Entry], partition: str, cause: str) -> Entry | None:
     """The partition's newest materialisation, if it is of this cause."""
     newest = [entry for entry in earlier if entry.partition == partition][-1:]
     return newest[0] if newest and newest[0].evidence["cause"] == cause else None
 
 
-def _materialise(
+def _materialise_views(
     spec: Pipeline, partition: str, runtime: Runtime, definitions: Definitions, *, cause: str, earlier: list[Entry]
 ) -> tuple[Entry, dict[str, dict[str, FeatureSkew]]]:
     """Check and write every view, and look at what can be read then; what to journal about it."""
-    versions = current(spec, runtime, definitions.datasets())
-    place = digest(runtime.feast_online)
-    later = _later(partition, earlier, definitions=definitions.digest, place=place)
-    done: dict[str, tuple[Window, Written]] = {}
-    with available(spec.pipeline, runtime.feast_online):
-        apply_loaded(spec, runtime, definitions, versions=versions)
-        with opened(runtime, spec, versions=versions) as store:
+    versions = newest_versions(spec, runtime, definitions.datasets())
+    place = online_store_digest(runtime.feast_online)
+    later = _find_later(partition, earlier, definitions=definitions.digest, place=place)
+    done: dict[str, tuple[FeatureWindow, WrittenView]] = {}
+    with explain_online_errors(spec.pipeline, runtime.feast_online):
+        apply_loaded_definitions(spec, runtime, definitions, versions=versions)
+        with open_feature_store(runtime, spec, versions=versions) as store:
             for name in [str(view.name) for view in definitions.views if view.online]:
-                done[name] = _view(spec, partition, store, store.get_feature_view(name), later=later)
-            at, online = spec.partitioning.bounds(later.newest).end, _online(spec, runtime, definitions, earlier)
+                done[name] = _materialise_view(spec, partition, store, store.get_feature_view(name), later=later)
+            at, online = (
+                spec.partitioning.bounds(later.newest).end,
+                _online_partitions(spec, runtime, definitions, earlier),
+            )
             skewed = {
-                name: skew.skew_of(
+                name: online_skew.measure_view_skew(
                     spec, store, store.get_feature_view(name), at=at, online=online.after(partition), seed=partition
                 )
                 for name in done
@@ -147,7 +152,7 @@ def _materialise(
         "kept": {name: written.kept for name, (_, written) in done.items() if written.kept is not None},
         "by": {name: written.by for name, (_, written) in done.items()},
         "windows": {name: [span.start.isoformat(), span.end.isoformat()] for name, (span, _) in done.items()},
-        "skew": skew.evidence(skewed),
+        "skew": online_skew.skew_evidence(skewed),
         "versions": versions,
         "definitions": definitions.digest,
         "place": place,
@@ -171,19 +176,21 @@ def _materialise(
     return entry, skewed
 
 
-def _online(spec: Pipeline, runtime: Runtime, definitions: Definitions, earlier: list[Entry]) -> skew.Online:
+def _online_partitions(
+    spec: Pipeline, runtime: Runtime, definitions: Definitions, earlier: list[Entry]
+) -> online_skew.OnlinePartitions:
     """Which partitions are in the online store as they are in the lake now.
 
     The lake is asked and not the ledger, which hears of new rows only when all datasets of a partition are published.
     """
     lake = Lake(runtime.lake, storage_options=runtime.storage_options)
     snapshots = {name: lake.dataset(spec.pipeline, name).snapshot() for name in spec.datasets}
-    materialised = skew.newest_by_partition(earlier)
+    materialised = online_skew.newest_causes(earlier)
     causes = {}
     for key in materialised:
         digests = {name: one.partitions[key].digest for name, one in snapshots.items() if one and key in one.partitions}
-        causes[key] = cause_of(spec, definitions, cause_of_digests(digests))
-    return skew.online(causes, materialised)
+        causes[key] = materialisation_cause(spec, definitions, etl_cause(digests))
+    return online_skew.classify_online_partitions(causes, materialised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +205,7 @@ class _Later:
     there: bool
 
 
-def _later(partition: str, earlier: list[Entry], *, definitions: str, place: str) -> _Later:
+def _find_later(partition: str, earlier: list[Entry], *, definitions: str, place: str) -> _Later:
     newest = max(earlier, key=lambda entry: (entry.partition or "", entry.id or 0), default=None)
     if newest is None or (newest.partition or "") <= partition:
         return _Later(partition, there=True)
@@ -206,22 +213,26 @@ def _later(partition: str, earlier: list[Entry], *, definitions: str, place: str
     return _Later(str(newest.partition), there=there)
 
 
-def _view(
+def _materialise_view(
     spec: Pipeline, partition: str, store: FeatureStore, view: FeatureView, *, later: _Later
-) -> tuple[Window, Written]:
+) -> tuple[FeatureWindow, WrittenView]:
     """Check and write one view."""
-    from tradewind.features.definitions import source_of
-    from tradewind.features.offline_store import pinned
+    from tradewind.features.definitions import view_source
+    from tradewind.features.offline_store import pinned_dataset
 
     assert spec.features is not None
-    partitioning, source = spec.partitioning, source_of(view)
+    partitioning, source = spec.partitioning, view_source(view)
     lookback = spec.features.lookback_of(str(view.name))
     # Where newer values stay in their place, older partitions need not be read together with all that came after them.
     # Late rows are told apart by when they were made, which the online store does not know.
-    alone = later.there and not source.created_timestamp_column and covered(store, view, pinned(store.config, source))
-    span = window(partitioning, partition, lookback=lookback, newest=None if alone else later.newest)
+    alone = (
+        later.there
+        and not source.created_timestamp_column
+        and keeps_newer_values(store, view, pinned_dataset(store.config, source))
+    )
+    span = partition_window(partitioning, partition, lookback=lookback, newest=None if alone else later.newest)
     if alone and later.newest > partition:
-        span = Window(span.start, span.end + _SAME_SECOND)
-    found = look(store, view, span, partition=partition, bounds=partitioning.bounds(partition))
-    rows = pinned(store.config, source, since=span.start, until=span.end)
-    return span, write(store, view, rows, window=span, found=found)
+        span = FeatureWindow(span.start, span.end + _SAME_SECOND)
+    found = check_window_rows(store, view, span, partition=partition, bounds=partitioning.bounds(partition))
+    rows = pinned_dataset(store.config, source, since=span.start, until=span.end)
+    return span, write_view_online(store, view, rows, window=span, found=found)

@@ -49,7 +49,7 @@ class TradewindHook(BaseHook):
         :raises UsageError: the connection lacks a field
         """
         from tradewind.core.runtime import Runtime
-        from tradewind.hooks.connections import AirflowConnections
+        from tradewind.hooks.airflow_connections import AirflowConnections
         from tradewind.hooks.mlflow import MlflowHook
 
         connection = self.get_connection(self.tradewind_conn_id)

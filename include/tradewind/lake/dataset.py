@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 from tradewind.lake import publish, staging, storage
 from tradewind.lake.cause import Cause
-from tradewind.lake.duplicates import Duplicates
-from tradewind.lake.parquet import Rows
-from tradewind.lake.publish import Published
+from tradewind.lake.duplicates import DuplicateRule
+from tradewind.lake.parquet import CopyableRows
+from tradewind.lake.publish import PublishedPartition
 from tradewind.lake.snapshot import Snapshot
-from tradewind.lake.staging import Staged
+from tradewind.lake.staging import StagedPartition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ class Dataset:
         """Whether no commit came after ``version``; reading the log again takes longer the more of it there is."""
         if "://" in self.uri:
             return False
-        log = storage.local(self.uri) / "_delta_log"
+        log = storage.local_path(self.uri) / "_delta_log"
         return (log / f"{version:020}.json").exists() and not (log / f"{version + 1:020}.json").exists()
 
     def base(self, key: str) -> frozenset[str]:
@@ -85,12 +85,12 @@ class Dataset:
     def stage(
         self,
         key: str,
-        rows: pa.RecordBatchReader | Rows,
+        rows: pa.RecordBatchReader | CopyableRows,
         *,
         run_columns: Sequence[str] = (),
         base: frozenset[str] | None = None,
-        duplicates: Duplicates | None = None,
-    ) -> Staged:
+        duplicates: DuplicateRule | None = None,
+    ) -> StagedPartition:
         """Write rows where nobody sees them, and hash them; memory does not grow with the rows.
 
         :param key: partition key
@@ -103,7 +103,7 @@ class Dataset:
         :raises MalformedInput: ``duplicates`` cannot decide between rows
         """
         base = self.base(key) if base is None else base
-        return staging.write(
+        return staging.stage_rows(
             rows,
             table=self.uri,
             name=self.name,
@@ -114,16 +114,16 @@ class Dataset:
         )
 
     def publish(
-        self, staged: Staged, *, cause: Cause, run_id: str, new_columns: Literal["refuse", "take"] = "refuse"
-    ) -> Published:
-        """Replace the partition by the staged rows with one commit; see :func:`tradewind.lake.publish.publish`.
+        self, staged: StagedPartition, *, cause: Cause, run_id: str, new_columns: Literal["refuse", "take"] = "refuse"
+    ) -> PublishedPartition:
+        """Replace the partition by the staged rows with one commit; see :func:`publish.publish_partition`.
 
         :raises Conflict: the partition has changed since staging began
         :raises UsageError: the columns differ from the table's
         """
-        return publish.publish(self, staged, cause=cause, run_id=run_id, new_columns=new_columns)
+        return publish.publish_partition(self, staged, cause=cause, run_id=run_id, new_columns=new_columns)
 
-    def quarantine(self, staged: Staged, *, reasons: Sequence[str]) -> str:
+    def quarantine(self, staged: StagedPartition, *, reasons: Sequence[str]) -> str:
         """Put the staged rows aside together with the reasons; the same rows are kept once.
 
         :returns: the folder that holds them
@@ -136,10 +136,10 @@ class Dataset:
             "reasons": list(reasons),
         }
         (staged.folder / "reasons.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-        target = storage.local(self.uri) / storage.QUARANTINE / staged.key / staged.digest
+        target = storage.local_path(self.uri) / storage.QUARANTINE / staged.key / staged.digest
         storage.move_folder(staged.folder, target)
         return str(target)
 
-    def discard(self, staged: Staged) -> None:
+    def discard(self, staged: StagedPartition) -> None:
         """Remove the staged rows; nothing happens if they are gone already."""
-        storage.remove(staged.folder)
+        storage.remove_path(staged.folder)

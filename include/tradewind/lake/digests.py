@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradewind.lake.parquet import dictionaries
-from tradewind.lake.words import lanes
+from tradewind.lake.hash_lanes import hash_lanes
+from tradewind.lake.parquet import dictionary_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ _WORKERS = 2  # beside each other; each has one row group in memory
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class PartitionContent:
     """What a partition holds.
 
     :param digest: content hash, ``<format>.<32 hex digits>``
@@ -41,7 +41,7 @@ class Content:
     rows: int
 
 
-def content(reader: pa.RecordBatchReader, *, without: Collection[str] = ()) -> Content:
+def hash_rows(reader: pa.RecordBatchReader, *, without: Collection[str] = ()) -> PartitionContent:
     """Hash rows as a multiset: neither their order nor how they are cut into batches counts.
 
     Column names and types are hashed too; the order of the columns does not count. ``NaN`` is one value, and ``-0.0``
@@ -53,12 +53,14 @@ def content(reader: pa.RecordBatchReader, *, without: Collection[str] = ()) -> C
     return _content(reader.schema, without, (partial(_same, batch) for batch in reader))
 
 
-def of_files(paths: Sequence[Path], schema: pa.Schema, *, without: Collection[str] = ()) -> Content:
-    """:func:`content` of the rows of Parquet files that have the columns of ``schema``."""
+def of_files(paths: Sequence[Path], schema: pa.Schema, *, without: Collection[str] = ()) -> PartitionContent:
+    """:func:`hash_rows` of the rows of Parquet files that have the columns of ``schema``."""
     return _content(schema, without, _groups(paths, schema, [f.name for f in schema if f.name not in without]))
 
 
-def _content(schema: pa.Schema, without: Collection[str], parts: Iterable[Callable[[], pa.RecordBatch]]) -> Content:
+def _content(
+    schema: pa.Schema, without: Collection[str], parts: Iterable[Callable[[], pa.RecordBatch]]
+) -> PartitionContent:
     counted = sorted((f for f in schema if f.name not in without), key=lambda f: f.name)
     names = [f.name for f in counted]
     rows = first = second = 0
@@ -67,7 +69,7 @@ def _content(schema: pa.Schema, without: Collection[str], parts: Iterable[Callab
         for count, one, other in _ahead(pool, parts, names):
             rows, first, second = rows + count, (first + one) % 2**64, (second + other) % 2**64
     body = json.dumps([FORMAT, [[f.name, str(f.type)] for f in counted], rows, str(first), str(second)])
-    return Content(f"{FORMAT}.{hashlib.sha256(body.encode()).hexdigest()[:32]}", rows)
+    return PartitionContent(f"{FORMAT}.{hashlib.sha256(body.encode()).hexdigest()[:32]}", rows)
 
 
 def _ahead(
@@ -83,7 +85,7 @@ def _ahead(
 
 def _sums(part: Callable[[], pa.RecordBatch], names: Sequence[str]) -> tuple[int, int, int]:
     batch = part()
-    first, second = lanes([batch.column(name) for name in names], batch.num_rows)
+    first, second = hash_lanes([batch.column(name) for name in names], batch.num_rows)
     return batch.num_rows, int(first.sum()), int(second.sum())
 
 
@@ -103,7 +105,7 @@ def _group(path: Path, footer: pq.FileMetaData, number: int, schema: pa.Schema) 
     import pyarrow.parquet as pq
 
     # Text that repeats is hashed once: it comes as numbers into a dictionary, as it is in the file.
-    texts = dictionaries(footer.row_group(number))
+    texts = dictionary_columns(footer.row_group(number))
     with pq.ParquetFile(path, metadata=footer, read_dictionary=texts) as file:
         rows = file.read_row_group(number, columns=schema.names, use_threads=False)
     if not schema.names:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tradewind.engine.database import connect_duckdb, quote_identifier, quote_string
 from tradewind.errors import MalformedInput, UsageError
 from tradewind.lake import parquet
-from tradewind.lake.database import connect, literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicates:
+class DuplicateRule:
     """Of the rows with the same ``keys``, the one with the largest or smallest value of ``by`` is kept."""
 
     keys: Sequence[str]
@@ -36,13 +36,13 @@ class _Files:
 
     def copy(self, columns: str, options: str) -> Path:
         """Copy the rows."""
-        target = literal(str(self._target))
+        target = quote_string(str(self._target))
         self._connection.execute(f"COPY (SELECT {columns} FROM ({self._query})) TO {target} ({options})")
         return self._target
 
 
-def resolve(
-    paths: tuple[Path, ...], schema: pa.Schema, folder: Path, *, rule: Duplicates, what: str
+def resolve_duplicates(
+    paths: tuple[Path, ...], schema: pa.Schema, folder: Path, *, rule: DuplicateRule, what: str
 ) -> tuple[tuple[Path, ...], int]:
     """Write the files again without the rows that lose; nothing is written if no key comes twice.
 
@@ -57,10 +57,10 @@ def resolve(
         raise UsageError(
             f"{what}: `duplicates` needs the column {', '.join(missing)}; there are {', '.join(schema.names)}"
         )
-    rows, keys = parquet.files(paths), ", ".join(map(quoted, rule.keys))
-    whole = " AND ".join(f"{quoted(key)} IS NOT NULL" for key in rule.keys)
+    rows, keys = parquet.select_files(paths), ", ".join(map(quote_identifier, rule.keys))
+    whole = " AND ".join(f"{quote_identifier(key)} IS NOT NULL" for key in rule.keys)
     twice = f"SELECT {keys} FROM {rows} WHERE {whole} GROUP BY ALL HAVING count(*) > 1"
-    with connect(folder) as connection:
+    with connect_duckdb(folder) as connection:
         connection.execute(f"CREATE TEMP TABLE twice AS {twice}")
         if not connection.execute("SELECT count(*) FROM twice").fetchall()[0][0]:
             return paths, 0
@@ -68,7 +68,7 @@ def resolve(
         query, dropped = _winners(connection, rows, rule)
         kept = folder / "winners"
         kept.mkdir()
-        written = parquet.write(_Files(connection, query, schema, folder), schema, kept)
+        written = parquet.write_parquet(_Files(connection, query, schema, folder), schema, kept)
     for path in paths:
         path.unlink()
     moved = tuple(path.rename(folder / path.name) for path in written)
@@ -76,8 +76,8 @@ def resolve(
     return moved, dropped
 
 
-def _tie(connection: duckdb.DuckDBPyConnection, rows: str, rule: Duplicates, what: str) -> None:
-    keys, by = ", ".join(map(quoted, rule.keys)), quoted(rule.by)
+def _tie(connection: duckdb.DuckDBPyConnection, rows: str, rule: DuplicateRule, what: str) -> None:
+    keys, by = ", ".join(map(quote_identifier, rule.keys)), quote_identifier(rule.by)
     best = f"{by} {'DESC' if rule.keep == 'largest' else 'ASC'} NULLS LAST"
     tied = connection.execute(
         f"""SELECT {keys}, {by}, count(*) FROM
@@ -94,9 +94,9 @@ def _tie(connection: duckdb.DuckDBPyConnection, rows: str, rule: Duplicates, wha
         )
 
 
-def _winners(connection: duckdb.DuckDBPyConnection, rows: str, rule: Duplicates) -> tuple[str, int]:
+def _winners(connection: duckdb.DuckDBPyConnection, rows: str, rule: DuplicateRule) -> tuple[str, int]:
     """SQL of all rows that stay, and how many do not."""
-    keys, by = ", ".join(map(quoted, rule.keys)), quoted(rule.by)
+    keys, by = ", ".join(map(quote_identifier, rule.keys)), quote_identifier(rule.by)
     best = f"{by} {'DESC' if rule.keep == 'largest' else 'ASC'} NULLS LAST"
     query = f"""SELECT * FROM {rows} ANTI JOIN twice USING ({keys})
         UNION ALL BY NAME

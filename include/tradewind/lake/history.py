@@ -13,7 +13,7 @@ _NULLS = "null_count."
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierPartition:
     """One published partition.
 
     :param nulls: number of NULLs of each column for which the log has it
@@ -24,7 +24,7 @@ class Earlier:
     nulls: Mapping[str, int]
 
 
-def before(snapshot: Snapshot | None, key: str, *, window: int) -> list[Earlier]:
+def earlier_partitions(snapshot: Snapshot | None, key: str, *, window: int) -> list[EarlierPartition]:
     """The last ``window`` partitions before ``key`` by their keys, in order; later ones do not count."""
     keys = [found for found in snapshot.partitions if found < key][-window:] if snapshot else []
     if snapshot is None or not keys:
@@ -38,7 +38,7 @@ def before(snapshot: Snapshot | None, key: str, *, window: int) -> list[Earlier]
     counts = [name for name in actions.column_names if name.startswith(_NULLS)]
     for row in actions.select(["partition.partition", *counts]).to_pylist():
         found[row.pop("partition.partition")].append({name.removeprefix(_NULLS): row[name] for name in counts})
-    return [Earlier(key, snapshot.partitions[key].rows, _summed(found[key])) for key in keys]
+    return [EarlierPartition(key, snapshot.partitions[key].rows, _summed(found[key])) for key in keys]
 
 
 def _summed(files: list[dict[str, int | None]]) -> dict[str, int]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from tradewind.engine.database import connect_duckdb, quote_identifier, quote_string, quote_strings
 from tradewind.errors import TradewindError
-from tradewind.lake.database import connect, literal, literals, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +19,7 @@ _FILES = "ROW_GROUP_SIZE 122880, FILE_SIZE_BYTES '128MB', FILENAME_PATTERN 'part
 
 
 @runtime_checkable
-class Rows(Protocol):
+class CopyableRows(Protocol):
     """Rows that can be copied into files once."""
 
     @property
@@ -49,21 +49,23 @@ class ArrowRows:
         raised: list[BaseException] = []
         rows = pa.RecordBatchReader.from_batches(self.schema, _remembering(self._reader, raised))
         target = self._folder / "copied"
-        with connect(self._folder) as connection:
+        with connect_duckdb(self._folder) as connection:
             connection.register("rows", rows)
             try:
-                connection.execute(f"COPY (SELECT {columns} FROM rows) TO {literal(str(target))} ({options})")
+                connection.execute(f"COPY (SELECT {columns} FROM rows) TO {quote_string(str(target))} ({options})")
             except duckdb.Error as exc:
                 raise (raised[0] if raised else exc) from None
         return target
 
 
-def write(rows: Rows, schema: pa.Schema, folder: Path) -> tuple[Path, ...]:
+def write_parquet(rows: CopyableRows, schema: pa.Schema, folder: Path) -> tuple[Path, ...]:
     """Write ``rows`` as files of ``schema`` (same columns, same order) into ``folder``.
 
     Files are cut at about 128 MB; there is one also when there is no row.
     """
-    columns = ", ".join(f"CAST({quoted(f.name)} AS {_type(f.type)}) AS {quoted(f.name)}" for f in schema)
+    columns = ", ".join(
+        f"CAST({quote_identifier(f.name)} AS {_type(f.type)}) AS {quote_identifier(f.name)}" for f in schema
+    )
     copied = rows.copy(columns, f"{_OPTIONS}, {_FILES}")
     found = sorted(copied.iterdir(), key=lambda path: int(path.stem.removeprefix("part-")))
     moved = tuple(path.rename(folder / path.name) for path in found)
@@ -71,12 +73,12 @@ def write(rows: Rows, schema: pa.Schema, folder: Path) -> tuple[Path, ...]:
     return moved
 
 
-def files(paths: Sequence[Path]) -> str:
+def select_files(paths: Sequence[Path]) -> str:
     """SQL that reads published or staged files by the names of their columns."""
-    return f"read_parquet({literals(paths)}, union_by_name = true, hive_partitioning = false)"
+    return f"read_parquet({quote_strings(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
-def dictionaries(group: pq.RowGroupMetaData) -> list[str]:
+def dictionary_columns(group: pq.RowGroupMetaData) -> list[str]:
     """Text columns of which every page is numbers into a dictionary."""
     columns = [group.column(number) for number in range(group.num_columns)]
     return [
@@ -88,13 +90,15 @@ def dictionaries(group: pq.RowGroupMetaData) -> list[str]:
     ]
 
 
-def repeating(paths: Sequence[Path]) -> frozenset[str]:
-    """Text columns whose values come often, because they are :func:`dictionaries` in all of the files."""
+def repeating_columns(paths: Sequence[Path]) -> frozenset[str]:
+    """Text columns whose values come often, because they are :func:`dictionary_columns` in all of the files."""
     import pyarrow.parquet as pq
 
     footers = [pq.read_metadata(path) for path in paths]
     groups = [footer.row_group(number) for footer in footers for number in range(footer.num_row_groups)]
-    return frozenset.intersection(*(frozenset(dictionaries(group)) for group in groups)) if groups else frozenset()
+    return (
+        frozenset.intersection(*(frozenset(dictionary_columns(group)) for group in groups)) if groups else frozenset()
+    )
 
 
 def _remembering(reader: pa.RecordBatchReader, raised: list[BaseException]) -> Iterator[pa.RecordBatch]:
@@ -114,7 +118,7 @@ def _type(kind: pa.DataType) -> str:
     if types.is_list(kind):
         return f"{_type(kind.value_type)}[]"
     if types.is_struct(kind):
-        return f"STRUCT({', '.join(f'{quoted(f.name)} {_type(f.type)}' for f in kind)})"
+        return f"STRUCT({', '.join(f'{quote_identifier(f.name)} {_type(f.type)}' for f in kind)})"
     try:
         return _TYPES[str(kind)]
     except KeyError as exc:

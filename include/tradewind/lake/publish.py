@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tradewind.core.disk import storage_fault, storing
+from tradewind.core.disk import storage_fault, translate_disk_errors
 from tradewind.errors import Conflict, Unavailable, UsageError
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
-from tradewind.lake.schema import PARTITION, differences, extended
+from tradewind.lake.schema import PARTITION, extended_schema, schema_differences
 from tradewind.lake.snapshot import PartitionState, Snapshot, file_name
-from tradewind.lake.staging import Staged, statistics
+from tradewind.lake.staging import StagedPartition, parquet_statistics
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,7 @@ _CONFIGURATION = {"delta.enableExpiredLogCleanup": "false", "delta.checkpointInt
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedPartition:
     """A partition as it is in the table now.
 
     :param version: table version in which it is (not necessarily the one that wrote it)
@@ -44,9 +44,14 @@ class Published:
     changed: bool
 
 
-def publish(
-    dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str, new_columns: Literal["refuse", "take"] = "refuse"
-) -> Published:
+def publish_partition(
+    dataset: Dataset,
+    staged: StagedPartition,
+    *,
+    cause: Cause,
+    run_id: str,
+    new_columns: Literal["refuse", "take"] = "refuse",
+) -> PublishedPartition:
     """Replace the partition ``staged.key`` by the staged rows in one commit.
 
     Nothing happens if the partition is there already from the same cause. Commits of other partitions do no harm.
@@ -56,17 +61,19 @@ def publish(
     :raises UsageError: the columns differ from the table's
     :raises StorageFault: the lake's disk is full, read-only or failing
     """
-    with storing(f"dataset {dataset.name}, partition {staged.key}: it cannot be published", dataset.uri):
+    with translate_disk_errors(f"dataset {dataset.name}, partition {staged.key}: it cannot be published", dataset.uri):
         return _publish(dataset, staged, cause=cause, run_id=run_id, take_new=new_columns == "take")
 
 
-def _publish(dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str, take_new: bool) -> Published:
+def _publish(
+    dataset: Dataset, staged: StagedPartition, *, cause: Cause, run_id: str, take_new: bool
+) -> PublishedPartition:
     ours = {_target(staged, cause, number): path for number, path in enumerate(staged.paths)}
     for attempt in range(_ATTEMPTS):
         snapshot = _open(dataset, staged.schema)
         found = snapshot.partitions.get(staged.key)
         if found and found.files == frozenset(ours):
-            storage.remove(staged.folder)
+            storage.remove_path(staged.folder)
             return _published(snapshot, found, changed=True)
         if found and found.cause == cause.hash:
             _withdraw(dataset, staged, ours)
@@ -75,16 +82,16 @@ def _publish(dataset: Dataset, staged: Staged, *, cause: Cause, run_id: str, tak
             _withdraw(dataset, staged, ours)
             raise refusal
         if not attempt:
-            storage.move([(path, storage.local(dataset.uri) / target) for target, path in ours.items()])
-        if not commit(dataset, staged, snapshot, ours, cause=cause, run_id=run_id):
+            storage.move_files([(path, storage.local_path(dataset.uri) / target) for target, path in ours.items()])
+        if not commit_partition(dataset, staged, snapshot, ours, cause=cause, run_id=run_id):
             time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))
-    storage.remove(staged.folder)
+    storage.remove_path(staged.folder)
     raise Unavailable(
         f"dataset {dataset.name}, partition {staged.key}: {_ATTEMPTS} commits were overtaken by others; try again"
     )
 
 
-def _target(staged: Staged, cause: Cause, number: int) -> str:
+def _target(staged: StagedPartition, cause: Cause, number: int) -> str:
     return file_name(staged.key, cause=cause.hash, digest=staged.digest, token=staged.token, number=number)
 
 
@@ -112,10 +119,10 @@ def _open(dataset: Dataset, schema: pa.Schema) -> Snapshot:
 
 
 def _refusal(
-    dataset: Dataset, staged: Staged, snapshot: Snapshot, found: PartitionState | None, *, take_new: bool
+    dataset: Dataset, staged: StagedPartition, snapshot: Snapshot, found: PartitionState | None, *, take_new: bool
 ) -> Exception | None:
     what = f"dataset {dataset.name}, partition {staged.key}"
-    if differing := differences(staged.schema, snapshot.schema, take_new=take_new):
+    if differing := schema_differences(staged.schema, snapshot.schema, take_new=take_new):
         new = any(f.name not in snapshot.schema.names for f in staged.schema) and not take_new
         return UsageError(
             f"{what}: the columns differ from the table's at {dataset.uri}: {'; '.join(differing)}. "
@@ -130,8 +137,14 @@ def _refusal(
     return None
 
 
-def commit(
-    dataset: Dataset, staged: Staged, snapshot: Snapshot, ours: Mapping[str, Path], *, cause: Cause, run_id: str
+def commit_partition(
+    dataset: Dataset,
+    staged: StagedPartition,
+    snapshot: Snapshot,
+    ours: Mapping[str, Path],
+    *,
+    cause: Cause,
+    run_id: str,
 ) -> bool:
     """Commit on top of exactly ``snapshot``; False if any other commit came first.
 
@@ -141,9 +154,9 @@ def commit(
     from deltalake.exceptions import CommitFailedError
     from deltalake.transaction import AddAction, RemoveAction
 
-    root = storage.local(dataset.uri)
+    root = storage.local_path(dataset.uri)
     now = int(time.time() * 1000)
-    stats = partial(statistics, schema=staged.schema)
+    stats = partial(parquet_statistics, schema=staged.schema)
     actions: list[AddAction | RemoveAction] = [
         AddAction(target, (root / target).stat().st_size, {PARTITION: staged.key}, now, True, stats(root / target))
         for target in ours
@@ -153,7 +166,7 @@ def commit(
         snapshot.table.create_write_transaction(
             actions,
             mode="overwrite",
-            schema=extended(snapshot.schema, staged.schema),
+            schema=extended_schema(snapshot.schema, staged.schema),
             partition_by=[PARTITION],
             partition_filters=[(PARTITION, "=", staged.key)],
             commit_properties=CommitProperties(custom_metadata=about, max_commit_retries=0),
@@ -166,12 +179,12 @@ def commit(
     return True
 
 
-def _withdraw(dataset: Dataset, staged: Staged, ours: Mapping[str, Path]) -> None:
+def _withdraw(dataset: Dataset, staged: StagedPartition, ours: Mapping[str, Path]) -> None:
     """Remove files that a snapshot has just shown not to be in the table."""
-    storage.remove(staged.folder)
+    storage.remove_path(staged.folder)
     for target in ours:
-        storage.remove(storage.local(dataset.uri) / target)
+        storage.remove_path(storage.local_path(dataset.uri) / target)
 
 
-def _published(snapshot: Snapshot, state: PartitionState, *, changed: bool) -> Published:
-    return Published(snapshot.name, state.key, snapshot.version, state.digest, state.rows, changed)
+def _published(snapshot: Snapshot, state: PartitionState, *, changed: bool) -> PublishedPartition:
+    return PublishedPartition(snapshot.name, state.key, snapshot.version, state.digest, state.rows, changed)

@@ -33,7 +33,7 @@ def lake_schema(schema: pa.Schema, *, what: str) -> pa.Schema:
     return pa.schema([pa.field(f.name, _lake_type(f.type, f"{what}: column {f.name}")) for f in schema])
 
 
-def differences(ours: pa.Schema, table: pa.Schema, *, take_new: bool = False) -> list[str]:
+def schema_differences(ours: pa.Schema, table: pa.Schema, *, take_new: bool = False) -> list[str]:
     """In words, how two schemas differ by column name and type; the order of columns does not count.
 
     :param take_new: columns that the table does not have are no difference
@@ -44,7 +44,7 @@ def differences(ours: pa.Schema, table: pa.Schema, *, take_new: bool = False) ->
     return words + [f"`{n}` ({right[n]}) is only in the table" for n in right if n not in left]
 
 
-def extended(table: pa.Schema, ours: pa.Schema) -> pa.Schema:
+def extended_schema(table: pa.Schema, ours: pa.Schema) -> pa.Schema:
     """The table's columns and, behind them, those that only ``ours`` has."""
     for field in ours:
         if field.name not in table.names:

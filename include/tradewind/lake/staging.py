@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradewind.core.disk import storing
+from tradewind.core.disk import translate_disk_errors
 from tradewind.errors import UsageError
 from tradewind.lake import parquet, storage
 from tradewind.lake.digests import of_files
-from tradewind.lake.duplicates import Duplicates, resolve
-from tradewind.lake.parquet import ArrowRows, Rows
+from tradewind.lake.duplicates import DuplicateRule, resolve_duplicates
+from tradewind.lake.parquet import ArrowRows, CopyableRows
 from tradewind.lake.schema import lake_schema
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedPartition:
     """One partition's rows in a private folder.
 
     :param key: partition key
@@ -49,16 +49,16 @@ class Staged:
     dropped: int = 0
 
 
-def write(
-    rows: pa.RecordBatchReader | Rows,
+def stage_rows(
+    rows: pa.RecordBatchReader | CopyableRows,
     *,
     table: str,
     name: str,
     key: str,
     base: frozenset[str],
     run_columns: Sequence[str] = (),
-    duplicates: Duplicates | None = None,
-) -> Staged:
+    duplicates: DuplicateRule | None = None,
+) -> StagedPartition:
     """Write rows as Parquet into a new private folder of ``table``, in bounded memory, and hash them.
 
     Nothing is left behind if that fails.
@@ -78,17 +78,17 @@ def write(
     token = uuid.uuid4().hex[:12]
     folder = storage.new_folder(table, token)
     try:
-        with storing(f"{what}: its rows cannot be staged", folder):
-            source = rows if isinstance(rows, Rows) else ArrowRows(rows, folder)
-            paths, dropped = parquet.write(source, schema, folder), 0
+        with translate_disk_errors(f"{what}: its rows cannot be staged", folder):
+            source = rows if isinstance(rows, CopyableRows) else ArrowRows(rows, folder)
+            paths, dropped = parquet.write_parquet(source, schema, folder), 0
             if duplicates:
-                paths, dropped = resolve(paths, schema, folder, rule=duplicates, what=what)
+                paths, dropped = resolve_duplicates(paths, schema, folder, rule=duplicates, what=what)
             _refuse_far_times(paths, schema, what=what)
             hashed = of_files(paths, schema, without=run_columns)
     except BaseException:
-        storage.remove(folder)
+        storage.remove_path(folder)
         raise
-    return Staged(name, key, token, folder, paths, hashed.rows, hashed.digest, schema, base, dropped)
+    return StagedPartition(name, key, token, folder, paths, hashed.rows, hashed.digest, schema, base, dropped)
 
 
 def _refuse_far_times(paths: Sequence[Path], schema: pa.Schema, *, what: str) -> None:
@@ -112,7 +112,7 @@ def _refuse_far_times(paths: Sequence[Path], schema: pa.Schema, *, what: str) ->
                     )
 
 
-def statistics(path: Path, schema: pa.Schema) -> str:
+def parquet_statistics(path: Path, schema: pa.Schema) -> str:
     """Row count of a Parquet file and NULLs of its columns, as Delta's log wants them."""
     import pyarrow.parquet as pq
 

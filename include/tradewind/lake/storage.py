@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from tradewind.core.disk import storing
+from tradewind.core.disk import translate_disk_errors
 from tradewind.errors import UsageError
 
 STAGING = "_staging"
@@ -19,7 +19,7 @@ QUARANTINE = "_quarantine"
 _LEFTOVER_SECONDS = 24 * 3600
 
 
-def local(uri: str) -> Path:
+def local_path(uri: str) -> Path:
     """Folder of a table.
 
     :raises UsageError: the lake is not on a local disk
@@ -31,13 +31,13 @@ def local(uri: str) -> Path:
 
 def new_folder(table: str, token: str) -> Path:
     """Make the private folder of one staging; what killed runs left more than a day ago is removed."""
-    staging = local(table) / STAGING
-    with storing(f"{table}: nothing can be staged", staging):
+    staging = local_path(table) / STAGING
+    with translate_disk_errors(f"{table}: nothing can be staged", staging):
         (staging / token).mkdir(parents=True)
         now = (staging / token).stat().st_mtime
         for folder in staging.iterdir():
             if now - _last_change(folder, otherwise=now) > _LEFTOVER_SECONDS:
-                remove(folder)
+                remove_path(folder)
     return staging / token
 
 
@@ -53,16 +53,16 @@ def clock_difference(folder: Path) -> timedelta:
 
 
 @contextmanager
-def scratch(table: str) -> Iterator[Path]:
+def scratch_folder(table: str) -> Iterator[Path]:
     """A private folder for whatever does not fit in memory; it is gone afterwards."""
     folder = new_folder(table, f"scratch-{uuid.uuid4().hex[:12]}")
     try:
         yield folder
     finally:
-        remove(folder)
+        remove_path(folder)
 
 
-def move(files: list[tuple[Path, Path]]) -> None:
+def move_files(files: list[tuple[Path, Path]]) -> None:
     """Rename files within one table; parent folders are made."""
     for source, target in files:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,11 +72,11 @@ def move(files: list[tuple[Path, Path]]) -> None:
 def move_folder(source: Path, target: Path) -> None:
     """Rename a folder; one that is already there (the same rows, seen before) is replaced."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    remove(target)
+    remove_path(target)
     source.replace(target)
 
 
-def remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
     """Remove a file or folder; nothing happens if it is gone already."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

@@ -10,9 +10,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradewind.lake import log as logs
 from tradewind.lake import storage
-from tradewind.lake.log import FileSpan
+from tradewind.lake import table_log as logs
+from tradewind.lake.table_log import FileSpan
 
 if TYPE_CHECKING:
     from tradewind.lake.dataset import Dataset
@@ -22,7 +22,7 @@ _UNCOMMITTED = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Vacuumed:
+class VacuumedFiles:
     """What was removed from one dataset, or would be.
 
     :param files: files of versions that nobody needs, relative to the table
@@ -45,7 +45,7 @@ class Vacuumed:
         return len(self.files) + len(self.uncommitted) + len(self.quarantined)
 
 
-def vacuum(
+def vacuum_dataset(
     dataset: Dataset,
     *,
     pinned: Collection[int],
@@ -54,7 +54,7 @@ def vacuum(
     now: datetime,
     before_corrections: Callable[[Collection[int]], Collection[int]] = lambda _: (),
     dry_run: bool = False,
-) -> Vacuumed:
+) -> VacuumedFiles:
     """Remove files of versions that are neither pinned, nor the newest, nor younger than ``history``.
 
     Staged rows are not touched, nor is a file that is younger than a day: its commit may be on its way. The log stays
@@ -66,9 +66,9 @@ def vacuum(
     :param now: the present, aware
     :param before_corrections: versions that published what the given versions need beside their own files
     """
-    root = storage.local(dataset.uri)
+    root = storage.local_path(dataset.uri)
     found = _published(root)  # before the log: what is committed after this line is in neither and stays
-    log = logs.read(dataset)
+    log = logs.read_table_log(dataset)
     newest = len(log.committed) - 1
     kept = {version for version in pinned if version <= newest} | set(range(log.version_at(now - history), newest + 1))
     earlier = set(before_corrections(kept))
@@ -81,9 +81,9 @@ def vacuum(
     size = sum(_size(root / path) for path in (*stale, *lost, *old))
     if not dry_run:
         for path in (*stale, *lost, *old):
-            storage.remove(root / path)
+            storage.remove_path(root / path)
     versions = _whole_versions(log.files, set(found) - set(stale), newest)
-    return Vacuumed(dataset.name, stale, lost, old, size, versions)
+    return VacuumedFiles(dataset.name, stale, lost, old, size, versions)
 
 
 def _needed(spans: Sequence[FileSpan], kept: Sequence[int], earlier: Collection[int]) -> set[str]:

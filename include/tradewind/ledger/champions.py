@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.ledger.rows import insert_new, plain, utc
-from tradewind.ledger.tables import tables
+from tradewind.ledger.schema import build_tables
+from tradewind.ledger.values import as_utc, insert_new, json_value
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class ChampionChange:
     """One change of champion.
 
     :param seq: 1 for the first champion of the pipeline, then without gaps; 0 while it is not written yet
@@ -37,23 +37,23 @@ class Champion:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
-    def same_change(self, other: Champion) -> bool:
+    def same_change(self, other: ChampionChange) -> bool:
         """Whether ``other`` (not written yet) asks for what this row already records."""
         if self.model_version != other.model_version or self.decided_at != other.decided_at:
             return False
         return self.decided_at is not None or self.effective_from == other.effective_from
 
 
-def read(connection: Connection, pipeline: str) -> list[Champion]:
+def read_champions(connection: Connection, pipeline: str) -> list[ChampionChange]:
     """All changes of a pipeline's champion, oldest first."""
     from sqlalchemy import select
 
-    table = tables().champions
+    table = build_tables().champions
     rows = connection.execute(select(table).where(table.c.pipeline == pipeline).order_by(table.c.seq))
     return [_champion(row) for row in rows.mappings()]
 
 
-def insert(connection: Connection, champion: Champion) -> bool:
+def insert_champion(connection: Connection, champion: ChampionChange) -> bool:
     """Write one change; False if its ``seq`` is taken: somebody else came first."""
     values = {
         name: getattr(champion, name)
@@ -69,19 +69,19 @@ def insert(connection: Connection, champion: Champion) -> bool:
             "run_id",
         )
     }
-    values |= {"at": utc(champion.at), "evidence": plain(champion.evidence)}
-    return insert_new(connection, tables().champions, values)
+    values |= {"at": as_utc(champion.at), "evidence": json_value(champion.evidence)}
+    return insert_new(connection, build_tables().champions, values)
 
 
-def recorded(changes: list[Champion], new: Champion) -> Champion | None:
+def find_recorded_change(changes: list[ChampionChange], new: ChampionChange) -> ChampionChange | None:
     """The row that says already what ``new`` asks for: of a person's changes only the newest counts as the same."""
     return next((row for row in (changes if new.decided_at else changes[-1:]) if row.same_change(new)), None)
 
 
-def effective(champions: list[Champion], population: str) -> Champion | None:
+def effective_champion(champions: list[ChampionChange], population: str) -> ChampionChange | None:
     """The newest change that holds for ``population``; what came later wins over what came before."""
     return next((champion for champion in reversed(champions) if champion.effective_from <= population), None)
 
 
-def _champion(row: RowMapping) -> Champion:
-    return Champion(**{**row, "at": utc(row["at"])})
+def _champion(row: RowMapping) -> ChampionChange:
+    return ChampionChange(**{**row, "at": as_utc(row["at"])})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.core.disk import storage_fault
 from tradewind.core.network import choose_error, engine_options
 from tradewind.errors import MissingExtra, NoAnswer, TradewindError, UsageError
-from tradewind.ledger.tables import HEAD, VERSION_TABLE
+from tradewind.ledger.schema import HEAD, VERSION_TABLE
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -24,7 +24,7 @@ _LOCK = 7_206_941_118  # of PostgreSQL's advisory locks: "Tradewind's ledger is 
 _ALONE = 720_694_112  # likewise, with the hash of a name: "one at a time changes what this names"
 
 
-class Database:
+class LedgerDatabase:
     """One SQLite file or PostgreSQL database that holds a ledger.
 
     Tasks are forks of a process that may already have used the ledger, and a connection must not be shared by two

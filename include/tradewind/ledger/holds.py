@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import UsageError
-from tradewind.ledger import absences
+from tradewind.ledger import skipped_partitions
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SUBJECT = "pipeline"
 
 
-def hold(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
+def hold_pipeline(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
     """Record that nothing of a pipeline runs until somebody resumes it.
 
     :return: the hold that is on now, another person's if that came first
@@ -33,21 +33,21 @@ def hold(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
     return written
 
 
-def resume(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
+def resume_pipeline(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
     """Record that a held pipeline runs again.
 
     :return: the hold that is over
     :raises UsageError: nobody holds it, or it is decommissioned
     """
     _refuse_decommissioned(ledger, pipeline)
-    found = stopped(ledger, pipeline)
+    found = stopping_entry(ledger, pipeline)
     if found is None:
         raise UsageError(f"nobody holds {pipeline}, so there is nothing to resume")
     ledger.append(Entry(pipeline, "resume", SUBJECT, None, found.key, outcome="resumed", reason=reason, actor=actor))
     return found
 
 
-def decommission(
+def record_decommission(
     ledger: Ledger, pipeline: str, *, reason: str, actor: str, evidence: Mapping[str, Any] | None = None
 ) -> Entry:
     """Record that a pipeline has ended for good.
@@ -59,28 +59,28 @@ def decommission(
         outcome="decommissioned", reason=reason, evidence=evidence or {}, actor=actor,
     )  # fmt: skip
     ledger.append(entry)
-    return decommissioned(ledger, pipeline) or entry
+    return decommission_entry(ledger, pipeline) or entry
 
 
-def decommissioned(ledger: Ledger, pipeline: str) -> Entry | None:
+def decommission_entry(ledger: Ledger, pipeline: str) -> Entry | None:
     """The entry that ended the pipeline; None while it lives."""
     return ledger.get(pipeline, "decommissioned", key=SUBJECT)
 
 
-def stopped(ledger: Ledger, pipeline: str) -> Entry | None:
+def stopping_entry(ledger: Ledger, pipeline: str) -> Entry | None:
     """What keeps the whole pipeline from running: its end, or a hold that nobody has resumed; None if nothing does."""
-    if (ended := decommissioned(ledger, pipeline)) is not None:
+    if (ended := decommission_entry(ledger, pipeline)) is not None:
         return ended
     held = ledger.find(pipeline, "hold")
     return held[-1] if held and ledger.get(pipeline, "resume", key=held[-1].key) is None else None
 
 
-def told(ledger: Ledger, pipeline: str, partition: str | None = None) -> str | None:
+def describe_stop(ledger: Ledger, pipeline: str, partition: str | None = None) -> str | None:
     """Why a partition does not run, in words; None if it may.
 
     :param partition: None for the pipeline as a whole
     """
-    found = stopped(ledger, pipeline)
+    found = stopping_entry(ledger, pipeline)
     if found is not None and found.kind == "decommissioned":
         return f"{pipeline} was decommissioned by {found.actor} on {found.at:%Y-%m-%d}: {found.reason}"
     if found is not None:
@@ -88,7 +88,7 @@ def told(ledger: Ledger, pipeline: str, partition: str | None = None) -> str | N
             f"{pipeline} is held by {found.actor} since {found.at:%Y-%m-%d %H:%M} UTC: {found.reason}; "
             f"it goes on with: tradewind resume {pipeline}"
         )
-    kept = absences.skipped(ledger, pipeline).get(partition) if partition else None
+    kept = skipped_partitions.skipped_partitions(ledger, pipeline).get(partition) if partition else None
     if kept is not None:
         return (
             f"{pipeline}: partition {partition} is skipped by {kept.actor} since {kept.at:%Y-%m-%d %H:%M} UTC: "
@@ -98,7 +98,7 @@ def told(ledger: Ledger, pipeline: str, partition: str | None = None) -> str | N
 
 
 def _refuse_decommissioned(ledger: Ledger, pipeline: str) -> None:
-    if (ended := decommissioned(ledger, pipeline)) is not None:
+    if (ended := decommission_entry(ledger, pipeline)) is not None:
         raise UsageError(
             f"{pipeline} was decommissioned by {ended.actor} on {ended.at:%Y-%m-%d}: {ended.reason}; "
             "a pipeline that comes back gets a new name"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from tradewind.core import faults
+from tradewind.core import fault_points
 from tradewind.errors import Conflict
 from tradewind.ledger import champions
-from tradewind.ledger.champions import Champion
-from tradewind.ledger.database import Database
-from tradewind.ledger.rows import insert_new, plain, utc
-from tradewind.ledger.tables import tables
+from tradewind.ledger.champions import ChampionChange
+from tradewind.ledger.database import LedgerDatabase
+from tradewind.ledger.schema import build_tables
+from tradewind.ledger.values import as_utc, insert_new, json_value
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, RowMapping
@@ -86,7 +86,7 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
+        self._database = LedgerDatabase(url)
 
     def append(self, entry: Entry) -> bool:
         """Write an entry; False, and nothing written, if one with its key exists.
@@ -98,7 +98,7 @@ class Ledger:
 
     def get(self, pipeline: str, kind: Kind, *, key: str) -> Entry | None:
         """The entry with this key, if it was written."""
-        found = self._select(pipeline, kind, tables().journal.c.key == key)
+        found = self._select(pipeline, kind, build_tables().journal.c.key == key)
         return found[0] if found else None
 
     def find(
@@ -114,7 +114,7 @@ class Ledger:
 
         :param until: only entries whose partition is this one or earlier
         """
-        column = tables().journal.c
+        column = build_tables().journal.c
         conditions: list[ColumnElement[bool]] = []
         if subject is not None:
             conditions.append(column.subject == subject)
@@ -131,10 +131,10 @@ class Ledger:
         """
         from sqlalchemy import select
 
-        table = tables().journal
+        table = build_tables().journal
         query = select(table).where(table.c.pipeline == pipeline).order_by(table.c.id)
         if at is not None:
-            query = query.where(table.c.at <= utc(at))
+            query = query.where(table.c.at <= as_utc(at))
         with self._database.begin(f"read the journal of {pipeline}") as connection:
             return [_entry(row) for row in connection.execute(query).mappings()]
 
@@ -146,31 +146,31 @@ class Ledger:
         """Names of all pipelines that have an entry, in order."""
         from sqlalchemy import select
 
-        name = tables().journal.c.pipeline
+        name = build_tables().journal.c.pipeline
         with self._database.begin("read the names of the pipelines") as connection:
             return sorted(connection.execute(select(name).distinct()).scalars())
 
-    def champions(self, pipeline: str) -> list[Champion]:
+    def champions(self, pipeline: str) -> list[ChampionChange]:
         """All changes of champion, oldest first."""
         with self._database.begin(f"read the champions of {pipeline}") as connection:
-            return champions.read(connection, pipeline)
+            return champions.read_champions(connection, pipeline)
 
-    def champion_for(self, pipeline: str, population: str, *, alone: bool = False) -> Champion | None:
+    def champion_for(self, pipeline: str, population: str, *, alone: bool = False) -> ChampionChange | None:
         """The champion that serves a population: of the changes that hold for it, the newest.
 
         :param population: partition key of the entities that are predicted
         :param alone: wait for a change that is being written: it may not know yet that the population was published
         """
         with self._database.begin(f"read the champions of {pipeline}", alone=pipeline if alone else None) as connection:
-            return champions.effective(champions.read(connection, pipeline), population)
+            return champions.effective_champion(champions.read_champions(connection, pipeline), population)
 
-    def previous_champion(self, pipeline: str, population: str) -> Champion | None:
+    def previous_champion(self, pipeline: str, population: str) -> ChampionChange | None:
         """The version that would serve a population if its champion had never been; None if there is none."""
         changes = self.champions(pipeline)
-        current = champions.effective(changes, population)
+        current = champions.effective_champion(changes, population)
         if current is None:
             return None
-        return champions.effective(
+        return champions.effective_champion(
             [
                 change
                 for change in changes
@@ -180,8 +180,8 @@ class Ledger:
         )
 
     def promote(
-        self, new: Champion, *, expected: int, pin: Entry | None = None, first: Callable[[], str] | None = None
-    ) -> Champion:
+        self, new: ChampionChange, *, expected: int, pin: Entry | None = None, first: Callable[[], str] | None = None
+    ) -> ChampionChange:
         """Write a change of champion, if nobody else wrote one since.
 
         A change that is recorded already (same version decided at the same partition; for a person's: the newest
@@ -197,11 +197,11 @@ class Ledger:
         """
         doing = f"make version {new.model_version} champion of {new.pipeline}"
         with self._database.begin(doing, alone=new.pipeline) as connection:
-            changes = champions.read(connection, new.pipeline)
+            changes = champions.read_champions(connection, new.pipeline)
             if pin is not None and changes and changes[-1].model_version == new.model_version:
                 _pin(connection, pin)
                 return changes[-1]
-            if (written := champions.recorded(changes, new)) is not None:
+            if (written := champions.find_recorded_change(changes, new)) is not None:
                 return written
             if len(changes) != expected:
                 raise Conflict(f"{doing}: {_who_was_first(changes, expected)}; judge the candidate again")
@@ -210,10 +210,10 @@ class Ledger:
                 raise Conflict(f"{doing}: {held.actor} pinned version {held.subject} in the meantime: {held.reason}")
             holds_from = first() if first else new.effective_from
             row = replace(
-                new, seq=expected + 1, effective_from=holds_from, at=utc(new.at), evidence=plain(new.evidence)
+                new, seq=expected + 1, effective_from=holds_from, at=as_utc(new.at), evidence=json_value(new.evidence)
             )
-            champions.insert(connection, row)
-            faults.reach("between-champion-and-pin")
+            champions.insert_champion(connection, row)
+            fault_points.reach_fault_point("between-champion-and-pin")
             if pin is not None:
                 _pin(connection, pin)
             return row
@@ -231,21 +231,21 @@ class Ledger:
 def _insert(connection: Connection, entry: Entry) -> bool:
     names = ("pipeline", "kind", "subject", "partition", "key", "outcome", "reason", "actor", "run_id")
     values = {name: getattr(entry, name) for name in names}
-    values |= {"evidence": plain(entry.evidence), "at": utc(entry.at)}
-    return insert_new(connection, tables().journal, values)
+    values |= {"evidence": json_value(entry.evidence), "at": as_utc(entry.at)}
+    return insert_new(connection, build_tables().journal, values)
 
 
 def _find(connection: Connection, pipeline: str, kind: Kind, *conditions: ColumnElement[bool]) -> list[Entry]:
     from sqlalchemy import select
 
-    table = tables().journal
+    table = build_tables().journal
     query = select(table).where(table.c.pipeline == pipeline, table.c.kind == kind, *conditions).order_by(table.c.id)
     return [_entry(row) for row in connection.execute(query).mappings()]
 
 
 def _pinned(connection: Connection, pipeline: str) -> Entry | None:
     pins = _find(connection, pipeline, "pin")
-    if not pins or _find(connection, pipeline, "unpin", tables().journal.c.key == pins[-1].key):
+    if not pins or _find(connection, pipeline, "unpin", build_tables().journal.c.key == pins[-1].key):
         return None
     return pins[-1]
 
@@ -258,7 +258,7 @@ def _pin(connection: Connection, pin: Entry) -> None:
     _insert(connection, replace(pin, key=str(len(_find(connection, pin.pipeline, "pin")))))
 
 
-def _who_was_first(changes: list[Champion], expected: int) -> str:
+def _who_was_first(changes: list[ChampionChange], expected: int) -> str:
     after = changes[expected:]
     if not after:
         return f"decided against change {expected}, but the newest one is {len(changes)}"
@@ -267,4 +267,4 @@ def _who_was_first(changes: list[Champion], expected: int) -> str:
 
 
 def _entry(row: RowMapping) -> Entry:
-    return Entry(**{**row, "at": utc(row["at"])})
+    return Entry(**{**row, "at": as_utc(row["at"])})

@@ -8,11 +8,11 @@ from tradewind.errors import UsageError
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
-    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.champions import ChampionChange
     from tradewind.ledger.journal import Ledger
 
 
-def pin(champion: Champion, *, reason: str) -> Entry:
+def pin_entry(champion: ChampionChange, *, reason: str) -> Entry:
     """The pin that goes with a person's change of champion; :meth:`Ledger.promote` writes both or neither."""
     return Entry(
         champion.pipeline, "pin", champion.model_version, None, "",
@@ -21,12 +21,12 @@ def pin(champion: Champion, *, reason: str) -> Entry:
     )  # fmt: skip
 
 
-def pinned(ledger: Ledger, pipeline: str) -> Entry | None:
+def current_pin(ledger: Ledger, pipeline: str) -> Entry | None:
     """The pin that is on, its subject is the version; None if there is none."""
     return ledger.pinned(pipeline)
 
 
-def lift(ledger: Ledger, pipeline: str, *, reason: str, actor: str, run_id: str = "local") -> Entry:
+def lift_pin(ledger: Ledger, pipeline: str, *, reason: str, actor: str, run_id: str = "local") -> Entry:
     """Record that candidates may become champion again.
 
     :return: the pin that is lifted
@@ -34,7 +34,7 @@ def lift(ledger: Ledger, pipeline: str, *, reason: str, actor: str, run_id: str 
     """
     if not reason.strip():
         raise UsageError(f"lifting the pin of {pipeline} needs a reason: it goes into the ledger")
-    if (held := pinned(ledger, pipeline)) is None:
+    if (held := current_pin(ledger, pipeline)) is None:
         raise UsageError(f"nobody pinned the champion of {pipeline}, so there is nothing to lift")
     over = Entry(
         pipeline, "unpin", held.subject, None, held.key,
@@ -44,7 +44,7 @@ def lift(ledger: Ledger, pipeline: str, *, reason: str, actor: str, run_id: str 
     return held
 
 
-def told(held: Entry) -> str:
+def describe_pin(held: Entry) -> str:
     """The pin in words, with what to do about it."""
     return (
         f"{held.actor} pinned version {held.subject} on {held.at:%Y-%m-%d %H:%M} UTC: {held.reason}; candidates are "

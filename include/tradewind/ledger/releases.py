@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 AS_IT_IS, WITHOUT_BAD_ROWS = "as it is", "without its bad rows"
 
 
-def release(
+def record_release(
     ledger: Ledger,
     pipeline: str,
     dataset: str,
@@ -39,7 +39,7 @@ def release(
     return written
 
 
-def granted(ledger: Ledger, pipeline: str, dataset: str, partition: str, *, cause: str) -> Entry | None:
+def granted_release(ledger: Ledger, pipeline: str, dataset: str, partition: str, *, cause: str) -> Entry | None:
     """The newest release of rows of this cause; None if there is none."""
     found = ledger.find(pipeline, "release", subject=dataset, partition=partition)
     return next((entry for entry in reversed(found) if entry.evidence["cause"] == cause), None)

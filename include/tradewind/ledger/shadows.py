@@ -14,7 +14,7 @@ BEGAN, REPLACED, WITHDRAWN, FAILED = "began", "replaced", "withdrawn", "failed"
 _ENDS = frozenset({REPLACED, WITHDRAWN, "passed", "rejected", "unchanged"})
 
 
-def begin(
+def record_shadow_begin(
     ledger: Ledger,
     pipeline: str,
     partition: str,
@@ -36,10 +36,10 @@ def begin(
     key = f"{partition}/{version}"
     if again := sum(one.outcome == WITHDRAWN for one in ledger.find(pipeline, "shadow", partition=partition)):
         key += f"#{again}"
-    before = standing(ledger, pipeline, partition)
+    before = standing_shadow(ledger, pipeline, partition)
     if before is not None and before.key != key:
         why = f"version {version}, the candidate of {partition}, passed its verdict and stands in its place"
-        end(ledger, before, partition, outcome=REPLACED, reason=why, actor=actor, run_id=run_id)
+        record_shadow_end(ledger, before, partition, outcome=REPLACED, reason=why, actor=actor, run_id=run_id)
     evidence = {
         "version": version,
         "from": populations[0],
@@ -54,7 +54,7 @@ def begin(
     return written
 
 
-def end(
+def record_shadow_end(
     ledger: Ledger, shadow: Entry, partition: str, *, outcome: str, reason: str, actor: str = "airflow",
     run_id: str = "local",
 ) -> None:  # fmt: skip
@@ -72,7 +72,7 @@ def end(
     )
 
 
-def failed(
+def record_shadow_failure(
     ledger: Ledger, shadow: Entry, population: str, *, reason: str, actor: str = "airflow", run_id: str = "local"
 ) -> None:
     """Record that a shadow could not predict a population; its verdict will miss these rows."""
@@ -83,16 +83,16 @@ def failed(
     )
 
 
-def standing(ledger: Ledger, pipeline: str, partition: str | None = None) -> Entry | None:
+def standing_shadow(ledger: Ledger, pipeline: str, partition: str | None = None) -> Entry | None:
     """The entry that began the shadow, as it is known to the run of a partition: a replay finds what the first run did.
 
     :param partition: None for what stands at the moment, whichever partition decided it
     """
     entries = ledger.find(pipeline, "shadow")
-    return newest([one for one in entries if partition is None or (one.partition or "") < partition])
+    return newest_shadow([one for one in entries if partition is None or (one.partition or "") < partition])
 
 
-def newest(entries: Sequence[Entry]) -> Entry | None:
+def newest_shadow(entries: Sequence[Entry]) -> Entry | None:
     """Of a pipeline's entries about shadows: the one that began the shadow that stands; None if none does."""
     began = sorted((one for one in entries if one.outcome == BEGAN), key=lambda one: (one.partition or "", one.id or 0))
     if not began:
@@ -101,6 +101,6 @@ def newest(entries: Sequence[Entry]) -> Entry | None:
     return None if began[-1].key in ended else began[-1]
 
 
-def due(shadow: Entry, partition: str) -> bool:
+def labels_are_due(shadow: Entry, partition: str) -> bool:
     """Whether the labels of all its populations have fallen due by the end of a partition."""
     return str(shadow.evidence["judged_at"]) <= partition

@@ -26,9 +26,9 @@ def _report(context: dict[str, Any], pipeline: str, owner: str, tradewind_conn_i
     run, due = context["dag_run"], context.get("deadline")
     stage = str(run["dag_id"]).rsplit("__", 1)[-1]
     ledger = Ledger(TradewindHook(tradewind_conn_id).ledger_url())
-    if holds.told(ledger, pipeline, run.get("partition_key")) is not None:
+    if holds.describe_stop(ledger, pipeline, run.get("partition_key")) is not None:
         return  # a person stopped it and knows
-    incidents.report(
+    incidents.report_failure(
         ledger,
         pipeline=pipeline,
         owner=owner,

@@ -39,16 +39,16 @@ class IncidentNotifier(BaseNotifier):
         from tradewind.hooks.tradewind import TradewindHook
         from tradewind.ledger.journal import Ledger
 
-        known = {"pipeline": self.pipeline, "owner": self.owner, "runbook": self.runbook, **failure_of(context)}
+        known = {"pipeline": self.pipeline, "owner": self.owner, "runbook": self.runbook, **describe_failure(context)}
         try:
-            incidents.report(Ledger(TradewindHook(self.tradewind_conn_id).ledger_url()), **known)
+            incidents.report_failure(Ledger(TradewindHook(self.tradewind_conn_id).ledger_url()), **known)
         except TradewindError as exc:
             # Without its ledger it cannot tell a new problem from a known one; better told twice than never.
             self.log.error("the ledger did not take the incident: %s", exc)
-            channels.to_log(incidents.unrecorded(**known))
+            channels.log_incident(incidents.unrecorded_incident(**known))
 
 
-def failure_of(context: Context | dict[str, Any]) -> dict[str, Any]:
+def describe_failure(context: Context | dict[str, Any]) -> dict[str, Any]:
     """The facts of a failure: ``stage, task, partition, run_id, attempt, error_type, message, link``.
 
     ``task`` is None when the callback is the DAG's: which task failed is then for the ledger to know.
@@ -66,12 +66,14 @@ def failure_of(context: Context | dict[str, Any]) -> dict[str, Any]:
         "run_id": str(getattr(run, "run_id", None) or context.get("run_id", "")),
         "attempt": int(getattr(instance, "try_number", 0) or 0) if of_task else 0,
         "error_type": type(error).__name__ if error is not None else "RunFailed",
-        "message": _shown(str(error) if error is not None else str(context.get("reason") or "the run failed")),
+        "message": _without_secrets(
+            str(error) if error is not None else str(context.get("reason") or "the run failed")
+        ),
         "link": str(getattr(instance, "log_url", "") or ""),
     }
 
 
-def _shown(message: str) -> str:
+def _without_secrets(message: str) -> str:
     """A message without the secrets that Airflow knows of: errors of other libraries may repeat them."""
     from airflow.sdk import log
 

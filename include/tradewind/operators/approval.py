@@ -11,14 +11,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from tradewind.hooks.tradewind import TradewindHook
 from tradewind.links.report import ReportLink, report_url
-from tradewind.spec.values import spell
+from tradewind.spec.scalars import format_duration
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.journal import Entry, Ledger
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 _ASKED = "asked"
 """XCom of the task itself: the key of the verdict that stands in the form."""
@@ -60,21 +60,21 @@ class ApproveOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Let later partitions go on, then ask: the verdict, who is champion, and a pin stand in the form."""
-        from tradewind.ledger import holds, progress
+        from tradewind.ledger import completion, holds
         from tradewind.ledger.journal import Ledger
-        from tradewind.models import approval
+        from tradewind.retraining import approval
 
         run, spec = context["dag_run"], self.pipeline
         partition = spec.partitioning.check(run.partition_key)
         runtime = TradewindHook(self.tradewind_conn_id).runtime(run_id=run.run_id)
         ledger = Ledger(runtime.ledger)
-        if (reason := holds.told(ledger, spec.pipeline, partition)) is not None:
+        if (reason := holds.describe_stop(ledger, spec.pipeline, partition)) is not None:
             # Written down as not started, so that upkeep sends the event again after `resume`.
-            progress.start(ledger, spec.pipeline, "train", partition, cause="held", run_id=run.run_id)
+            completion.record_start(ledger, spec.pipeline, "train", partition, cause="held", run_id=run.run_id)
             raise AirflowSkipException(f"nobody is asked: {reason}")
-        verdict = approval.open_question(spec, partition, runtime)
+        verdict = approval.find_open_approval(spec, partition, runtime)
         if verdict is None:
-            self._link(approval.verdict_of(spec, partition, ledger), runtime)
+            self._link(approval.find_verdict_to_approve(spec, partition, ledger), runtime)
             self.log.info("nobody is asked: what this verdict says was approved, and promoted, before")
             return None
         # After the fields are rendered: what people wrote into the ledger is no template.
@@ -85,24 +85,24 @@ class ApproveOperator(ApprovalOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Journal the answer, then go on or skip the promotion."""
         from tradewind.ledger.journal import Ledger
-        from tradewind.models import approval
+        from tradewind.retraining import approval
 
         run, spec = context["dag_run"], self.pipeline
         runtime = TradewindHook(self.tradewind_conn_id).runtime(run_id=run.run_id)
         asked = context["ti"].xcom_pull(task_ids=self.task_id, key=_ASKED)
         partition = spec.partitioning.check(run.partition_key)
-        verdict = approval.verdict_of(spec, partition, Ledger(runtime.ledger), key=asked)
+        verdict = approval.find_verdict_to_approve(spec, partition, Ledger(runtime.ledger), key=asked)
         self._link(verdict, runtime)
         answer = event.get("chosen_options") or [self.REJECT]
         user = event.get("responded_by_user") or {}
         timed_out = bool(event.get("timedout"))
         comment = str((event.get("params_input") or {}).get("comment") or "")
         silence = (
-            f"nobody answered within {spell(self.response_timeout or spec.promotion.timeout)}"
+            f"nobody answered within {format_duration(self.response_timeout or spec.promotion.timeout)}"
             if timed_out
             else "no comment"
         )
-        approval.record_answer(
+        approval.record_approval(
             verdict,
             runtime,
             approved=answer[0] == self.APPROVE,
@@ -115,20 +115,20 @@ class ApproveOperator(ApprovalOperator):
         return super().execute_complete(context, event)
 
     def _told(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
-        from tradewind.ledger import pins, refits
-        from tradewind.models import verdict_words
+        from tradewind.ledger import pins, serving_versions
+        from tradewind.verdict import verdict_text
 
         spec = self.pipeline
         self._link(verdict, runtime)
-        refitted = refits.find_refit(ledger, spec.pipeline, str(verdict.evidence["version"]))
+        refitted = serving_versions.find_refit(ledger, spec.pipeline, str(verdict.evidence["version"]))
         refitted = refitted if spec.train is not None and spec.train.refit else None
-        body = verdict_words.markdown(spec, verdict, report=self.report_url, refit=refitted)
-        if (held := pins.pinned(ledger, spec.pipeline)) is None:
+        body = verdict_text.render_verdict_markdown(spec, verdict, report=self.report_url, refit=refitted)
+        if (held := pins.current_pin(ledger, spec.pipeline)) is None:
             return body
-        return f"**An answer changes nothing while the champion is pinned:** {pins.told(held)}\n\n{body}"
+        return f"**An answer changes nothing while the champion is pinned:** {pins.describe_pin(held)}\n\n{body}"
 
     def _link(self, verdict: Entry, runtime: Runtime) -> None:
         """Show the verdict's page behind the task's Report button, also after the answer."""
-        from tradewind.models import verdict_files
+        from tradewind.verdict import verdict_files
 
-        self.report_url = report_url(verdict_files.report_of(verdict, runtime), reports=runtime.reports)
+        self.report_url = report_url(verdict_files.verdict_page_path(verdict, runtime), reports=runtime.reports)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -27,7 +27,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
     ]
 )
 
-AT_ONCE = ExceptionRetryPolicy(
+FAIL_WHEN_NOT_READY = ExceptionRetryPolicy(
     rules=[
         RetryRule(NotReady, action=RetryAction.FAIL, reason="what it waits for would wait behind it"),
         *RETRY_POLICY.rules,
@@ -62,15 +62,15 @@ class TradewindOperator(BaseOperator):
 
     def spec(self) -> Pipeline:
         """The pipeline, read from its YAML if a path was given."""
-        from tradewind.spec.load import load
+        from tradewind.spec.load import load_pipeline
 
-        return load(Path(self.pipeline)) if isinstance(self.pipeline, str) else self.pipeline
+        return load_pipeline(Path(self.pipeline)) if isinstance(self.pipeline, str) else self.pipeline
 
     def runtime(self, context: Context, *, actor: str = "airflow") -> Runtime:
         """Where things are, from the connections."""
         hook = TradewindHook(self.tradewind_conn_id, mlflow_conn_id=self.mlflow_conn_id)
         runtime = hook.runtime(run_id=context["dag_run"].run_id, actor=actor)
-        return replace(runtime, waited=datetime.now(UTC) - started(context))
+        return replace(runtime, waited=datetime.now(UTC) - run_start_time(context))
 
     def close_incidents(
         self, runtime: Runtime, *, pipeline: str, stage: str, partition: str | None, task: str | None = None
@@ -79,14 +79,16 @@ class TradewindOperator(BaseOperator):
         from tradewind.alerting import incidents
         from tradewind.ledger.journal import Ledger
 
-        incidents.close(Ledger(runtime.ledger), pipeline, stage, partition, task=task, run_id=runtime.run_id)
+        incidents.close_stage_incidents(
+            Ledger(runtime.ledger), pipeline, stage, partition, task=task, run_id=runtime.run_id
+        )
 
 
-def disks(runtime: Runtime) -> list[str]:
+def task_folders(runtime: Runtime) -> list[str]:
     """Folders that a task writes to."""
     return [str(runtime.lake), str(runtime.reports), gettempdir()]
 
 
-def started(context: Context) -> datetime:
+def run_start_time(context: Context) -> datetime:
     """When the run started; a run that is cleared starts anew."""
     return getattr(context["dag_run"], "start_date", None) or datetime.now(UTC)

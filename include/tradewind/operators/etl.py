@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import AuditFailed
-from tradewind.operators.base import AT_ONCE
+from tradewind.operators.base import FAIL_WHEN_NOT_READY
 from tradewind.operators.stage import StageOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 class BuildDatasetOperator(StageOperator):
@@ -25,13 +25,13 @@ class BuildDatasetOperator(StageOperator):
     """
 
     def __init__(self, *, dataset: str, **kwargs: Any) -> None:
-        kwargs.setdefault("retry_policy", AT_ONCE)
+        kwargs.setdefault("retry_policy", FAIL_WHEN_NOT_READY)
         super().__init__(stage="etl", **kwargs)
         self.dataset = dataset
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Build the partition; the report is linked also when the audit fails."""
-        from tradewind.etl.dataset import build_dataset
+        from tradewind.etl.dataset_build import build_dataset
 
         try:
             result = build_dataset(spec, self.dataset, partition, runtime)
@@ -60,30 +60,30 @@ class CompleteEtlOperator(StageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> str:
         """Return the cause of the partition: a hash over its datasets' digests."""
-        from tradewind.core import faults
-        from tradewind.etl.stage import complete_etl
+        from tradewind.core import fault_points
+        from tradewind.etl.etl_completion import complete_etl
 
         cause = complete_etl(spec, partition, runtime)
         self.complete(spec, partition, runtime)
-        faults.reach("after-commit-before-event")
+        fault_points.reach_fault_point("after-commit-before-event")
         self._clear_followers(spec, partition, runtime, context)
         return cause
 
     def _clear_followers(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> None:
         """Clear the failed runs that waited for this partition; one that cannot be cleared stays failed."""
-        from tradewind.etl.stage import followers
+        from tradewind.etl.etl_completion import failed_dependent_runs
 
         instance = context["ti"]
-        for key, run_id in followers(spec, partition, runtime).items():
+        for key, run_id in failed_dependent_runs(spec, partition, runtime).items():
             try:
                 if instance.get_dagrun_state(instance.dag_id, run_id) == "failed":
-                    _clear(instance.dag_id, run_id)
+                    _clear_run(instance.dag_id, run_id)
                     self.log.info("partition %s had waited for %s: run %s is started again", key, partition, run_id)
             except Exception as exc:  # the event of a complete partition is not lost for a follower
                 self.log.warning("partition %s waits for %s and is not started again: %s", key, partition, exc)
 
 
-def _clear(dag_id: str, run_id: str) -> None:
+def _clear_run(dag_id: str, run_id: str) -> None:
     # What TriggerDagRunOperator does with `reset_dag_run`; as an exception of its own it would end this task.
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import TriggerDagRun

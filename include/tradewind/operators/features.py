@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 class MaterialiseOperator(StageOperator):
@@ -21,8 +21,8 @@ class MaterialiseOperator(StageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return the rows written for each feature view."""
-        from tradewind.features.stage import materialise
+        from tradewind.features.stage import materialise_features
 
-        result = materialise(spec, partition, runtime)
+        result = materialise_features(spec, partition, runtime)
         self.complete(spec, partition, runtime)
         return {"rows": dict(result.rows), "changed": result.changed}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 class ProfileOperator(StageOperator):
@@ -21,9 +21,9 @@ class ProfileOperator(StageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return version and digest of the published profiles."""
-        from tradewind.monitoring.profile import profile
+        from tradewind.monitoring.profile_rows import profile_partition
 
-        published = profile(spec, partition, runtime)
+        published = profile_partition(spec, partition, runtime)
         return {"version": published.version, "digest": published.digest}
 
 
@@ -35,9 +35,9 @@ class JudgeOperator(StageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return the alarms and the realised metrics."""
-        from tradewind.monitoring.judge import judge
+        from tradewind.monitoring.partition_judgement import judge_partition
 
-        judged = judge(spec, partition, runtime)
+        judged = judge_partition(spec, partition, runtime)
         self.link_report(judged.report, runtime)
         self.complete(spec, partition, runtime)
         return {"alarms": list(judged.alarms), "performance": dict(judged.performance)}

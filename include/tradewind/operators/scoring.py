@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 class ScoreOperator(StageOperator):
@@ -23,11 +23,11 @@ class ScoreOperator(StageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return population, rows, and the model version that served."""
-        from tradewind.models.score import Skipped, score
+        from tradewind.scoring.batch_scoring import SkippedPopulation, score_population
 
-        scored = score(spec, partition, runtime)
+        scored = score_population(spec, partition, runtime)
         self.complete(spec, partition, runtime)
-        if isinstance(scored, Skipped):
+        if isinstance(scored, SkippedPopulation):
             raise AirflowSkipException(scored.reason)
         return {
             "population": scored.population,
@@ -46,9 +46,9 @@ class ShadowOperator(StageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
         """Return population, rows and version; skip where no shadow has to predict this population."""
-        from tradewind.models.shadow import score
+        from tradewind.scoring.shadow import score_shadow
 
-        done = score(spec, partition, runtime)
+        done = score_shadow(spec, partition, runtime)
         if done is None:
             raise AirflowSkipException("no shadow stands for this population")
         return {"population": done.population, "rows": done.rows, "model_version": done.version, "reason": done.reason}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tradewind.core.disk import storing
+from tradewind.core.disk import translate_disk_errors
 from tradewind.errors import Conflict, InvalidPartitionKey, LeftOut, NotDelivered, NotReady, Unavailable
 from tradewind.links.mlflow import MlflowRunLink
 from tradewind.links.report import ReportLink, report_url
-from tradewind.operators.base import TradewindOperator, disks, started
+from tradewind.operators.base import TradewindOperator, run_start_time, task_folders
 from tradewind.triggers.ready import ReadyTrigger
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 class StageOperator(TradewindOperator):
@@ -51,13 +51,15 @@ class StageOperator(TradewindOperator):
         :raises InvalidPartitionKey: no key, one outside ``start…end``, or one of a partition that is not over yet
         """
         spec = self.spec()
-        partition = _over(spec, spec.partitioning.check(context["dag_run"].partition_key))
+        partition = _partition_is_over(spec, spec.partitioning.check(context["dag_run"].partition_key))
         runtime = self.runtime(context)
         self._stop_if_held(spec, partition, runtime)
         if self.opens:
             self._write_down_start(spec, partition, runtime)
         try:
-            with storing(f"{spec.pipeline} {partition}: {self.task_id} cannot write", *disks(runtime)):
+            with translate_disk_errors(
+                f"{spec.pipeline} {partition}: {self.task_id} cannot write", *task_folders(runtime)
+            ):
                 done = self.work(spec, partition, runtime, context)
         except NotReady as exc:
             if exc.stage is None or exc.partition is None:
@@ -99,7 +101,7 @@ class StageOperator(TradewindOperator):
         from tradewind.ledger.journal import Ledger
 
         self.close_incidents(runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition)
-        incidents.close_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id)
+        incidents.close_incidents_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id)
 
     def _stop_if_held(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
         """End as skipped, with the reason, while a person holds the pipeline or keeps the partition out.
@@ -107,23 +109,23 @@ class StageOperator(TradewindOperator):
         Every task asks, not only the first: nothing that begins after the hold publishes anything. What is skipped in
         the middle of a run is written down as not started, so that upkeep sends its event again after `resume`.
         """
-        from tradewind.ledger import holds, progress
+        from tradewind.ledger import completion, holds
         from tradewind.ledger.journal import Ledger
 
         ledger = Ledger(runtime.ledger)
-        reason = holds.told(ledger, spec.pipeline, partition)
+        reason = holds.describe_stop(ledger, spec.pipeline, partition)
         if reason is None:
             return
-        if not self.opens and progress.before(self.stage, spec.stages):
-            progress.start(ledger, spec.pipeline, self.stage, partition, cause="held", run_id=runtime.run_id)
+        if not self.opens and completion.upstream_stage(self.stage, spec.stages):
+            completion.record_start(ledger, spec.pipeline, self.stage, partition, cause="held", run_id=runtime.run_id)
         raise AirflowSkipException(f"nothing is done: {reason}")
 
     def _write_down_start(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
-        from tradewind.ledger import progress
+        from tradewind.ledger import completion
         from tradewind.ledger.journal import Ledger
 
         ledger = Ledger(runtime.ledger)
-        progress.begin(ledger, spec.pipeline, self.stage, partition, stages=spec.stages, run_id=runtime.run_id)
+        completion.record_begin(ledger, spec.pipeline, self.stage, partition, stages=spec.stages, run_id=runtime.run_id)
 
     def _defer_until_ready(self, spec: Pipeline, missing: NotReady) -> None:
         assert missing.stage is not None
@@ -144,17 +146,17 @@ class StageOperator(TradewindOperator):
     def _defer_until_next_look(self, missing: NotDelivered, context: Context) -> None:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-        from tradewind.etl.arrival import next_look
+        from tradewind.etl.late_inputs import next_poll_time
 
         now = datetime.now(UTC)
-        moment = next_look(now, started=started(context), wait_for=missing.wait_for)
+        moment = next_poll_time(now, started=run_start_time(context), wait_for=missing.wait_for)
         self.log.info("looking again at %s: %s", moment.isoformat(timespec="seconds"), missing)
         # The timeout is for a triggerer that is down.
         timeout = moment - now + timedelta(minutes=10)
         self.defer(trigger=DateTimeTrigger(moment=moment), method_name="look_again", timeout=timeout)
 
 
-def _over(spec: Pipeline, partition: str) -> str:
+def _partition_is_over(spec: Pipeline, partition: str) -> str:
     end = spec.partitioning.bounds(partition).end
     if end > datetime.now(UTC):
         raise InvalidPartitionKey(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.models.stage import Step
-    from tradewind.spec.models import Pipeline
+    from tradewind.retraining.train_stage import TrainStep
+    from tradewind.spec.pipeline import Pipeline
 
 
 class TrainStageOperator(StageOperator, SkipMixin):
@@ -36,11 +36,11 @@ class TrainStageOperator(StageOperator, SkipMixin):
         except (DownstreamTasksSkipped, AirflowSkipException, NotReady):
             raise
         except Exception as exc:
-            if _for_good(exc, context):
+            if _is_final_failure(exc, context):
                 self._settle_failed(context)
             raise
 
-    def end_step(self, step: Step, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+    def end_step(self, step: TrainStep, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Link what the step made, and skip the tasks after it where it settled the training; what XCom gets."""
         if step.mlflow is not None:
             self.link_mlflow(*step.mlflow)
@@ -51,11 +51,11 @@ class TrainStageOperator(StageOperator, SkipMixin):
         return step.about
 
     def _settle_failed(self, context: Context) -> None:
-        from tradewind.models.stage import settle
+        from tradewind.retraining.train_stage import settle_training
 
         spec, partition = self.spec(), context["dag_run"].partition_key
         if partition:
-            settle(spec, partition, self.runtime(context), outcome="failed")
+            settle_training(spec, partition, self.runtime(context), outcome="failed")
 
 
 class DecideOperator(TrainStageOperator):
@@ -63,13 +63,13 @@ class DecideOperator(TrainStageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return outcome and reason."""
-        from tradewind.models.stage import take_decision
+        from tradewind.retraining.train_stage import run_decision
 
         params, asked_by = context["params"], getattr(context["dag_run"], "triggering_user_name", None)
         by_hand = params.get("by_hand") or None
         if by_hand and (person := params.get("by") or asked_by):
             runtime = replace(runtime, actor=str(person))
-        return self.end_step(take_decision(spec, partition, runtime, by_hand=by_hand), runtime, context)
+        return self.end_step(run_decision(spec, partition, runtime, by_hand=by_hand), runtime, context)
 
 
 class TrainOperator(TrainStageOperator):
@@ -77,9 +77,9 @@ class TrainOperator(TrainStageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return version and MLflow run of the candidate."""
-        from tradewind.models.stage import make_candidate
+        from tradewind.retraining.train_stage import run_training
 
-        return self.end_step(make_candidate(spec, partition, runtime), runtime, context)
+        return self.end_step(run_training(spec, partition, runtime), runtime, context)
 
 
 class VerdictOperator(TrainStageOperator):
@@ -91,9 +91,9 @@ class VerdictOperator(TrainStageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return outcome and reason of the verdict."""
-        from tradewind.models.stage import judge_candidate
+        from tradewind.retraining.train_stage import run_verdict
 
-        return self.end_step(judge_candidate(spec, partition, runtime), runtime, context)
+        return self.end_step(run_verdict(spec, partition, runtime), runtime, context)
 
 
 class RefitOperator(TrainStageOperator):
@@ -104,9 +104,9 @@ class RefitOperator(TrainStageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return the version that serves, and why."""
-        from tradewind.models.stage import refit_candidate
+        from tradewind.retraining.train_stage import run_refit
 
-        return self.end_step(refit_candidate(spec, partition, runtime), runtime, context)
+        return self.end_step(run_refit(spec, partition, runtime), runtime, context)
 
 
 class PromoteOperator(TrainStageOperator):
@@ -118,9 +118,9 @@ class PromoteOperator(TrainStageOperator):
 
     def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
         """Return version and the partition from which it holds."""
-        from tradewind.models.stage import promote_candidate
+        from tradewind.retraining.train_stage import run_promotion
 
-        step = promote_candidate(spec, partition, runtime)
+        step = run_promotion(spec, partition, runtime)
         if step.outcome != "promoted":
             raise AirflowSkipException(step.reason)
         self.link_report(step.report, runtime)
@@ -147,25 +147,27 @@ class RollbackOperator(TradewindOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the action, and version and partition from which it holds."""
+        from tradewind.champion.rollback import roll_back_to_version
         from tradewind.ledger import pins
         from tradewind.ledger.journal import Ledger
-        from tradewind.models.rollback import rollback
 
         spec = self.spec()
         actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
         runtime = self.runtime(context, actor=actor)
         if self.action == self.LIFT:
             ledger = Ledger(runtime.ledger)
-            held = pins.lift(ledger, spec.pipeline, reason=self.reason, actor=actor, run_id=runtime.run_id)
+            held = pins.lift_pin(ledger, spec.pipeline, reason=self.reason, actor=actor, run_id=runtime.run_id)
             done = {"action": self.action, "version": held.subject}
         else:
-            champion = rollback(spec, to_version=self.to_version, reason=self.reason, actor=actor, runtime=runtime)
+            champion = roll_back_to_version(
+                spec, to_version=self.to_version, reason=self.reason, actor=actor, runtime=runtime
+            )
             done = {"version": champion.model_version, "effective_from": champion.effective_from}
         self.close_incidents(runtime, pipeline=spec.pipeline, stage="rollback", partition=None)
         return done
 
 
-def _for_good(exc: Exception, context: Context) -> bool:
+def _is_final_failure(exc: Exception, context: Context) -> bool:
     """Whether Airflow will not try again."""
     if isinstance(exc, TradewindError) and not isinstance(exc, Unavailable):
         return True

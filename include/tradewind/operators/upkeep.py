@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tradewind.core.disk import storing
+from tradewind.core.disk import translate_disk_errors
 from tradewind.errors import ModelError, Unavailable
-from tradewind.operators.base import TradewindOperator, disks
+from tradewind.operators.base import TradewindOperator, task_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 ALIAS_STAGE = "alias"
@@ -37,7 +37,7 @@ class UpkeepOperator(TradewindOperator):
         runtime, spec = self.runtime(context), self.spec()
         self._stop_if_decommissioned(spec, runtime)
         try:
-            with storing(f"{spec.pipeline}: {self.task_id} cannot write", *disks(runtime)):
+            with translate_disk_errors(f"{spec.pipeline}: {self.task_id} cannot write", *task_folders(runtime)):
                 done = self.work(spec, runtime, context)
         except AirflowSkipException:
             self._well(runtime)
@@ -50,8 +50,8 @@ class UpkeepOperator(TradewindOperator):
         from tradewind.ledger.journal import Ledger
 
         ledger = Ledger(runtime.ledger)
-        if holds.decommissioned(ledger, spec.pipeline) is not None:
-            raise AirflowSkipException(f"nothing is looked after: {holds.told(ledger, spec.pipeline)}")
+        if holds.decommission_entry(ledger, spec.pipeline) is not None:
+            raise AirflowSkipException(f"nothing is looked after: {holds.describe_stop(ledger, spec.pipeline)}")
 
     def _well(self, runtime: Runtime) -> None:
         self.close_incidents(runtime, pipeline="tradewind", stage="upkeep", partition=None, task=self.task_id)
@@ -89,16 +89,16 @@ class ResendOperator(UpkeepOperator):
     def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> list[str]:
         """Return the partition keys that were sent again; skip when there is none."""
         from tradewind.alerting import incidents
-        from tradewind.ledger import absences, holds, progress
+        from tradewind.ledger import completion, holds, skipped_partitions
         from tradewind.ledger.journal import Ledger
 
         ledger = Ledger(runtime.ledger)
-        if (reason := holds.told(ledger, spec.pipeline)) is not None:
+        if (reason := holds.describe_stop(ledger, spec.pipeline)) is not None:
             raise AirflowSkipException(f"nothing is sent: {reason}")
         grace = timedelta(minutes=int(self.grace_minutes))
-        found = progress.lost(ledger, spec.pipeline, {self.stage: self.followers}, older_than=grace)
-        waited = incidents.waited_in_vain(ledger, spec.pipeline, self.followers)
-        skipped = absences.skipped(ledger, spec.pipeline)
+        found = completion.lost_events(ledger, spec.pipeline, {self.stage: self.followers}, older_than=grace)
+        waited = incidents.partitions_not_ready(ledger, spec.pipeline, self.followers)
+        skipped = skipped_partitions.skipped_partitions(ledger, spec.pipeline)
         lost = sorted({key for key in (*(partition for _, partition in found), *waited) if key not in skipped})
         if not lost:
             raise AirflowSkipException(f"every complete partition of {self.stage} has gone on")
@@ -119,16 +119,16 @@ class ReconcileOperator(UpkeepOperator):
         """Return what was found and done."""
         from datetime import UTC, datetime
 
-        from tradewind.alerting.conditions import Condition, heal_condition, open_condition
+        from tradewind.alerting.lasting_conditions import LastingCondition, heal_condition, open_condition
+        from tradewind.champion.alias_and_card import mark_abandoned_trainings, reconcile_alias_and_card
         from tradewind.ledger.journal import Ledger
-        from tradewind.models.followers import mark_abandoned, reconcile
 
-        found, ledger = reconcile(spec, runtime), Ledger(runtime.ledger)
+        found, ledger = reconcile_alias_and_card(spec, runtime), Ledger(runtime.ledger)
         if found.outcome == "broken":
             raise ModelError(found.words)
         self.log.info("%s: %s", spec.pipeline, found.words)
-        mark_abandoned(spec, runtime, now=datetime.now(UTC))
-        edited = Condition("AliasEdited", ALIAS_STAGE, message=found.words)
+        mark_abandoned_trainings(spec, runtime, now=datetime.now(UTC))
+        edited = LastingCondition("AliasEdited", ALIAS_STAGE, message=found.words)
         if found.outcome == "edited":
             open_condition(ledger, spec, edited, run_id=runtime.run_id)
         else:
@@ -151,15 +151,18 @@ class HeartbeatOperator(UpkeepOperator):
         """Return what was found."""
         from datetime import UTC, datetime
 
-        from tradewind.alerting.heartbeat import check
-        from tradewind.alerting.incidents import close_outside_range
+        from tradewind.alerting.incidents import close_incidents_outside_range
         from tradewind.ledger.journal import Ledger
-        from tradewind.models import waiting
+        from tradewind.retraining import window_incident
+        from tradewind.upkeep.heartbeat import report_overdue_stages
 
-        if gone := close_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id):
+        if gone := close_incidents_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id):
             self.log.info("%s: incidents closed of partitions outside the range: %s", spec.pipeline, ", ".join(gone))
         now = datetime.now(UTC)
-        found = [check(spec, runtime, now=now), waiting.check(spec, runtime, now=now)]
+        found = [
+            report_overdue_stages(spec, runtime, now=now),
+            window_incident.check_incomplete_window(spec, runtime, now=now),
+        ]
         return "\n".join(said for said in found if said) or "nothing is overdue"
 
 
@@ -179,9 +182,9 @@ class VacuumOperator(UpkeepOperator):
         """Return how many files and folders were removed, by dataset."""
         from datetime import UTC, datetime
 
-        from tradewind.models.retention import clean
+        from tradewind.upkeep.retention import vacuum_pipeline
 
-        done = clean(spec, runtime, now=datetime.now(UTC), dry_run=_yes(self.look_only))
+        done = vacuum_pipeline(spec, runtime, now=datetime.now(UTC), dry_run=_parse_boolean(self.look_only))
         return {one.dataset: one.removed for one in done}
 
 
@@ -201,12 +204,12 @@ class ArchiveOperator(UpkeepOperator):
         """Return why each version was archived."""
         from datetime import UTC, datetime
 
-        from tradewind.models.archiving import archive_old
+        from tradewind.upkeep.archiving import archive_old_versions
 
-        done = archive_old(spec, runtime, now=datetime.now(UTC), dry_run=_yes(self.look_only))
+        done = archive_old_versions(spec, runtime, now=datetime.now(UTC), dry_run=_parse_boolean(self.look_only))
         return {one.version: one.reason for one in done}
 
 
-def _yes(value: bool | str) -> bool:
+def _parse_boolean(value: bool | str) -> bool:
     """A template makes text of a boolean."""
     return value if isinstance(value, bool) else value.strip().lower() == "true"

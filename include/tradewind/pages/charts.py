@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from tradewind.pages.look import table
-from tradewind.pages.words import bound as as_written
-from tradewind.pages.words import number
+from tradewind.pages.formatting import format_bound as as_written
+from tradewind.pages.formatting import format_number
+from tradewind.pages.layout import html_table
 
 Look = Literal["candidate", "champion", "other", "guide"]
 Point = tuple[float, float]
@@ -70,11 +70,11 @@ class Axis:
     labels: Sequence[str] = ()
 
 
-def plot(title: str, series: Sequence[Series], *, x: Axis, y: Axis, note: str = "", numbers: str = "") -> str:
+def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis, note: str = "", numbers: str = "") -> str:
     """Lines and dots over two axes, as a figure.
 
     :param note: what one has to know to read it
-    :param numbers: the numbers as HTML, see :func:`tradewind.pages.look.table`
+    :param numbers: the numbers as HTML, see :func:`tradewind.pages.layout.html_table`
     """
     shown = [one for one in series if one.points]
     across = x.span or _span([point[0] for one in shown for point in one.points])
@@ -85,10 +85,10 @@ def plot(title: str, series: Sequence[Series], *, x: Axis, y: Axis, note: str = 
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(f"{title}: {y.name} over {x.name}")}">'
         f"{_axes(x, y, across, up)}{drawn}</svg>"
     )
-    return figure(title, picture + _key([one for one in shown if one.name]), note=note, numbers=numbers)
+    return framed_figure(title, picture + _key([one for one in shown if one.name]), note=note, numbers=numbers)
 
 
-def figure(title: str, picture: str, *, note: str = "", numbers: str = "") -> str:
+def framed_figure(title: str, picture: str, *, note: str = "", numbers: str = "") -> str:
     """A picture, given as HTML, with its title, what to know about it, and its numbers."""
     about = f"<small>{escape(note)}</small>" if note else ""
     told = f"<details><summary>The numbers</summary>{numbers}</details>" if numbers else ""
@@ -105,7 +105,7 @@ class Bar:
     high: float | None = None
 
 
-def bars(
+def bar_chart(
     title: str, found: Sequence[Bar], *, unit: str, note: str = "", from_zero: bool = True, limit: float | None = None
 ) -> str:
     """Bars from the left, one below the other, as a figure; ``from_zero=False`` draws values with their intervals."""
@@ -122,11 +122,16 @@ def bars(
     label = escape(f"{title}: {unit} of {len(found)}")
     picture = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{lines}</svg>'
     spread = any(bar.low is not None for bar in found)
-    rows = [[bar.name, number(bar.value), *([number(bar.low), number(bar.high)] if spread else [])] for bar in found]
-    return figure(title, picture, note=note, numbers=table(["", unit, *(["from", "to"] if spread else [])], rows))
+    rows = [
+        [bar.name, format_number(bar.value), *([format_number(bar.low), format_number(bar.high)] if spread else [])]
+        for bar in found
+    ]
+    return framed_figure(
+        title, picture, note=note, numbers=html_table(["", unit, *(["from", "to"] if spread else [])], rows)
+    )
 
 
-def interval(value: float, low: float | None, high: float | None, *, bound: float | None, relation: str) -> str:
+def interval_bar(value: float, low: float | None, high: float | None, *, bound: float | None, relation: str) -> str:
     """One value with its interval on a line, the bound, and the side on which it passes, for a cell of a table."""
     ends = [end for end in (value, low, high, bound) if end is not None]
     least, most = _span(ends, margin=0.15)
@@ -141,12 +146,14 @@ def interval(value: float, low: float | None, high: float | None, *, bound: floa
         parts.append(f'<line class="whisker" x1="{left}" x2="{right}" y1="11" y2="11"/>')
         parts += [f'<line class="whisker" x1="{end}" x2="{end}" y1="7" y2="15"/>' for end in (left, right)]
     parts.append(f'<circle class="value" cx="{_at(value, span, 0, 200)}" cy="11" r="4"/>')
-    said = f"value {number(value)}" + (f", interval {number(low)} to {number(high)}" if low is not None else "")
+    said = f"value {format_number(value)}" + (
+        f", interval {format_number(low)} to {format_number(high)}" if low is not None else ""
+    )
     said += f", bound {as_written(bound)}" if bound is not None else ""
     return f'<svg class="interval" viewBox="0 0 200 22" role="img" aria-label="{escape(said)}">{"".join(parts)}</svg>'
 
 
-def matrix(title: str, names: Sequence[str], counts: Sequence[Sequence[int]], *, note: str = "") -> str:
+def confusion_matrix(title: str, names: Sequence[str], counts: Sequence[Sequence[int]], *, note: str = "") -> str:
     """A confusion matrix as a table whose cells are shaded by their share of the row."""
     head = "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in names)
     body = []
@@ -155,7 +162,7 @@ def matrix(title: str, names: Sequence[str], counts: Sequence[Sequence[int]], *,
         cells = "".join(f'<td class="number heat" style="--share:{cell / total:.3f}">{cell:,}</td>' for cell in row)
         body.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     inside = f'<thead><tr><th scope="col">is ↓ predicted →</th>{head}</tr></thead><tbody>{"".join(body)}</tbody>'
-    return figure(title, f'<div class="wide matrix"><table>{inside}</table></div>', note=note)
+    return framed_figure(title, f'<div class="wide matrix"><table>{inside}</table></div>', note=note)
 
 
 def _series(one: Series, across: tuple[float, float], up: tuple[float, float]) -> str:
@@ -201,7 +208,7 @@ def _bar(bar: Bar, top: int, span: tuple[float, float], from_zero: bool, limit: 
     value = _at(bar.value, span, 0, _WIDTH)
     parts = [
         f'<text class="value" x="0" y="{top + 12}">{escape(name)}</text>',
-        f'<text class="value" x="{_WIDTH}" y="{top + 12}" text-anchor="end">{number(bar.value)}</text>',
+        f'<text class="value" x="{_WIDTH}" y="{top + 12}" text-anchor="end">{format_number(bar.value)}</text>',
         f'<rect class="ground" x="0" y="{top + 17}" width="{_WIDTH}" height="7" rx="2"/>',
     ]
     if limit is not None:

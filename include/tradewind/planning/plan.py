@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.errors import UsageError
-from tradewind.ledger import absences, holds
+from tradewind.ledger import holds, skipped_partitions
 from tradewind.ledger.journal import Ledger
-from tradewind.planning import datasets, stages, trainings
-from tradewind.planning.deliveries import Deliveries
-from tradewind.planning.item import Item
-from tradewind.planning.trainings import Training
+from tradewind.planning import dataset_items, stage_items, training_status
+from tradewind.planning.delivery_digests import DeliveryDigests
+from tradewind.planning.plan_item import PlanItem
+from tradewind.planning.training_status import TrainingStatus
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PipelinePlan:
     """What was found.
 
     :param partitions: keys that were looked at, in order
@@ -32,20 +32,20 @@ class Plan:
 
     pipeline: str
     partitions: tuple[str, ...]
-    items: tuple[Item, ...]
+    items: tuple[PlanItem, ...]
     held: str | None = None
-    training: Training | None = None
+    training: TrainingStatus | None = None
 
 
-def make(
+def make_plan(
     spec: Pipeline,
     runtime: Runtime,
     *,
     first: str | None = None,
     last: str | None = None,
-    deliveries: Deliveries | None = None,
+    deliveries: DeliveryDigests | None = None,
     now: datetime | None = None,
-) -> Plan:
+) -> PipelinePlan:
     """Compare what is published with what would be made from the working tree and the inputs as they are now.
 
     Nothing is fetched, written or started. The cost grows with the partitions that are looked at.
@@ -57,20 +57,24 @@ def make(
     :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range
     :raises SpecError: a file that the YAML names cannot be read
     """
-    ledger, deliveries = Ledger(runtime.ledger), deliveries or Deliveries()
-    keys = over(spec, first=first, last=last, now=now or datetime.now(UTC))
-    left_out = absences.left_out(ledger, spec.pipeline)
-    skipped = absences.skipped(ledger, spec.pipeline)
-    found = datasets.examine(spec, runtime, keys, deliveries=deliveries, left_out=left_out, skipped=skipped)
+    ledger, deliveries = Ledger(runtime.ledger), deliveries or DeliveryDigests()
+    keys = ended_partitions(spec, first=first, last=last, now=now or datetime.now(UTC))
+    left_out = skipped_partitions.left_out(ledger, spec.pipeline)
+    skipped = skipped_partitions.skipped_partitions(ledger, spec.pipeline)
+    found = dataset_items.examine_datasets(
+        spec, runtime, keys, deliveries=deliveries, left_out=left_out, skipped=skipped
+    )
     run = [key for key in keys if key not in skipped]
-    later = stages.examine(spec, runtime, run, datasets=found, ledger=ledger, deliveries=deliveries)
+    later = stage_items.examine_stages(spec, runtime, run, datasets=found, ledger=ledger, deliveries=deliveries)
     deliveries.remember()
-    if (training := trainings.examine(spec, runtime, ledger)) is not None:
-        later = trainings.apply(later, training)
-    return Plan(spec.pipeline, tuple(keys), (*found, *later), holds.told(ledger, spec.pipeline), training)
+    if (training := training_status.examine_training(spec, runtime, ledger)) is not None:
+        later = training_status.add_training_status(later, training)
+    return PipelinePlan(
+        spec.pipeline, tuple(keys), (*found, *later), holds.describe_stop(ledger, spec.pipeline), training
+    )
 
 
-def over(spec: Pipeline, *, first: str | None, last: str | None, now: datetime) -> Sequence[str]:
+def ended_partitions(spec: Pipeline, *, first: str | None, last: str | None, now: datetime) -> Sequence[str]:
     """Keys of the partitions that are over at ``now``, in order; empty while the first is not.
 
     :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from tradewind.lake.database import quoted
+from tradewind.engine.database import quote_identifier
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,7 +67,7 @@ def describe_columns(
     facts = {name: ColumnFacts(name, kind, 0, 0, 0) for name, kind in columns.items()}
     parts = ["count(*)"]
     for name, fact in facts.items():
-        column = quoted(name)
+        column = quote_identifier(name)
         # NaN and infinity are no ends of a range.
         finite = f"FILTER (WHERE isfinite({column}::DOUBLE))"
         ends = (
@@ -85,7 +85,7 @@ def describe_columns(
 def _values(connection: duckdb.DuckDBPyConnection, rows: str, fact: ColumnFacts, distinct: int) -> tuple[Any, ...]:
     if fact.kind not in ("VARCHAR", "BOOLEAN") or not 0 < distinct <= _CATEGORIES:
         return ()
-    column = quoted(fact.name)
+    column = quote_identifier(fact.name)
     query = f"SELECT DISTINCT {column} FROM {rows} WHERE {column} IS NOT NULL ORDER BY 1"
     return tuple(value for (value,) in connection.execute(query).fetchall())
 
@@ -104,7 +104,7 @@ def find_key(connection: duckdb.DuckDBPyConnection, rows: str, facts: Mapping[st
         for some in combinations(candidates, width):
             if math.prod(fact.distinct for fact in some) < count:
                 continue
-            named = ", ".join(quoted(fact.name) for fact in some)
+            named = ", ".join(quote_identifier(fact.name) for fact in some)
             [(groups,)] = connection.execute(f"SELECT count(*) FROM (SELECT DISTINCT {named} FROM {rows})").fetchall()
             if groups == count:
                 order = list(facts)

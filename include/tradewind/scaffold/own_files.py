@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradewind.engine.database import connect_duckdb, quote_identifier, quote_string, quote_strings
 from tradewind.errors import UsageError
-from tradewind.lake.database import connect, literal, literals, quoted
 from tradewind.scaffold.column_facts import ColumnFacts, describe_columns, find_key
 from tradewind.scaffold.file_periods import Periods, find_periods, strip_periods
 from tradewind.spec.partitions import Kind
@@ -63,7 +63,7 @@ class OwnFile:
         return self.periods is None and self.time is not None
 
 
-def look_at(path: Path, timezone: str) -> OwnFile:
+def inspect_csv(path: Path, timezone: str) -> OwnFile:
     """Read a CSV file, and those beside it whose names differ in the period only.
 
     :param timezone: of times that say none
@@ -75,21 +75,21 @@ def look_at(path: Path, timezone: str) -> OwnFile:
     path = path.resolve() if ".." in path.parts else path.absolute()
     periods = find_periods(path)
     files = periods.files[-_MOST_FILES:] if periods else (path,)
-    connection = connect()
+    connection = connect_duckdb()
     try:
         columns, nulls, delimiter = _sniff(connection, path, files)
         time = next((name for kind in _TIMES for name, found in columns.items() if found == kind), None)
-        rows = _read(files, nulls)
+        rows = _read_csv_sql(files, nulls)
         facts = describe_columns(connection, rows, columns)
         key = find_key(connection, rows, facts)
         span = (periods.begins[0], periods.end) if periods else None
         if span is None and time is not None:
-            span = _span(connection, rows, time, columns[time], timezone)
+            span = _find_time_span(connection, rows, time, columns[time], timezone)
     except duckdb.Error as exc:
         raise UsageError(f"{path} cannot be read as CSV: {str(exc).splitlines()[0]}") from exc
     finally:
         connection.close()
-    return OwnFile(_name(path), path, columns, delimiter, nulls, time, periods, span, facts, key)
+    return OwnFile(_dataset_name(path), path, columns, delimiter, nulls, time, periods, span, facts, key)
 
 
 def _sniff(
@@ -98,14 +98,14 @@ def _sniff(
     """Types of the columns, spellings of a missing value, and what stands between two values."""
     if not path.stat().st_size:
         raise UsageError(f"{path} is empty; take a file with a header and some rows")
-    best = _described(connection, files, ())
+    best = _describe_columns(connection, files, ())
     nulls: tuple[str, ...] = ()
     for spelling in _NULLS:
-        tried = _described(connection, files, (*nulls, spelling))
+        tried = _describe_columns(connection, files, (*nulls, spelling))
         if any(kind != "VARCHAR" and best[name] == "VARCHAR" for name, kind in tried.items() if name in best):
             best, nulls = tried, (*nulls, spelling)
     delimiter, header = connection.sql(
-        f"SELECT Delimiter, HasHeader FROM sniff_csv({literal(str(path))}, sample_size = -1)"
+        f"SELECT Delimiter, HasHeader FROM sniff_csv({quote_string(str(path))}, sample_size = -1)"
     ).fetchall()[0]
     if not best:
         raise UsageError(f"{path} is empty; take a file with a header and some rows")
@@ -114,31 +114,33 @@ def _sniff(
     return best, nulls, str(delimiter)
 
 
-def _described(
+def _describe_columns(
     connection: duckdb.DuckDBPyConnection, files: Sequence[Path], nulls: Sequence[str]
 ) -> dict[str, str]:  # fmt: skip
-    rows = connection.sql(f"DESCRIBE SELECT * FROM {_read(files, nulls)}").fetchall()
+    rows = connection.sql(f"DESCRIBE SELECT * FROM {_read_csv_sql(files, nulls)}").fetchall()
     return {str(name): str(kind) for name, kind, *_ in rows}
 
 
-def _read(files: Sequence[Path], nulls: Sequence[str]) -> str:
-    options = f"sample_size = -1, hive_partitioning = false, union_by_name = true, nullstr = {literals(['', *nulls])}"
-    return f"read_csv({literals(files)}, {options})"
+def _read_csv_sql(files: Sequence[Path], nulls: Sequence[str]) -> str:
+    options = (
+        f"sample_size = -1, hive_partitioning = false, union_by_name = true, nullstr = {quote_strings(['', *nulls])}"
+    )
+    return f"read_csv({quote_strings(files)}, {options})"
 
 
-def _span(
+def _find_time_span(
     connection: duckdb.DuckDBPyConnection, rows: str, time: str, kind: str, timezone: str
 ) -> tuple[datetime, datetime] | None:  # fmt: skip
-    column = quoted(time)
+    column = quote_identifier(time)
     if kind == "TIMESTAMP WITH TIME ZONE":
-        column = f"({column} AT TIME ZONE {literal(timezone)})"
+        column = f"({column} AT TIME ZONE {quote_string(timezone)})"
     [(first, last)] = connection.sql(
         f"SELECT min({column})::TIMESTAMP, max({column})::TIMESTAMP FROM {rows}"
     ).fetchall()
     return None if first is None else (first, last + timedelta(microseconds=1))
 
 
-def _name(path: Path) -> str:
+def _dataset_name(path: Path) -> str:
     """The file's name as the name of a dataset."""
     plain = strip_periods(path.name.split(".")[0])
     words = re.findall(r"[a-z0-9]+", plain.lower())
@@ -147,10 +149,10 @@ def _name(path: Path) -> str:
     return name if name[0].isalpha() else f"data_{name}"
 
 
-def as_yaml(own: OwnFile, pipeline: str, kind: Kind) -> str:
+def render_dataset_yaml(own: OwnFile, pipeline: str, kind: Kind) -> str:
     """The dataset as lines of the YAML, two spaces in."""
-    key = f"keys: [{', '.join(map(_key, own.key or (next(iter(own.columns)),)))}]"
-    lines = [f"  {own.name}:", "    source:", *source_lines(own, kind, indent=6)]
+    key = f"keys: [{', '.join(map(_yaml_key, own.key or (next(iter(own.columns)),)))}]"
+    lines = [f"  {own.name}:", "    source:", *source_yaml_lines(own, kind, indent=6)]
     lines += [f"    sql: include/{pipeline}/sql/{own.name}.sql"]
     lines += ["    # Columns that together name a row; a duplicate is an error."]
     lines += [f"    {key}" if own.key else f"    # {key}"]
@@ -158,17 +160,17 @@ def as_yaml(own: OwnFile, pipeline: str, kind: Kind) -> str:
     return "\n".join(lines)
 
 
-def source_lines(own: OwnFile, kind: Kind, *, indent: int) -> list[str]:
+def source_yaml_lines(own: OwnFile, kind: Kind, *, indent: int) -> list[str]:
     """What the YAML says of the files and their columns."""
     pad = " " * indent
-    lines = [f"{pad}files: {_text(own.periods.pattern_for(kind) if own.periods else str(own.path))}"]
+    lines = [f"{pad}files: {_yaml_text(own.periods.pattern_for(kind) if own.periods else str(own.path))}"]
     if own.is_cut:
         lines.append(f"{pad}# One file for all partitions: each reads it whole, and its SQL takes its own rows.")
     if own.delimiter != ",":
-        lines.append(f"{pad}delimiter: {_text(own.delimiter)}")
+        lines.append(f"{pad}delimiter: {_yaml_text(own.delimiter)}")
     if own.nulls:
-        lines.append(f"{pad}nulls: [{', '.join(_text(null) for null in own.nulls)}]")
-    columns = _wrapped([f"{_key(name)}: {_typed(kind)}" for name, kind in own.columns.items()])
+        lines.append(f"{pad}nulls: [{', '.join(_yaml_text(null) for null in own.nulls)}]")
+    columns = _wrap_parts([f"{_yaml_key(name)}: {_type_name(kind)}" for name, kind in own.columns.items()])
     return [
         *lines,
         f"{pad}# As read off the files. NOT NULL behind a type makes rows without a value malformed.",
@@ -177,64 +179,64 @@ def source_lines(own: OwnFile, kind: Kind, *, indent: int) -> list[str]:
     ]
 
 
-def as_sql(own: OwnFile, timezone: str, *, more: Sequence[str] = (), leave_out: str | None = None) -> str:
+def render_dataset_sql(own: OwnFile, timezone: str, *, more: Sequence[str] = (), leave_out: str | None = None) -> str:
     """One SELECT of all columns, each as the lake can hold it.
 
     :param more: further columns, as SQL
     :param leave_out: a column that is not selected
     """
-    lines = [_selected(name, found, timezone) for name, found in own.columns.items() if name != leave_out]
+    lines = [_column_sql(name, found, timezone) for name, found in own.columns.items() if name != leave_out]
     zone = f" Times that do not say their zone are taken for {timezone}." if "TIMESTAMP" in own.columns.values() else ""
     text = f"-- One row a line of the file.{zone}\nSELECT\n    " + ",\n    ".join([*lines, *more]) + "\nFROM source\n"
     if own.is_cut and own.time is not None:
-        moment = as_instant(own.time, own.columns[own.time], timezone)
+        moment = instant_sql(own.time, own.columns[own.time], timezone)
         text += f"WHERE {moment} >= $partition_start AND {moment} < $partition_end\n"
     return text
 
 
-def _selected(name: str, kind: str, timezone: str) -> str:
-    column = written(name)
+def _column_sql(name: str, kind: str, timezone: str) -> str:
+    column = sql_identifier(name)
     if kind == "TIMESTAMP":
-        return f"{column} AT TIME ZONE {literal(timezone)} AS {column}"
+        return f"{column} AT TIME ZONE {quote_string(timezone)} AS {column}"
     if kind == "TIME":
         return f"{column}::VARCHAR AS {column}"
     return column
 
 
-def as_instant(name: str, kind: str, timezone: str) -> str:
+def instant_sql(name: str, kind: str, timezone: str) -> str:
     """SQL of the time with time zone that a column of times or dates says."""
-    column = written(name)
+    column = sql_identifier(name)
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"source.{column}"
-    return f"source.{column}::TIMESTAMP AT TIME ZONE {literal(timezone)}"
+    return f"source.{column}::TIMESTAMP AT TIME ZONE {quote_string(timezone)}"
 
 
-def written(name: str) -> str:
+def sql_identifier(name: str) -> str:
     """A column as SQL wants it written: in quotes only where it must be."""
-    connection = connect()
+    connection = connect_duckdb()
     try:
         words = connection.sql("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'")
         taken = {row[0] for row in words.fetchall()}
     finally:
         connection.close()
     plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in taken
-    return name if plain else quoted(name)
+    return name if plain else quote_identifier(name)
 
 
-def _typed(kind: str) -> str:
+def _type_name(kind: str) -> str:
     return kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
 
 
-def _key(name: str) -> str:
+def _yaml_key(name: str) -> str:
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _NO_TEXT
-    return name if plain else _text(name)
+    return name if plain else _yaml_text(name)
 
 
-def _text(value: str) -> str:
+def _yaml_text(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _wrapped(parts: Sequence[str]) -> list[str]:
+def _wrap_parts(parts: Sequence[str]) -> list[str]:
     """Joined by commas, so that a line stays readable."""
     lines, line = [], ""
     for part in parts:

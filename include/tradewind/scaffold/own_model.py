@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tradewind.engine.database import quote_string
 from tradewind.errors import UsageError
-from tradewind.lake.database import literal
 from tradewind.scaffold.column_facts import ENOUGH
-from tradewind.scaffold.own_files import as_instant, as_sql, source_lines, written
+from tradewind.scaffold.own_files import instant_sql, render_dataset_sql, source_yaml_lines, sql_identifier
 from tradewind.spec.partitions import Kind
 
 if TYPE_CHECKING:
@@ -81,16 +81,16 @@ class OwnModel:
         moment = self._moment()
         found = []
         if self.key == "row_key":
-            found.append(f"concat_ws('|', {', '.join(map(written, self.own.key))}) AS row_key")
+            found.append(f"concat_ws('|', {', '.join(map(sql_identifier, self.own.key))}) AS row_key")
         if self.time == "row_time":
             found.append(f"{moment} AS row_time")
         if self.entity == "weekday":
-            found.append(f"dayname({moment} AT TIME ZONE {literal(self.timezone)}) AS weekday")
+            found.append(f"dayname({moment} AT TIME ZONE {quote_string(self.timezone)}) AS weekday")
         return found
 
     def _moment(self) -> str:
         time = self.own.time
-        return "$partition_start" if time is None else as_instant(time, self.own.columns[time], self.timezone)
+        return "$partition_start" if time is None else instant_sql(time, self.own.columns[time], self.timezone)
 
     def averaged(self) -> list[str]:
         """Columns whose mean is a feature: the label where it is a number or true/false, else the numbers."""
@@ -101,7 +101,7 @@ class OwnModel:
 
     def feature_names(self) -> dict[str, str]:
         """Name of the feature by column that is averaged."""
-        return {name: f"{self.entity}_mean_{_plain(name)}" for name in self.averaged()}
+        return {name: f"{self.entity}_mean_{_plain_name(name)}" for name in self.averaged()}
 
 
 def propose_model(
@@ -165,21 +165,21 @@ def _entity(own: OwnFile, label: str | None) -> str | None:
     return "weekday" if own.time is not None else None
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "value"
 
 
-def files_of(model: OwnModel, pipeline: str) -> dict[str, str]:
+def render_model_files(model: OwnModel, pipeline: str) -> dict[str, str]:
     """SQL of dataset, features and population, by path."""
-    own, entity, folder = model.own, written(model.entity), f"include/{pipeline}/sql"
-    means = [f"avg({written(name)}::DOUBLE) AS {feature}" for name, feature in model.feature_names().items()]
+    own, entity, folder = model.own, sql_identifier(model.entity), f"include/{pipeline}/sql"
+    means = [f"avg({sql_identifier(name)}::DOUBLE) AS {feature}" for name, feature in model.feature_names().items()]
     seen = ",\n    ".join([entity, "$partition_end AS known_at", f"count(*) AS {model.entity}_rows", *means])
     about = f"-- What was seen of each {model.entity} in the last {model.kind}s, as known when the {model.kind} ends.\n"
     features = f"SELECT\n    {seen}\nFROM {own.name}\nWHERE {entity} IS NOT NULL\nGROUP BY {entity}\n"
-    population = as_sql(own, model.timezone, more=model.derived(), leave_out=model.label)
+    population = render_dataset_sql(own, model.timezone, more=model.derived(), leave_out=model.label)
     label = "-- The rows to predict: those of the dataset without the label."
     return {
-        f"{folder}/{own.name}.sql": as_sql(own, model.timezone, more=model.derived()),
+        f"{folder}/{own.name}.sql": render_dataset_sql(own, model.timezone, more=model.derived()),
         f"{folder}/{model.features}.sql": about + features,
         f"{folder}/population.sql": population.replace("-- One row a line of the file.", label),
     }
@@ -201,17 +201,17 @@ def template_words(model: OwnModel) -> dict[str, str]:
         "my_ttl": str(model.lookback * _DAYS[model.kind]),
         "my_fields": "\n        ".join(fields),
         "my_estimator": estimator,
-        "my_settings": _python(settings),
-        "my_categories": _python(categories),
-        "my_numbers": _python([*numbers, f"{model.entity}_rows", *features]),
+        "my_settings": _python_literal(settings),
+        "my_categories": _python_literal(categories),
+        "my_numbers": _python_literal([*numbers, f"{model.entity}_rows", *features]),
     }
 
 
-def _python(value: object) -> str:
+def _python_literal(value: object) -> str:
     return repr(value).replace("'", '"')
 
 
-def as_yaml(model: OwnModel, pipeline: str) -> str:
+def render_stages_yaml(model: OwnModel, pipeline: str) -> str:
     """The dataset of the features, and everything behind the datasets: active once there is a label."""
     dataset = [
         f"  {model.features}:",
@@ -223,21 +223,21 @@ def as_yaml(model: OwnModel, pipeline: str) -> str:
         f"  definitions: include/{pipeline}/features.py",
         "",
     ]
-    stages = _stages(model, pipeline)
+    stages = _stage_lines(model, pipeline)
     if model.label is None:
         note = f"# Name a label in place of {_UNNAMED} and take the `# ` away, or: tradewind new … --label COLUMN"
         stages = [note, *(f"# {line}".rstrip() for line in stages)]
     return "\n".join([*dataset, *stages])
 
 
-def _stages(model: OwnModel, pipeline: str) -> list[str]:
+def _stage_lines(model: OwnModel, pipeline: str) -> list[str]:
     window, test = _window(model)
     metric, label = _METRICS[model.task], model.label or _UNNAMED
     blocks = "hour" if model.kind == "day" and test < _FEWEST_BLOCKS else _BLOCKS[model.kind]
     return [
         "score:",
         "  population: # who is predicted; here each partition's own rows, before their label is known",
-        *source_lines(model.own, model.kind, indent=4),
+        *source_yaml_lines(model.own, model.kind, indent=4),
         f"    sql: include/{pipeline}/sql/population.sql",
         f"    key: {model.key}",
         f"    timestamp: {model.time}",
@@ -248,7 +248,7 @@ def _stages(model: OwnModel, pipeline: str) -> list[str]:
         f"  window: {window} # partitions; the last {test} of them judge",
         f"  test: {test}",
         f"  service: {pipeline}_v1",
-        f"  columns: {_python(list(model.columns))}",
+        f"  columns: {_python_literal(list(model.columns))}",
         f'  label: {{dataset: {model.own.name}, column: "{label}", available_after: 1m}} # behind a row',
         f"  model: include/{pipeline}/model.py:build_model",
         "  seed: 7",
@@ -258,14 +258,14 @@ def _stages(model: OwnModel, pipeline: str) -> list[str]:
         f"  - {{metric: {metric}, versus: majority, at_least: 0}}",
         f"  - {{metric: {metric}, versus: champion, lower_bound: {_MARGINS[model.task]}, by: {blocks}}}",
         "monitor:",
-        f"  performance: {{metric: {_SCORES[model.task]}, at_least: {_chance(model)}}} # no better than chance",
+        f"  performance: {{metric: {_SCORES[model.task]}, at_least: {_chance_metric(model)}}} # no better than chance",
         "retrain:",
         f"  when: {{drift: 2 of 4, every: {max(window // 2, 2)}}}",
         f"  cooldown: {test}",
     ]
 
 
-def _chance(model: OwnModel) -> float:
+def _chance_metric(model: OwnModel) -> float:
     """The metric of monitoring for a model that knows nothing."""
     classes = model.own.facts[model.label].distinct if model.label else 2
     return {"binary": 0.5, "multiclass": round(1 / classes, 2), "regression": 0.0}[model.task]

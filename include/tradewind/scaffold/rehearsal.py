@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from tradewind.alerting import incidents
-from tradewind.core.connections import S3, Connections, Database, Endpoint
+from tradewind.core.connections import Connections, DatabaseConnection, ObjectStoreConnection, WebServiceConnection
 from tradewind.core.runtime import Runtime
-from tradewind.embedded.home import Home
-from tradewind.embedded.supervisor import take_lock
 from tradewind.errors import Conflict, LeftOut, NotReady, TradewindError, UsageError
-from tradewind.ledger import holds, progress
+from tradewind.ledger import completion, holds
 from tradewind.ledger.journal import Ledger
-from tradewind.models import approval, stage
-from tradewind.models.stage import Step
-from tradewind.planning.plan import over
-from tradewind.spec.load import load
-from tradewind.spec.models import Pipeline
-from tradewind.spec.order import in_order
+from tradewind.local_airflow.home import Home
+from tradewind.local_airflow.supervisor import lock_home
+from tradewind.planning.plan import ended_partitions
+from tradewind.retraining import approval, train_stage
+from tradewind.retraining.train_stage import TrainStep
+from tradewind.spec.dataset_order import dataset_order
+from tradewind.spec.load import load_pipeline
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.project import project_root
 
 ACTOR = "rehearsal"
@@ -32,7 +32,7 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Worked:
+class StageOutcome:
     """What came of one stage of a partition.
 
     :param outcome: ``skipped``: it is kept out on purpose; ``not reached``: the stage before it was not done
@@ -69,7 +69,7 @@ class Rehearsal:
         self, path: Path, home: Path, *, landing: str | None = None, connections: Connections | None = None,
         approve: bool = True,
     ) -> None:  # fmt: skip
-        self.spec = load(path)
+        self.spec = load_pipeline(path)
         self.home = Home(root=home.resolve(), project=project_root(path))
         self.home.lay_out()
         if landing is not None:
@@ -79,7 +79,7 @@ class Rehearsal:
         self.runtime = replace(
             self.home.runtime(),
             actor=ACTOR,
-            connections=connections or _Exported(),
+            connections=connections or _ExportedConnections(),
             waited=timedelta(days=36_500),
             alone=True,
         )
@@ -87,15 +87,15 @@ class Rehearsal:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from tradewind.models.host import KeptHosts
+        from tradewind.isolation.model_client import ModelHostCache
 
-        lock = take_lock(self.home)
+        lock = lock_home(self.home)
         if lock is None:
             raise Conflict(
                 f"{self.home.root} is in use by another rehearsal or an Airflow; wait for it, or take another --home"
             )
         self._stack.enter_context(lock)
-        self.runtime = replace(self.runtime, hosts=self._stack.enter_context(KeptHosts()))
+        self.runtime = replace(self.runtime, hosts=self._stack.enter_context(ModelHostCache()))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,7 +110,7 @@ class Rehearsal:
         :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range
         :raises UsageError: there is none, or ``last`` is not over yet
         """
-        keys = list(over(self.spec, first=first, last=last, now=datetime.now(UTC)))
+        keys = list(ended_partitions(self.spec, first=first, last=last, now=datetime.now(UTC)))
         if not keys or (last is not None and keys[-1] != last):
             raise UsageError(
                 f"{self.spec.pipeline}: partition {last or first or self.spec.start} is not over yet, so it cannot be "
@@ -134,7 +134,7 @@ class Rehearsal:
             done[worked.stage] = worked.value
         return done
 
-    def work_through(self, partition: str) -> Iterator[Worked]:
+    def work_through(self, partition: str) -> Iterator[StageOutcome]:
         """Run one partition stage by stage, as Airflow would: what fails ends what depends on it, and nothing else.
 
         A failure is an incident in the ledger; a success closes what was open.
@@ -143,20 +143,20 @@ class Rehearsal:
         """
         self.spec.partitioning.check(partition)
         run = f"{ACTOR}__{partition}__{self._began.isoformat(timespec='seconds')}"
-        work = _Work(self.spec, partition, replace(self.runtime, run_id=run), approve=self.approve)
-        done: dict[str, Worked] = {}
-        for name in _scored_first(self.spec.stages):
-            before = progress.before(name, self.spec.stages)
+        work = _PartitionWork(self.spec, partition, replace(self.runtime, run_id=run), approve=self.approve)
+        done: dict[str, StageOutcome] = {}
+        for name in _order_stages(self.spec.stages):
+            before = completion.upstream_stage(name, self.spec.stages)
             if before is not None and done[before].outcome != "done":
                 reason = f"{before} was not done"
-                done[name] = Worked(partition, name, "not reached", reason=reason)
+                done[name] = StageOutcome(partition, name, "not reached", reason=reason)
             else:
                 done[name] = work.stage(name)
             yield done[name]
 
 
 @dataclass(frozen=True)
-class _Work:
+class _PartitionWork:
     """The work on one partition."""
 
     spec: Pipeline
@@ -164,16 +164,16 @@ class _Work:
     runtime: Runtime
     approve: bool
 
-    def stage(self, name: str) -> Worked:
+    def stage(self, name: str) -> StageOutcome:
         """Run one stage; nothing is raised but what ends the process."""
         began = time.monotonic()
         value, reason = None, ""
         error: Exception | None = None
         outcome: Literal["done", "failed", "skipped"] = "done"
         try:
-            if (held := holds.told(self._ledger, self.spec.pipeline, self.partition)) is not None:
+            if (held := holds.describe_stop(self._ledger, self.spec.pipeline, self.partition)) is not None:
                 raise LeftOut(f"nothing is done: {held}")
-            progress.begin(self._ledger, self.spec.pipeline, name, self.partition, stages=self.spec.stages,
+            completion.record_begin(self._ledger, self.spec.pipeline, name, self.partition, stages=self.spec.stages,
                            run_id=self.runtime.run_id)  # fmt: skip
             value = getattr(self, f"_{name}")()
         except LeftOut as exc:
@@ -182,8 +182,10 @@ class _Work:
             text = str(exc) if isinstance(exc, TradewindError) else f"{type(exc).__name__}: {exc}"
             outcome, reason, error = "failed", text, exc
         else:
-            incidents.close(self._ledger, self.spec.pipeline, name, self.partition, run_id=self.runtime.run_id)
-        return Worked(self.partition, name, outcome, time.monotonic() - began, value, reason, error)
+            incidents.close_stage_incidents(
+                self._ledger, self.spec.pipeline, name, self.partition, run_id=self.runtime.run_id
+            )
+        return StageOutcome(self.partition, name, outcome, time.monotonic() - began, value, reason, error)
 
     @cached_property
     def _ledger(self) -> Ledger:
@@ -198,12 +200,14 @@ class _Work:
         except LeftOut:
             raise
         except Exception as exc:
-            incidents.report(
+            incidents.report_failure(
                 self._ledger, **about, run_id=self.runtime.run_id, error_type=type(exc).__name__, message=str(exc),
                 attempt=1, owner=self.spec.owner, runbook=self.spec.runbook,
             )  # fmt: skip
             raise
-        incidents.close(self._ledger, self.spec.pipeline, stage, self.partition, task=name, run_id=self.runtime.run_id)
+        incidents.close_stage_incidents(
+            self._ledger, self.spec.pipeline, stage, self.partition, task=name, run_id=self.runtime.run_id
+        )
 
     def _do(self, stage: str, name: str, work: Callable[[Pipeline, str, Runtime], Any]) -> Any:
         """One task; who lost to somebody else looks again, as a retry would."""
@@ -217,12 +221,12 @@ class _Work:
         raise AssertionError("the loop returns or raises")
 
     def _etl(self) -> dict[str, int]:
-        from tradewind.etl.dataset import DatasetResult, build_dataset
-        from tradewind.etl.stage import complete_etl
+        from tradewind.etl.dataset_build import DatasetResult, build_dataset
+        from tradewind.etl.etl_completion import complete_etl
 
         rows: dict[str, int] = {}
         wrong: dict[str, Exception] = {}
-        for name in in_order(self.spec.datasets):
+        for name in dataset_order(self.spec.datasets):
             if upstream := wrong.keys() & self.spec.datasets[name].inputs.keys():
                 wrong[name] = wrong[sorted(upstream)[0]]  # as a task whose upstream task failed
                 continue
@@ -235,37 +239,37 @@ class _Work:
             except Exception as exc:
                 wrong[name] = exc
         if wrong:
-            raise _worst(wrong)
+            raise _first_failure(wrong)
         self._do("etl", "complete", complete_etl)
         return rows
 
     def _features(self) -> dict[str, int]:
-        from tradewind.features.stage import materialise
+        from tradewind.features.stage import materialise_features
 
-        return dict(self._do("features", "materialise", materialise).rows)
+        return dict(self._do("features", "materialise", materialise_features).rows)
 
     def _monitor(self) -> list[str]:
-        from tradewind.monitoring.judge import judge
-        from tradewind.monitoring.profile import profile
+        from tradewind.monitoring.partition_judgement import judge_partition
+        from tradewind.monitoring.profile_rows import profile_partition
 
-        self._do("monitor", "profile", profile)
-        return list(self._do("monitor", "judge", judge).alarms)
+        self._do("monitor", "profile", profile_partition)
+        return list(self._do("monitor", "judge", judge_partition).alarms)
 
     def _train(self) -> str:
-        refit = {"refit": stage.refit_candidate} if self.spec.train and self.spec.train.refit else {}
+        refit = {"refit": train_stage.run_refit} if self.spec.train and self.spec.train.refit else {}
         asked = {"approve": self._answer} if self.spec.promotion.mode == "approval" else {}
-        steps: Mapping[str, Callable[[Pipeline, str, Runtime], Step]] = {
-            "decide": stage.take_decision,
-            "train": stage.make_candidate,
-            "verdict": stage.judge_candidate,
+        steps: Mapping[str, Callable[[Pipeline, str, Runtime], TrainStep]] = {
+            "decide": train_stage.run_decision,
+            "train": train_stage.run_training,
+            "verdict": train_stage.run_verdict,
             **refit,
             **asked,
-            "promote": stage.promote_candidate,
+            "promote": train_stage.run_promotion,
         }
         outcome = ""
         try:
             for name, step in steps.items():
-                done: Step = self._do("train", name, step)
+                done: TrainStep = self._do("train", name, step)
                 outcome = done.outcome
                 if done.settled:
                     break
@@ -273,30 +277,30 @@ class _Work:
             raise
         except Exception:
             # Scoring goes on with who serves now.
-            stage.settle(self.spec, self.partition, self.runtime, outcome="failed")
+            train_stage.settle_training(self.spec, self.partition, self.runtime, outcome="failed")
             raise
         return outcome
 
-    def _answer(self, spec: Pipeline, partition: str, runtime: Runtime) -> Step:
+    def _answer(self, spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
         """The answer of a person who is not here; a "no" leaves the training as waiting, as Airflow does."""
-        verdict = approval.open_question(spec, partition, runtime)
+        verdict = approval.find_open_approval(spec, partition, runtime)
         if verdict is None:
-            return Step("approved")
+            return TrainStep("approved")
         word = "approved" if self.approve else "rejected"
         reason = f"{word} by a rehearsal, which asks nobody"
-        approval.record_answer(
+        approval.record_approval(
             verdict, runtime, approved=self.approve, reason=reason, actor=ACTOR, occasion=verdict.key
         )
-        return Step("approved" if self.approve else "not approved", settled=not self.approve)
+        return TrainStep("approved" if self.approve else "not approved", settled=not self.approve)
 
     def _score(self) -> dict[str, Any]:
-        from tradewind.models import shadow
-        from tradewind.models.score import Skipped, score
+        from tradewind.scoring import shadow
+        from tradewind.scoring.batch_scoring import SkippedPopulation, score_population
 
-        scored = self._do("score", "score", score)
+        scored = self._do("score", "score", score_population)
         if self.spec.promotion.shadow:
-            self._do("score", "shadow", shadow.score)
-        if isinstance(scored, Skipped):
+            self._do("score", "shadow", shadow.score_shadow)
+        if isinstance(scored, SkippedPopulation):
             return {"population": scored.population, "rows": 0, "reason": scored.reason}
         return {
             "population": scored.population,
@@ -306,18 +310,18 @@ class _Work:
         }
 
 
-class _Exported:
+class _ExportedConnections:
     """Connections of the environment; Airflow is imported when a source asks for one, and not before."""
 
-    def database(self, conn_id: str) -> Database:
+    def database(self, conn_id: str) -> DatabaseConnection:
         """See :class:`~tradewind.core.connections.Connections`."""
         return self._found.database(conn_id)
 
-    def http(self, conn_id: str) -> Endpoint:
+    def http(self, conn_id: str) -> WebServiceConnection:
         """See :class:`~tradewind.core.connections.Connections`."""
         return self._found.http(conn_id)
 
-    def s3(self, conn_id: str) -> S3:
+    def s3(self, conn_id: str) -> ObjectStoreConnection:
         """See :class:`~tradewind.core.connections.Connections`."""
         return self._found.s3(conn_id)
 
@@ -326,11 +330,11 @@ class _Exported:
         from tradewind.hooks.process_logging import keep_process_logging
 
         with keep_process_logging():
-            from tradewind.hooks.connections import EnvironmentConnections
+            from tradewind.hooks.airflow_connections import EnvironmentConnections
         return EnvironmentConnections()
 
 
-def _scored_first(stages: Sequence[str]) -> list[str]:
+def _order_stages(stages: Sequence[str]) -> list[str]:
     """The stages in an order in which none has to wait for another one of the same partition.
 
     With ``score.ahead: 0`` monitoring waits for the predictions of its own partition; scoring waits for no later stage,
@@ -339,7 +343,7 @@ def _scored_first(stages: Sequence[str]) -> list[str]:
     return sorted(stages, key=lambda name: name in ("monitor", "train"))
 
 
-def _worst(wrong: Mapping[str, Exception]) -> Exception:
+def _first_failure(wrong: Mapping[str, Exception]) -> Exception:
     """The first failure; a dataset that is left out on purpose only where nothing failed."""
     failed: Sequence[Exception] = [exc for exc in wrong.values() if not isinstance(exc, LeftOut)]
     return failed[0] if failed else next(iter(wrong.values()))

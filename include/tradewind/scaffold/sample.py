@@ -24,7 +24,7 @@ _OUTCOME = ("delivery_id", "planned_at", "depot", "distance_km", "weight_kg", "a
 _PLAN = _OUTCOME[:-1]
 
 
-def deliver(folder: Path, kind: Kind = "day") -> list[Path]:
+def deliver_sample(folder: Path, kind: Kind = "day") -> list[Path]:
     """Write the sample as CSV files, one a partition: ``planned/`` before it, ``deliveries/`` with what became of it.
 
     :return: the files; those that were there already are written again, with the same content
@@ -33,14 +33,14 @@ def deliver(folder: Path, kind: Kind = "day") -> list[Path]:
     slices = Partitioning(kind, "UTC", first)
     written = []
     for key in slices.between(first, last):
-        rows = list(_deliveries(key, slices.bounds(key)))
+        rows = list(_make_deliveries(key, slices.bounds(key)))
         written.append(_write(folder / "planned" / f"{key}.csv", _PLAN, rows))
         if key < last:
             written.append(_write(folder / "deliveries" / f"{key}.csv", _OUTCOME, rows))
     return written
 
 
-def _deliveries(key: str, bounds: Bounds) -> Iterator[Mapping[str, str]]:
+def _make_deliveries(key: str, bounds: Bounds) -> Iterator[Mapping[str, str]]:
     """Long ways, rush hours and a depot's bad times make deliveries late."""
     chance = random.Random(f"tradewind sample {key}")
     days = (bounds.end - bounds.start).days

@@ -48,13 +48,13 @@ _FEATURES: Mapping[Kind, Mapping[str, str]] = {
     "month": {"timedelta(days=3)": "timedelta(days=93)"},
 }
 _TESTS: Mapping[Kind, Mapping[str, str]] = {
-    "hour": {"WINDOW = 4": "WINDOW = 10", "deliver(": 'deliver(kind="hour", folder='},
-    "week": {"deliver(": 'deliver(kind="week", folder='},
-    "month": {"deliver(": 'deliver(kind="month", folder='},
+    "hour": {"WINDOW = 4": "WINDOW = 10", "deliver_sample(": 'deliver(kind="hour", folder='},
+    "week": {"deliver_sample(": 'deliver(kind="week", folder='},
+    "month": {"deliver_sample(": 'deliver(kind="month", folder='},
 }
 
 
-def in_periods(path: str, text: str, kind: Kind) -> tuple[str, str]:
+def adapt_sample_file(path: str, text: str, kind: Kind) -> tuple[str, str]:
     """A file of the sample of days, with its path, for partitions of another length.
 
     :param path: from the project root

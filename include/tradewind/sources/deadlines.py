@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from tradewind.errors import Unavailable
-from tradewind.spec.values import spell
+from tradewind.spec.scalars import format_duration
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +32,7 @@ class Deadline:
     def __init__(self, limit: timedelta, *, problem: str, field: str, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._end = clock() + limit.total_seconds()
-        self._problem = f"{problem} after {spell(limit)}; try again later, or raise `limits: {{{field}: …}}`"
+        self._problem = f"{problem} after {format_duration(limit)}; try again later, or raise `limits: {{{field}: …}}`"
 
     def left(self) -> float:
         """Seconds that are left.

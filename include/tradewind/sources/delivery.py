@@ -7,17 +7,17 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tradewind.engine.database import connect_duckdb
+from tradewind.engine.query import FileView
 from tradewind.errors import InputError, Unavailable
-from tradewind.lake.database import connect
-from tradewind.lake.parquet import files
-from tradewind.sources import looking, reading, sifting
-from tradewind.sources.columns import agree
+from tradewind.lake.parquet import select_files
+from tradewind.sources import file_headers, reader_sql, rejected_rows
+from tradewind.sources.decompression import explain_file_errors
+from tradewind.sources.delivered_columns import agree_columns
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.opening import explained
-from tradewind.sources.reading import Shape
-from tradewind.sources.sifting import BadRows
+from tradewind.sources.reader_sql import ViewShape
+from tradewind.sources.rejected_rows import RejectedRows
 from tradewind.spec.sources import Query, Source
-from tradewind.transform.sql import FileView
 
 _YOUNG = 2 * 10**9
 """Nanoseconds: within them two changes of a file may have the same time."""
@@ -41,18 +41,18 @@ class Delivery:
     digest: str
     marks: tuple[tuple[int, ...], ...]
     young: bool
-    bad: BadRows | None = None
+    bad: RejectedRows | None = None
     good: tuple[Path, ...] = ()
     large: bool = False
 
     def view(self) -> FileView:
-        """What :func:`tradewind.transform.sql.select` reads.
+        """What :func:`tradewind.engine.query.run_select` reads.
 
         :raises MalformedInput: a file is not whole, or its columns are not those declared
         """
         if self.good:
-            return FileView(f"SELECT * FROM {files(self.good)}", self.good, ordered=False)
-        query = reading.strict(self.source, self.fetched, self._shape(), large=self.large)
+            return FileView(f"SELECT * FROM {select_files(self.good)}", self.good, ordered=False)
+        query = reader_sql.strict_select(self.source, self.fetched, self._shape(), large=self.large)
         # A database gives rows in any order.
         ordered = not isinstance(self.source, Query)
         return FileView(query, [path.absolute() for path in self.fetched.paths], ordered=ordered)
@@ -62,8 +62,10 @@ class Delivery:
 
         :raises Unavailable: a file changed or disappeared while it was read
         """
-        marks = tuple(_mark(path, name) for path, name in zip(self.fetched.paths, self.fetched.names, strict=True))
-        if (marks == self.marks and not self.young) or digest(self.fetched) == self.digest:
+        marks = tuple(
+            _file_state(path, name) for path, name in zip(self.fetched.paths, self.fetched.names, strict=True)
+        )
+        if (marks == self.marks and not self.young) or digest_files(self.fetched) == self.digest:
             return
         pairs = zip(self.fetched.names, self.marks, marks, strict=True)
         changed = [name for name, before, after in pairs if before != after] or self.fetched.names
@@ -87,51 +89,53 @@ class Delivery:
         if self._reads(shape, large=True):
             return replace(self, large=True)
         try:
-            sifted = sifting.sift(self.source, self.fetched, shape, view=view, scratch=scratch, quarantine=quarantine)
+            sifted = rejected_rows.sift_rows(
+                self.source, self.fetched, shape, view=view, scratch=scratch, quarantine=quarantine
+            )
         except InputError:
             self.confirm()
             raise
         return replace(self, bad=sifted.bad, good=sifted.good)
 
-    def _shape(self) -> Shape:
-        found = looking.found(self.source, self.fetched)
-        return Shape(agree(self.source, found), found)
+    def _shape(self) -> ViewShape:
+        found = file_headers.read_file_columns(self.source, self.fetched)
+        return ViewShape(agree_columns(self.source, found), found)
 
-    def _reads(self, shape: Shape, *, large: bool) -> bool:
+    def _reads(self, shape: ViewShape, *, large: bool) -> bool:
         import duckdb
 
-        with connect() as connection:
+        with connect_duckdb() as connection:
             try:
                 connection.execute(
-                    f"SELECT count(*) FROM ({reading.strict(self.source, self.fetched, shape, large=large)})"
+                    f"SELECT count(*) FROM ({reader_sql.strict_select(self.source, self.fetched, shape, large=large)})"
                 )
             except duckdb.Error:
                 return False
         return True
 
 
-def deliver(source: Source, fetched: Fetched) -> Delivery:
+def hash_delivery(source: Source, fetched: Fetched) -> Delivery:
     """Hash what was fetched.
 
     :raises Unavailable: a file disappeared
     :raises MalformedInput: a file cannot be read
     """
     now = time.time_ns()
-    marks = tuple(_mark(path, name) for path, name in zip(fetched.paths, fetched.names, strict=True))
+    marks = tuple(_file_state(path, name) for path, name in zip(fetched.paths, fetched.names, strict=True))
     young = any(now - changed < _YOUNG for *_, changed in marks)
-    return Delivery(source, fetched, digest(fetched), marks, young)
+    return Delivery(source, fetched, digest_files(fetched), marks, young)
 
 
-def digest(fetched: Fetched) -> str:
+def digest_files(fetched: Fetched) -> str:
     """Content hash of files in the order given, as 32 hex digits; their names and places do not count."""
     total = hashlib.sha256()
     for path, name in zip(fetched.paths, fetched.names, strict=True):
-        with explained(name), path.open("rb") as file:
+        with explain_file_errors(name), path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:32]
 
 
-def _mark(path: Path, name: str) -> tuple[int, ...]:
+def _file_state(path: Path, name: str) -> tuple[int, ...]:
     try:
         found = path.stat()
     except FileNotFoundError as exc:

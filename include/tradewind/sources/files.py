@@ -10,18 +10,18 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from tradewind.errors import MalformedInput, MissingInput, SpecError, Unavailable
-from tradewind.sources import looking
+from tradewind.sources import file_headers
+from tradewind.sources.decompression import explain_file_errors
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.opening import explained
 from tradewind.spec.check_sources import FILE_PLACEHOLDERS
 from tradewind.spec.partitions import Partitioning
-from tradewind.spec.problems import nearest
+from tradewind.spec.problems import nearest_word
 from tradewind.spec.sources import Files
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
-    from tradewind.sources.s3 import Store
-    from tradewind.spec.models import Pipeline
+    from tradewind.sources.s3 import ObjectStore
+    from tradewind.spec.pipeline import Pipeline
 
 _S3 = "s3://"
 _DEFAULT_CONNECTION = "aws_default"
@@ -31,7 +31,7 @@ _DIGIT = re.compile(r"\d")
 _PATTERN = re.compile(r"[*?\[\]]")
 
 
-def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+def fetch_files(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
     """Find the files that ``partition`` needs, in order of time and then of their names; copy those in an object store.
 
     :param scratch: folder for the copies
@@ -41,20 +41,20 @@ def fetch(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     :raises MalformedInput: a file cannot be read
     :raises Unavailable: the object store, or the landing zone, is away
     """
-    wanted = patterns(source, partition, partitioning=spec.partitioning, landing=runtime.landing)
+    wanted = file_patterns(source, partition, partitioning=spec.partitioning, landing=runtime.landing)
     if wanted[0].startswith(_S3):
-        fetched = _from_store(source, partition, wanted, runtime, scratch)
+        fetched = _fetch_from_store(source, partition, wanted, runtime, scratch)
     else:
-        found = [_local(pattern, runtime.landing) for pattern in wanted]
-        paths = [Path(name) for name in _all_there(wanted, found, partition, landing=runtime.landing)]
+        found = [_find_local_files(pattern, runtime.landing) for pattern in wanted]
+        paths = [Path(name) for name in _require_all_files(wanted, found, partition, landing=runtime.landing)]
         for path in paths:
             _refuse_way_out(path, runtime.landing)
-        fetched = _fetched(source, [_plainly_named(path, scratch) for path in paths], map(str, paths))
-    looking.refuse_empty(source, fetched)
+        fetched = _fetched(source, [_path_without_wildcards(path, scratch) for path in paths], map(str, paths))
+    file_headers.refuse_empty_files(source, fetched)
     return fetched
 
 
-def patterns(source: Files, partition: str, *, partitioning: Partitioning, landing: str) -> list[str]:
+def file_patterns(source: Files, partition: str, *, partitioning: Partitioning, landing: str) -> list[str]:
     """Paths or URIs of the files, one for each that must be there; `*` and `?` in them stand for any characters.
 
     :param landing: what ``{landing}`` stands for; `*` and `?` in it stand for themselves
@@ -74,15 +74,15 @@ def _fetched(source: Files, paths: Iterable[Path], names: Iterable[str]) -> Fetc
     return Fetched(tuple(paths), tuple(names), source.format, source.delimiter, source.nulls, source.limits)
 
 
-def _local(pattern: str, landing: str) -> list[str]:
+def _find_local_files(pattern: str, landing: str) -> list[str]:
     """Files that the pattern names, sorted; a folder is an error where a pattern names nothing else.
 
     :raises Unavailable: there is no landing zone: what `missing` says of a file does not hold for all of them at once
     """
     if pattern.startswith(landing) and not Path(landing).is_dir():
         raise Unavailable(f"{pattern}: the landing zone {landing} is not there; mount it, or make the folder")
-    with explained(pattern):
-        fixed, parts = _fixed(pattern, landing)
+    with explain_file_errors(pattern):
+        fixed, parts = _split_pattern(pattern, landing)
         if not parts:
             return [pattern] if Path(pattern).exists() else []
         places = [Path(fixed)]
@@ -108,7 +108,7 @@ def _refuse_way_out(path: Path, landing: str) -> None:
         )
 
 
-def _fixed(pattern: str, landing: str) -> tuple[str, list[str]]:
+def _split_pattern(pattern: str, landing: str) -> tuple[str, list[str]]:
     """The folder that a pattern begins with, and its parts from the first one with `*` or `?` on."""
     start = len(landing) if pattern.startswith(landing) else 0
     wild = re.search(r"[*?]", pattern[start:])
@@ -126,7 +126,9 @@ def _matcher(pattern: str) -> re.Pattern[str]:
     return re.compile(hidden + words, re.DOTALL)
 
 
-def _all_there(wanted: Sequence[str], found: Sequence[Sequence[str]], partition: str, *, landing: str) -> list[str]:
+def _require_all_files(
+    wanted: Sequence[str], found: Sequence[Sequence[str]], partition: str, *, landing: str
+) -> list[str]:
     missing = [name for name, names in zip(wanted, found, strict=True) if not names]
     if missing:
         if len(missing) == len(wanted) and (folder := _missing_folder(missing, landing)) is not None:
@@ -143,13 +145,13 @@ def _missing_folder(missing: Sequence[str], landing: str) -> str | None:
     """What to say where all that is missing would lie in one folder that does not exist; None otherwise."""
     if missing[0].startswith(_S3):
         return None
-    folders = {_highest_missing(*_fixed(name, landing)) for name in missing}
+    folders = {_highest_missing(*_split_pattern(name, landing)) for name in missing}
     folder = folders.pop()
     if folders or folder is None:
         return None
     # The folder of another day is no misspelt one.
     beside = (entry.name for entry in folder.parent.iterdir() if entry.is_dir())
-    near = nearest(folder.name, (name for name in beside if _DIGIT.sub("", name) != _DIGIT.sub("", folder.name)))
+    near = nearest_word(folder.name, (name for name in beside if _DIGIT.sub("", name) != _DIGIT.sub("", folder.name)))
     meant = f"; did you mean `{folder.with_name(near)}`?" if near else "."
     return (
         f"the folder {folder} does not exist{meant} Correct `files`, or deliver into it, then run the partition again"
@@ -163,7 +165,7 @@ def _highest_missing(fixed: str, parts: Sequence[str]) -> Path | None:
     return absent[-1] if absent else None
 
 
-def _plainly_named(path: Path, scratch: Path) -> Path:
+def _path_without_wildcards(path: Path, scratch: Path) -> Path:
     """The file itself, or a link to it if DuckDB would take its name for a pattern."""
     if not _PATTERN.search(str(path.absolute())):
         return path
@@ -172,13 +174,13 @@ def _plainly_named(path: Path, scratch: Path) -> Path:
     return link
 
 
-def _from_store(source: Files, partition: str, wanted: Sequence[str], runtime: Runtime, scratch: Path) -> Fetched:
-    from tradewind.sources.s3 import Store
+def _fetch_from_store(source: Files, partition: str, wanted: Sequence[str], runtime: Runtime, scratch: Path) -> Fetched:
+    from tradewind.sources.s3 import ObjectStore
 
     connection = source.connection or _DEFAULT_CONNECTION
-    store = Store(runtime.connections.s3(connection), called=connection, longest=source.limits.time)
-    uris = _all_there(
-        wanted, [_stored(store, uri, runtime.landing) for uri in wanted], partition, landing=runtime.landing
+    store = ObjectStore(runtime.connections.s3(connection), called=connection, longest=source.limits.time)
+    uris = _require_all_files(
+        wanted, [_find_stored_files(store, uri, runtime.landing) for uri in wanted], partition, landing=runtime.landing
     )
     folder = Path(mkdtemp(dir=scratch))
     paths = [folder / f"{number}{Path(uri).suffix}" for number, uri in enumerate(uris)]
@@ -187,8 +189,8 @@ def _from_store(source: Files, partition: str, wanted: Sequence[str], runtime: R
     return _fetched(source, paths, uris)
 
 
-def _stored(store: Store, uri: str, landing: str) -> list[str]:
-    fixed, parts = _fixed(uri, landing)
+def _find_stored_files(store: ObjectStore, uri: str, landing: str) -> list[str]:
+    fixed, parts = _split_pattern(uri, landing)
     bucket, _, prefix = fixed.removeprefix(_S3).partition("/")
     return store.find(_matcher_below(prefix, parts), bucket=bucket, prefix=prefix)
 

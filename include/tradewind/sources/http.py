@@ -13,21 +13,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core.disk import storing
+from tradewind.core.disk import translate_disk_errors
 from tradewind.errors import EmptyInput, MalformedInput, MissingInput, SpecError
-from tradewind.sources import looking
-from tradewind.sources.asking import Service
-from tradewind.sources.columns import agree
+from tradewind.sources import file_headers
 from tradewind.sources.deadlines import Clock
+from tradewind.sources.decompression import refuse_other_encoding
+from tradewind.sources.delivered_columns import agree_columns
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.opening import refuse_other_encoding
-from tradewind.sources.paging import Page, Pages, Request, records
-from tradewind.sources.records import CsvRecords, json_records
+from tradewind.sources.http_client import HttpClient
+from tradewind.sources.paging import Page, PageSequence, Request, answer_rows
+from tradewind.sources.text_records import CsvRecords, json_records
 from tradewind.spec.sources import Limits
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
     from tradewind.spec.sources import Http
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ LARGEST = 64 * 2**20
 """Bytes of one JSON answer, which is read as a whole; JSON lines and CSV may have any size."""
 
 
-def fetch(
+def fetch_http(
     source: Http,
     partition: str,
     *,
@@ -59,20 +59,20 @@ def fetch(
     :raises Unavailable: the service is away, or busy for too long
     """
     endpoint = runtime.connections.http(source.connection)
-    path = _filled(source.http, partition, spec)
-    parameters = {name: _filled(value, partition, spec) for name, value in source.parameters.items()}
+    path = _fill_placeholders(source.http, partition, spec)
+    parameters = {name: _fill_placeholders(value, partition, spec) for name, value in source.parameters.items()}
     with (
-        Service(endpoint, path, parameters, limits=source.limits, wait=wait, clock=clock) as service,
-        storing(f"{service.name}: its answers cannot be kept", scratch),
+        HttpClient(endpoint, path, parameters, limits=source.limits, wait=wait, clock=clock) as service,
+        translate_disk_errors(f"{service.name}: its answers cannot be kept", scratch),
     ):
-        pages = Pages(source.paging, what=service.name)
+        pages = PageSequence(source.paging, what=service.name)
         request: Request | None = pages.first()
         page: Page | None = None
         files, bare, rows, number = list[Path](), list[Path](), 0, 0
         while request is not None:
             number += 1
             try:
-                page, file = _page(service, request, source, scratch, number)
+                page, file = _fetch_page(service, request, source, scratch, number)
             except MissingInput as exc:
                 if page is None:
                     raise
@@ -105,10 +105,10 @@ def _compare_columns(source: Http, files: Sequence[Path], bare: Sequence[Path], 
     headed = [file for file in bare if file.stat().st_size]
     if headed:
         fetched = _fetched(source, [*files[:1], *headed], what=what)
-        agree(source, looking.found(source, fetched))
+        agree_columns(source, file_headers.read_file_columns(source, fetched))
 
 
-def _filled(text: str, partition: str, spec: Pipeline) -> str:
+def _fill_placeholders(text: str, partition: str, spec: Pipeline) -> str:
     bounds = spec.partitioning.bounds(partition)
     values = {
         "partition": partition,
@@ -125,7 +125,7 @@ def _iso(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _page(service: Service, request: Request, source: Http, scratch: Path, number: int) -> tuple[Page, Path]:
+def _fetch_page(service: HttpClient, request: Request, source: Http, scratch: Path, number: int) -> tuple[Page, Path]:
     body = scratch / f"page-{number}.{source.format}"
     response = service.ask(request, body, most=LARGEST if source.format == "json" else None)
     with body.open("rb") as file:
@@ -133,36 +133,36 @@ def _page(service: Service, request: Request, source: Http, scratch: Path, numbe
     link = service.follow(response.links.get("next", {}).get("url"))
     if source.format == "json":
         there = body.stat().st_size > 0  # 204 has no body
-        answer = _json(body, service.name) if there else None
+        answer = _read_json(body, service.name) if there else None
         target = scratch / "rows.jsonl"
-        rows = _append(records(answer, source.records, what=service.name) if there else iter(()), target)
+        rows = _append_rows(answer_rows(answer, source.records, what=service.name) if there else iter(()), target)
         body.unlink()
         return Page(rows, digest, answer, link), target
     if source.format == "csv" and number == 1 and response.status_code != _NO_CONTENT and not body.stat().st_size:
         raise MalformedInput(f"{service.name}: the answer has no byte; not even a header is there")
-    return Page(_count(body, csv_=source.format == "csv", what=service.name), digest, None, link), body
+    return Page(_count_rows(body, csv_=source.format == "csv", what=service.name), digest, None, link), body
 
 
-def _json(path: Path, what: str) -> Any:
+def _read_json(path: Path, what: str) -> Any:
     try:
-        return json.loads(path.read_bytes(), parse_float=_exact, parse_constant=_no_constant)
+        return json.loads(path.read_bytes(), parse_float=_exact_number, parse_constant=_refuse_constant)
     except RecursionError as exc:
         raise MalformedInput(f"{what}: the answer is JSON with too many lists or objects inside each other") from exc
     except ValueError as exc:
         raise MalformedInput(f"{what}: this is not JSON: {exc}") from exc
 
 
-def _exact(text: str) -> float | str:
+def _exact_number(text: str) -> float | str:
     """A number; as text where the nearest float is another one."""
     number = float(text)
     return number if Decimal(repr(number)) == Decimal(text) else text
 
 
-def _no_constant(name: str) -> None:
+def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _append(rows: Any, path: Path) -> int:
+def _append_rows(rows: Any, path: Path) -> int:
     count = 0
     with path.open("a", encoding="utf-8") as file:
         for row in rows:
@@ -171,7 +171,7 @@ def _append(rows: Any, path: Path) -> int:
     return count
 
 
-def _count(path: Path, *, csv_: bool, what: str) -> int:
+def _count_rows(path: Path, *, csv_: bool, what: str) -> int:
     refuse_other_encoding(path, called=what, limits=Limits())
     try:
         with path.open(encoding="utf-8", newline="") as file:

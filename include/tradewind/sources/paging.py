@@ -42,7 +42,7 @@ class Request:
     parameters: Mapping[str, str] | None = None
 
 
-class Pages:
+class PageSequence:
     """Leads from page to page.
 
     :param paging: what the YAML says; None for a service that gives all in one answer
@@ -122,7 +122,7 @@ class Pages:
 
     def _cursor(self, page: Page) -> str | None:
         assert self._paging is not None
-        found = at(page.body, self._paging.cursor or self._parameter)
+        found = value_at_path(page.body, self._paging.cursor or self._parameter)
         if found is None or found in ("", False):
             return None
         if isinstance(found, dict | list):
@@ -136,20 +136,20 @@ class Pages:
         return position
 
 
-def at(body: Any, path: str) -> Any:
+def value_at_path(body: Any, path: str) -> Any:
     """What lies at a dotted path of a JSON value; None where there is nothing."""
     for name in path.split("."):
         body = body.get(name) if isinstance(body, dict) else None
     return body
 
 
-def records(body: Any, path: str | None, *, what: str) -> Iterator[Any]:
+def answer_rows(body: Any, path: str | None, *, what: str) -> Iterator[Any]:
     """The rows of a JSON answer.
 
     :param path: where its list is; None: the answer is the list
     :raises MalformedInput: there is no list
     """
-    found = at(body, path) if path else body
+    found = value_at_path(body, path) if path else body
     if not isinstance(found, list):
         place = f"at `{path}` of the answer" if path else "the answer; say in `records` where it is"
         raise MalformedInput(f"{what}: expected a list of rows {place}, found {json.dumps(found)[:80]}")

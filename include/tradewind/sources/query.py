@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tradewind.core.disk import storing
+from tradewind.core.disk import translate_disk_errors
 from tradewind.core.network import (
     answering,
     choose_error,
@@ -27,22 +27,22 @@ from tradewind.core.network import (
     limited_psycopg2,
     read_answer_seconds,
 )
+from tradewind.engine.database import connect_duckdb, quote_identifier
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable, UsageError
-from tradewind.lake.database import connect, quoted
-from tradewind.sources import rows as typed
-from tradewind.sources.binding import bind
-from tradewind.sources.columns import Found, agree
+from tradewind.sources import driver_types as typed
+from tradewind.sources.delivered_columns import FileColumns, agree_columns
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.looking import few_columns, repeated
-from tradewind.spec.columns import declared
+from tradewind.sources.file_headers import refuse_many_columns, repeated_names
+from tradewind.sources.sql_parameters import bind_parameters
+from tradewind.spec.columns import declared_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.connections import Database
+    from tradewind.core.connections import DatabaseConnection
     from tradewind.core.runtime import Runtime
     from tradewind.core.secrets import Secrets
-    from tradewind.spec.models import Pipeline
+    from tradewind.spec.pipeline import Pipeline
     from tradewind.spec.sources import Query
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ _GROUP_ROWS, _GROUP_BYTES = 131_072, 64 * 2**20
 _PASSES = ("locked", "unable to open", "disk i/o")
 
 
-def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+def fetch_query(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
     """Run the query for one partition and write its rows into ``scratch``.
 
     Where the driver tells the columns' types, or the YAML declares none, the file is Parquet; else it is JSON lines,
@@ -69,20 +69,20 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     """
     database = runtime.connections.database(source.connection)
     what = f"{source.query} on {source.connection}"
-    sql, values = _query(source, partition, spec=spec, runtime=runtime, database=database)
+    sql, values = _bound_query(source, partition, spec=spec, runtime=runtime, database=database)
     with (
-        _cursor(database, what=what, longest=source.limits.time) as cursor,
-        _explained(sql, path=source.query, what=what, secrets=database.secrets),
-        storing(f"{what}: its rows cannot be kept", scratch),
+        _open_cursor(database, what=what, longest=source.limits.time) as cursor,
+        _explain_query_errors(sql, path=source.query, what=what, secrets=database.secrets),
+        translate_disk_errors(f"{what}: its rows cannot be kept", scratch),
     ):
         cursor.execute(sql, *([] if values is None else [values]))
         # A cursor of the server describes its columns with the first rows.
         first = cursor.fetchmany(SLICE)
-        names = _names(cursor.description, what=what)
-        few_columns(len(names), what, source.limits)
+        names = _column_names(cursor.description, what=what)
+        refuse_many_columns(len(names), what, source.limits)
         if not first:
             # A query that gives other columns than declared is wrong, whatever its rows.
-            agree(source, [Found(what, dict.fromkeys(names))])
+            agree_columns(source, [FileColumns(what, dict.fromkeys(names))])
             raise EmptyInput(f"{what}: the query gives no row for partition {partition}")
         if isinstance(first[0], Mapping):
             raise UsageError(f"{what}: the connection gives rows as mappings; take the kind of cursor out of its extra")
@@ -98,8 +98,8 @@ def fetch(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, sc
     return Fetched((path,), (what,), "jsonl" if lines else "parquet", limits=source.limits)
 
 
-def _query(
-    source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, database: Database
+def _bound_query(
+    source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, database: DatabaseConnection
 ) -> tuple[str, Mapping[str, Any] | Sequence[Any] | None]:
     path = runtime.project / source.query
     try:
@@ -109,19 +109,19 @@ def _query(
     bounds = spec.partitioning.bounds(partition)
     values = {
         "partition": partition,
-        "partition_start": _instant(bounds.start, database),
-        "partition_end": _instant(bounds.end, database),
+        "partition_start": _instant_parameter(bounds.start, database),
+        "partition_end": _instant_parameter(bounds.end, database),
     }
-    return bind(sql, values, paramstyle=database.paramstyle, what=source.query)
+    return bind_parameters(sql, values, paramstyle=database.paramstyle, what=source.query)
 
 
-def _instant(value: datetime, database: Database) -> datetime | str:
+def _instant_parameter(value: datetime, database: DatabaseConnection) -> datetime | str:
     """SQLite has no type for it; its own functions spell times like this, in UTC."""
     return value.strftime("%Y-%m-%d %H:%M:%S") if database.kind == "sqlite" else value
 
 
 @contextmanager
-def _cursor(database: Database, *, what: str, longest: timedelta = _LONGEST) -> Iterator[Any]:
+def _open_cursor(database: DatabaseConnection, *, what: str, longest: timedelta = _LONGEST) -> Iterator[Any]:
     """A cursor on a connection of its own; both are closed in any case.
 
     :param longest: how long PostgreSQL may work on one statement
@@ -131,15 +131,15 @@ def _cursor(database: Database, *, what: str, longest: timedelta = _LONGEST) -> 
         connection = database.connect()
         keep_alive(connection)
     except Exception as exc:
-        if not _is(exc, "Error"):
+        if not _is_driver_error(exc, "Error"):
             raise
         reason = database.secrets.mask(str(exc).strip())
         raise Unavailable(f"{what}: the database cannot be reached: {reason}") from exc
     cursor = None
     try:
         if database.kind == "postgres":
-            with _explained("", path=what, what=what, secrets=database.secrets):
-                cursor = _of_the_server(connection, longest)
+            with _explain_query_errors("", path=what, what=what, secrets=database.secrets):
+                cursor = _server_cursor(connection, longest)
         else:
             cursor = connection.cursor()
             cursor.arraysize = SLICE
@@ -152,7 +152,7 @@ def _cursor(database: Database, *, what: str, longest: timedelta = _LONGEST) -> 
                     open_.close()
 
 
-def _of_the_server(connection: Any, longest: timedelta) -> Any:
+def _server_cursor(connection: Any, longest: timedelta) -> Any:
     short = read_answer_seconds()
     with answering(connection, short), connection.cursor() as setting:
         setting.execute(f"SET statement_timeout = {int(longest.total_seconds() * 1000)}")
@@ -178,15 +178,15 @@ def _of_the_server(connection: Any, longest: timedelta) -> Any:
     return cursor
 
 
-def _names(description: Sequence[Any], *, what: str) -> list[str]:
+def _column_names(description: Sequence[Any], *, what: str) -> list[str]:
     names = [column[0] for column in description]
-    if twice := repeated(names):
+    if twice := repeated_names(names):
         raise MalformedInput(f"{what}: the query gives {', '.join(map(repr, twice))} more than once; name them apart")
     return names
 
 
 def _schema(
-    database: Database,
+    database: DatabaseConnection,
     description: Sequence[Any],
     first: Sequence[Any],
     *,
@@ -194,13 +194,15 @@ def _schema(
     columns: Mapping[str, str],
 ) -> pa.Schema:
     if database.kind != "postgres":
-        return typed.from_values(names, first)
-    casts = [f"CAST(NULL AS {column.kind}) AS {quoted(name)}" for name, column in declared(columns).items()]
+        return typed.infer_schema(names, first)
+    casts = [
+        f"CAST(NULL AS {column.kind}) AS {quote_identifier(name)}" for name, column in declared_columns(columns).items()
+    ]
     if not casts:
-        return typed.from_postgres(description, declared={})
-    with connect() as connection:
+        return typed.postgres_schema(description, declared={})
+    with connect_duckdb() as connection:
         schema = connection.sql(f"SELECT {', '.join(casts)}").to_arrow_table().schema
-    return typed.from_postgres(description, declared=dict(zip(schema.names, schema.types, strict=True)))
+    return typed.postgres_schema(description, declared=dict(zip(schema.names, schema.types, strict=True)))
 
 
 def _write_parquet(slices: Iterator[Sequence[Any]], schema: pa.Schema, path: Path, *, what: str) -> int:
@@ -210,7 +212,7 @@ def _write_parquet(slices: Iterator[Sequence[Any]], schema: pa.Schema, path: Pat
     written, waiting = 0, list[pa.RecordBatch]()
     with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
         for rows in slices:
-            waiting.append(typed.batch(rows, schema, first=written + 1, what=what))
+            waiting.append(typed.rows_to_batch(rows, schema, first=written + 1, what=what))
             written += len(rows)
             if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(waiting, schema))
@@ -225,34 +227,34 @@ def _write_lines(slices: Iterator[Sequence[Any]], names: Sequence[str], path: Pa
     with path.open("w", encoding="utf-8") as file:
         for rows in slices:
             for row in rows:
-                values = {name: typed.plain(value) for name, value in zip(names, row, strict=True)}
+                values = {name: typed.to_json_value(value) for name, value in zip(names, row, strict=True)}
                 file.write(json.dumps(values, ensure_ascii=False) + "\n")
             written += len(rows)
     return written
 
 
 @contextmanager
-def _explained(sql: str, *, path: str, what: str, secrets: Secrets) -> Iterator[None]:
+def _explain_query_errors(sql: str, *, path: str, what: str, secrets: Secrets) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        if not _is(exc, "Error"):
+        if not _is_driver_error(exc, "Error"):
             raise
-        _explain(exc, sql, path=path, what=what, secrets=secrets)
+        _raise_explained(exc, sql, path=path, what=what, secrets=secrets)
 
 
-def _explain(exc: Exception, sql: str, *, path: str, what: str, secrets: Secrets) -> NoReturn:
+def _raise_explained(exc: Exception, sql: str, *, path: str, what: str, secrets: Secrets) -> NoReturn:
     """Tell a database that is away from a query that is wrong, by the names that PEP 249 gives errors."""
     message = secrets.mask(str(exc).strip())
     passes = type(exc).__module__ != "sqlite3" or any(word in message.lower() for word in _PASSES)
-    if _is(exc, "OperationalError", "InterfaceError") and passes:
+    if _is_driver_error(exc, "OperationalError", "InterfaceError") and passes:
         raise choose_error(exc)(f"{what}: the database failed: {message}") from exc
-    if _is(exc, "DataError") and not re.search(r"\bLINE \d+:", message):
+    if _is_driver_error(exc, "DataError") and not re.search(r"\bLINE \d+:", message):
         raise MalformedInput(f"{what}: a value cannot be computed or read: {message}") from exc
-    raise TransformError(f"{path}{_line(message, sql)}: {message}") from exc
+    raise TransformError(f"{path}{_error_line(message, sql)}: {message}") from exc
 
 
-def _line(message: str, sql: str) -> str:
+def _error_line(message: str, sql: str) -> str:
     """Where it is, if the database says so or names a word that stands in one line only."""
     if told := re.search(r"\bLINE (\d+):", message):
         return f", line {told[1]}"
@@ -262,7 +264,7 @@ def _line(message: str, sql: str) -> str:
     return f", line {lines[0]}" if len(lines) == 1 else ""
 
 
-def _is(exc: Exception, *names: str) -> bool:
+def _is_driver_error(exc: Exception, *names: str) -> bool:
     """Whether it is an error of a DB-API driver with one of these names, or derived from one."""
     kinds = [kind for kind in type(exc).__mro__ if kind.__module__ != "builtins"]
     return any(kind.__name__ in names and _has_paramstyle(kind.__module__) for kind in kinds)

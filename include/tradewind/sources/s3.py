@@ -10,11 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tradewind.core.connections import S3
-from tradewind.core.disk import storing
+from tradewind.core.connections import ObjectStoreConnection
+from tradewind.core.disk import translate_disk_errors
 from tradewind.core.network import ending
 from tradewind.errors import MalformedInput, MissingInput, Unavailable
-from tradewind.spec.values import spell
+from tradewind.spec.scalars import format_duration
 
 _CHUNK = 8 * 2**20
 _SECONDS = 60
@@ -22,7 +22,7 @@ _FORBIDDEN = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureD
 _ABSENT = frozenset({"NoSuchKey", "404"})
 
 
-class Store:
+class ObjectStore:
     """An object store behind a connection.
 
     :param connection: where it is and who asks
@@ -30,7 +30,9 @@ class Store:
     :param longest: how long copying may take, from now on, also from a store that sends a byte now and then
     """
 
-    def __init__(self, connection: S3, *, called: str, longest: timedelta = timedelta(hours=1)) -> None:
+    def __init__(
+        self, connection: ObjectStoreConnection, *, called: str, longest: timedelta = timedelta(hours=1)
+    ) -> None:
         import boto3
         from botocore.config import Config
 
@@ -75,7 +77,7 @@ class Store:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             with (
                 self._in_time(uri, answer["Body"]),
-                storing(f"{uri} cannot be copied", target.parent),
+                translate_disk_errors(f"{uri} cannot be copied", target.parent),
                 target.open("wb") as file,
             ):
                 for chunk in answer["Body"].iter_chunks(_CHUNK):
@@ -87,7 +89,7 @@ class Store:
     def _in_time(self, uri: str, body: Any) -> Iterator[None]:
         """Limit the copying as a whole: the client's own time-outs begin anew with each byte."""
         problem = (
-            f"{uri}: the store behind {self._called} has not sent it after {spell(self._longest)}; "
+            f"{uri}: the store behind {self._called} has not sent it after {format_duration(self._longest)}; "
             "try again later, or raise `limits: {time: …}`"
         )
         # botocore shows no way to its socket; its answers are those of urllib3.

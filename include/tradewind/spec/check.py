@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec import cron, project, schedule
-from tradewind.spec.check_gates import check_gates, metric_in, outside
-from tradewind.spec.check_sources import check_rows, check_sources, queries
+from tradewind.spec.check_gates import check_gates, metric_in, value_out_of_range
+from tradewind.spec.check_sources import check_rows, check_sources, list_queries
+from tradewind.spec.dataset_order import find_cycle
 from tradewind.spec.metrics import MEASURES
-from tradewind.spec.models import Pipeline
-from tradewind.spec.order import cycle
 from tradewind.spec.partitions import LONGEST
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.policy import Performance
-from tradewind.spec.problems import Finding, Path, nearest
+from tradewind.spec.problems import Finding, Path, nearest_word
+from tradewind.spec.scalars import format_duration
 from tradewind.spec.training import Early
-from tradewind.spec.values import spell
 
 # Tables that the stages write beside the user's own.
 RESERVED = frozenset({"predictions", "shadow_predictions", "profiles", "drift", "performance"})
@@ -31,7 +31,7 @@ _LINK = re.compile(r"(?:https?://|[^:/?#\x00-\x20\"'<>`]*(?:[/?#]|$))[^\x00-\x20
 _Check = Callable[[Pipeline], Iterator[Finding]]
 
 
-def check(spec: Pipeline, *, root: FilePath, unsure: Collection[str] = ()) -> list[Finding]:
+def check_pipeline(spec: Pipeline, *, root: FilePath, unsure: Collection[str] = ()) -> list[Finding]:
     """Everything that is wrong between the parts of a pipeline.
 
     :param spec: a pipeline whose fields are right each by itself
@@ -42,7 +42,7 @@ def check(spec: Pipeline, *, root: FilePath, unsure: Collection[str] = ()) -> li
     findings = [f for reads, run in _CHECKS if not set(reads) & set(unsure) for f in run(spec)]
     plain = set[str]()
     for path, name in named_files(spec):
-        flaw = project.flaw(root, name, plain=plain)
+        flaw = project.file_name_error(root, name, plain=plain)
         if flaw:
             findings.append(Finding(path, flaw[0], suggestion=flaw[1]))
     return findings
@@ -52,7 +52,7 @@ def _zone(spec: Pipeline) -> Iterator[Finding]:
     try:
         ZoneInfo(spec.timezone)
     except (LookupError, ValueError, OSError):
-        near = nearest(spec.timezone, available_timezones())
+        near = nearest_word(spec.timezone, available_timezones())
         yield Finding(("timezone",), f"there is no time zone {spec.timezone!r}", suggestion=near)
 
 
@@ -85,15 +85,15 @@ def _bad_keys(spec: Pipeline, keys: list[tuple[str, str]]) -> Iterator[Finding]:
 
 
 def _schedule(spec: Pipeline) -> Iterator[Finding]:
-    flaw = cron.flaw(spec.schedule)
+    flaw = cron.cron_error(spec.schedule)
     if flaw:
-        near = nearest(spec.schedule, cron.PRESETS) if not _CRON.search(spec.schedule) else None
+        near = nearest_word(spec.schedule, cron.PRESETS) if not _CRON.search(spec.schedule) else None
         yield Finding(("schedule",), f"{spec.schedule!r}: {flaw}", suggestion=near)
 
 
 def _ticks(spec: Pipeline) -> Iterator[Finding]:
     """A run gets the key of the partition that ended last, so each needs a tick before the next one ends."""
-    if cron.flaw(spec.schedule):
+    if cron.cron_error(spec.schedule):
         return
     try:
         partition = schedule.never_run(spec.partitioning, spec.schedule)
@@ -112,7 +112,7 @@ def _datasets(spec: Pipeline) -> Iterator[Finding]:
             yield Finding(place, f"Tradewind writes a dataset `{name}` itself; choose another name", on_key=True)
         for read in dataset.inputs:
             if read not in spec.datasets:
-                near = nearest(read, set(spec.datasets) - {name})
+                near = nearest_word(read, set(spec.datasets) - {name})
                 yield Finding((*place, "inputs", read), f"there is no dataset `{read}`", suggestion=near, on_key=True)
         views = [*dataset.inputs, *(["source"] if dataset.source else [])]
         for view in dataset.references:
@@ -122,7 +122,7 @@ def _datasets(spec: Pipeline) -> Iterator[Finding]:
 
 
 def _circle(spec: Pipeline) -> Iterator[Finding]:
-    circle = cycle(spec.datasets)
+    circle = find_cycle(spec.datasets)
     if circle:
         message = f"datasets read each other in a circle: {' → '.join(circle)}"
         yield Finding(("datasets", circle[0], "inputs", circle[1]), message, on_key=True)
@@ -132,7 +132,7 @@ def _label(spec: Pipeline) -> Iterator[Finding]:
     if spec.train and spec.train.label.dataset not in spec.datasets:
         name = spec.train.label.dataset
         path = ("train", "label", "dataset")
-        yield Finding(path, f"there is no dataset `{name}`", suggestion=nearest(name, spec.datasets))
+        yield Finding(path, f"there is no dataset `{name}`", suggestion=nearest_word(name, spec.datasets))
 
 
 def _train_needs(*, field: str, why: str) -> _Check:
@@ -188,19 +188,21 @@ def _bounded(part: Early | Performance, path: Path, otherwise: str) -> Iterator[
         message = f"{part.metric} is better when {which}: {otherwise}"
         yield Finding((*path, given), message, suggestion=right, on_key=True)
     else:
-        yield from outside(part.metric, getattr(part, given), (*path, given))
+        yield from value_out_of_range(part.metric, getattr(part, given), (*path, given))
 
 
 def _kept_long_enough(spec: Pipeline) -> Iterator[Finding]:
     """A candidate that waits for its approval, or stands beside the champion, is not archived meanwhile."""
     kept, path = spec.retention.models, ("retention", "models")
     if spec.promotion.mode == "approval" and kept <= spec.promotion.timeout:
-        waited = spell(spec.promotion.timeout)
+        waited = format_duration(spec.promotion.timeout)
         yield Finding(path, f"a candidate waits for its approval for up to {waited}", expected=f"more than {waited}")
     beside = spec.promotion.shadow * LONGEST[spec.partition]
     if spec.promotion.shadow and kept <= beside:
-        message = f"a candidate stands beside the champion for {spec.promotion.shadow} partitions ({spell(beside)})"
-        yield Finding(path, message, expected=f"more than {spell(beside)}")
+        message = (
+            f"a candidate stands beside the champion for {spec.promotion.shadow} partitions ({format_duration(beside)})"
+        )
+        yield Finding(path, message, expected=f"more than {format_duration(beside)}")
 
 
 def _promotion(spec: Pipeline) -> Iterator[Finding]:
@@ -237,7 +239,7 @@ def named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
         yield ("datasets", name, "sql"), dataset.sql
         if dataset.expectations:
             yield ("datasets", name, "expectations"), dataset.expectations
-    yield from queries(spec)
+    yield from list_queries(spec)
     if spec.features:
         yield ("features", "definitions"), spec.features.definitions
     if spec.score:

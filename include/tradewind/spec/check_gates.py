@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tradewind.spec.gates import UNITS_OF_TIME, CheckGate, FairnessGate, MetricGate
 from tradewind.spec.metrics import MEASURES, of_task
-from tradewind.spec.models import Pipeline
-from tradewind.spec.problems import Finding, Path, listed, nearest
+from tradewind.spec.pipeline import Pipeline
+from tradewind.spec.problems import Finding, Path, join_words, nearest_word
 
 
 def check_gates(spec: Pipeline) -> Iterator[Finding]:
@@ -52,10 +52,10 @@ def metric_in(metric: str, task: str, path: Path) -> Finding | None:
     """A finding if the metric means nothing for the task."""
     if task in MEASURES[metric].tasks:
         return None
-    return Finding(path, f"{metric} means nothing where `train.task` is {task}", expected=listed(of_task(task)))
+    return Finding(path, f"{metric} means nothing where `train.task` is {task}", expected=join_words(of_task(task)))
 
 
-def outside(metric: str, value: float | None, path: Path) -> Iterator[Finding]:
+def value_out_of_range(metric: str, value: float | None, path: Path) -> Iterator[Finding]:
     """A finding if a metric can never have this value."""
     measure = MEASURES[metric]
     if value is not None and not measure.lowest <= value <= measure.highest:
@@ -80,7 +80,7 @@ def _bounds(gate: MetricGate, path: Path) -> Iterator[Finding]:
             message = f"{gate.metric} is better when smaller: this would let only bad candidates pass"
             yield Finding((*path, field), message, suggestion=turned[field], on_key=True)
         else:
-            yield from outside(gate.metric, getattr(gate, field), (*path, field))
+            yield from value_out_of_range(gate.metric, getattr(gate, field), (*path, field))
             yield from _met_by_all(gate, field, (measure.lowest, measure.highest), path)
     yield from _met_by_all(gate, "gap_at_most", (0.0, measure.highest - measure.lowest), path)
 
@@ -114,8 +114,8 @@ def _versus(spec: Pipeline, gate: MetricGate, path: Path) -> Iterator[Finding]:
     known = ["champion", "majority", *spec.verdict.heuristics]
     if gate.versus is not None and gate.versus not in known:
         message = f"nobody is called `{gate.versus}`"
-        near = nearest(gate.versus, known)
-        yield Finding((*path, "versus"), message, expected=f"{listed(known)}, or a name of `verdict.heuristics`",
+        near = nearest_word(gate.versus, known)
+        yield Finding((*path, "versus"), message, expected=f"{join_words(known)}, or a name of `verdict.heuristics`",
                       suggestion=near)  # fmt: skip
 
 
@@ -126,10 +126,10 @@ def _columns(spec: Pipeline, gate: MetricGate | FairnessGate, path: Path) -> Ite
     asked = {"slice": gate.slice} if isinstance(gate, MetricGate) else {"group": gate.group}
     for field, column in asked.items():
         if column is not None and column not in known:
-            expected = listed(known) if known else "a column that `train.columns` or `verdict.columns` lists"
+            expected = join_words(known) if known else "a column that `train.columns` or `verdict.columns` lists"
             message = f"`{column}` is not in `train.columns`, nor in `verdict.columns`"
-            yield Finding((*path, field), message, expected=expected, suggestion=nearest(column, known))
+            yield Finding((*path, field), message, expected=expected, suggestion=nearest_word(column, known))
     if gate.by not in UNITS_OF_TIME and gate.by not in known:
         units = [*UNITS_OF_TIME, *known]
         message = f"`{gate.by}` is no unit of time, and no column that judges"
-        yield Finding((*path, "by"), message, expected=listed(units), suggestion=nearest(gate.by, units))
+        yield Finding((*path, "by"), message, expected=join_words(units), suggestion=nearest_word(gate.by, units))

@@ -8,9 +8,9 @@ from datetime import date
 
 from pydantic import BaseModel
 
-from tradewind.spec.models import Dataset, Pipeline
 from tradewind.spec.partitions import Kind
-from tradewind.spec.problems import Finding, Path, listed, nearest
+from tradewind.spec.pipeline import DatasetSpec, Pipeline
+from tradewind.spec.problems import Finding, Path, join_words, nearest_word
 from tradewind.spec.sources import Files, Http, Paging, Query, Source
 
 _DAY = re.compile(r"\{day:([^{}]*)\}")
@@ -30,7 +30,7 @@ HTTP_PLACEHOLDERS = ("partition", "partition_start", "partition_end")
 _FORMATS = {"delimiter": ("csv",), "nulls": ("csv",)}
 
 
-def sources(spec: Pipeline) -> Iterator[tuple[Path, Source]]:
+def list_sources(spec: Pipeline) -> Iterator[tuple[Path, Source]]:
     """Every source of a pipeline with its place."""
     for name, dataset in spec.datasets.items():
         if dataset.source:
@@ -45,7 +45,7 @@ def sources(spec: Pipeline) -> Iterator[tuple[Path, Source]]:
 
 def check_sources(spec: Pipeline) -> Iterator[Finding]:
     """What is wrong with each source by itself."""
-    for path, source in sources(spec):
+    for path, source in list_sources(spec):
         yield from _waiting(source, path)
         if source.empty != "fail" and not source.columns and getattr(source, "format", "") == "csv":
             message = "a page that tells of an error would pass for an empty delivery: there are no `columns`"
@@ -78,11 +78,11 @@ def _says(part: BaseModel, field: str) -> bool:
     return bool(getattr(part, field) != type(part).model_fields[field].default)
 
 
-def _given(dataset: Dataset, path: Path) -> Path:
+def _given(dataset: DatasetSpec, path: Path) -> Path:
     return (*path, "min_partitions" if _says(dataset.audit, "min_partitions") else "window")
 
 
-def _duplicates(dataset: Dataset, path: Path) -> Iterator[Finding]:
+def _duplicates(dataset: DatasetSpec, path: Path) -> Iterator[Finding]:
     if dataset.duplicates and not dataset.keys:
         yield Finding(path, "there are no `keys` by which rows would be the same", on_key=True)
     elif dataset.duplicates and dataset.duplicates.by in dataset.keys:
@@ -133,7 +133,7 @@ def _paging(paging: Paging, form: str, path: Path) -> Iterator[Finding]:
     homes = {"cursor": ("cursor",), "first": ("page",), "parameter": ("page", "offset", "cursor")}
     for field, kinds in homes.items():
         if _says(paging, field) and paging.by not in kinds:
-            expected = f"`by: {listed(kinds)}`, or no `{field}`"
+            expected = f"`by: {join_words(kinds)}`, or no `{field}`"
             yield Finding((*path, field), f"means nothing with `by: {paging.by}`", expected=expected, on_key=True)
     if paging.by == "cursor" and form != "json":
         yield Finding((*path, "by"), f"an answer in {form} has no cursor", expected="`format: json`")
@@ -146,18 +146,18 @@ def _paging(paging: Paging, form: str, path: Path) -> Iterator[Finding]:
 def _of_other_format(source: Files, form: str, path: Path) -> Iterator[Finding]:
     for field, formats in _FORMATS.items():
         if _says(source, field) and form not in formats:
-            expected = f"`format: {listed(formats)}`, or no `{field}`"
+            expected = f"`format: {join_words(formats)}`, or no `{field}`"
             yield Finding((*path, field), f"means nothing with `format: {form}`", expected=expected, on_key=True)
 
 
 def _placeholders(text: str, path: Path, known: tuple[str, ...]) -> Iterator[Finding]:
     for name in re.findall(r"\{(\w*)\}", text):
         if name not in known:
-            near = nearest(name, known)
+            near = nearest_word(name, known)
             yield Finding(
                 path,
                 f"unknown placeholder {{{name}}}",
-                expected=listed(f"{{{one}}}" for one in known),
+                expected=join_words(f"{{{one}}}" for one in known),
                 suggestion=f"{{{near}}}" if near else None,
             )
     rest = re.sub(r"\{(\w*)\}", "", text)
@@ -173,8 +173,8 @@ def _day_formats(text: str, path: Path, kind: Kind) -> Iterator[Finding]:
             yield Finding(path, message, expected=_EXAMPLES[kind])
 
 
-def queries(spec: Pipeline) -> Iterator[tuple[Path, str]]:
+def list_queries(spec: Pipeline) -> Iterator[tuple[Path, str]]:
     """The SQL files that databases run."""
-    for path, source in sources(spec):
+    for path, source in list_sources(spec):
         if isinstance(source, Query):
             yield (*path, "query"), source.query

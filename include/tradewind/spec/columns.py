@@ -10,7 +10,7 @@ _NOT_NULL = re.compile(r"\s+NOT\s+NULL\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class DeclaredColumn:
     """One declared column.
 
     :param kind: DuckDB type, as it was written
@@ -22,12 +22,12 @@ class Column:
     required: bool = False
 
 
-def declared(columns: Mapping[str, str]) -> dict[str, Column]:
+def declared_columns(columns: Mapping[str, str]) -> dict[str, DeclaredColumn]:
     """The columns of a YAML's `columns` by name: ``{id: BIGINT NOT NULL}``."""
-    return {name: column(name, text) for name, text in columns.items()}
+    return {name: parse_column(name, text) for name, text in columns.items()}
 
 
-def column(name: str, text: str) -> Column:
+def parse_column(name: str, text: str) -> DeclaredColumn:
     """One column; ``text`` is a DuckDB type with or without NOT NULL behind it."""
     kind = _NOT_NULL.sub("", f" {text}").strip()
-    return Column(name, kind, required=_NOT_NULL.search(f" {text}") is not None)
+    return DeclaredColumn(name, kind, required=_NOT_NULL.search(f" {text}") is not None)

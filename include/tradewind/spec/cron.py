@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from tradewind.spec.problems import listed
+from tradewind.spec.problems import join_words
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly")
 _MEANINGS = dict(zip(PRESETS, ("0 * * * *", "0 0 * * *", "0 0 * * 0", "0 0 1 * *"), strict=True))
@@ -43,8 +43,8 @@ class Ticks:
         return self.hours if wanted and day.month in self.months else frozenset()
 
 
-def ticks(expression: str) -> Ticks:
-    """When an expression without a :func:`flaw` ticks, by the clock of its zone."""
+def cron_ticks(expression: str) -> Ticks:
+    """When an expression without a :func:`cron_error` ticks, by the clock of its zone."""
     texts = _MEANINGS.get(expression, expression).lower().split()
     sets = [
         frozenset(value for item in text.split(",") for value in _values(item, low, high, words))
@@ -60,13 +60,13 @@ def ticks(expression: str) -> Ticks:
     return Ticks(hours, days, months, weekdays, either=not any(free))
 
 
-def flaw(expression: str) -> str | None:
+def cron_error(expression: str) -> str | None:
     """What is wrong with a cron expression, in words; None if nothing is.
 
     Accepted are lists, ranges, steps and the English names of months and days.
     """
     if expression.startswith("@"):
-        return None if expression in PRESETS else f"is no preset; there are {listed(PRESETS, 'and')}"
+        return None if expression in PRESETS else f"is no preset; there are {join_words(PRESETS, 'and')}"
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         return f"has {len(fields)} fields; cron has five: minute hour day-of-month month day-of-week"

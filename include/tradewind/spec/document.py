@@ -23,7 +23,7 @@ from yaml import (
 )
 from yaml.reader import ReaderError
 
-from tradewind.spec.problems import Finding, Path, Problem, spelled
+from tradewind.spec.problems import Finding, Path, Problem, format_path
 
 _IN_OTHER_WORDS = {
     "found character that cannot start any token": "this character cannot stand here; put the value in quotes",
@@ -113,7 +113,7 @@ class Document:
             self.lines[mark.name],
             mark.line,
             mark.column,
-            spelled(finding.path),
+            format_path(finding.path),
             finding.message,
             expected=finding.expected,
             suggestion=finding.suggestion,
@@ -157,7 +157,7 @@ class Document:
         return value, _width(value)
 
 
-def parse(text: str, *, file: str, layer: bool = False) -> Document:
+def parse_yaml(text: str, *, file: str, layer: bool = False) -> Document:
     """Parse YAML text.
 
     :param text: the whole file
@@ -184,7 +184,7 @@ def parse(text: str, *, file: str, layer: bool = False) -> Document:
         mark = exc.node.start_mark
         raise Unreadable(_problem(file, lines, mark.line, mark.column, "", "an alias inside its own anchor")) from exc
     if root is None and layer:
-        return parse("{}", file=file)
+        return parse_yaml("{}", file=file)
     if not isinstance(root, MappingNode):
         found = "the file is empty" if data is None else "this is no mapping"
         problem = _problem(file, lines, 0, 0, "", found, expected="`name: value` lines, `pipeline: …` first")
@@ -192,7 +192,7 @@ def parse(text: str, *, file: str, layer: bool = False) -> Document:
     return Document(file, {file: lines}, root, data, findings)
 
 
-def read(path: FilePath, *, layer: bool = False) -> Document:
+def read_yaml(path: FilePath, *, layer: bool = False) -> Document:
     """Read and parse a YAML file.
 
     :param layer: defaults or an overlay, which may be empty
@@ -208,7 +208,7 @@ def read(path: FilePath, *, layer: bool = False) -> Document:
         line = exc.object[: exc.start].count(b"\n")
         column = len(exc.object[: exc.start].rsplit(b"\n", 1)[-1].decode("utf-8", errors="replace"))
         raise Unreadable(_problem(file, lines, line, column, "", "is not UTF-8; save the file as UTF-8")) from exc
-    return parse(text, file=file, layer=layer)
+    return parse_yaml(text, file=file, layer=layer)
 
 
 def _stream(text: str, name: str) -> io.StringIO:
@@ -295,7 +295,7 @@ def _flaws(node: Node, path: Path, above: frozenset[int], seen: set[int]) -> Ite
             yield Finding((*path, name), NO_VALUE, on_key=True)
 
 
-def children(node: Node | None) -> dict[str | int, Node]:
+def child_nodes(node: Node | None) -> dict[str | int, Node]:
     """The values in a list or mapping, by index or name; of a name that stands twice, the last one counts."""
     if isinstance(node, SequenceNode):
         return dict(enumerate(node.value))

@@ -11,11 +11,11 @@ from typing import Any
 
 from yaml import Node, ScalarNode
 
-from tradewind.spec.document import Document, children
-from tradewind.spec.models import Pipeline
-from tradewind.spec.problems import Path, spelled
+from tradewind.spec.document import Document, child_nodes
+from tradewind.spec.pipeline import Pipeline
+from tradewind.spec.problems import Path, format_path
 from tradewind.spec.project import project_root
-from tradewind.spec.variables import names
+from tradewind.spec.variables import variable_names
 
 DEFAULT = "default"
 _NESTED = (dict, list)
@@ -44,7 +44,7 @@ def as_json(spec: Pipeline, document: Document) -> dict[str, dict[str, Any]]:
     """The same by the places of its values: ``{"train.window": {"value": 8, "from": "dags/x.yaml:61"}}``."""
     leaves = _leaves(_tree(spec), document.root, ())
     shown = _shown(document)
-    return {spelled(path): {"value": value, "from": _origin(node, shown)} for path, value, node in leaves}
+    return {format_path(path): {"value": value, "from": _origin(node, shown)} for path, value, node in leaves}
 
 
 def _tree(spec: Pipeline) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _leaves(value: Any, node: Node | None, path: Path) -> Iterator[tuple[Path, A
     if _is_leaf(value):
         yield path, value, node
         return
-    inside = children(node)
+    inside = child_nodes(node)
     for name, item in value.items() if isinstance(value, dict) else enumerate(value):
         yield from _leaves(item, inside.get(name), (*path, name))
 
@@ -85,12 +85,12 @@ def _origin(node: Node | None, shown: Mapping[str, str]) -> str:
     place = f"{shown[mark.name]}:{mark.line + 1}"
     if not isinstance(node, ScalarNode) or "${" not in node.value:
         return place
-    return place + "".join(f", ${{{one}}}" for one in names(node.value))
+    return place + "".join(f", ${{{one}}}" for one in variable_names(node.value))
 
 
 def _write(lines: list[tuple[str, str]], value: Any, node: Node | None, indent: str, shown: Mapping[str, str]) -> None:
     """Add lines of YAML, each with the origin of its value, walking the values and their text side by side."""
-    inside = children(node)
+    inside = child_nodes(node)
     if isinstance(value, list):
         for index, item in enumerate(value):
             _write_item(lines, item, inside.get(index), indent, shown)

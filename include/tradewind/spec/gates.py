@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from tradewind.spec.base import Model
 from tradewind.spec.metrics import Metric
-from tradewind.spec.values import FunctionPath, Integer, Name, Number, Text, wrong
+from tradewind.spec.scalars import FunctionPath, Integer, Name, Number, Text, value_error
 
 BOUNDS = ("at_least", "at_most", "lower_bound", "upper_bound", "gap_at_most")
 UNITS_OF_TIME = ("hour", "day", "week", "month")
@@ -70,11 +70,11 @@ class MetricGate(_Resampled):
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
             found = f"found {' and '.join(f'`{name}`' for name in given)}" if given else "found none"
-            raise wrong(f"a gate has exactly one of {', '.join(f'`{name}`' for name in BOUNDS)}; {found}")
+            raise value_error(f"a gate has exactly one of {', '.join(f'`{name}`' for name in BOUNDS)}; {found}")
         if self.gap_at_most is not None and self.slice is None:
-            raise wrong("`gap_at_most` compares slices: it needs `slice`", field="gap_at_most")
+            raise value_error("`gap_at_most` compares slices: it needs `slice`", field="gap_at_most")
         if self.gap_at_most is not None and self.versus is not None:
-            raise wrong("`gap_at_most` compares slices of the candidate; leave `versus` out", field="versus")
+            raise value_error("`gap_at_most` compares slices of the candidate; leave `versus` out", field="versus")
         return self
 
 
@@ -103,7 +103,7 @@ class FairnessGate(_Resampled):
             ("at_least", "at_most") if self.fairness == "disparate_impact_ratio" else ("at_most", "at_least")
         )
         if getattr(self, needed) is None or getattr(self, other) is not None:
-            raise wrong(f"{self.fairness} has the bound `{needed}`", field="fairness")
+            raise value_error(f"{self.fairness} has the bound `{needed}`", field="fairness")
         return self
 
 
@@ -125,13 +125,13 @@ class CheckGate(Model):
     @model_validator(mode="after")
     def _its_bound(self) -> Self:
         if self.check == "schema" and self.at_most is not None:
-            raise wrong("`check: schema` has no bound", field="at_most")
+            raise value_error("`check: schema` has no bound", field="at_most")
         if self.check in ("latency", "size", "stability") and self.at_most is None:
-            raise wrong(f"`check: {self.check}` needs `at_most`", field="check")
+            raise value_error(f"`check: {self.check}` needs `at_most`", field="check")
         for field, of in (("rows", ("loads", "latency")), ("noise", ("stability",))):
             if getattr(self, field) != type(self).model_fields[field].default and self.check not in of:
                 known = " and ".join(f"`check: {one}`" for one in of)
-                raise wrong(f"`check: {self.check}` has no `{field}`; it belongs to {known}", field=field)
+                raise value_error(f"`check: {self.check}` has no `{field}`; it belongs to {known}", field=field)
         return self
 
 
@@ -152,7 +152,7 @@ Gate = Annotated[
 """A gate; which kind it is, one of `metric`, `fairness` and `check` in it says."""
 
 
-class Verdict(Model):
+class VerdictSpec(Model):
     """How candidates are judged."""
 
     columns: tuple[Text, ...] = Field(

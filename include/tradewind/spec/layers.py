@@ -14,9 +14,9 @@ from typing import Any
 from yaml import MappingNode, Node, ScalarNode
 
 from tradewind.spec import secrets
-from tradewind.spec.document import NO_VALUE, Document, Unreadable, read
-from tradewind.spec.problems import Finding, Path, Problem, listed, nearest
-from tradewind.spec.project import folders
+from tradewind.spec.document import NO_VALUE, Document, Unreadable, read_yaml
+from tradewind.spec.problems import Finding, Path, Problem, join_words, nearest_word
+from tradewind.spec.project import configuration_folders
 
 DEFAULTS = "_defaults"
 _NAME = re.compile(r"[\w-]+")
@@ -32,7 +32,7 @@ _FREE: frozenset[Path] = frozenset({("train", "params")})
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class ConfigurationLayers:
     """One pipeline's files.
 
     :param files: from the lowest to the highest
@@ -52,7 +52,7 @@ def is_pipeline(path: FilePath) -> bool:
     return not path.name.startswith(("_", ".")) and "." not in path.stem
 
 
-def environments(path: FilePath) -> list[str]:
+def overlay_environments(path: FilePath) -> list[str]:
     """The environments that a pipeline (or a file of defaults) has an overlay for.
 
     :param path: its YAML
@@ -62,7 +62,7 @@ def environments(path: FilePath) -> list[str]:
     return sorted(match[1] for match in found if match)
 
 
-def read_layers(path: FilePath, *, environment: str | None) -> Layers:
+def read_layers(path: FilePath, *, environment: str | None) -> ConfigurationLayers:
     """Read a pipeline and what lies below and above it.
 
     :param path: its YAML, or an overlay of it, which then is the one that is laid upon it
@@ -70,21 +70,28 @@ def read_layers(path: FilePath, *, environment: str | None) -> Layers:
     :raises Unreadable: one of the files is no YAML, or ``path`` holds defaults
     """
     path, environment = _pipeline(path, environment)
-    main = read(path)
-    lower = [file for folder in folders(path) for file in _with_overlay(folder / f"{DEFAULTS}.yaml", environment)]
+    main = read_yaml(path)
+    lower = [
+        file
+        for folder in configuration_folders(path)
+        for file in _with_overlay(folder / f"{DEFAULTS}.yaml", environment)
+    ]
     lower = [file for file in lower if file.exists()]
     higher = _with_overlay(path, environment)[1:]
-    defaults, overlays = [read(file, layer=True) for file in lower], [read(file, layer=True) for file in higher]
+    defaults, overlays = (
+        [read_yaml(file, layer=True) for file in lower],
+        [read_yaml(file, layer=True) for file in higher],
+    )
     flaws = [((), main.problem(missing)) for missing in _missing_overlays([path, *lower], environment)]
     flaws += [((), main.problem(other)) for other in _of_other_ending(path, environment)]
     words: set[str] = set()
     for document in (main, *overlays, *defaults):
-        leaks, found = secrets.find(document)
+        leaks, found = secrets.find_secrets(document)
         words |= found
         own = [*document.findings, *leaks, *(_misplaced(document) if document is not main else ())]
         flaws += [(one.path, document.problem(one)) for one in own if not _may_be(one)]
     laid = _laid(_fitting(defaults, main, overlays), main)
-    return Layers((*lower, path, *higher), laid, tuple(flaws), frozenset(words))
+    return ConfigurationLayers((*lower, path, *higher), laid, tuple(flaws), frozenset(words))
 
 
 def _fitting(defaults: list[Document], main: Document, overlays: list[Document]) -> list[Document]:
@@ -118,14 +125,14 @@ def _with_overlay(file: FilePath, environment: str | None) -> list[FilePath]:
 def _missing_overlays(files: list[FilePath], environment: str | None) -> Iterator[Finding]:
     """A file that differs between environments must say what it is in this one, else a slip would go unseen."""
     for file in files if environment else ():
-        known = [] if "." in file.stem else environments(file)
+        known = [] if "." in file.stem else overlay_environments(file)
         if known and environment not in known:
             message = (
                 f"{ENVIRONMENT} is `{environment}`, and there is no {file.stem}.{environment}{file.suffix} here, "
-                f"only {listed((f'{file.stem}.{name}{file.suffix}' for name in known), 'and')}"
+                f"only {join_words((f'{file.stem}.{name}{file.suffix}' for name in known), 'and')}"
             )
             expected = "the name of one of them, or an overlay of that name, which may be empty"
-            yield Finding((), message, expected=expected, suggestion=nearest(environment, known))
+            yield Finding((), message, expected=expected, suggestion=nearest_word(environment, known))
 
 
 def _of_other_ending(path: FilePath, environment: str | None) -> Iterator[Finding]:

@@ -11,19 +11,19 @@ from pydantic import ValidationError
 
 from tradewind.errors import SpecError
 from tradewind.spec import secrets
-from tradewind.spec.check import check
-from tradewind.spec.document import Document, Unreadable, read
-from tradewind.spec.explain import explain
+from tradewind.spec.check import check_pipeline
+from tradewind.spec.document import Document, Unreadable, read_yaml
+from tradewind.spec.error_messages import explain_errors
 from tradewind.spec.layers import ENVIRONMENT, read_layers
-from tradewind.spec.mending import Mended, mend
-from tradewind.spec.models import Pipeline
+from tradewind.spec.partial_pipeline import MendedPipeline, mend_pipeline
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Finding, Path, Problem
 from tradewind.spec.project import project_root
-from tradewind.spec.variables import fill
+from tradewind.spec.variables import fill_variables
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedPipeline:
     """What a pipeline's YAML says, and where in its text each piece of it stands.
 
     :param spec: the pipeline; None if its fields are wrong
@@ -38,7 +38,7 @@ class Examined:
     problems: tuple[Problem, ...]
     document: Document | None
     files: tuple[FilePath, ...]
-    mended: Mended | None = None
+    mended: MendedPipeline | None = None
 
     def checked(self) -> Pipeline:
         """The pipeline.
@@ -50,7 +50,7 @@ class Examined:
         return self.spec
 
 
-def examine(path: FilePath, *, environment: str | None = None) -> Examined:
+def examine_pipeline(path: FilePath, *, environment: str | None = None) -> ExaminedPipeline:
     """Read one pipeline and say what is wrong with it, without raising.
 
     :param path: its YAML, in the ``dags`` folder of a project; or an overlay, which then is laid upon it
@@ -60,11 +60,11 @@ def examine(path: FilePath, *, environment: str | None = None) -> Examined:
     try:
         layers = read_layers(path, environment=chosen)
     except Unreadable as exc:
-        return Examined(None, (exc.problem,), None, (path,))
-    document, flaws = fill(layers.document, os.environ)
+        return ExaminedPipeline(None, (exc.problem,), None, (path,))
+    document, flaws = fill_variables(layers.document, os.environ)
     words = set(layers.secrets)
     if document is not layers.document:  # what an environment variable has brought
-        leaks, found = secrets.find(document)
+        leaks, found = secrets.find_secrets(document)
         flaws, words = flaws + leaks, words | found
     told = {place for place, _ in layers.flaws if place}
     flaws = [flaw for flaw in flaws if flaw.path not in told]
@@ -72,8 +72,8 @@ def examine(path: FilePath, *, environment: str | None = None) -> Examined:
     spec, mended, findings = _judge(document, project_root(path), told)
     flaws += [finding for finding in findings if finding.path not in told]
     every = [problem for _, problem in layers.flaws] + [document.problem(flaw) for flaw in flaws]
-    every = in_order(secrets.hide(every, words) if words else every, first=document.file)
-    return Examined(spec, tuple(every), document, layers.files, mended)
+    every = in_order(secrets.mask_secrets(every, words) if words else every, first=document.file)
+    return ExaminedPipeline(spec, tuple(every), document, layers.files, mended)
 
 
 def in_order(problems: Iterable[Problem], *, first: str) -> list[Problem]:
@@ -84,27 +84,27 @@ def in_order(problems: Iterable[Problem], *, first: str) -> list[Problem]:
     return sorted(dict.fromkeys(problems), key=lambda one: (one.file != first, one.file, one.line, one.column))
 
 
-def load(path: FilePath) -> Pipeline:
+def load_pipeline(path: FilePath) -> Pipeline:
     """Read one pipeline.
 
     :param path: its YAML, in the ``dags`` folder of a project
     :raises SpecError: the YAML is wrong; the message lists every problem with file, line and column
     """
-    return examine(path).checked()
+    return examine_pipeline(path).checked()
 
 
-def problems(path: FilePath) -> list[Problem]:
+def list_problems(path: FilePath) -> list[Problem]:
     """Everything that is wrong with one pipeline's YAML, in the order of its lines; empty if nothing is."""
-    return list(examine(path).problems)
+    return list(examine_pipeline(path).problems)
 
 
-def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
+def duplicate_pipelines(paths: Sequence[FilePath]) -> list[Problem]:
     """Pipelines that have the same name as one of an earlier file; their DAGs would replace each other."""
     first: dict[str, Document] = {}
     found = []
     for path in paths:
         try:
-            document = read(path)
+            document = read_yaml(path)
         except Unreadable:
             continue
         name = str(document.data.get("pipeline", ""))
@@ -118,7 +118,7 @@ def namesakes(paths: Sequence[FilePath]) -> list[Problem]:
 
 def _judge(
     document: Document, root: FilePath, told: Collection[Path]
-) -> tuple[Pipeline | None, Mended | None, list[Finding]]:
+) -> tuple[Pipeline | None, MendedPipeline | None, list[Finding]]:
     """The pipeline, if its fields are right, else what is right of it; and what is wrong with it.
 
     :param told: places that something has been said about; what they hold is not relied on
@@ -126,19 +126,19 @@ def _judge(
     try:
         spec = Pipeline.model_validate(document.data)
     except ValidationError as exc:
-        found = explain(exc.errors(include_url=False), document)
-        mended = mend(document, told)
+        found = explain_errors(exc.errors(include_url=False), document)
+        mended = mend_pipeline(document, told)
         return None, mended, found + _check_the_rest(mended, root)
-    return spec, None, check(spec, root=root, unsure={str(place[0]) for place in told})
+    return spec, None, check_pipeline(spec, root=root, unsure={str(place[0]) for place in told})
 
 
-def _check_the_rest(mended: Mended | None, root: FilePath) -> list[Finding]:
+def _check_the_rest(mended: MendedPipeline | None, root: FilePath) -> list[Finding]:
     """Check what is right beside what is not, so that all problems are told at once."""
     if mended is None:
         return []
     unsure = mended.unsure
     if unsure & {"partition", "start", "end"}:
         unsure |= {"partition", "start", "end"}
-    findings = check(mended.spec, root=root, unsure=unsure)
+    findings = check_pipeline(mended.spec, root=root, unsure=unsure)
     sure = [found for found in findings if not mended.doubts(found.path, on_key=found.on_key)]
     return [replace(found, path=mended.written(found.path)) for found in sure]

@@ -24,7 +24,7 @@ Metric = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class MetricInfo:
     """What is known of a metric without any data.
 
     :param tasks: for which it means something
@@ -43,18 +43,18 @@ _CLASSES = frozenset({"binary", "multiclass"})
 _BINARY = frozenset({"binary"})
 _NUMBERS = frozenset({"regression"})
 
-MEASURES: Mapping[str, Measure] = {
-    "roc_auc": Measure(_BINARY, True, 0.0, 1.0),
-    "average_precision": Measure(_BINARY, True, 0.0, 1.0),
-    "log_loss": Measure(_CLASSES, False, 0.0, math.inf),
-    "brier": Measure(_CLASSES, False, 0.0, 2.0),
-    "ece": Measure(_CLASSES, False, 0.0, 1.0),
-    "accuracy": Measure(_CLASSES, True, 0.0, 1.0),
-    "balanced_accuracy": Measure(_CLASSES, True, 0.0, 1.0),
-    "f1": Measure(_CLASSES, True, 0.0, 1.0),
-    "mae": Measure(_NUMBERS, False, 0.0, math.inf),
-    "rmse": Measure(_NUMBERS, False, 0.0, math.inf),
-    "r2": Measure(_NUMBERS, True, -math.inf, 1.0),
+MEASURES: Mapping[str, MetricInfo] = {
+    "roc_auc": MetricInfo(_BINARY, True, 0.0, 1.0),
+    "average_precision": MetricInfo(_BINARY, True, 0.0, 1.0),
+    "log_loss": MetricInfo(_CLASSES, False, 0.0, math.inf),
+    "brier": MetricInfo(_CLASSES, False, 0.0, 2.0),
+    "ece": MetricInfo(_CLASSES, False, 0.0, 1.0),
+    "accuracy": MetricInfo(_CLASSES, True, 0.0, 1.0),
+    "balanced_accuracy": MetricInfo(_CLASSES, True, 0.0, 1.0),
+    "f1": MetricInfo(_CLASSES, True, 0.0, 1.0),
+    "mae": MetricInfo(_NUMBERS, False, 0.0, math.inf),
+    "rmse": MetricInfo(_NUMBERS, False, 0.0, math.inf),
+    "r2": MetricInfo(_NUMBERS, True, -math.inf, 1.0),
 }
 
 

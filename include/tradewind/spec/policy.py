@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
 from tradewind.spec.metrics import Metric
-from tradewind.spec.values import Duration, Integer, Number, Quorum, Text, wrong
+from tradewind.spec.scalars import Duration, Integer, Number, Quorum, Text, value_error
 
 
 class Promotion(Model):
@@ -47,7 +47,7 @@ class Performance(Model):
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
-            raise wrong("`performance` has either `at_least` or `at_most`")
+            raise value_error("`performance` has either `at_least` or `at_most`")
         return self
 
     @property
@@ -176,7 +176,9 @@ class Retention(Model):
     @model_validator(mode="after")
     def _outlasts_runs(self) -> Self:
         if self.history < timedelta(days=1):
-            raise wrong("a run reads a version for as long as it lasts: keep at least 1d", field="history")
+            raise value_error("a run reads a version for as long as it lasts: keep at least 1d", field="history")
         if self.models < timedelta(days=1):
-            raise wrong("a candidate is judged and promoted after it was trained: keep at least 1d", field="models")
+            raise value_error(
+                "a candidate is judged and promoted after it was trained: keep at least 1d", field="models"
+            )
         return self

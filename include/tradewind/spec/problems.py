@@ -70,7 +70,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {what}\n{self.line:>5} | {source}\n      | {marks}"
 
 
-def spelled(path: Path) -> str:
+def format_path(path: Path) -> str:
     """Spell a path as ``train.label.dataset`` or ``gates[1].metric``."""
     text = ""
     for part in path:
@@ -78,14 +78,14 @@ def spelled(path: Path) -> str:
     return text
 
 
-def nearest(word: object, choices: Iterable[str]) -> str | None:
+def nearest_word(word: object, choices: Iterable[str]) -> str | None:
     """The choice that ``word`` was probably meant to be, or None."""
     by_lower = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
 
 
-def listed(words: Iterable[str], last: str = "or") -> str:
+def join_words(words: Iterable[str], last: str = "or") -> str:
     """Join words as ``a, b or c``."""
     *head, tail = list(words)
     return f"{', '.join(head)} {last} {tail}" if head else tail

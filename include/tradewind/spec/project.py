@@ -7,7 +7,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from tradewind.spec.problems import nearest
+from tradewind.spec.problems import nearest_word
 
 _LONGEST = 255  # characters of a name; more than this no file system takes
 
@@ -22,7 +22,7 @@ def project_root(path: Path) -> Path:
     return own if depth is None else own.parents[depth]
 
 
-def folders(path: Path) -> list[Path]:
+def configuration_folders(path: Path) -> list[Path]:
     """The folders from the project's ``dags`` down to that of ``path``; without a ``dags`` above it, only that.
 
     :param path: a pipeline's YAML
@@ -45,7 +45,7 @@ def _depth(folder: Path) -> int | None:
     return folder.parts[::-1].index("dags") if "dags" in folder.parts else None
 
 
-def flaw(root: Path, name: str, *, plain: set[str] | None = None) -> tuple[str, str | None] | None:
+def file_name_error(root: Path, name: str, *, plain: set[str] | None = None) -> tuple[str, str | None] | None:
     """What is wrong with a file name of the YAML, and the nearest right one; None if it is a file of the project.
 
     :param root: the project root
@@ -95,5 +95,5 @@ def _neighbour(root: Path, name: PurePosixPath) -> str | None:
     folder = root / name.parent
     if not folder.is_dir():
         return None
-    found = nearest(name.name, sorted(entry.name for entry in folder.iterdir() if entry.is_file()))
+    found = nearest_word(name.name, sorted(entry.name for entry in folder.iterdir() if entry.is_file()))
     return str(name.parent / found) if found else None

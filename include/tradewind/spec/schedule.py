@@ -32,7 +32,7 @@ def never_run(partitioning: Partitioning, schedule: str) -> str | None:
     # Ticks and edges both go by the zone's clock: which zone it is does not matter.
     slicing = replace(partitioning, timezone="UTC")
     first = slicing.shift(slicing.start, 1)
-    ticks = cron.ticks(schedule)
+    ticks = cron.cron_ticks(schedule)
     sample = _WEEKS if len(ticks.days) == 31 and len(ticks.months) == 12 else _YEARS
     last = slicing.shift(slicing.key_at(slicing.bounds(first).start + sample), -1)
     silent = _silent(slicing.kind, ticks, sample, first=first, last=min(last, slicing.end or last))

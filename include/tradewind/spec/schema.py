@@ -7,16 +7,16 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
+from tradewind.spec.scalars import format_duration
 from tradewind.spec.sources import Files, Http, Query
-from tradewind.spec.values import spell
 
 
 class _Generator(GenerateJsonSchema):
     """Pydantic's generator, except that default durations are spelled as in the YAML."""
 
     def encode_default(self, dft: Any) -> Any:
-        return spell(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 def json_schema() -> dict[str, Any]:

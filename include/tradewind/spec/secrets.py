@@ -46,7 +46,7 @@ _VALUES = re.compile(
 )
 
 
-def find(document: Document) -> tuple[list[Finding], set[str]]:
+def find_secrets(document: Document) -> tuple[list[Finding], set[str]]:
     """A finding for each value that looks like a secret, or whose name does; and these values, to be hidden."""
     findings, words = list[Finding](), set[str]()
     text = "\n".join(line for lines in document.lines.values() for line in lines).lower()
@@ -61,7 +61,7 @@ def find(document: Document) -> tuple[list[Finding], set[str]]:
     return findings, words
 
 
-def hide(problems: list[Problem], words: set[str]) -> list[Problem]:
+def mask_secrets(problems: list[Problem], words: set[str]) -> list[Problem]:
     """Leave secrets out of what is told: problems end up in logs and on screens.
 
     :param words: the secrets, as `find` found them

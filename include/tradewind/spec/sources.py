@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from tradewind.spec.base import Model
-from tradewind.spec.values import BadRows, Duration, Integer, Text
+from tradewind.spec.scalars import BadRows, Duration, Integer, Text
 
 COLUMNS = (
     "DuckDB type of each column, NOT NULL behind it where NULL is malformed: `{id: BIGINT NOT NULL, price: DOUBLE}`. "

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
 from tradewind.spec.metrics import Metric, Task
-from tradewind.spec.values import Boolean, Duration, FunctionPath, Integer, Name, Number, Text, WholeOrAll, wrong
+from tradewind.spec.scalars import Boolean, Duration, FunctionPath, Integer, Name, Number, Text, WholeOrAll, value_error
 
 
 class Label(Model):
@@ -47,7 +47,7 @@ class Early(Model):
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
-            raise wrong("`early` has either `at_least` or `at_most`")
+            raise value_error("`early` has either `at_least` or `at_most`")
         return self
 
 
@@ -137,18 +137,20 @@ class Train(Model):
     @model_validator(mode="after")
     def _split(self) -> Self:
         if self.test >= self.window:
-            raise wrong(f"`test` ({self.test}) must be smaller than `window` ({self.window})", field="test")
+            raise value_error(f"`test` ({self.test}) must be smaller than `window` ({self.window})", field="test")
         if self.validation + self.test >= self.window:
             held = f"`validation` ({self.validation}) and `test` ({self.test})"
-            raise wrong(
+            raise value_error(
                 f"{held} together must be smaller than `window` ({self.window}): nothing is left to learn from",
                 field="validation",
             )
         for name in ("search", "early"):
             if getattr(self, name) is not None and not self.validation:
-                raise wrong(f"`{name}` is judged on validation partitions: set `validation` to 1 or more", field=name)
+                raise value_error(
+                    f"`{name}` is judged on validation partitions: set `validation` to 1 or more", field=name
+                )
         if self.complete != "all" and not self.validation + self.test < self.complete <= self.window:
-            raise wrong(
+            raise value_error(
                 f"`complete` lies between {self.validation + self.test + 1} (what judges, and one to learn from) and "
                 f"`window` ({self.window}), found {self.complete}",
                 field="complete",

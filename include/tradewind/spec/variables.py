@@ -24,7 +24,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
 _AIRFLOW = re.compile(r"\{\{\s*var\.value\.(\w+)\s*\}\}")
 
 
-def fill(document: Document, environ: Mapping[str, str]) -> tuple[Document, list[Finding]]:
+def fill_variables(document: Document, environ: Mapping[str, str]) -> tuple[Document, list[Finding]]:
     """Put the values of environment variables in place of ``${VAR}`` and ``${VAR:-default}``.
 
     :param environ: the environment variables
@@ -46,7 +46,7 @@ def with_airflow_variables(text: str, lookup: Callable[[str], str]) -> str:
     return _AIRFLOW.sub(lambda match: lookup(match[1]), text)
 
 
-def names(text: str) -> list[str]:
+def variable_names(text: str) -> list[str]:
     """The environment variables that a text names."""
     return [match[1] for match in _VARIABLE.finditer(text)]
 

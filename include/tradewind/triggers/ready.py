@@ -55,7 +55,7 @@ class ReadyTrigger(BaseTrigger):
         return TradewindHook(self.tradewind_conn_id).ledger_url()
 
     def _ready(self, url: str) -> bool:
-        from tradewind.ledger import absences
+        from tradewind.ledger import skipped_partitions
         from tradewind.ledger.journal import Ledger
 
-        return absences.settled(Ledger(url), self.pipeline, self.stage, self.partition)
+        return skipped_partitions.is_settled(Ledger(url), self.pipeline, self.stage, self.partition)

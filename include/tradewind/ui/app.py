@@ -9,28 +9,28 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from tradewind.hooks.tradewind import TradewindHook
-from tradewind.ui.overview import overview_page
-from tradewind.ui.state import state_svg
+from tradewind.ui.overview import render_overview_page
+from tradewind.ui.state_picture import draw_state_svg
 
 app = FastAPI(title="Tradewind", dependencies=[Depends(requires_authenticated())], docs_url=None, openapi_url=None)
 
 
 @app.get("/", response_class=HTMLResponse)
-def overview() -> str:
+def serve_overview() -> str:
     """Champion, newest candidate, last decisions and open incidents of every pipeline."""
     hook = TradewindHook()
-    return overview_page(hook.ledger_url(), Path(hook.get_conn().reports))
+    return render_overview_page(hook.ledger_url(), Path(hook.get_conn().reports))
 
 
 @app.get("/state/{pipeline}.svg")
-def state(pipeline: str) -> Response:
+def serve_state_picture(pipeline: str) -> Response:
     """How a pipeline stands now, as the picture that the documentation of its DAGs shows."""
-    picture = state_svg(TradewindHook().ledger_url(), pipeline)
+    picture = draw_state_svg(TradewindHook().ledger_url(), pipeline)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 
 @app.get("/reports/{path:path}", response_class=FileResponse)
-def report(path: str) -> FileResponse:
+def serve_report(path: str) -> FileResponse:
     """One self-contained report; nothing outside the folder of reports."""
     folder = Path(TradewindHook().get_conn().reports).resolve()
     file = (folder / path).resolve()

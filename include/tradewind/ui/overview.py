@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tradewind.pages import look
-from tradewind.pages.look import marked
+from tradewind.pages import layout
+from tradewind.pages.layout import mark_code
 
 if TYPE_CHECKING:
     from tradewind.alerting.incidents import Incident
-    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.champions import ChampionChange
     from tradewind.ledger.journal import Entry, Ledger
-    from tradewind.planning.candidates import Candidate
+    from tradewind.planning.candidate_outcome import JudgedCandidate
 
 _STYLE = """
 .about th,td.key{white-space:nowrap;width:1%}.about th{font-weight:400;color:var(--soft)}
@@ -29,7 +29,7 @@ _SERVED = 8
 _SIGNS = {"rejected": "bad", "declined": "bad", "champion": "ok", "shadow": "", "passed": "ok", "unchanged": ""}
 
 
-def overview_page(ledger_url: str, reports: Path | None = None) -> str:
+def render_overview_page(ledger_url: str, reports: Path | None = None) -> str:
     """One HTML page over all pipelines of the ledger: incidents first, then champion, candidate and decisions.
 
     :param reports: folder of the reports, to link those that are on this machine
@@ -42,7 +42,7 @@ def overview_page(ledger_url: str, reports: Path | None = None) -> str:
     empty = (
         "" if names else "<p>Nothing has run yet. Start <code>&lt;pipeline&gt;__etl</code> with a partition key.</p>"
     )
-    return look.document("Tradewind", f"<h1>Tradewind</h1>{body}{empty}", style=_STYLE)
+    return layout.page_document("Tradewind", f"<h1>Tradewind</h1>{body}{empty}", style=_STYLE)
 
 
 def _pipeline(ledger: Ledger, name: str, reports: Path | None) -> str:
@@ -59,7 +59,7 @@ def _pipeline(ledger: Ledger, name: str, reports: Path | None) -> str:
 
 def _drift(ledger: Ledger, name: str) -> list[tuple[str, str]]:
     """What drifted in the newest partition that was judged."""
-    from tradewind.monitoring.judge import describe_drift
+    from tradewind.monitoring.partition_judgement import describe_drift
 
     judged = ledger.find(name, "complete", subject="monitor")
     if not judged:
@@ -72,42 +72,48 @@ def _drift(ledger: Ledger, name: str) -> list[tuple[str, str]]:
 def _model(ledger: Ledger, name: str, reports: Path | None) -> list[tuple[str, str]]:
     """Who serves, whether that is pinned, and what came of the newest candidate."""
     from tradewind.ledger import pins
-    from tradewind.planning import candidates
+    from tradewind.planning import candidate_outcome
 
-    changes, pin, candidate = ledger.champions(name), pins.pinned(ledger, name), candidates.newest(ledger, name)
+    changes, pin, candidate = (
+        ledger.champions(name),
+        pins.current_pin(ledger, name),
+        candidate_outcome.newest_candidate(ledger, name),
+    )
     newest = changes[-1] if changes else None
-    pages = candidates.pages(candidate, newest, reports) if reports else {}
+    pages = candidate_outcome.find_evidence_pages(candidate, newest, reports) if reports else {}
     links = {
         kind: f' <a href="reports/{escape(quote(str(Path(page).relative_to(str(reports)))))}">{kind}</a>'
         for kind, page in pages.items()
     }
     told = [("Champion", _champion(newest) + links.get("card", ""))] if newest else []
-    told += [("Pinned", f"<b>{marked(pins.told(pin))}</b>")] if pin else []
-    shadow = candidates.shadow(ledger, name)
+    told += [("Pinned", f"<b>{mark_code(pins.describe_pin(pin))}</b>")] if pin else []
+    shadow = candidate_outcome.describe_shadow(ledger, name)
     told += [("Shadow", escape(shadow))] if shadow else []
     told += [("Served", served)] if (served := _served(ledger, name)) else []
     return told + ([("Last candidate", _candidate(candidate, links.get("report", "")))] if candidate else [])
 
 
-def _champion(newest: Champion) -> str:
+def _champion(newest: ChampionChange) -> str:
     return (
         f"version <b>{escape(newest.model_version)}</b>, from population {escape(newest.effective_from)} on, since "
-        f"{newest.at:%Y-%m-%d %H:%M} UTC by {escape(newest.actor)} <span class=dim>({marked(newest.reason)})</span>"
+        f"{newest.at:%Y-%m-%d %H:%M} UTC by {escape(newest.actor)} <span class=dim>({mark_code(newest.reason)})</span>"
     )
 
 
 def _served(ledger: Ledger, name: str) -> str:
     """Who served the newest populations, and which earlier ones the champion did not serve."""
-    from tradewind.planning.served import noteworthy, served_populations
+    from tradewind.planning.served_populations import noteworthy_populations, served_populations
 
-    shown = noteworthy(served_populations(ledger, name))[:_SERVED]
-    lines = [marked(str(one)) if one.by_champion else f"<span class=bad>{marked(str(one))}</span>" for one in shown]
+    shown = noteworthy_populations(served_populations(ledger, name))[:_SERVED]
+    lines = [
+        mark_code(str(one)) if one.by_champion else f"<span class=bad>{mark_code(str(one))}</span>" for one in shown
+    ]
     return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if lines else ""
 
 
-def _candidate(found: Candidate, link: str) -> str:
+def _candidate(found: JudgedCandidate, link: str) -> str:
     kind = _SIGNS.get(found.outcome, "odd")
-    why = "".join(f"<li>{marked(reason)}</li>" for reason in found.reasons)
+    why = "".join(f"<li>{mark_code(reason)}</li>" for reason in found.reasons)
     return (
         f'version <b>{escape(found.version)}</b> of {escape(found.partition)} <span class="badge {kind}">'
         f"{escape(found.outcome)}</span>{link}<ul>{why}</ul>"
@@ -116,10 +122,13 @@ def _candidate(found: Candidate, link: str) -> str:
 
 def _stopped(ledger: Ledger, name: str) -> list[tuple[str, str]]:
     """What a person has stopped."""
-    from tradewind.ledger import absences, holds
+    from tradewind.ledger import holds, skipped_partitions
 
-    reason = holds.told(ledger, name)
-    skipped = [f"{key} ({entry.actor}: {entry.reason})" for key, entry in absences.skipped(ledger, name).items()]
+    reason = holds.describe_stop(ledger, name)
+    skipped = [
+        f"{key} ({entry.actor}: {entry.reason})"
+        for key, entry in skipped_partitions.skipped_partitions(ledger, name).items()
+    ]
     told = [("Stopped", f"<b>{escape(reason)}</b>")] if reason else []
     return told + ([("Skipped", escape(", ".join(skipped)))] if skipped else [])
 
@@ -129,18 +138,19 @@ def _incidents(incidents: list[Incident]) -> str:
 
 
 def _incident(found: Incident) -> str:
-    from tradewind.alerting.channels import what_to_do
-    from tradewind.alerting.incidents import texts_of
+    from tradewind.alerting.channels import describe_next_step
+    from tradewind.alerting.incidents import group_partitions_by_message
 
     times = "once" if found.occurrences == 1 else f"{found.occurrences} times"
     runbook = f" · <a target=_top href='{escape(found.runbook, quote=True)}'>runbook</a>" if found.runbook else ""
-    said = "".join(_text(found, text, keys) for text, keys in texts_of(found.by_partition))
+    said = "".join(_text(found, text, keys) for text, keys in group_partitions_by_message(found.by_partition))
     return (
         f"<div class=incident><p class=bad>{escape(found.stage)} {escape(found.task or found.subject)}: "
         f"{escape(found.error_type)}"
         f" <span class=dim>{escape(', '.join(found.partitions))} · since {found.first:%Y-%m-%d %H:%M} UTC, "
         f"{times}</span></p>{said}"
-        f"<p><b>To do:</b> {marked(what_to_do(found))}</p><p class=dim>{escape(found.owner)}{runbook}</p></div>"
+        f"<p><b>To do:</b> {mark_code(describe_next_step(found))}</p><p "
+        f"class=dim>{escape(found.owner)}{runbook}</p></div>"
     )
 
 
@@ -153,7 +163,7 @@ def _text(found: Incident, text: str, keys: Sequence[str]) -> str:
         if (link := found.by_partition[key].link)
     )
     whose = f"<b>{escape(', '.join(keys))}</b>: " if len(keys) < len(found.by_partition) else ""
-    return f"<p class=what>{whose}{marked(text)}{f' <span class=dim>{links}</span>' if links else ''}</p>"
+    return f"<p class=what>{whose}{mark_code(text)}{f' <span class=dim>{links}</span>' if links else ''}</p>"
 
 
 def _progress(ledger: Ledger, name: str) -> str:
@@ -165,5 +175,5 @@ def _progress(ledger: Ledger, name: str) -> str:
 
 def _decision(entry: Entry) -> str:
     mark = "ok" if entry.outcome in ("train", "judge") else "dim"
-    key, outcome, reason = escape(entry.partition or ""), escape(entry.outcome), marked(entry.reason)
+    key, outcome, reason = escape(entry.partition or ""), escape(entry.outcome), mark_code(entry.reason)
     return f"<tr><td class=key>{key}</td><td class='key {mark}'>{outcome}</td><td>{reason}</td></tr>"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 
-class Pages:
+class PagesApp:
     """The pages, built on the first request: every process of Airflow imports its plugins, only one serves pages."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +29,7 @@ class TradewindPlugin(AirflowPlugin):
     name = "tradewind"
     timetables = [PartitionTimetable]  # noqa: RUF012 - Airflow reads these attributes of the class
     deadline_references = [NewPartitionQueued]  # noqa: RUF012
-    fastapi_apps = [{"app": Pages(), "url_prefix": "/tradewind", "name": "tradewind"}]  # noqa: RUF012
+    fastapi_apps = [{"app": PagesApp(), "url_prefix": "/tradewind", "name": "tradewind"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Tradewind",

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import tradewind
 from tradewind.core.runtime import Runtime
 from tradewind.errors import TradewindError
-from tradewind.spec.models import Features, Pipeline
-from tradewind.validation.subject import incomplete
-from tradewind.validation.trial_run import try_model, try_rule
+from tradewind.spec.pipeline import Features, Pipeline
+from tradewind.validation.smoke_test import try_model, try_rule
+from tradewind.validation.validated_pipeline import build_partial_pipeline
 
 if TYPE_CHECKING:
     from feast import FeatureView
 
     from tradewind.features.definitions import Definitions
-    from tradewind.models.code import ProjectCode
+    from tradewind.isolation.project_code import ProjectCode
     from tradewind.spec.metrics import Task
     from tradewind.spec.training import Search, Train
 
@@ -31,23 +31,23 @@ Answer = dict[str, Any]
 """Plain values. ``error`` is there if the code does not run: ``message`` and, if known, ``file`` and ``line``."""
 
 
-def look(request: Mapping[str, Any]) -> Answer:
+def run_user_code(request: Mapping[str, Any]) -> Answer:
     """Run the code of one request and say what came of it; nothing is raised.
 
     :param request: ``kind``, ``root``, and what the function that made it put there: :func:`request_features`,
         :func:`request_model`, :func:`request_space`, :func:`request_heuristic`
-        or :func:`tradewind.validation.trials.trials`
+        or :func:`tradewind.validation.smoke_test_checks.plan_smoke_tests`
     """
     root = Path(request["root"])
     looks = {
-        "features": _features, "model": _model, "space": _space, "heuristic": _heuristic,
+        "features": _run_definitions, "model": _run_model, "space": _run_space, "heuristic": _run_heuristic,
         "trial": try_model, "rule": try_rule,
     }  # fmt: skip
     with _importable(root / "include"):
         try:
             return looks[request["kind"]](request, root)
         except (Exception, SystemExit) as exc:
-            return {"error": error_of(exc, root)}
+            return {"error": describe_user_error(exc, root)}
 
 
 def request_features(root: Path, spec: Pipeline, *, datasets: Sequence[str]) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def _importable(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _features(request: Mapping[str, Any], root: Path) -> Answer:
-    from tradewind.features.definitions import collect, flaws
+def _run_definitions(request: Mapping[str, Any], root: Path) -> Answer:
+    from tradewind.features.definitions import collect_definitions, find_definition_flaws
 
-    spec = incomplete(
+    spec = build_partial_pipeline(
         pipeline=request["pipeline"],
         features=Features(definitions=request["definitions"]),
         datasets=dict.fromkeys(request["datasets"]),
@@ -108,12 +108,12 @@ def _features(request: Mapping[str, Any], root: Path) -> Answer:
     runtime = Runtime(
         project=root, lake="", landing="", ledger="", mlflow="", feast_registry="", feast_online={}, reports=root
     )
-    found = collect(spec, runtime)
-    wrong = flaws(found, spec)
+    found = collect_definitions(spec, runtime)
+    wrong = find_definition_flaws(found, spec)
     bad = {flaw.name for flaw in wrong}
     return {
         "flaws": [asdict(flaw) for flaw in wrong],
-        "views": [_view(view, found) for view in found.views if view.name not in bad],
+        "views": [_describe_view(view, found) for view in found.views if view.name not in bad],
         "services": {
             name: [[p.name, [feature.name for feature in p.features]] for p in service.feature_view_projections]
             for name, service in found.services.items()
@@ -121,10 +121,10 @@ def _features(request: Mapping[str, Any], root: Path) -> Answer:
     }
 
 
-def _view(view: FeatureView, found: Definitions) -> dict[str, Any]:
-    from tradewind.features.definitions import source_of
+def _describe_view(view: FeatureView, found: Definitions) -> dict[str, Any]:
+    from tradewind.features.definitions import view_source
 
-    source = source_of(view)
+    source = view_source(view)
     columns = {new: old for old, new in source.field_mapping.items()}
     entities = {o.name: o for o in found.objects if type(o).__name__ == "Entity"}
     joined = [entities[name] for name in view.entities if name in entities]
@@ -138,10 +138,10 @@ def _view(view: FeatureView, found: Definitions) -> dict[str, Any]:
     }
 
 
-def _model(request: Mapping[str, Any], root: Path) -> Answer:
-    from tradewind.models.code import locate
+def _run_model(request: Mapping[str, Any], root: Path) -> Answer:
+    from tradewind.isolation.project_code import locate_project_code
 
-    estimator = _build(locate(request["reference"], root), request["params"])
+    estimator = _build_model(locate_project_code(request["reference"], root), request["params"])
     if isinstance(estimator, type):
         return {"returns": f"the class {estimator.__name__}", "lacks": [], "instead": "an instance of it is needed"}
     needed = "predict" if request["task"] == "regression" else "predict_proba"
@@ -160,10 +160,10 @@ def _is_classifier(estimator: Any) -> bool:
         return False
 
 
-def _space(request: Mapping[str, Any], root: Path) -> Answer:
-    from tradewind.models.code import imported, locate
+def _run_space(request: Mapping[str, Any], root: Path) -> Answer:
+    from tradewind.isolation.project_code import import_project_code, locate_project_code
 
-    space, model = locate(request["reference"], root), locate(request["model"], root)
+    space, model = locate_project_code(request["reference"], root), locate_project_code(request["model"], root)
     if space.folder != model.folder:
         lies = f"it lies in {space.folder.name} and the model in {model.folder.name}"
         return {"flaw": f"cannot be logged: {lies}; put it beside the model, so that it is logged with it"}
@@ -172,7 +172,7 @@ def _space(request: Mapping[str, Any], root: Path) -> Answer:
     except ImportError:
         return {"missing": "pip install 'airflow-provider-tradewind[search]'"}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with imported(space) as suggest:
+    with import_project_code(space) as suggest:
         try:
             given = suggest(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
         except optuna.TrialPruned:
@@ -184,28 +184,28 @@ def _space(request: Mapping[str, Any], root: Path) -> Answer:
     except (TypeError, ValueError) as exc:
         return {"flaw": f"returns what cannot be recorded ({exc}): numbers, text, booleans and lists can"}
     try:
-        _build(model, request["params"])
+        _build_model(model, request["params"])
     except Exception:
         return {}  # which is told of the model
     try:
-        _build(model, {**request["params"], **suggested})
+        _build_model(model, {**request["params"], **suggested})
     except Exception as exc:
         said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in suggested.items())
         return {"flaw": f"suggests {said}, with which the model function fails: {type(exc).__name__}: {exc}"}
     return {}
 
 
-def _build(code: ProjectCode, params: Mapping[str, Any]) -> Any:
-    from tradewind.models.code import imported
+def _build_model(code: ProjectCode, params: Mapping[str, Any]) -> Any:
+    from tradewind.isolation.project_code import import_project_code
 
-    with imported(code) as build_model:
+    with import_project_code(code) as build_model:
         return build_model(dict(params))
 
 
-def _heuristic(request: Mapping[str, Any], root: Path) -> Answer:
-    from tradewind.models.code import imported, locate
+def _run_heuristic(request: Mapping[str, Any], root: Path) -> Answer:
+    from tradewind.isolation.project_code import import_project_code, locate_project_code
 
-    with imported(locate(request["reference"], root)) as rule:
+    with import_project_code(locate_project_code(request["reference"], root)) as rule:
         try:
             inspect.signature(rule).bind(None)
         except TypeError as exc:
@@ -215,7 +215,7 @@ def _heuristic(request: Mapping[str, Any], root: Path) -> Answer:
     return {}
 
 
-def error_of(exc: BaseException, root: Path) -> dict[str, Any]:
+def describe_user_error(exc: BaseException, root: Path) -> dict[str, Any]:
     """What went wrong in the user's own words, and the last line of the project that it went through."""
     cause = exc.__cause__ if isinstance(exc, TradewindError) and exc.__cause__ else exc
     if isinstance(cause, SyntaxError) and cause.filename:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tradewind.alerting import incidents
-from tradewind.alerting.conditions import Condition, heal_condition, open_condition
 from tradewind.alerting.incidents import Incident
+from tradewind.alerting.lasting_conditions import LastingCondition, heal_condition, open_condition
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 WEEKS = ("2013-01-28", "2013-02-04")
 SPEC = Pipeline.model_validate(
@@ -49,7 +49,7 @@ def alerts() -> Iterator[list[logging.LogRecord]]:
 
 def decay(ledger: Ledger, **about: Any) -> Incident | None:
     known = {"message": "3 of 4 below .66", "evidence": {"value": 0.61}, **about}
-    return open_condition(ledger, SPEC, Condition("Decay", "monitor", **known), run_id="r")
+    return open_condition(ledger, SPEC, LastingCondition("Decay", "monitor", **known), run_id="r")
 
 
 def heal(ledger: Ledger, **about: Any) -> list[str]:
@@ -85,13 +85,13 @@ def test_values_that_come_back_are_the_newest_again(ledger: Ledger) -> None:
 def test_a_success_of_its_stage_does_not_end_a_condition(ledger: Ledger) -> None:
     decay(ledger)
     decay(ledger, subject="temp", partition=WEEKS[0])
-    assert incidents.close(ledger, "flights", "monitor", WEEKS[0]) == []
+    assert incidents.close_stage_incidents(ledger, "flights", "monitor", WEEKS[0]) == []
     assert len(incidents.open_incidents(ledger, "flights")) == 2
 
 
 def test_a_failure_of_its_stage_does_not_end_a_condition(ledger: Ledger) -> None:
     decay(ledger, partition=WEEKS[0])
-    incidents.report(
+    incidents.report_failure(
         ledger, pipeline="flights", stage="monitor", task="judge", partition=WEEKS[0], run_id="r",
         error_type="MissingInput", message="",
     )  # fmt: skip

@@ -43,7 +43,7 @@ def fail(ledger: Ledger, partition: str | None = WEEKS[0], **about: Any) -> Inci
         "owner": "ops",
         **about,
     }
-    return incidents.report(
+    return incidents.report_failure(
         ledger, pipeline="flights", stage="etl", task=task, partition=partition, run_id=run, **failure
     )
 
@@ -117,28 +117,28 @@ def test_a_dag_whose_task_was_killed_speaks_for_it_once(ledger: Ledger, alerts: 
 def test_an_incident_closes_when_its_last_partition_succeeds(ledger: Ledger) -> None:
     for week in WEEKS:
         fail(ledger, week)
-    assert incidents.close(ledger, "flights", "etl", WEEKS[0]) == []
+    assert incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[0]) == []
     assert [incident.partitions for incident in incidents.open_incidents(ledger, "flights")] == [(WEEKS[1],)]
-    assert incidents.close(ledger, "flights", "etl", WEEKS[1]) == ["flights/etl/flights/MissingInput"]
+    assert incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[1]) == ["flights/etl/flights/MissingInput"]
     assert incidents.open_incidents(ledger, "flights") == []
 
 
 def test_closing_again_adds_nothing(ledger: Ledger) -> None:
     fail(ledger)
-    incidents.close(ledger, "flights", "etl", WEEKS[0])
-    assert incidents.close(ledger, "flights", "etl", WEEKS[0]) == []
+    incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[0])
+    assert incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[0]) == []
     assert len(ledger.find("flights", "incident_closed")) == 1
 
 
 def test_the_success_of_another_stage_closes_nothing(ledger: Ledger) -> None:
     fail(ledger)
-    assert incidents.close(ledger, "flights", "score", WEEKS[0]) == []
+    assert incidents.close_stage_incidents(ledger, "flights", "score", WEEKS[0]) == []
     assert len(incidents.open_incidents(ledger, "flights")) == 1
 
 
 def test_a_failure_without_a_partition_is_closed_by_any_success_of_its_stage(ledger: Ledger) -> None:
     fail(ledger, None)
-    assert len(incidents.close(ledger, "flights", "etl", WEEKS[1])) == 1
+    assert len(incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[1])) == 1
 
 
 def test_a_problem_that_comes_back_after_it_was_closed_alerts_again(
@@ -146,7 +146,7 @@ def test_a_problem_that_comes_back_after_it_was_closed_alerts_again(
 ) -> None:
     for attempt in (1, 2):
         assert fail(ledger, attempt=attempt)
-        incidents.close(ledger, "flights", "etl", WEEKS[0])
+        incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[0])
     fail(ledger, attempt=3)
     (incident,) = incidents.open_incidents(ledger, "flights")
     assert incident.occurrences == 1
@@ -155,10 +155,10 @@ def test_a_problem_that_comes_back_after_it_was_closed_alerts_again(
 
 def test_a_cleared_run_that_is_killed_again_alerts_again(ledger: Ledger, alerts: list[logging.LogRecord]) -> None:
     fail(ledger)
-    incidents.close(ledger, "flights", "etl", WEEKS[0])
+    incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[0])
     for _ in range(2):
         assert fail(ledger, task=None, error_type="RunFailed")
-        incidents.close(ledger, "flights", "etl", WEEKS[0])
+        incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[0])
     assert len(alerts) == 3
 
 
@@ -183,7 +183,7 @@ def test_of_processes_that_see_a_problem_at_once_one_alerts(ledger: Ledger, aler
 def test_each_partition_keeps_its_own_message_and_link(ledger: Ledger) -> None:
     fail(ledger, WEEKS[0], message="a.csv is missing", link="https://log/a")
     fail(ledger, WEEKS[1], message="b.csv is missing", link="https://log/b")
-    incidents.close(ledger, "flights", "etl", WEEKS[1])
+    incidents.close_stage_incidents(ledger, "flights", "etl", WEEKS[1])
     (incident,) = incidents.open_incidents(ledger, "flights")
     assert (incident.message, incident.link) == ("a.csv is missing", "https://log/a")
     assert {key: (one.message, one.link) for key, one in incident.by_partition.items()} == {
@@ -219,8 +219,8 @@ def test_datasets_that_fail_beside_each_other_are_both_open(ledger: Ledger) -> N
 
 def test_another_task_of_a_stage_of_one_thread_takes_the_place_of_the_first(ledger: Ledger) -> None:
     about: dict[str, Any] = {"pipeline": "flights", "stage": "train", "partition": WEEKS[0], "message": ""}
-    incidents.report(ledger, **about, task="train", run_id="1", error_type="ModelError")
-    incidents.report(ledger, **about, task="decide", run_id="2", error_type="NotReady")
+    incidents.report_failure(ledger, **about, task="train", run_id="1", error_type="ModelError")
+    incidents.report_failure(ledger, **about, task="decide", run_id="2", error_type="NotReady")
     assert [one.error_type for one in incidents.open_incidents(ledger, "flights")] == ["NotReady"]
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tradewind.checks import result
-from tradewind.checks.audit import audit
+from tradewind.checks import audit_result
+from tradewind.checks.audit import audit_partition
 from tradewind.errors import SpecError
 from tradewind.lake.dataset import Lake
-from tradewind.lake.duplicates import Duplicates
-from tradewind.lake.history import Earlier
-from tradewind.spec.models import Audit
+from tradewind.lake.duplicates import DuplicateRule
+from tradewind.lake.history import EarlierPartition
+from tradewind.spec.pipeline import AuditRules
 
-Check = Callable[..., result.Audit]
+Check = Callable[..., audit_result.AuditResult]
 
 
 def expect(kind: str, **kwargs: Any) -> dict[str, Any]:
@@ -34,21 +34,23 @@ def check(tmp_path: Path) -> Check:
         *expectations: dict[str, Any],
         keys: Sequence[str] = (),
         text: str | None = None,
-        duplicates: Duplicates | None = None,
+        duplicates: DuplicateRule | None = None,
         **kwargs: Any,
-    ) -> result.Audit:
+    ) -> audit_result.AuditResult:
         dataset = Lake(str(tmp_path / "lake")).dataset("shop", "orders")
         staged = dataset.stage("2013-01-28", rows.to_reader(), duplicates=duplicates)
         suite = tmp_path / "orders.json"
         suite.write_text(text if text is not None else json.dumps({"name": "orders", "expectations": expectations}))
         report = tmp_path / "reports" / "orders.html"
         given = suite if expectations or text is not None else None
-        return audit(staged, suite=given, keys=keys, title="shop · orders · 2013-01-28", report=report, **kwargs)
+        return audit_partition(
+            staged, suite=given, keys=keys, title="shop · orders · 2013-01-28", report=report, **kwargs
+        )
 
     return run
 
 
-def outcomes(done: result.Audit) -> list[str]:
+def outcomes(done: audit_result.AuditResult) -> list[str]:
     """Of all checks but those beside earlier partitions, of which there are none here."""
     return [one.outcome for one in done.results if "before" not in one.name]
 
@@ -178,15 +180,17 @@ def test_what_needs_a_frame_is_an_error_beyond_the_limit_of_the_yaml(check: Chec
     stated = expect("column_values_to_be_increasing", column="value")
     in_database = expect("column_values_to_be_unique", column="value")
     rows = pa.table({"value": [1, 2, 3]})
-    assert check(rows, stated, in_database, rules=Audit(frame_rows=3)).success
-    done = check(rows, stated, in_database, rules=Audit(frame_rows=2))
+    assert check(rows, stated, in_database, rules=AuditRules(frame_rows=3)).success
+    done = check(rows, stated, in_database, rules=AuditRules(frame_rows=2))
     assert outcomes(done) == ["passed", "error", "passed"]
     assert "there are 3, and `audit.frame_rows` allows 2; allow more" in done.problems[0].observed
 
 
 def test_a_missing_column_is_named_also_beyond_the_limit(check: Check) -> None:
     done = check(
-        pa.table({"value": [1, 2]}), expect("column_values_to_be_increasing", column="valeu"), rules=Audit(frame_rows=1)
+        pa.table({"value": [1, 2]}),
+        expect("column_values_to_be_increasing", column="valeu"),
+        rules=AuditRules(frame_rows=1),
     )
     assert 'The column "valeu" in BatchData does not exist' in done.problems[0].observed
 
@@ -197,20 +201,20 @@ def test_a_missing_column_among_the_tables_columns_is_a_failure_and_no_error(che
 
 
 def test_rows_beside_earlier_partitions_are_in_the_report_with_their_numbers(check: Check) -> None:
-    history = [Earlier(f"2013-01-0{day}", 100, {"value": 0}) for day in range(1, 5)]
+    history = [EarlierPartition(f"2013-01-0{day}", 100, {"value": 0}) for day in range(1, 5)]
     done = check(pa.table({"value": [1, None]}), history=history)
     assert [result.name for result in done.problems] == ["rows as before", "NULLs as before"]
     page = done.report.read_text()
     assert "2 rows, 0.02 times as many; the median of 2013-01-01 to 2013-01-04 is 100" in page
     assert "column <code>value</code>: 50.0% NULL, at most 10.0% allowed (0.0% at most before)" in page
     assert "`" not in page.split("<body>")[1]
-    usual = [Earlier(one.key, 2, {"value": 1}) for one in history]
+    usual = [EarlierPartition(one.key, 2, {"value": 1}) for one in history]
     page = check(pa.table({"value": [1, None]}), history=usual).report.read_text()
     assert page.index("Beside earlier partitions") < page.index("NULLs as before") < page.index("What passed")
 
 
 def test_malformed_rows_and_dropped_duplicates_are_in_the_report(check: Check) -> None:
-    rule = Duplicates(["value"], "largest", "at")
+    rule = DuplicateRule(["value"], "largest", "at")
     rows = pa.table({"value": [1, 1, 2], "at": [1, 2, 1]})
     page = check(rows, duplicates=rule, facts={"malformed in source": "3 of 9 rows"}).report.read_text()
     assert "<dt>duplicates</dt><dd>1 rows left out by the rule for duplicates</dd>" in page
@@ -224,7 +228,7 @@ def test_what_did_not_pass_comes_first(check: Check) -> None:
 
 
 def test_what_is_wrong_is_said_forwards(check: Check) -> None:
-    history = [Earlier(f"2013-01-0{day}", 100, {"price": 2}) for day in range(1, 5)]
+    history = [EarlierPartition(f"2013-01-0{day}", 100, {"price": 2}) for day in range(1, 5)]
     rows = pa.table({"id": [1, 1, None], "price": [5, None, 500]})
     done = check(rows, history=history, keys=["id"])
     assert [result.problem for result in done.problems] == [
@@ -238,7 +242,7 @@ def test_what_is_wrong_is_said_forwards(check: Check) -> None:
 
 
 def test_what_a_suite_expects_and_what_was_found_are_one_sentence() -> None:
-    found = result.CheckResult(
+    found = audit_result.CheckResult(
         "expect_x", "`price`: values must be between (max value 100).", "failed", "1 of 3 rows are not"
     )
     assert found.problem == "`price`: values must be between (max value 100), but 1 of 3 rows are not"

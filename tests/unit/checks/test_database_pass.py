@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tradewind.checks import database_pass, expectations
 from tradewind.lake.dataset import Lake
-from tradewind.lake.parquet import repeating
-from tradewind.lake.staging import Staged
+from tradewind.lake.parquet import repeating_columns
+from tradewind.lake.staging import StagedPartition
 
 TYPES = {
     "i": pa.int64(),
@@ -169,7 +169,7 @@ def _without_none(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def staged(folder: Path, table: pa.Table) -> Staged:
+def staged(folder: Path, table: pa.Table) -> StagedPartition:
     return Lake(str(folder / "lake")).dataset("shop", "orders").stage("2013-01-28", table.to_reader(), base=frozenset())
 
 
@@ -193,7 +193,7 @@ def plain(value: Any) -> Any:
 def load(folder: Path, suite: list[dict[str, Any]]) -> list[Any]:
     path = folder / "suite.json"
     path.write_text(json.dumps({"name": "suite", "expectations": suite}))
-    return expectations.read(path)
+    return expectations.read_suite(path)
 
 
 @settings(
@@ -210,14 +210,14 @@ def test_results_are_those_of_great_expectations(
     folder = tmp_path_factory.mktemp("frame")
     asked = load(folder, suite)
     rows = staged(folder, table)
-    ours = database_pass.run(asked, rows, examples=5)
-    theirs = expectations._on_frame(asked, table)
+    ours = database_pass.evaluate_in_duckdb(asked, rows, examples=5)
+    theirs = expectations._evaluate_on_frame(asked, table)
     not_a_number = any(value != value for value in table["f"].to_pylist() if value is not None)
     for number, mine in ours.items():
         other = theirs[number]
         if not_a_number and suite[number]["type"] in database_pass._NAN_FAILS:
             continue  # to pandas it is missing
-        if expectations._trouble(other.exception_info or {}):
+        if expectations._evaluation_error(other.exception_info or {}):
             continue  # pandas could not: for example `~` on an empty column of another type
         assert (mine.success, plain(mine.result)) == (other.success, plain(other.result)), suite[number]
 
@@ -232,16 +232,16 @@ def test_what_is_not_a_number_lies_in_no_range(
 ) -> None:
     rows = staged(tmp_path, pa.table({"f": pa.array(values, kind, from_pandas=False)}))
     asked = load(tmp_path, [{"type": f"expect_column_values_to_be_{name}", "kwargs": {"column": "f", **given}}])
-    found = expectations.run(tmp_path / "suite.json", rows, frame_rows=10)
+    found = expectations.evaluate_suite(tmp_path / "suite.json", rows, frame_rows=10)
     if name == "between" or kind == pa.float64():
-        assert len(database_pass.run(asked, rows, examples=5)) == 1
+        assert len(database_pass.evaluate_in_duckdb(asked, rows, examples=5)) == 1
     assert (found[0].outcome, "nan" in found[0].observed) == ("failed", True)
 
 
 def test_null_lies_outside_of_no_range(tmp_path: Path) -> None:
     rows = staged(tmp_path, pa.table({"f": pa.array([0.5, None])}))
     load(tmp_path, [{"type": "expect_column_values_to_be_between", "kwargs": {"column": "f", "min_value": 0}}])
-    assert expectations.run(tmp_path / "suite.json", rows, frame_rows=10)[0].outcome == "passed"
+    assert expectations.evaluate_suite(tmp_path / "suite.json", rows, frame_rows=10)[0].outcome == "passed"
 
 
 @pytest.mark.parametrize(("column", "outcome"), [("s", "failed"), ("i", "failed"), ("f", "error"), ("d", "error")])
@@ -251,7 +251,7 @@ def test_regular_expressions_are_never_evaluated_by_python(tmp_path: Path, colum
     rows = staged(tmp_path, table)
     kwargs = {"column": column, "regex_list": ["^(a+)+$"]}
     load(tmp_path, [{"type": "expect_column_values_to_match_regex_list", "kwargs": kwargs}])
-    found = expectations.run(tmp_path / "suite.json", rows, frame_rows=10)[0]
+    found = expectations.evaluate_suite(tmp_path / "suite.json", rows, frame_rows=10)[0]
     assert found.outcome == outcome
     assert outcome == "failed" or "needs a column of text" in found.observed
 
@@ -259,14 +259,17 @@ def test_regular_expressions_are_never_evaluated_by_python(tmp_path: Path, colum
 def test_text_that_repeats_is_looked_at_once_and_counts_as_often_as_it_is_there(tmp_path: Path) -> None:
     table = pa.table({"s": ["a", "zz9", None, "zz9", "\n", "🦆x"] * 50, "i": range(300)})
     rows = staged(tmp_path, table)
-    assert repeating(rows.paths) == {"s"}
+    assert repeating_columns(rows.paths) == {"s"}
     given: list[tuple[str, dict[str, Any]]] = [
         ("match_regex", {"regex": "^[a-z]"}), ("not_match_regex", {"regex": "zz"}), ("not_be_null", {}),
         ("be_in_set", {"value_set": ["a", "🦆x"]}), ("be_null", {}), ("be_unique", {}),
     ]  # fmt: skip
     asked = load(tmp_path, [{"type": f"expect_column_values_to_{kind}", "kwargs": {"column": "s", **more}}
                             for kind, more in given])  # fmt: skip
-    ours, theirs = database_pass.run(asked, rows, examples=5), expectations._on_frame(asked, table)
+    ours, theirs = (
+        database_pass.evaluate_in_duckdb(asked, rows, examples=5),
+        expectations._evaluate_on_frame(asked, table),
+    )
     assert all(plain(ours[number].result) == plain(theirs[number].result) for number in range(len(given)))
     assert [ours[number].result["unexpected_count"] for number in range(len(given))] == [100, 100, 50, 150, 250, 250]
 
@@ -292,19 +295,19 @@ def test_the_database_computes(tmp_path: Path, kind: str) -> None:
     names = [*domain, *([] if "pair" in kind else more)]
     asked = load(tmp_path, [{"type": f"expect_{kind}", "kwargs": {name: given[name] for name in names}}])
     empty = pa.schema(TYPES.items()).empty_table()
-    assert list(database_pass.run(asked, staged(tmp_path, empty), examples=1)) == [0]
+    assert list(database_pass.evaluate_in_duckdb(asked, staged(tmp_path, empty), examples=1)) == [0]
 
 
 def test_a_bound_that_no_float_is_equal_to_is_left_to_great_expectations(tmp_path: Path) -> None:
     kwargs = {"column": "i", "min_value": 2**53 + 1}
     asked = load(tmp_path, [{"type": "expect_column_values_to_be_between", "kwargs": kwargs}])
-    assert database_pass.run(asked, staged(tmp_path, pa.table({"i": [2**53]})), examples=1) == {}
+    assert database_pass.evaluate_in_duckdb(asked, staged(tmp_path, pa.table({"i": [2**53]})), examples=1) == {}
 
 
 @pytest.mark.parametrize("suite", ["flights", "weather"])
 def test_the_examples_suites_need_no_frame(tmp_path: Path, project: Path, suite: str) -> None:
-    asked = expectations.read(project / "include" / "flight_delay" / "expectations" / f"{suite}.json")
+    asked = expectations.read_suite(project / "include" / "flight_delay" / "expectations" / f"{suite}.json")
     texts = ("origin", "carrier", "dest")
     named = {str(one.configuration.kwargs["column"]) for one in asked if "column" in one.configuration.kwargs}
     table = pa.table({name: pa.array([], pa.string() if name in texts else pa.int64()) for name in sorted(named)})
-    assert len(database_pass.run(asked, staged(tmp_path, table), examples=1)) == len(asked)
+    assert len(database_pass.evaluate_in_duckdb(asked, staged(tmp_path, table), examples=1)) == len(asked)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.checks.regexes import InvalidRegex, check_regexes, for_re2, translate
+from tradewind.checks.regexes import InvalidRegex, check_regexes, re2_pattern, translate_regex
 
 LAST = 0x30000  # there is nothing behind
 PATTERNS = [
@@ -20,7 +20,7 @@ NOT_THE_SAME = [r"(a)\1", "(?=a)b", r"\bword", "(?i)a", "(?m)^a", "a$b", "(?<!a)
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(PATTERNS), st.text("abcé١AN01 \n\\.-^]x\u2003", max_size=6))
 def test_the_translation_finds_what_python_finds(pattern: str, text: str) -> None:
-    translated = translate(pattern)
+    translated = translate_regex(pattern)
     assert translated is not None
     [(found,)] = duckdb.execute("SELECT regexp_matches(?, ?)", [text, translated]).fetchall()
     assert found == bool(re.search(pattern, text)), (pattern, translated)
@@ -28,12 +28,12 @@ def test_the_translation_finds_what_python_finds(pattern: str, text: str) -> Non
 
 @pytest.mark.parametrize("pattern", NOT_THE_SAME)
 def test_what_is_not_known_to_be_the_same_is_not_translated(pattern: str) -> None:
-    assert translate(pattern) is None
+    assert translate_regex(pattern) is None
 
 
 @pytest.mark.parametrize("pattern", [r"\bword", "(?i)a", "(?m)^a", "a$b", r"[\D]", "(?i:a)", "(a+)+$"])
 def test_it_means_what_it_means_to_re2_then(pattern: str) -> None:
-    assert for_re2(pattern)
+    assert re2_pattern(pattern)
     check_regexes({"regex": pattern, "regex_list": [pattern]})
 
 
@@ -54,6 +54,6 @@ def test_a_schema_that_python_would_evaluate_is_refused(schema: dict[str, object
 @pytest.mark.parametrize("kind", [r"\d", r"\s", r"\w"])
 def test_a_class_has_exactly_pythons_characters(kind: str) -> None:
     query = f"SELECT list(code) FROM range(1, {LAST}) t(code) WHERE code NOT BETWEEN 55296 AND 57343 AND "
-    [(found,)] = duckdb.execute(query + "regexp_matches(chr(code::INT), ?)", [translate(kind)]).fetchall()
+    [(found,)] = duckdb.execute(query + "regexp_matches(chr(code::INT), ?)", [translate_regex(kind)]).fetchall()
     known = [code for code in range(1, LAST) if not 0xD800 <= code <= 0xDFFF and re.match(kind, chr(code))]
     assert found == known

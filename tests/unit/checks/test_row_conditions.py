@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from tradewind.checks import expectations
-from tradewind.checks.bad_rows import bad_rows
-from tradewind.checks.result import CheckResult
+from tradewind.checks.audit_result import CheckResult
+from tradewind.checks.bad_rows import bad_rows_condition
 from tradewind.errors import SpecError
 from tradewind.lake.dataset import Lake
 
@@ -26,7 +26,7 @@ def check(tmp_path: Path) -> Check:
 
     def run(kind: str, **kwargs: Any) -> CheckResult:
         staged = Lake(str(tmp_path / "lake")).dataset("shop", "orders").stage("2013-01-28", ROWS.to_reader())
-        [found] = expectations.run(write_suite(tmp_path, kind, **kwargs), staged, frame_rows=100)
+        [found] = expectations.evaluate_suite(write_suite(tmp_path, kind, **kwargs), staged, frame_rows=100)
         return found
 
     return run
@@ -84,7 +84,7 @@ def test_a_condition_for_another_parser_is_refused(tmp_path: Path) -> None:
             tmp_path, "column_values_to_be_unique", column="i", row_condition=attack, condition_parser=parser
         )
         with pytest.raises(SpecError, match=f"never by `{parser}`"):
-            expectations.read(suite)
+            expectations.read_suite(suite)
     assert not mark.exists()
 
 
@@ -108,14 +108,14 @@ def test_an_object_that_passes_text_through_is_refused(tmp_path: Path) -> None:
     through = {"type": "pass_through", "pass_through_filter": "@pd.io.common.os.system('true') == 0"}
     suite = write_suite(tmp_path, "column_values_to_be_unique", column="i", row_condition=through)
     with pytest.raises(SpecError, match="expected an SQL expression, or an object of type comparison"):
-        expectations.read(suite)
+        expectations.read_suite(suite)
 
 
 def test_rows_outside_the_condition_are_not_dropped(tmp_path: Path) -> None:
     suite = write_suite(
         tmp_path, "column_values_to_be_between", column="i", max_value=1, row_condition="s <> 'c'"
     )  # fmt: skip
-    bad = bad_rows(suite, [], ROWS.schema)
+    bad = bad_rows_condition(suite, [], ROWS.schema)
     import duckdb
 
     staged = ROWS
@@ -127,4 +127,4 @@ def test_rows_outside_the_condition_are_not_dropped(tmp_path: Path) -> None:
 def test_an_invalid_condition_drops_nothing(tmp_path: Path) -> None:
     suite = write_suite(tmp_path, "column_values_to_be_between", column="i", max_value=1, row_condition="t = 1")
     with pytest.raises(SpecError, match="there is no column `t`"):
-        bad_rows(suite, [], ROWS.schema)
+        bad_rows_condition(suite, [], ROWS.schema)

@@ -5,13 +5,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tradewind.checks.trailing import compare
+from tradewind.checks.history_checks import compare_with_history
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset, Lake
-from tradewind.lake.history import Earlier, before
-from tradewind.spec.models import Audit
+from tradewind.lake.history import EarlierPartition, earlier_partitions
+from tradewind.spec.pipeline import AuditRules
 
-RULES = Audit(window=3, min_partitions=2, rows_at_least=0.5, rows_at_most=2, nulls_at_most=0.1)
+RULES = AuditRules(window=3, min_partitions=2, rows_at_least=0.5, rows_at_most=2, nulls_at_most=0.1)
 
 
 @pytest.fixture
@@ -27,21 +27,26 @@ def publish(dataset: Dataset, key: str, table: pa.Table) -> None:
     dataset.publish(dataset.stage(key, table.to_reader()), cause=Cause({"key": key}, "", "1"), run_id="r")
 
 
-def outcome(dataset: Dataset, table: pa.Table, history: list[Earlier]) -> list[tuple[str, str]]:
-    return [(one.outcome, one.observed) for one in compare(dataset.stage("k", table.to_reader()), history, rules=RULES)]
+def outcome(dataset: Dataset, table: pa.Table, history: list[EarlierPartition]) -> list[tuple[str, str]]:
+    return [
+        (one.outcome, one.observed)
+        for one in compare_with_history(dataset.stage("k", table.to_reader()), history, rules=RULES)
+    ]
 
 
-def earlier(*counts: tuple[int, int]) -> list[Earlier]:
-    return [Earlier(f"2013-0{number}", count, {"value": nulls}) for number, (count, nulls) in enumerate(counts, 1)]
+def earlier(*counts: tuple[int, int]) -> list[EarlierPartition]:
+    return [
+        EarlierPartition(f"2013-0{number}", count, {"value": nulls}) for number, (count, nulls) in enumerate(counts, 1)
+    ]
 
 
 def test_history_is_the_last_partitions_before_this_one_by_key(dataset: Dataset) -> None:
     for key, count, nulls in (("2013-05", 50, 5), ("2013-01", 10, 1), ("2013-02", 20, 2), ("2013-03", 30, 3)):
         publish(dataset, key, rows(count, nulls))
-    found = before(dataset.snapshot(), "2013-04", window=2)
-    assert found == [Earlier("2013-02", 20, {"value": 2}), Earlier("2013-03", 30, {"value": 3})]
-    assert before(dataset.snapshot(), "2013-01", window=2) == []
-    assert before(None, "2013-01", window=2) == []
+    found = earlier_partitions(dataset.snapshot(), "2013-04", window=2)
+    assert found == [EarlierPartition("2013-02", 20, {"value": 2}), EarlierPartition("2013-03", 30, {"value": 3})]
+    assert earlier_partitions(dataset.snapshot(), "2013-01", window=2) == []
+    assert earlier_partitions(None, "2013-01", window=2) == []
 
 
 def test_history_reads_no_row(dataset: Dataset) -> None:
@@ -49,14 +54,17 @@ def test_history_reads_no_row(dataset: Dataset) -> None:
     snapshot = dataset.snapshot()
     for path in Path(dataset.uri).rglob("*.parquet"):
         path.unlink()
-    assert before(snapshot, "2013-02", window=1) == [Earlier("2013-01", 10, {"value": 1})]
+    assert earlier_partitions(snapshot, "2013-02", window=1) == [EarlierPartition("2013-01", 10, {"value": 1})]
 
 
 def test_a_column_that_is_new_has_no_history_before_it(dataset: Dataset) -> None:
     publish(dataset, "2013-01", rows(10))
     staged = dataset.stage("2013-02", pa.table({"value": [1], "more": pa.array([None], pa.int64())}).to_reader())
     dataset.publish(staged, cause=Cause({}, "", "1"), run_id="r", new_columns="take")
-    assert [set(one.nulls) for one in before(dataset.snapshot(), "2013-03", window=2)] == [{"value"}, {"value", "more"}]
+    assert [set(one.nulls) for one in earlier_partitions(dataset.snapshot(), "2013-03", window=2)] == [
+        {"value"},
+        {"value", "more"},
+    ]
 
 
 def test_with_few_earlier_partitions_nothing_is_compared_and_that_is_said(dataset: Dataset) -> None:

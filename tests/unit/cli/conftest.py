@@ -12,15 +12,15 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.unit.cli.fake_airflow import FakeAirflow
 
-from tradewind.cli.main import cli
+from tradewind.cli.main import command_line
 from tradewind.core.runtime import Runtime
-from tradewind.embedded.home import Home
 from tradewind.errors import TradewindError
-from tradewind.etl.dataset import build_dataset
-from tradewind.etl.stage import complete_etl
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.etl.etl_completion import complete_etl
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.load import load
-from tradewind.spec.models import Pipeline
+from tradewind.local_airflow.home import Home
+from tradewind.spec.load import load_pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAYS = ["2013-01-28", "2013-01-29", "2013-01-30", "2013-01-31"]
 YAML = """\
@@ -77,7 +77,7 @@ class Project:
 
     @property
     def spec(self) -> Pipeline:
-        return load(self.folder / "dags" / "shop.yaml")
+        return load_pipeline(self.folder / "dags" / "shop.yaml")
 
     def deliver(self, day: str, *amounts: int) -> None:
         rows = "".join(f"{number},{amount}\n" for number, amount in enumerate(amounts))
@@ -92,7 +92,7 @@ class Project:
 
     def command(self, *arguments: str) -> Result:
         """Run ``tradewind …``; an error of Tradewind is the result's exception."""
-        return CliRunner().invoke(cli, [*arguments], terminal_width=100)
+        return CliRunner().invoke(command_line, [*arguments], terminal_width=100)
 
     def told(self, *arguments: str) -> str:
         """Output of a command that succeeds; no line is wider than 100 columns, but for paths."""

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.registered_versions import Place, register
 from tests.unit.cli.conftest import Project
-from tests.unit.models.champion.conftest import Place, register
 
 from tradewind.ledger import pins, shadows
-from tradewind.ledger.champions import Champion
+from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
 
 # MLflow's own SQL store, under the newest SQLAlchemy.
@@ -26,7 +26,9 @@ def served(shop: Project) -> Place:
     for number, day in ((1, "2013-01-28"), (2, "2013-01-29")):
         place.judge(day, str(number), expected_seq=number - 1)
         evidence = {"verdict_key": f"{day}/{number}/{number - 1}"}
-        change = Champion("shop", 0, "shop", str(number), f"2013-01-{29 + number}", day, "gates", evidence=evidence)
+        change = ChampionChange(
+            "shop", 0, "shop", str(number), f"2013-01-{29 + number}", day, "gates", evidence=evidence
+        )
         place.ledger.promote(change, expected=number - 1)
     return place
 
@@ -66,7 +68,7 @@ def past(shop: Project) -> Project:
     for hour, version in ((1, "1"), (2, "2")):
         write(hour, "verdict", version, f"v{version}", "passed", "2 of 2 gate results pass", basis="test")
         at = NOON + timedelta(hours=hour)
-        change = Champion(
+        change = ChampionChange(
             "shop", 0, "shop", version, f"2013-01-3{version}", f"2013-01-2{version}", "gates", "bob", at=at,
             evidence={"verdict_key": f"v{version}"},
         )  # fmt: skip
@@ -128,4 +130,4 @@ def test_every_kind_is_told_in_words(shop: Project) -> None:
         "2013-01-29     to judge the shadow: labels are due",
         "2013-01-29     promotion of version 4 rejected by local: no",
     ]
-    assert pins.pinned(shop.ledger, "shop") is None
+    assert pins.current_pin(shop.ledger, "shop") is None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tradewind.ledger import progress
-from tradewind.ledger.champions import Champion
+from tradewind.ledger import completion
+from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def promote(shop: Project, version: str, effective_from: str, verdict: str) -> N
         Entry("shop", "verdict", version, DAYS[0], verdict, "passed", "2 of 2 gates passed", evidence=evidence)
     )
     expected = len(shop.ledger.champions("shop"))
-    change = Champion(
+    change = ChampionChange(
         "shop", 0, "shop", version, effective_from, effective_from, reason="passed 2 gates", actor="airflow",
         evidence={"verdict_key": verdict},
     )  # fmt: skip
@@ -31,7 +31,7 @@ def promote(shop: Project, version: str, effective_from: str, verdict: str) -> N
 
 def score(shop: Project, population: str, version: str, served_by: str = "champion") -> None:
     evidence = {"population": population, "rows": 12, "model_version": version, "served_by": served_by}
-    progress.complete(
+    completion.record_completion(
         shop.ledger, "shop", "score", population, cause=f"{version}{served_by}", evidence=evidence, run_id=f"r{version}"
     )
 
@@ -62,7 +62,7 @@ def test_who_served_a_population_is_told_by_its_partition_and_not_by_the_clock(s
 def test_a_champion_that_is_a_refit_is_told_with_the_version_that_was_judged(shop: Project) -> None:
     gates = {"version": "3", "gates": []}
     shop.ledger.append(Entry("shop", "verdict", "3", DAYS[0], "v", "passed", "2 of 2 gates passed", evidence=gates))
-    change = Champion("shop", 0, "shop", "4", DAYS[1], DAYS[0], evidence={"verdict_key": "v", "refit_of": "3"})
+    change = ChampionChange("shop", 0, "shop", "4", DAYS[1], DAYS[0], evidence={"verdict_key": "v", "refit_of": "3"})
     shop.ledger.promote(change, expected=0)
     words = f"verdict passed at {DAYS[0]}, by version 3, of which 4 is the refit, on test rows: 2 of 2 gates passed"
     assert words in told(shop, DAYS[1])
@@ -89,7 +89,9 @@ def test_an_approval_and_a_rollback_are_told_with_who_it_was(shop: Project) -> N
     shop.ledger.append(Entry("shop", "approval", "train", DAYS[0], "0", "rejected", "no answer", evidence, "timeout"))
     shop.ledger.append(Entry("shop", "approval", "train", DAYS[0], "a", "approved", "fine", evidence, "ben"))
     assert "approval approved by ben: fine" in told(shop, DAYS[1])
-    shop.ledger.promote(Champion("shop", 0, "shop", "2", DAYS[2], reason="rollback: odd", actor="ann"), expected=1)
+    shop.ledger.promote(
+        ChampionChange("shop", 0, "shop", "2", DAYS[2], reason="rollback: odd", actor="ann"), expected=1
+    )
     text = told(shop, DAYS[2])
     assert "champion version 2" in text
     assert "promoted by ann, written" in text
@@ -99,7 +101,9 @@ def test_an_approval_and_a_rollback_are_told_with_who_it_was(shop: Project) -> N
 def test_a_population_that_nobody_served_says_why(shop: Project) -> None:
     assert "champion none holds for it served by nobody: it has not been scored" in told(shop, DAYS[0])
     evidence = {"population": DAYS[0], "skipped": "no champion holds for population"}
-    progress.complete(shop.ledger, "shop", "score", DAYS[0], cause="no champion", evidence=evidence, run_id="r")
+    completion.record_completion(
+        shop.ledger, "shop", "score", DAYS[0], cause="no champion", evidence=evidence, run_id="r"
+    )
     assert "served by nobody: no champion holds for population; run r of shop__score" in told(shop, DAYS[0])
 
 

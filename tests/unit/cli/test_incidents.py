@@ -15,7 +15,7 @@ NAME = "shop/etl/orders/MissingInput"
 
 def fail(shop: Project, *days: str) -> None:
     for day in days:
-        incidents.report(
+        incidents.report_failure(
             shop.ledger, pipeline="shop", stage="etl", task="orders", partition=day, run_id=day,
             error_type="MissingInput", message=f"{day}.csv is missing\nlook for it", link=f"http://log/{day}",
         )  # fmt: skip
@@ -28,7 +28,7 @@ def narrow(shop: Project) -> None:
 
 def test_show_has_the_text_of_each_partition_that_is_open(shop: Project) -> None:
     fail(shop, *DAYS[:3])
-    incidents.close(shop.ledger, "shop", "etl", DAYS[2])
+    incidents.close_stage_incidents(shop.ledger, "shop", "etl", DAYS[2])
     told = shop.told("show", "shop")
     assert f"{NAME} ({DAYS[0]}, {DAYS[1]}):\n" in told
     assert all(f"- {day}: {day}.csv is missing\n" in told for day in DAYS[:2])
@@ -72,4 +72,4 @@ def test_what_has_no_valid_key_any_more_is_closed(shop: Project) -> None:
     fail(shop, DAYS[0])
     path = shop.folder / "dags" / "shop.yaml"
     path.write_text(path.read_text().replace("partition: day", "partition: month").replace("2013-01-28", "2013-01-01"))
-    assert incidents.close_outside_range(shop.ledger, shop.spec) == [DAYS[0]]
+    assert incidents.close_incidents_outside_range(shop.ledger, shop.spec) == [DAYS[0]]

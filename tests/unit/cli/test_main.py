@@ -16,15 +16,15 @@ from tradewind.spec.schema import json_schema
 LIST_WHAT_HELP_LOADS = """
 import sys
 from click.testing import CliRunner
-from tradewind.cli.main import cli
-assert CliRunner().invoke(cli, ["--help"]).exit_code == 0
+from tradewind.cli.main import command_line
+assert CliRunner().invoke(command_line, ["--help"]).exit_code == 0
 print(*sorted({name.split(".")[0] for name in sys.modules}))
 print(*sorted(name for name in sys.modules if name.startswith("tradewind.")))
 """
 
 
 def test_the_help_lists_every_command_in_one_line() -> None:
-    output = CliRunner().invoke(main.cli, ["--help"]).output
+    output = CliRunner().invoke(main.command_line, ["--help"]).output
     for name, lazy in main.COMMANDS.items():
         assert f"  {name}  ".split() == [name]
         assert lazy.help[:40] in output
@@ -39,22 +39,22 @@ def test_the_help_imports_no_command() -> None:
 
 @pytest.mark.parametrize("name", ["validate", "schema"])
 def test_a_command_of_the_table_is_a_command(name: str) -> None:
-    command = main.cli.get_command(click.Context(main.cli), name)
+    command = main.command_line.get_command(click.Context(main.command_line), name)
     assert isinstance(command, click.Command)
     assert command.name == name
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:
-    result = CliRunner().invoke(main.cli, ["validat"])
+    result = CliRunner().invoke(main.command_line, ["validat"])
     assert result.exit_code == 2
 
 
 def test_the_version_is_the_packages() -> None:
-    assert CliRunner().invoke(main.cli, ["--version"]).output == f"tradewind, version {__version__}\n"
+    assert CliRunner().invoke(main.command_line, ["--version"]).output == f"tradewind, version {__version__}\n"
 
 
 def test_schema_prints_the_json_schema() -> None:
-    assert json.loads(CliRunner().invoke(main.cli, ["schema"]).output) == json_schema()
+    assert json.loads(CliRunner().invoke(main.command_line, ["schema"]).output) == json_schema()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_error_is_a_sentence_and_an_exit_code(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(main, "cli", fail)
+    monkeypatch.setattr(main, "command_line", fail)
     with pytest.raises(SystemExit) as caught:
         main.main()
     assert caught.value.code == code

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from tradewind.cli.main import cli
-from tradewind.embedded.home import Home
-from tradewind.scaffold.project import create
-from tradewind.spec.load import load
+from tradewind.cli.main import command_line
+from tradewind.local_airflow.home import Home
+from tradewind.scaffold.new_pipeline import create_pipeline
+from tradewind.spec.load import load_pipeline
 
 BASE = """
 pipeline: parcels
@@ -75,7 +75,7 @@ def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
         for name, value in part.items():
             whole[name] = {**whole.get(name, {}), **value} if isinstance(value, dict) else value
     path.write_text(yaml.safe_dump(whole, sort_keys=False))
-    spec = load(path)
+    spec = load_pipeline(path)
     assert len(spec.gates) == 16
     assert spec.train is not None
 
@@ -83,7 +83,7 @@ def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
 def test_the_stages_run_without_airflow(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create(tmp_path, "parcels", landing=Home.at(tmp_path).landing)
+    create_pipeline(tmp_path, "parcels", landing=Home.at(tmp_path).landing)
     path = tmp_path / "dags" / "parcels.yaml"
     path.write_text(path.read_text().replace("end: 2024-01-11", "end: 2024-01-03"))
     monkeypatch.chdir(tmp_path)
@@ -119,6 +119,6 @@ def test_every_command_can_be_read(text: str) -> None:
     for line in lines:
         program, name, *arguments = shlex.split(line)
         assert program == "tradewind"
-        command = cli.get_command(click.Context(cli), name)
+        command = command_line.get_command(click.Context(command_line), name)
         assert command is not None, line
         command.make_context(name, list(arguments))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tradewind.cli.main import cli
+from tradewind.cli.main import command_line
 
 
 def commands(project: Path) -> list[str]:
@@ -23,7 +23,7 @@ def test_every_command_in_the_documentation_can_be_read(project: Path) -> None:
     for line in shown:
         program, name, *arguments = shlex.split(line)
         assert program == "tradewind"
-        command = cli.get_command(click.Context(cli), name)
+        command = command_line.get_command(click.Context(command_line), name)
         assert command is not None, line
         command.make_context(name, list(arguments))
 

@@ -9,9 +9,9 @@ import pytest
 
 from tradewind.alerting import incidents
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
-from tradewind.etl.dataset import build_dataset
-from tradewind.ledger import absences, holds, pins
-from tradewind.ledger.champions import Champion
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.ledger import holds, pins, skipped_partitions
+from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_a_reason_must_be_given(shop: Project) -> None:
 
 
 def test_skipping_a_partition_closes_its_incidents_and_can_be_taken_back(shop: Project) -> None:
-    incidents.report(
+    incidents.report_failure(
         shop.ledger, pipeline="shop", stage="etl", task="orders", partition=DAYS[3], run_id="r",
         error_type="MissingInput", message="no file",
     )  # fmt: skip
@@ -66,7 +66,7 @@ def test_skipping_a_partition_closes_its_incidents_and_can_be_taken_back(shop: P
     assert "skipped already, by ann" in shop.told("skip", "shop", DAYS[3], "--reason", "x", "--by", "bob")
     assert f"{DAYS[3]}  by ann: strike" in shop.told("show", "shop")
     shop.told("skip", "shop", DAYS[3], "--take-back", "--reason", "it came")
-    assert absences.skipped(shop.ledger, "shop") == {}
+    assert skipped_partitions.skipped_partitions(shop.ledger, "shop") == {}
 
 
 def test_what_is_published_of_a_skipped_partition_stays(shop: Project) -> None:
@@ -89,7 +89,7 @@ def test_a_release_names_the_rows_and_starts_the_run_that_publishes_them(shop: P
 
 def test_a_release_of_what_is_held_starts_no_run_and_says_why(shop: Project, airflow: FakeAirflow) -> None:
     fail_audit(shop)
-    holds.hold(shop.ledger, "shop", reason="the source lies", actor="ann")
+    holds.hold_pipeline(shop.ledger, "shop", reason="the source lies", actor="ann")
     told = shop.told("release", "shop", "orders", DAYS[3], "--reason", "x")
     assert "No run is started" in told
     assert "held by ann" in " ".join(told.split())
@@ -143,9 +143,9 @@ def test_what_was_repaired_meanwhile_is_not_released(shop: Project) -> None:
 
 def test_show_tells_datasets_quarantine_incidents_and_holds(shop: Project) -> None:
     fail_audit(shop)
-    holds.hold(shop.ledger, "shop", reason="the source lies", actor="ann")
-    absences.leave_out(shop.ledger, "shop", DAYS[3], dataset="orders", reason="no file came")
-    change = Champion("shop", 0, "shop", "3", DAYS[2], DAYS[1], reason="passed 2 gates")
+    holds.hold_pipeline(shop.ledger, "shop", reason="the source lies", actor="ann")
+    skipped_partitions.leave_out(shop.ledger, "shop", DAYS[3], dataset="orders", reason="no file came")
+    change = ChampionChange("shop", 0, "shop", "3", DAYS[2], DAYS[1], reason="passed 2 gates")
     shop.ledger.promote(change, expected=0)
     shop.ledger.append(Entry("shop", "verdict", "3", DAYS[1], "k", outcome="passed", reason="2 of 2 gates passed"))
     told = shop.told("show", "shop")
@@ -163,8 +163,8 @@ def test_show_tells_datasets_quarantine_incidents_and_holds(shop: Project) -> No
 
 
 def test_show_tells_why_a_candidate_was_rejected_a_pin_and_where_the_pages_are(shop: Project) -> None:
-    change = Champion("shop", 0, "shop", "2", DAYS[2], reason="rollback: it was wrong", actor="ann")
-    shop.ledger.promote(change, expected=0, pin=pins.pin(change, reason="it was wrong"))
+    change = ChampionChange("shop", 0, "shop", "2", DAYS[2], reason="rollback: it was wrong", actor="ann")
+    shop.ledger.promote(change, expected=0, pin=pins.pin_entry(change, reason="it was wrong"))
     gate = {"gate": "roc_auc at least 0.6", "outcome": "fail", "reason": "0.58 misses 0.6", "slice": None}
     evidence = {"version": "3", "champion": "2", "gates": [gate], "warnings": ["few blocks"], "test_partitions": []}
     shop.ledger.append(Entry("shop", "verdict", "3", DAYS[1], "k", "rejected", "1 of 1 did not pass", evidence))
@@ -205,9 +205,9 @@ def test_show_before_anything_ran_says_so(shop: Project) -> None:
 
 def test_history_tells_in_words_what_people_and_policies_decided_newest_last(shop: Project) -> None:
     shop.ledger.append(Entry("shop", "decision", "train", DAYS[0], "k", outcome="skip", reason="no reason to train"))
-    holds.hold(shop.ledger, "shop", reason="the source lies", actor="ann")
-    shop.ledger.promote(Champion("shop", 0, "shop", "3", DAYS[2], DAYS[1], reason="passed"), expected=0)
-    holds.resume(shop.ledger, "shop", reason="mended", actor="bob")
+    holds.hold_pipeline(shop.ledger, "shop", reason="the source lies", actor="ann")
+    shop.ledger.promote(ChampionChange("shop", 0, "shop", "3", DAYS[2], DAYS[1], reason="passed"), expected=0)
+    holds.resume_pipeline(shop.ledger, "shop", reason="mended", actor="bob")
     story = " ".join(" ".join(line[18:] for line in shop.told("history", "shop").splitlines()).split())
     assert story == (
         f"{DAYS[0]} not to train: no reason to train held by ann: the source lies "
@@ -239,7 +239,7 @@ def test_decommissioning_pauses_archives_and_says_what_stays(shop: Project, airf
     assert airflow.paused == ["shop__etl"]
     assert "2 datasets with 9 rows and all their versions" in told
     assert "the journal is append-only" in told
-    assert "was decommissioned by ann" in (holds.told(shop.ledger, "shop") or "")
+    assert "was decommissioned by ann" in (holds.describe_stop(shop.ledger, "shop") or "")
     assert shop.told("show", "shop").startswith("shop: decommissioned\n")
     assert "a pipeline that comes back gets a new name" in shop.error("resume", "shop")
 
@@ -253,13 +253,13 @@ def test_decommissioning_says_which_runs_are_on_their_way(shop: Project, airflow
 def test_a_dry_run_of_decommissioning_changes_nothing(shop: Project, airflow: FakeAirflow) -> None:
     answer = shop.answer("decommission", "shop", "--reason", "x", "--dry-run")
     assert (answer["dags"], answer["dry_run"]) == (["shop__etl"], True)
-    assert (airflow.paused, holds.decommissioned(shop.ledger, "shop")) == ([], None)
+    assert (airflow.paused, holds.decommission_entry(shop.ledger, "shop")) == ([], None)
 
 
 def test_decommissioning_goes_on_where_it_was_interrupted(shop: Project, airflow: FakeAirflow) -> None:
     airflow.close()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tradewind.cli.api.PATIENCE", 0.0)
+        patch.setattr("tradewind.cli.airflow_client.PATIENCE", 0.0)
         assert "do this again" in shop.error("decommission", "shop", "--reason", "x", "--by", "ann")
-    assert holds.decommissioned(shop.ledger, "shop") is not None
+    assert holds.decommission_entry(shop.ledger, "shop") is not None
     assert isinstance(shop.command("hold", "shop", "--reason", "x").exception, UsageError)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tradewind.cli.starting import asleep, start
-from tradewind.embedded.api import AirflowApi
+from tradewind.cli.run_starts import find_paused_dags, start_runs
 from tradewind.errors import Held, Unavailable, UsageError
-from tradewind.ledger import absences, holds
-from tradewind.planning.orders import Order
+from tradewind.hooks.airflow_api import AirflowApi
+from tradewind.ledger import holds, skipped_partitions
+from tradewind.planning.runs_to_start import PlannedRun
 from tradewind.spec.partitions import Partitioning
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_missing_partitions_are_started_and_those_that_wait_for_their_input_are_
 
 
 def test_a_range_is_started_as_it_is_but_for_what_a_person_keeps_out(shop: Project, airflow: FakeAirflow) -> None:
-    absences.skip(shop.ledger, "shop", DAYS[1], reason="strike", actor="ann")
+    skipped_partitions.skip_partition(shop.ledger, "shop", DAYS[1], reason="strike", actor="ann")
     shop.told("backfill", "shop", "--from", DAYS[0], "--to", DAYS[2])
     assert airflow.started == [("shop__etl", DAYS[0]), ("shop__etl", DAYS[2])]
 
@@ -124,7 +124,7 @@ def test_a_run_that_is_on_its_way_is_not_started_again_and_one_that_ended_is(
 def test_of_two_people_who_start_one_partition_at_once_one_does(airflow: FakeAirflow) -> None:
     def once(_: int) -> str:
         with AirflowApi(airflow.url, token="t", patience=5) as api:
-            return next(start(api, "shop", [Order("etl", DAYS[0], "x")], partitioning=SLICES)).outcome
+            return next(start_runs(api, "shop", [PlannedRun("etl", DAYS[0], "x")], partitioning=SLICES)).outcome
 
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(once, range(4)))
@@ -136,7 +136,9 @@ def test_of_two_people_who_start_one_partition_at_once_one_does(airflow: FakeAir
 def test_a_start_that_a_busy_airflow_could_not_answer_is_repeated(airflow: FakeAirflow, there: bool) -> None:
     airflow.failing = [there]
     with AirflowApi(airflow.url, token="t", patience=5) as api:
-        assert next(start(api, "shop", [Order("etl", DAYS[0], "x")], partitioning=SLICES)).outcome == "started"
+        assert (
+            next(start_runs(api, "shop", [PlannedRun("etl", DAYS[0], "x")], partitioning=SLICES)).outcome == "started"
+        )
     assert airflow.started == [("shop__etl", DAYS[0])]
 
 
@@ -149,19 +151,19 @@ def test_a_start_that_names_no_run_is_repeated_too_and_starts_one(airflow: FakeA
 
 
 def test_a_later_stage_that_alone_is_missing_is_started_itself(airflow: FakeAirflow) -> None:
-    from tradewind.planning.item import Item
-    from tradewind.planning.orders import MISSING, orders
-    from tradewind.planning.plan import Plan
+    from tradewind.planning.plan import PipelinePlan
+    from tradewind.planning.plan_item import PlanItem
+    from tradewind.planning.runs_to_start import MISSING, select_runs
 
     items = (
-        Item("features", "features", DAYS[0], "missing"),
-        Item("train", "train", DAYS[0], "missing"),
-        Item("etl", "orders", DAYS[1], "missing"),
-        Item("features", "features", DAYS[1], "missing"),
-        Item("monitor", "monitor", DAYS[2], "missing"),
-        Item("score", "score", DAYS[2], "missing"),
+        PlanItem("features", "features", DAYS[0], "missing"),
+        PlanItem("train", "train", DAYS[0], "missing"),
+        PlanItem("etl", "orders", DAYS[1], "missing"),
+        PlanItem("features", "features", DAYS[1], "missing"),
+        PlanItem("monitor", "monitor", DAYS[2], "missing"),
+        PlanItem("score", "score", DAYS[2], "missing"),
     )
-    found = orders(Plan("shop", tuple(DAYS), items), MISSING)
+    found = select_runs(PipelinePlan("shop", tuple(DAYS), items), MISSING)
     assert [(order.stage, order.partition) for order in found] == [
         ("features", DAYS[0]),
         ("etl", DAYS[1]),
@@ -172,7 +174,7 @@ def test_a_later_stage_that_alone_is_missing_is_started_itself(airflow: FakeAirf
 
 def test_nothing_is_started_while_the_pipeline_is_held(shop: Project, airflow: FakeAirflow) -> None:
     shop.deliver(DAYS[3], 7)
-    holds.hold(shop.ledger, "shop", reason="the source lies", actor="ann")
+    holds.hold_pipeline(shop.ledger, "shop", reason="the source lies", actor="ann")
     result = shop.command("backfill", "shop", "--missing")
     assert isinstance(result.exception, Held)
     assert airflow.started == []
@@ -206,7 +208,7 @@ def test_a_token_is_enough(shop: Project, airflow: FakeAirflow, monkeypatch: pyt
 def test_who_is_not_known_is_told_so_at_once(
     shop: Project, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    monkeypatch.setattr("tradewind.cli.api.PATIENCE", 0.0)
+    monkeypatch.setattr("tradewind.cli.airflow_client.PATIENCE", 0.0)
     monkeypatch.setenv(f"TRADEWIND_AIRFLOW_{name}", value)
     result = shop.command("backfill", "shop", "--from", DAYS[0])
     assert isinstance(result.exception, Unavailable)
@@ -233,8 +235,8 @@ def test_paused_dags_that_follow_by_events_are_said_too(airflow: FakeAirflow) ->
     airflow.dags += ["shop__train", "shop__score"]
     airflow.paused = ["shop__etl", "shop__score", "shop__train"]
     with AirflowApi(airflow.url, token="t", patience=5) as api:
-        assert asleep(api, "shop", [Order("features", DAYS[0], "x")]) == ["shop__score", "shop__train"]
-        assert asleep(api, "shop", [Order("train", DAYS[0], "x")]) == ["shop__train"]
+        assert find_paused_dags(api, "shop", [PlannedRun("features", DAYS[0], "x")]) == ["shop__score", "shop__train"]
+        assert find_paused_dags(api, "shop", [PlannedRun("train", DAYS[0], "x")]) == ["shop__train"]
 
 
 def test_a_run_is_started_although_earlier_ones_of_its_key_were_deleted(shop: Project, airflow: FakeAirflow) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from tradewind.cli.api import api
-from tradewind.cli.rehearse import first_line, lines
-from tradewind.embedded.home import Home
-from tradewind.embedded.supervisor import take_lock
+from tradewind.cli.airflow_client import connect_airflow
+from tradewind.cli.rehearse import first_line, rehearsal_lines
 from tradewind.errors import UsageError
-from tradewind.planning.plan import make
-from tradewind.spec.load import load
+from tradewind.local_airflow.home import Home
+from tradewind.local_airflow.supervisor import lock_home
+from tradewind.planning.plan import make_plan
+from tradewind.spec.load import load_pipeline
 
 YAML = """\
 pipeline: trips
@@ -91,7 +91,7 @@ def test_a_failure_is_named_later_partitions_go_on_and_the_exit_code_is_1(projec
     assert again.returncode == 0, again.stderr
     assert f"home    {project}/.tradewind/rehearsal" in again.stdout
     home = Home(root=project / ".tradewind" / "rehearsal", project=project)
-    states = {item.state for item in make(load(project / "dags" / "trips.yaml"), home.runtime()).items}
+    states = {item.state for item in make_plan(load_pipeline(project / "dags" / "trips.yaml"), home.runtime()).items}
     assert states == {"current"}
     # Nothing is written outside, and others cannot look in.
     assert not (project / "user").exists()
@@ -115,10 +115,10 @@ def test_what_needs_an_airflow_names_the_rehearsal_instead(project: Path, monkey
     monkeypatch.setenv("TRADEWIND_HOME", "own")
     monkeypatch.delenv("TRADEWIND_AIRFLOW_URL", raising=False)
     with pytest.raises(UsageError, match="start it with: tradewind up"):
-        api()
+        connect_airflow()
     home.read_deliveries_from("landing")
     with pytest.raises(UsageError, match=r"is the home of a rehearsal.*tradewind rehearse NAME --from KEY"):
-        api()
+        connect_airflow()
 
 
 def test_the_summary_tells_a_refit_from_what_was_judged_and_that_it_names_the_last_decisions_only() -> None:
@@ -131,7 +131,7 @@ def test_the_summary_tells_a_refit_from_what_was_judged_and_that_it_names_the_la
         "versions": [{**version, "version": "1", "refit_of": None}, {**version, "version": "2", "refit_of": "1"}],
         "decisions": decisions,
     }  # fmt: skip
-    told = "\n".join(lines(found))
+    told = "\n".join(rehearsal_lines(found))
     assert "  1 of 2024-01-01: passed: 2 of 2\n" in told
     assert "  2 of 2024-01-01: version 1 fitted once more, on the whole window\n" in told
     assert "  trips/monitor/-/Drift: drift over 1\n" in told
@@ -147,7 +147,7 @@ def test_a_reason_that_is_cut_short_says_so() -> None:
 def test_a_home_that_is_in_use_is_refused(project: Path) -> None:
     home = Home(root=project / "elsewhere", project=project)
     home.lay_out()
-    lock = take_lock(home)
+    lock = lock_home(home)
     assert lock is not None
     with lock:
         done = rehearse(project, "--home", "elsewhere", "--from", "2024-01-01", "--to", "2024-01-01")
@@ -201,6 +201,6 @@ def test_ctrl_c_leaves_with_a_word_and_the_home_free(project: Path) -> None:
     assert "stopped; what was done stays" in rest
     assert "Traceback" not in rest
     assert output == ""
-    lock = take_lock(Home(root=project / "own", project=project))
+    lock = lock_home(Home(root=project / "own", project=project))
     assert lock is not None
     lock.close()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tradewind.cli.main import cli
-from tradewind.spec.load import examine, load
+from tradewind.cli.main import command_line
+from tradewind.spec.load import examine_pipeline, load_pipeline
 
 PIPELINE = """\
 pipeline: parcels
@@ -56,7 +56,7 @@ def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["render", *arguments], catch_exceptions=False)
+    return CliRunner().invoke(command_line, ["render", *arguments], catch_exceptions=False)
 
 
 def origins(*arguments: str) -> dict[str, tuple[object, str]]:
@@ -91,10 +91,10 @@ def test_what_is_printed_is_a_pipeline_that_says_the_same(in_project: Path) -> N
     (copy.parent.parent / "include").symlink_to(in_project / "include")
     copy.write_text(printed)
 
-    found = examine(copy)
+    found = examine_pipeline(copy)
 
     assert [one.message for one in found.problems if "leaves the project" not in one.message] == []
-    assert found.spec == load(in_project / "dags" / "late_parcels.yaml")
+    assert found.spec == load_pipeline(in_project / "dags" / "late_parcels.yaml")
     assert printed.splitlines()[0].endswith("dags/_defaults.yaml < dags/late_parcels.yaml")
 
 
@@ -107,11 +107,11 @@ def test_every_line_with_a_value_has_its_origin() -> None:
 def test_a_wrong_pipeline_is_told_and_exits_with_1() -> None:
     Path("dags/_defaults.yaml").write_text("alert: {}\n")
 
-    done = CliRunner().invoke(cli, ["render", "parcels"])
+    done = CliRunner().invoke(command_line, ["render", "parcels"])
 
     assert "dags/_defaults.yaml:1:1: alert: unknown field; did you mean `alerts`?" in str(done.exception)
 
 
 def test_a_name_that_is_none_is_wrong_usage() -> None:
-    assert "did you mean parcels?" in str(CliRunner().invoke(cli, ["render", "parcel"]).exception)
-    assert "there is no dags/none.yaml" in str(CliRunner().invoke(cli, ["render", "dags/none.yaml"]).exception)
+    assert "did you mean parcels?" in str(CliRunner().invoke(command_line, ["render", "parcel"]).exception)
+    assert "there is no dags/none.yaml" in str(CliRunner().invoke(command_line, ["render", "dags/none.yaml"]).exception)

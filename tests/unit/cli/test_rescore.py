@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.registered_versions import Place
 from tests.unit.cli.conftest import Project
 from tests.unit.cli.fake_airflow import FakeAirflow
-from tests.unit.models.champion.conftest import Place
 
 SCORE = """\
 score:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tradewind.errors import Conflict, Held
-from tradewind.ledger import holds, progress
+from tradewind.ledger import completion, holds
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Project
@@ -38,7 +38,7 @@ def trained(shop: Project, airflow: FakeAirflow) -> Project:
     for name in ("features.py", "p.sql", "shop/model.py"):
         (shop.folder / "include" / name).write_text("")
     for day in DAYS[:3]:
-        progress.complete(shop.ledger, "shop", "features", day, cause=day)
+        completion.record_completion(shop.ledger, "shop", "features", day, cause=day)
     airflow.dags.append("shop__train")
     return shop
 
@@ -103,7 +103,7 @@ def test_a_run_that_is_on_its_way_is_named_since_it_has_another_reason(trained: 
 
 
 def test_nothing_is_trained_while_the_pipeline_is_held(trained: Project, airflow: FakeAirflow) -> None:
-    holds.hold(trained.ledger, "shop", reason="the source lies", actor="ann")
+    holds.hold_pipeline(trained.ledger, "shop", reason="the source lies", actor="ann")
     assert isinstance(trained.command("train", "shop", "--reason", "why not").exception, Held)
     assert airflow.started == []
 

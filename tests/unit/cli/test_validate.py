@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tradewind.cli.main import cli
+from tradewind.cli.main import command_line
 
 PIPELINE = """\
 pipeline: {name}
@@ -34,7 +34,7 @@ def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["validate", *arguments])
+    return CliRunner().invoke(command_line, ["validate", *arguments])
 
 
 def break_pipeline(name: str) -> None:

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 from tradewind.alerting import incidents
-from tradewind.cli import watching
-from tradewind.cli.starting import Started
-from tradewind.cli.watching import Bars, Ended, Watch
-from tradewind.embedded.api import AirflowApi
-from tradewind.ledger import absences
-from tradewind.planning.orders import Order
+from tradewind.cli import run_watch
+from tradewind.cli.run_starts import StartedRun
+from tradewind.cli.run_watch import RunWatch, StageBars, WatchResult
+from tradewind.hooks.airflow_api import AirflowApi
+from tradewind.ledger import skipped_partitions
+from tradewind.planning.runs_to_start import PlannedRun
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Project
@@ -45,17 +45,21 @@ class Scene:
             known = self.airflow.runs[-1:]
         known[0]["state"] = state
 
-    def watch(self, happens: Sequence[Callable[[], Any]], *, keys: Sequence[str] = DAYS, stage: str = "etl") -> Ended:
+    def watch(
+        self, happens: Sequence[Callable[[], Any]], *, keys: Sequence[str] = DAYS, stage: str = "etl"
+    ) -> WatchResult:
         following: Iterator[Callable[[], Any]] = iter(happens)
 
         def pause(seconds: float) -> None:
             self.now += seconds
             next(following, lambda: None)()
 
-        started = [Started(Order(stage, key, "x"), f"shop__{stage}", "started", f"tradewind__{key}__1") for key in keys]
+        started = [
+            StartedRun(PlannedRun(stage, key, "x"), f"shop__{stage}", "started", f"tradewind__{key}__1") for key in keys
+        ]
         with AirflowApi(self.airflow.url, token="t", patience=5) as api:
-            watch = Watch(api, "shop", STAGES, started, self.shop.ledger, clock=lambda: self.now, pause=pause)
-            with Bars(watch.totals, self.console) as bars:
+            watch = RunWatch(api, "shop", STAGES, started, self.shop.ledger, clock=lambda: self.now, pause=pause)
+            with StageBars(watch.totals, self.console) as bars:
                 return watch.run(bars)
 
     def all(self, key: str, state: str = "success") -> None:
@@ -77,12 +81,12 @@ def scene(shop: Project, airflow: FakeAirflow) -> Scene:
 
 def test_it_ends_when_everything_that_follows_is_over(scene: Scene) -> None:
     ended = scene.watch([lambda: scene.all(DAYS[0]), lambda: scene.all(DAYS[1])])
-    assert (ended, ended.well) == (Ended((), (), ()), True)
+    assert (ended, ended.well) == (WatchResult((), (), ()), True)
     assert scene.said == [f"{DAYS[0]} is through (1 of 2)", f"{DAYS[1]} is through (2 of 2)"]
 
 
 def test_a_failure_is_told_when_it_happens_with_what_failed_and_where(scene: Scene) -> None:
-    incidents.report(
+    incidents.report_failure(
         scene.shop.ledger, pipeline="shop", stage="etl", task="orders", partition=DAYS[0], run_id="r",
         error_type="AuditFailed", message="column `price`: 14.0% NULL\nmore",
     )  # fmt: skip
@@ -118,10 +122,10 @@ def test_runs_of_earlier_times_do_not_count(shop: Project, airflow: FakeAirflow)
 def test_a_stage_whose_event_reached_nobody_is_told_after_a_while(scene: Scene) -> None:
     for day in DAYS:
         scene.run("etl", day, "success")
-    absences.skip(scene.shop.ledger, "shop", DAYS[0], reason="strike", actor="ann")
+    skipped_partitions.skip_partition(scene.shop.ledger, "shop", DAYS[0], reason="strike", actor="ann")
     ended = scene.watch([])
     assert ended.missing == (("features", DAYS[1]), ("score", DAYS[1]))
-    assert scene.now >= watching.LOST_AFTER
+    assert scene.now >= run_watch.LOST_AFTER
     assert not ended.well
 
 
@@ -145,7 +149,7 @@ def test_on_a_terminal_there_is_a_bar_for_each_stage(shop: Project, airflow: Fak
 def test_a_backfill_that_waits_exits_with_1_if_something_failed(
     shop: Project, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "POLL", 0.0)
+    monkeypatch.setattr(run_watch, "POLL", 0.0)
     airflow.fate = "failed"
     result = shop.command("backfill", "shop", "--from", DAYS[0], "--to", DAYS[0], "--wait")
     assert result.exit_code == 1
@@ -159,10 +163,10 @@ def test_a_backfill_that_waits_exits_with_1_if_something_failed(
 def test_ctrl_c_leaves_the_runs_and_says_how_to_watch_them_again(
     shop: Project, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: Watch, bars: Bars) -> Ended:
+    def interrupted(self: RunWatch, bars: StageBars) -> WatchResult:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Watch, "run", interrupted)
+    monkeypatch.setattr(RunWatch, "run", interrupted)
     result = shop.command("backfill", "shop", "--from", DAYS[0], "--to", DAYS[0], "--wait")
     assert result.exit_code == 130
     assert "The runs go on; the same command with --wait watches them again." in result.stderr

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tradewind.core import gates
-from tradewind.core.gates import GateResult, Measurement, TestRows
-from tradewind.spec.gates import FairnessGate, MetricGate, Verdict
+from tradewind.core.gate_results import GateResult, Measurement
+from tradewind.core.judged_rows import TestRows
+from tradewind.spec.gates import FairnessGate, MetricGate, VerdictSpec
 
 START = datetime(2013, 3, 18, 4, tzinfo=UTC)  # midnight in New York
 N, DAYS = 2800, 14
@@ -38,7 +39,7 @@ def rows(*, task: str = "binary", seed: int = 0, **skills: float) -> TestRows:
 def judge(
     *asked: Any, given: TestRows, measured: Mapping[int, Measurement] | None = None, **verdict: Any
 ) -> tuple[GateResult, ...]:
-    return gates.judge(asked, given, measurements=measured or {}, verdict=Verdict(**verdict), seed=1)
+    return gates.judge_gates(asked, given, measurements=measured or {}, verdict=VerdictSpec(**verdict), seed=1)
 
 
 def one(*asked: Any, given: TestRows, **more: Any) -> GateResult:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.core import gates
-from tradewind.core.gates import TestRows
-from tradewind.spec.gates import BOUNDS, FairnessGate, Gate, MetricGate, Verdict
+from tradewind.core.gate_results import decide_verdict
+from tradewind.core.judged_rows import TestRows
+from tradewind.spec.gates import BOUNDS, FairnessGate, Gate, MetricGate, VerdictSpec
 from tradewind.spec.metrics import of_task
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
@@ -66,8 +67,8 @@ def test_nothing_passes_that_does_not_meet_its_bound(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = any_rows(rng)
     asked = [any_gate(rng, rows.task) for _ in range(3)]
-    verdict = Verdict(resamples=200, correction=rng.choice(["none", "bonferroni"]).item())
-    results = gates.judge(asked, rows, measurements={}, verdict=verdict, seed=seed)
+    verdict = VerdictSpec(resamples=200, correction=rng.choice(["none", "bonferroni"]).item())
+    results = gates.judge_gates(asked, rows, measurements={}, verdict=verdict, seed=seed)
     assert len(results) >= len(asked)
     json.dumps([asdict(result) for result in results], allow_nan=False)
     for result in results:
@@ -81,4 +82,4 @@ def test_nothing_passes_that_does_not_meet_its_bound(seed: int) -> None:
         met = judged >= bound - 1e-12 if least else judged <= bound + 1e-12
         assert met == (result.outcome == "pass")
     outcomes = {result.outcome for result in results}
-    assert (gates.decision(results)[0] == "passed") == ("pass" in outcomes and not outcomes & {"fail", "insufficient"})
+    assert (decide_verdict(results)[0] == "passed") == ("pass" in outcomes and not outcomes & {"fail", "insufficient"})

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tradewind.core import bootstrap, metrics, sums
-from tradewind.core.ranking import Ranking, RankMetric, Resampled, concordance, rank_metric
+from tradewind.core import additive_metrics, bootstrap, metrics
+from tradewind.core.ranking import Ranking, RankMetric, ResampledRanking, concordant_pairs, rank_metric
 from tradewind.spec.metrics import MEASURES, of_task
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -49,7 +49,7 @@ def test_a_resample_has_the_metric_of_the_drawn_rows(task: str, seed: int, count
     drawn = [np.repeat(np.arange(len(y)), times[block].astype(int)) for times in draws]
     for metric in of_task(task):
         found = bootstrap.of_metric(metric, y, score, block=block, blocks=count)(draws)
-        expected = [metrics.compute(metric, y[taken], score[taken]) for taken in drawn]
+        expected = [metrics.compute_metric(metric, y[taken], score[taken]) for taken in drawn]
         assert found == pytest.approx(expected, nan_ok=True, abs=1e-9), metric
 
 
@@ -59,12 +59,12 @@ def test_both_ways_to_an_auc_agree_and_a_block_may_be_without_rows(seed: int, co
     y, score = made("binary", seed)
     block = np.random.default_rng(seed).integers(0, count, len(y))
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=37).astype(float)
-    matrix, positives, negatives = concordance(y, score, block, blocks=count)
+    matrix, positives, negatives = concordant_pairs(y, score, block, blocks=count)
     by_pairs = [
         times @ matrix @ times / area if (area := (times @ positives) * (times @ negatives)) else math.nan
         for times in draws
     ]
-    by_ranks = Resampled("roc_auc", Ranking.of(y, score), block=block)(draws)
+    by_ranks = ResampledRanking("roc_auc", Ranking.of(y, score), block=block)(draws)
     assert by_ranks == pytest.approx(by_pairs, nan_ok=True)
 
 
@@ -81,15 +81,15 @@ def test_numbers_that_single_precision_does_not_have_are_weighed_in_double(metri
     times = 16_777_217.0 + np.arange(10.0)
     ranking = Ranking.of(y, score)
     expected = rank_metric(metric, y, score, weights=times[block])
-    assert Resampled(metric, ranking, block=block)(times[None, :])[0] == pytest.approx(expected, rel=1e-13)
+    assert ResampledRanking(metric, ranking, block=block)(times[None, :])[0] == pytest.approx(expected, rel=1e-13)
 
 
 @pytest.mark.parametrize("metric", ["brier", "accuracy", "log_loss"])
 def test_the_ends_are_scipys_percentiles_at_the_expanded_level(metric: str) -> None:
     """SciPy resamples the means of equally large blocks, at the confidence that the expansion amounts to."""
     y, a, _, block = blocked(11, blocks=20)
-    ours = bootstrap.level(y, a, block, metric=metric, confidence=0.9, seed=1, resamples=20_000)
-    table = sums.by_block(metric, y, a, block=block, blocks=20)
+    ours = bootstrap.metric_interval(y, a, block, metric=metric, confidence=0.9, seed=1, resamples=20_000)
+    table = additive_metrics.metric_sums_by_block(metric, y, a, block=block, blocks=20)
     t = stats.t.ppf(0.95, 19) * math.sqrt(20 / 19)
     theirs = stats.bootstrap(
         (table[:, 0, 0] / table[:, 1, 0],), np.mean, confidence_level=1 - 2 * stats.norm.cdf(-t),
@@ -100,7 +100,7 @@ def test_the_ends_are_scipys_percentiles_at_the_expanded_level(metric: str) -> N
 
 def test_a_difference_of_aucs_has_scipys_paired_percentiles() -> None:
     y, a, b, block = blocked(12, blocks=12, size=30)
-    ours = bootstrap.difference(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1, resamples=4000)
+    ours = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1, resamples=4000)
     rows = [np.flatnonzero(block == number) for number in range(12)]
 
     def statistic(drawn: np.ndarray) -> float:
@@ -117,16 +117,16 @@ def test_a_difference_of_aucs_has_scipys_paired_percentiles() -> None:
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     y, a, b, block = blocked(1)
-    first = bootstrap.difference(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
-    assert first == bootstrap.difference(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
-    assert first != bootstrap.difference(y, a, b, block, metric="roc_auc", confidence=0.9, seed=4)
+    first = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
+    assert first == bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
+    assert first != bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=4)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     y, a, b, block = blocked(2)
     order = np.random.default_rng(0).permutation(len(y))
-    straight = bootstrap.difference(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
-    shuffled = bootstrap.difference(
+    straight = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
+    shuffled = bootstrap.difference_interval(
         y[order], a[order], b[order], block[order], metric="roc_auc", confidence=0.9, seed=3
     )
     assert (shuffled.low, shuffled.value, shuffled.high) == pytest.approx((straight.low, straight.value, straight.high))
@@ -136,20 +136,20 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_a_better_model_has_a_positive_difference_for_every_metric(metric: str) -> None:
     y, a, b, block = blocked(3)
     good = np.clip(0.2 + 0.5 * y + 0.1 * (a - 0.5), 0.01, 0.99)
-    interval = bootstrap.difference(y, good, b, block, metric=metric, confidence=0.9, seed=1)
+    interval = bootstrap.difference_interval(y, good, b, block, metric=metric, confidence=0.9, seed=1)
     assert 0 < interval.low < interval.value < interval.high
 
 
 def test_a_model_against_itself_differs_by_exactly_nothing() -> None:
     y, a, _, block = blocked(4)
-    interval = bootstrap.difference(y, a, a, block, metric="roc_auc", confidence=0.9, seed=1)
+    interval = bootstrap.difference_interval(y, a, a, block, metric="roc_auc", confidence=0.9, seed=1)
     assert (interval.low, interval.value, interval.high) == (0, 0, 0)
 
 
 def test_an_interval_widens_with_confidence() -> None:
     y, a, _, block = blocked(5)
-    narrow = bootstrap.level(y, a, block, metric="roc_auc", confidence=0.8, seed=1)
-    wide = bootstrap.level(y, a, block, metric="roc_auc", confidence=0.99, seed=1)
+    narrow = bootstrap.metric_interval(y, a, block, metric="roc_auc", confidence=0.8, seed=1)
+    wide = bootstrap.metric_interval(y, a, block, metric="roc_auc", confidence=0.99, seed=1)
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
@@ -157,13 +157,13 @@ def test_an_interval_widens_with_confidence() -> None:
 def test_every_metric_has_an_interval_around_its_value(metric: str) -> None:
     task = "regression" if "regression" in MEASURES[metric].tasks else "binary"
     y, score = made(task, 1, n=800)
-    interval = bootstrap.level(y, score, np.arange(800) % 40, metric=metric, confidence=0.9, seed=1)
+    interval = bootstrap.metric_interval(y, score, np.arange(800) % 40, metric=metric, confidence=0.9, seed=1)
     assert interval.low < interval.value < interval.high
 
 
 def test_too_few_blocks_give_no_interval_and_say_so() -> None:
     y, a, b, block = blocked(6, blocks=4)
-    interval = bootstrap.difference(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1, min_blocks=2)
+    interval = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1, min_blocks=2)
     assert math.isfinite(interval.value)
     assert math.isnan(interval.low)
     assert interval.blocks == 4
@@ -172,8 +172,8 @@ def test_too_few_blocks_give_no_interval_and_say_so() -> None:
 
 def test_more_blocks_can_be_asked_for() -> None:
     y, a, _, block = blocked(6, blocks=9)
-    assert bootstrap.level(y, a, block, metric="brier", confidence=0.9, seed=1, min_blocks=9).missing == ""
-    few = bootstrap.level(y, a, block, metric="brier", confidence=0.9, seed=1, min_blocks=10)
+    assert bootstrap.metric_interval(y, a, block, metric="brier", confidence=0.9, seed=1, min_blocks=9).missing == ""
+    few = bootstrap.metric_interval(y, a, block, metric="brier", confidence=0.9, seed=1, min_blocks=10)
     assert few.missing == "9 blocks, and an interval of 90 % needs 10"
 
 
@@ -193,17 +193,17 @@ def test_ends_far_out_are_made_of_more_resamples() -> None:
         inner = bootstrap.of_metric("brier", y, a, block=block, blocks=9)
         return lambda draws: asked.append(len(draws)) or inner(draws)
 
-    value = metrics.compute("brier", y, a)
-    bootstrap.interval(value, statistic, blocks=9, rows=len(y), confidence=0.99, seed=1, resamples=300)
+    value = metrics.compute_metric("brier", y, a)
+    bootstrap.block_interval(value, statistic, blocks=9, rows=len(y), confidence=0.99, seed=1, resamples=300)
     assert sum(asked) == 10_742
     asked.clear()
-    bootstrap.interval(value, statistic, blocks=9, rows=len(y), confidence=0.9, seed=1, resamples=300)
+    bootstrap.block_interval(value, statistic, blocks=9, rows=len(y), confidence=0.9, seed=1, resamples=300)
     assert sum(asked) == 300
 
 
 def test_ends_that_would_take_too_many_resamples_are_not_guessed() -> None:
     y, a, _, block = blocked(8, blocks=20)
-    interval = bootstrap.level(y, a, block, metric="brier", confidence=1 - 1e-5, seed=1)
+    interval = bootstrap.metric_interval(y, a, block, metric="brier", confidence=1 - 1e-5, seed=1)
     assert math.isnan(interval.low)
     assert "would take" in interval.missing
 
@@ -211,7 +211,7 @@ def test_ends_that_would_take_too_many_resamples_are_not_guessed() -> None:
 def test_blocks_that_mostly_lack_a_class_give_no_interval() -> None:
     y, a, b, block = blocked(7, blocks=6)
     y = np.where(block == 0, y, 0)
-    interval = bootstrap.difference(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1)
+    interval = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1)
     assert math.isnan(interval.low)
     assert "of the resamples it has no value" in interval.missing
 
@@ -223,7 +223,7 @@ def test_many_blocks_take_little_memory(metric: str) -> None:
 
     y, a, _, _ = blocked(9, blocks=20, size=1000)
     tracemalloc.start()
-    interval = bootstrap.level(y, a, np.arange(len(y)), metric=metric, confidence=0.9, seed=1, resamples=210)
+    interval = bootstrap.metric_interval(y, a, np.arange(len(y)), metric=metric, confidence=0.9, seed=1, resamples=210)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert interval.low < interval.value < interval.high
@@ -234,11 +234,11 @@ def test_many_blocks_take_little_memory(metric: str) -> None:
 @pytest.mark.parametrize("metric", ["roc_auc", "brier", "balanced_accuracy"])
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(metric: str, blocks: int) -> None:
     """400 draws from a population of blocks; the truth is the metric of 4,000 blocks."""
-    truth = metrics.compute(metric, *blocked(99, blocks=4000)[:2])
+    truth = metrics.compute_metric(metric, *blocked(99, blocks=4000)[:2])
     covered = 0
     for seed in range(400):
         y, a, _, block = blocked(seed, blocks=blocks, size=30)
-        interval = bootstrap.level(y, a, block, metric=metric, confidence=0.9, seed=seed, resamples=400)
+        interval = bootstrap.metric_interval(y, a, block, metric=metric, confidence=0.9, seed=seed, resamples=400)
         covered += interval.low <= truth <= interval.high
     assert 0.86 <= covered / 400 <= 0.95
 
@@ -250,6 +250,8 @@ def test_intervals_by_row_would_be_too_narrow() -> None:
     covered = 0
     for seed in range(40):
         y, a, _, _ = blocked(seed, size=60)
-        interval = bootstrap.level(y, a, np.arange(len(y)), metric="roc_auc", confidence=0.9, seed=seed, resamples=200)
+        interval = bootstrap.metric_interval(
+            y, a, np.arange(len(y)), metric="roc_auc", confidence=0.9, seed=seed, resamples=200
+        )
         covered += interval.low <= truth <= interval.high
     assert covered / 40 < 0.8

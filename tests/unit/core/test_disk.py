@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.conftest import SmallDisk
 
-from tradewind.core.disk import spell, storage_fault, storing
+from tradewind.core.disk import format_bytes, storage_fault, translate_disk_errors
 from tradewind.errors import MalformedInput, StorageFault
 
 
@@ -60,7 +60,7 @@ WRITERS = (by_duckdb, by_spilling, by_arrow, by_delta, by_sqlite, by_python)
 def test_a_full_disk_is_named_with_what_is_free(small_disk: SmallDisk, write: Callable[[Path], None]) -> None:
     small_disk.fill()
     words = rf"x cannot be written: the disk of {small_disk.folder}\S* is full: \d+ \w+ of 2 MB are free"
-    with pytest.raises(StorageFault, match=words), storing("x cannot be written", small_disk.folder):
+    with pytest.raises(StorageFault, match=words), translate_disk_errors("x cannot be written", small_disk.folder):
         write(small_disk.folder)
 
 
@@ -68,14 +68,14 @@ def test_a_full_disk_is_named_with_what_is_free(small_disk: SmallDisk, write: Ca
 def test_a_read_only_disk_is_named(small_disk: SmallDisk, write: Callable[[Path], None]) -> None:
     small_disk.remount("ro")
     words = rf"x: the disk of {small_disk.folder} is read-only; mount it so that the tasks can write"
-    with pytest.raises(StorageFault, match=words), storing("x", small_disk.folder):
+    with pytest.raises(StorageFault, match=words), translate_disk_errors("x", small_disk.folder):
         write(small_disk.folder)
 
 
 def test_a_file_that_sqlite_may_only_read_is_named(tmp_path: Path) -> None:
     by_sqlite(tmp_path)
     connection = sqlite3.connect(f"file:{tmp_path}/x.db?mode=ro", uri=True)
-    with pytest.raises(StorageFault, match=f"{tmp_path} is read-only"), storing("x", tmp_path):
+    with pytest.raises(StorageFault, match=f"{tmp_path} is read-only"), translate_disk_errors("x", tmp_path):
         connection.execute("DELETE FROM x")
     connection.close()
 
@@ -112,15 +112,15 @@ def test_each_number_of_the_system_is_known(tmp_path: Path, number: int, words: 
 )
 def test_other_errors_stay_what_they_are(other: Exception) -> None:
     assert storage_fault(other, "x") is None
-    with pytest.raises(type(other)), storing("x"):
+    with pytest.raises(type(other)), translate_disk_errors("x"):
         raise other
 
 
 def test_an_error_with_a_name_keeps_it() -> None:
-    with pytest.raises(MalformedInput), storing("x"):
+    with pytest.raises(MalformedInput), translate_disk_errors("x"):
         raise MalformedInput("x") from OSError(errno.ENOSPC, "full")
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (2_097_152, "2 MB"), (3e9, "3.0 GB")])
 def test_sizes_are_spelled_for_people(size: float, text: str) -> None:
-    assert spell(int(size)) == text
+    assert format_bytes(int(size)) == text

@@ -7,46 +7,50 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tradewind.core import drift, profiles
-from tradewind.core.profiles import Profile, categorical, numeric
+from tradewind.core.profiles import ColumnProfile, profile_numbers, profile_texts
 from tradewind.spec.policy import Drift
 
 POLICY = Drift()
 
 
-def normal(seed: int, *, rows: int = 1000, mean: float = 0.0) -> Profile:
-    return numeric(np.random.default_rng(seed).normal(mean, size=rows))
+def normal(seed: int, *, rows: int = 1000, mean: float = 0.0) -> ColumnProfile:
+    return profile_numbers(np.random.default_rng(seed).normal(mean, size=rows))
 
 
-def moving(rng: np.random.Generator, *, rows: int = 600, spread: float = 0.15) -> Profile:
+def moving(rng: np.random.Generator, *, rows: int = 600, spread: float = 0.15) -> ColumnProfile:
     """A partition whose own mean moves about: rows of a partition are alike."""
-    return numeric(rng.normal(rng.normal(0, spread), size=rows))
+    return profile_numbers(rng.normal(rng.normal(0, spread), size=rows))
 
 
-def one(baseline: list[Profile], current: Profile, *, policy: Drift = POLICY, horizon: int = 1) -> drift.FeatureDrift:
-    return drift.judge({"x": baseline}, {"x": current}, policy=policy, horizon=horizon)[0]
+def one(
+    baseline: list[ColumnProfile], current: ColumnProfile, *, policy: Drift = POLICY, horizon: int = 1
+) -> drift.FeatureDrift:
+    return drift.judge_drift({"x": baseline}, {"x": current}, policy=policy, horizon=horizon)[0]
 
 
 def test_psi_of_a_published_example() -> None:
-    assert drift.psi([0.5, 0.5], [0.6, 0.4], smoothing=0) == pytest.approx(0.0405465, abs=1e-7)
+    assert drift.population_stability_index([0.5, 0.5], [0.6, 0.4], smoothing=0) == pytest.approx(0.0405465, abs=1e-7)
 
 
 def test_smoothing_vanishes_with_many_rows() -> None:
-    assert drift.psi([5e8, 5e8], [6e8, 4e8]) == pytest.approx(0.0405465, abs=1e-6)
+    assert drift.population_stability_index([5e8, 5e8], [6e8, 4e8]) == pytest.approx(0.0405465, abs=1e-6)
 
 
 def test_an_empty_cell_leaves_psi_finite_and_large() -> None:
-    assert 1 < drift.psi([500, 500, 0], [250, 250, 500]) < 10
+    assert 1 < drift.population_stability_index([500, 500, 0], [250, 250, 500]) < 10
 
 
 def test_cells_that_are_empty_in_both_do_not_count() -> None:
-    assert drift.psi([8000, 0, 8000], [500, 0, 500]) == pytest.approx(0, abs=1e-9)
+    assert drift.population_stability_index([8000, 0, 8000], [500, 0, 500]) == pytest.approx(0, abs=1e-9)
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=12))
 def test_psi_is_not_negative_and_symmetric(table: list[tuple[int, int]]) -> None:
     expected, actual = [e for e, _ in table], [a for _, a in table]
-    assert drift.psi(expected, actual) >= -1e-12
-    assert drift.psi(expected, actual) == pytest.approx(drift.psi(actual, expected))
+    assert drift.population_stability_index(expected, actual) >= -1e-12
+    assert drift.population_stability_index(expected, actual) == pytest.approx(
+        drift.population_stability_index(actual, expected)
+    )
 
 
 def test_psi_without_drift_follows_its_chi_square_law() -> None:
@@ -54,7 +58,10 @@ def test_psi_without_drift_follows_its_chi_square_law() -> None:
     rng = np.random.default_rng(1)
     n, m, cells = 8000, 1000, 10
     values = [
-        drift.psi(rng.multinomial(n, np.full(cells, 0.1)), rng.multinomial(m, np.full(cells, 0.1))) for _ in range(300)
+        drift.population_stability_index(
+            rng.multinomial(n, np.full(cells, 0.1)), rng.multinomial(m, np.full(cells, 0.1))
+        )
+        for _ in range(300)
     ]
     assert np.mean(values) == pytest.approx((1 / n + 1 / m) * (cells - 1), rel=0.1)
 
@@ -66,8 +73,8 @@ def test_correction_agrees_with_scipy(p: list[float]) -> None:
 
 
 def test_cells_are_the_deciles_of_the_baseline() -> None:
-    baseline = numeric(np.random.default_rng(0).normal(size=20_000))
-    expected, _ = drift.cells(baseline, baseline)
+    baseline = profile_numbers(np.random.default_rng(0).normal(size=20_000))
+    expected, _ = drift.baseline_cells(baseline, baseline)
     filled = [count for count in expected if count]
     assert len(filled) == 10
     assert max(filled) - min(filled) < 400
@@ -76,59 +83,61 @@ def test_cells_are_the_deciles_of_the_baseline() -> None:
 def test_a_heavily_tied_value_is_a_cell_of_its_own() -> None:
     rng = np.random.default_rng(0)
     zeros, rest = np.zeros(4000), rng.exponential(30, 6000)
-    expected, _ = drift.cells(numeric(np.concatenate([zeros, rest])), numeric(rest))
+    expected, _ = drift.baseline_cells(profile_numbers(np.concatenate([zeros, rest])), profile_numbers(rest))
     assert 4000 in expected
 
 
 def test_few_distinct_numbers_are_cells_of_their_own_and_others_are_new() -> None:
-    baseline, current = numeric(np.repeat([0.0, 10.0], 500)), numeric(np.repeat([0.0, 5.0], 500))
-    expected, actual = drift.cells(baseline, current)
+    baseline, current = profile_numbers(np.repeat([0.0, 10.0], 500)), profile_numbers(np.repeat([0.0, 5.0], 500))
+    expected, actual = drift.baseline_cells(baseline, current)
     assert sorted(zip(expected, actual, strict=True)) == [(0, 0)] * 5 + [(0, 500), (500, 0), (500, 500)]
 
 
 def test_a_changed_constant_drifts() -> None:
-    assert one([numeric(np.zeros(1000))] * 6, numeric(np.ones(1000))).alarm
+    assert one([profile_numbers(np.zeros(1000))] * 6, profile_numbers(np.ones(1000))).alarm
 
 
 def test_an_unchanged_constant_does_not_drift() -> None:
-    assert one([numeric(np.zeros(1000))] * 6, numeric(np.zeros(1000))).outcome == "ok"
+    assert one([profile_numbers(np.zeros(1000))] * 6, profile_numbers(np.zeros(1000))).outcome == "ok"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_no_numbers_drift(bad: float) -> None:
     values = np.random.default_rng(9).normal(size=1000)
     values[::3] = bad
-    assert one([normal(s) for s in range(6)], numeric(values)).alarm
+    assert one([normal(s) for s in range(6)], profile_numbers(values)).alarm
 
 
 def test_new_nulls_drift() -> None:
-    assert one([normal(s) for s in range(6)], numeric(np.random.default_rng(9).normal(size=400), null=600)).alarm
+    assert one(
+        [normal(s) for s in range(6)], profile_numbers(np.random.default_rng(9).normal(size=400), null=600)
+    ).alarm
 
 
 def test_one_outlier_does_not_hide_a_shift() -> None:
     values = np.append(np.random.default_rng(9).normal(0.5, size=1000), 1e12)
     with_outlier, without = (
-        one([normal(s) for s in range(6)], numeric(values)),
-        one([normal(s) for s in range(6)], numeric(values[:-1])),
+        one([normal(s) for s in range(6)], profile_numbers(values)),
+        one([normal(s) for s in range(6)], profile_numbers(values[:-1])),
     )
     assert with_outlier.psi == pytest.approx(without.psi, rel=0.05)
 
 
 def test_a_value_never_seen_before_is_a_cell_of_its_own() -> None:
-    baseline, current = categorical({"AA": 500, "UA": 500}), categorical({"AA": 500, "ZZ": 500})
-    expected, actual = drift.cells(baseline, current)
+    baseline, current = profile_texts({"AA": 500, "UA": 500}), profile_texts({"AA": 500, "ZZ": 500})
+    expected, actual = drift.baseline_cells(baseline, current)
     assert (0, 500) in zip(expected, actual, strict=True)
 
 
 def test_rare_values_share_a_cell() -> None:
-    baseline = categorical({f"v{i:03}": 1000 - i for i in range(drift.TOP + 30)})
-    expected, _ = drift.cells(baseline, baseline)
+    baseline = profile_texts({f"v{i:03}": 1000 - i for i in range(drift.TOP + 30)})
+    expected, _ = drift.baseline_cells(baseline, baseline)
     assert sum(count > 0 for count in expected) == drift.TOP + 1
 
 
 def test_where_values_are_lumped_together_an_unlisted_one_is_not_called_new() -> None:
-    lumped = categorical({f"v{i:05}": 1 for i in range(profiles.MAX_CATEGORIES + 5)})
-    expected, actual = drift.cells(lumped, categorical({"unlisted": 5}))
+    lumped = profile_texts({f"v{i:05}": 1 for i in range(profiles.MAX_CATEGORIES + 5)})
+    expected, actual = drift.baseline_cells(lumped, profile_texts({"unlisted": 5}))
     assert (profiles.MAX_CATEGORIES - drift.TOP + 5, 5) in zip(expected, actual, strict=True)
 
 
@@ -142,12 +151,12 @@ def test_too_few_baseline_partitions_are_insufficient() -> None:
 
 
 def test_a_feature_without_baseline_is_insufficient() -> None:
-    (result,) = drift.judge({}, {"x": normal(1)}, policy=POLICY)
+    (result,) = drift.judge_drift({}, {"x": normal(1)}, policy=POLICY)
     assert (result.outcome, result.reason) == ("insufficient", "0 baseline partitions with 500 rows, fewer than 3")
 
 
 def test_a_changed_type_is_insufficient_and_says_so() -> None:
-    result = one([normal(s) for s in range(6)], categorical({"a": 1000}))
+    result = one([normal(s) for s in range(6)], profile_texts({"a": 1000}))
     assert result.outcome == "insufficient"
     assert "its type changed" in result.reason
 
@@ -170,8 +179,8 @@ def test_a_significant_but_tiny_effect_is_no_alarm() -> None:
 def test_one_destroyed_column_of_twenty_is_found() -> None:
     rng = np.random.default_rng(2)
     baselines = {f"x{i}": [moving(rng) for _ in range(6)] for i in range(20)}
-    current = {name: moving(rng) for name in baselines} | {"x7": numeric(np.zeros(1000))}
-    assert [r.feature for r in drift.judge(baselines, current, policy=POLICY) if r.alarm] == ["x7"]
+    current = {name: moving(rng) for name in baselines} | {"x7": profile_numbers(np.zeros(1000))}
+    assert [r.feature for r in drift.judge_drift(baselines, current, policy=POLICY) if r.alarm] == ["x7"]
 
 
 @pytest.mark.parametrize("partitions", [6, 8])
@@ -179,7 +188,7 @@ def test_p_is_about_uniform_when_partitions_vary_but_nothing_drifts(partitions: 
     """300 features whose partitions each have their own mean; the current partition is one more of them."""
     rng = np.random.default_rng(3)
     p = [
-        drift.measure("x", [moving(rng) for _ in range(partitions)], moving(rng), policy=POLICY).p or 0
+        drift.measure_drift("x", [moving(rng) for _ in range(partitions)], moving(rng), policy=POLICY).p or 0
         for _ in range(300)
     ]
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.1
@@ -199,10 +208,12 @@ def test_shuffled_partitions_give_no_alarm() -> None:
     rng = np.random.default_rng(11)
     alarms = 0
     for _ in range(20):
-        baselines = {f"x{i}": [numeric(rng.normal(size=1000)) for _ in range(6)] for i in range(13)}
+        baselines = {f"x{i}": [profile_numbers(rng.normal(size=1000)) for _ in range(6)] for i in range(13)}
         alarms += sum(
             r.alarm
-            for r in drift.judge(baselines, {n: numeric(rng.normal(size=1000)) for n in baselines}, policy=POLICY)
+            for r in drift.judge_drift(
+                baselines, {n: profile_numbers(rng.normal(size=1000)) for n in baselines}, policy=POLICY
+            )
         )
     assert alarms == 0
 
@@ -213,7 +224,7 @@ def test_alarms_on_varying_partitions_stay_within_the_false_discovery_rate() -> 
     for _ in range(30):
         baselines = {f"x{i}": [moving(rng, spread=0.5) for _ in range(6)] for i in range(13)}
         current = {name: moving(rng, spread=0.5) for name in baselines}
-        judgements += any(r.alarm for r in drift.judge(baselines, current, policy=POLICY))
+        judgements += any(r.alarm for r in drift.judge_drift(baselines, current, policy=POLICY))
     assert judgements / 30 <= 0.12
 
 
@@ -227,19 +238,19 @@ def test_a_horizon_compares_runs_of_partitions_when_there_are_enough(
 
 def test_the_least_number_of_rows_is_that_of_the_horizon_and_not_of_one_partition() -> None:
     days = [normal(seed, rows=100) for seed in range(21)]
-    week = profiles.merge([normal(seed, rows=100) for seed in range(30, 37)])
-    changed = profiles.merge([normal(seed, rows=100, mean=2) for seed in range(30, 37)])
+    week = profiles.merge_profiles([normal(seed, rows=100) for seed in range(30, 37)])
+    changed = profiles.merge_profiles([normal(seed, rows=100, mean=2) for seed in range(30, 37)])
     assert one(days, week, horizon=7).outcome == "ok"
     assert one(days, changed, horizon=7).outcome == "drift"
     assert one(days, normal(30, rows=100)).reason == "100 rows, fewer than 500"
-    few = profiles.merge([normal(seed, rows=60) for seed in range(7)])
+    few = profiles.merge_profiles([normal(seed, rows=60) for seed in range(7)])
     assert one(days, few, horizon=7).reason == "420 rows in the 7 partitions, fewer than 500"
 
 
 def test_stretches_of_the_baseline_that_are_too_small_do_not_count() -> None:
     small = [normal(seed, rows=10) for seed in range(14)]
     days = [normal(seed, rows=100) for seed in range(7)]
-    week = profiles.merge([normal(seed, rows=100) for seed in range(30, 37)])
+    week = profiles.merge_profiles([normal(seed, rows=100) for seed in range(30, 37)])
     assert one([*days, *small], week, horizon=7).reason == (
         "1 stretches of 7 baseline partitions with 500 rows, fewer than 3"
     )
@@ -257,8 +268,8 @@ def test_a_horizon_of_merged_partitions_is_not_more_alarming_without_drift() -> 
     rng = np.random.default_rng(13)
     p = []
     for _ in range(150):
-        current = profiles.merge([moving(rng) for _ in range(4)])
-        p.append(drift.measure("x", [moving(rng) for _ in range(6)], current, policy=POLICY, horizon=4).p or 0)
+        current = profiles.merge_profiles([moving(rng) for _ in range(4)])
+        p.append(drift.measure_drift("x", [moving(rng) for _ in range(6)], current, policy=POLICY, horizon=4).p or 0)
     assert np.mean(np.array(p) < 0.05) <= 0.05
 
 

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-REACH = "from tradewind.core import faults; faults.reach('after-ledger-before-alias'); print('alive')"
+REACH = (
+    "from tradewind.core import fault_points; fault_points.reach_fault_point('after-ledger-before-alias'); "
+    "print('alive')"
+)
 
 
 def reach(fault: str) -> subprocess.CompletedProcess[str]:

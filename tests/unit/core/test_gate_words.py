@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tradewind.core.gates import describe
+from tradewind.core.gate_results import describe_gate
 from tradewind.spec.gates import CheckGate, FairnessGate, MetricGate
 
 
@@ -38,12 +38,12 @@ from tradewind.spec.gates import CheckGate, FairnessGate, MetricGate
     ],
 )
 def test_a_gate_of_a_metric_in_words(given: dict[str, Any], words: str) -> None:
-    assert describe(MetricGate(metric="roc_auc", **given)) == words
+    assert describe_gate(MetricGate(metric="roc_auc", **given)) == words
 
 
 def test_a_gate_of_fairness_in_words() -> None:
     gate = FairnessGate(fairness="disparate_impact_ratio", group="sex", at_least=0.8)
-    assert describe(gate) == "disparate_impact_ratio of sex at least 0.8 (selected above 0.5)"
+    assert describe_gate(gate) == "disparate_impact_ratio of sex at least 0.8 (selected above 0.5)"
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_a_gate_of_fairness_in_words() -> None:
     ],
 )
 def test_a_check_in_words(given: dict[str, Any], words: str) -> None:
-    assert describe(CheckGate(**given)) == words
+    assert describe_gate(CheckGate(**given)) == words

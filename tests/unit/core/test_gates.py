@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tradewind.core import gates
-from tradewind.core.gates import GateResult, TestRows, decision
+from tradewind.core.gate_results import GateResult, decide_verdict
+from tradewind.core.judged_rows import TestRows
 from tradewind.spec.gates import MetricGate as Gate
-from tradewind.spec.gates import Verdict
+from tradewind.spec.gates import VerdictSpec
 
 START = datetime(2013, 3, 18, 4, tzinfo=UTC)  # midnight in New York
 ABSOLUTE = Gate(metric="roc_auc", at_least=0.6)
@@ -40,7 +41,7 @@ def judge(gate: Gate | Sequence[Gate], given: TestRows, **ends: datetime) -> tup
     """Results; ``ends`` are other ends of training than ``START``."""
     asked = [gate] if isinstance(gate, Gate) else gate
     given = replace(given, fit_end={**given.fit_end, **ends})
-    return gates.judge(asked, given, measurements={}, verdict=Verdict(), seed=1)
+    return gates.judge_gates(asked, given, measurements={}, verdict=VerdictSpec(), seed=1)
 
 
 def test_an_absolute_gate_passes_when_the_metric_reaches_its_bound() -> None:
@@ -139,7 +140,7 @@ def test_one_bad_slice_fails() -> None:
     bad = replace(given, scores={"candidate": np.where(given.columns["origin"] == "JFK", 1 - candidate, candidate)})
     results = judge(Gate(metric="roc_auc", slice="origin", at_least=0.55), bad)
     assert [r.outcome for r in results] == ["pass", "fail", "pass"]
-    assert decision(results)[0] == "rejected"
+    assert decide_verdict(results)[0] == "rejected"
 
 
 def test_small_slices_are_skipped_and_named() -> None:
@@ -169,7 +170,7 @@ def test_rows_without_a_slice_value_are_a_slice_of_their_own() -> None:
 
 def test_a_candidate_passes_only_if_every_gate_does() -> None:
     results = judge([ABSOLUTE, RELATIVE], rows(candidate=1.5))
-    assert decision(results) == ("passed", "2 of 2 gate results pass")
+    assert decide_verdict(results) == ("passed", "2 of 2 gate results pass")
 
 
 @pytest.mark.parametrize(
@@ -177,21 +178,24 @@ def test_a_candidate_passes_only_if_every_gate_does() -> None:
 )
 def test_one_failed_or_insufficient_gate_rejects(bad: Gate) -> None:
     results = judge([ABSOLUTE, bad], rows())
-    assert decision(results)[0] == "rejected"
+    assert decide_verdict(results)[0] == "rejected"
 
 
 def test_a_first_model_passes_on_its_absolute_gates_and_the_reason_says_what_was_skipped() -> None:
     results = judge([ABSOLUTE, RELATIVE], rows(champion=None))
-    assert decision(results) == ("passed", "1 of 1 gate results pass; skipped: there is no champion to compare with")
+    assert decide_verdict(results) == (
+        "passed",
+        "1 of 1 gate results pass; skipped: there is no champion to compare with",
+    )
 
 
 def test_no_gates_reject() -> None:
-    assert decision([]) == ("rejected", "there are no gates, so nothing speaks for the candidate")
+    assert decide_verdict([]) == ("rejected", "there are no gates, so nothing speaks for the candidate")
 
 
 def test_only_skipped_gates_reject() -> None:
     results = judge(RELATIVE, rows(champion=None))
-    assert decision(results)[0] == "rejected"
+    assert decide_verdict(results)[0] == "rejected"
 
 
 def result(outcome: str, *, metric: str = "roc_auc", slice_: str | None = None, reason: str = "why") -> GateResult:
@@ -200,32 +204,32 @@ def result(outcome: str, *, metric: str = "roc_auc", slice_: str | None = None, 
 
 def test_checks_of_serving_alone_do_not_make_a_champion() -> None:
     checks = [result("pass", metric="loads"), result("pass", metric="schema")]
-    assert decision(checks)[0] == "rejected"
+    assert decide_verdict(checks)[0] == "rejected"
     skipped = result("skipped", reason="there is no champion to compare with")
-    assert decision([*checks, skipped]) == (
+    assert decide_verdict([*checks, skipped]) == (
         "rejected",
         "only checks of serving passed: no metric and no fairness was judged, so nothing speaks for the candidate "
         "(there is no champion to compare with)",
     )
-    assert decision([*checks, result("pass")])[0] == "passed"
+    assert decide_verdict([*checks, result("pass")])[0] == "passed"
     fairness = result("pass", metric="disparate_impact_ratio")
-    assert decision([*checks, fairness]) == ("passed", "3 of 3 gate results pass")
+    assert decide_verdict([*checks, fairness]) == ("passed", "3 of 3 gate results pass")
 
 
 def test_a_failed_check_rejects() -> None:
-    assert decision([result("pass"), result("fail", metric="latency")])[0] == "rejected"
+    assert decide_verdict([result("pass"), result("fail", metric="latency")])[0] == "rejected"
 
 
 def test_a_rejection_says_when_nothing_was_worse() -> None:
-    assert decision([result("pass"), result("not_shown", reason="too few")]) == (
+    assert decide_verdict([result("pass"), result("not_shown", reason="too few")]) == (
         "rejected", "1 of 2 gate results did not pass, not shown rather than worse: a gate: too few"
     )  # fmt: skip
-    assert "rather than worse" not in decision([result("fail"), result("not_shown")])[1]
+    assert "rather than worse" not in decide_verdict([result("fail"), result("not_shown")])[1]
 
 
 def test_a_rejection_names_its_gates_but_not_hundreds_of_them() -> None:
     failed = [result("fail", slice_=f"origin={n}", reason=f"reason {n}") for n in range(200)]
-    outcome, reason = decision([result("pass"), *failed])
+    outcome, reason = decide_verdict([result("pass"), *failed])
     assert outcome == "rejected"
     assert reason.startswith("200 of 201 gate results did not pass: a gate [origin=0]: reason 0; a gate [origin=1]: ")
     assert reason.endswith("reason 4; and 195 more")
@@ -233,7 +237,7 @@ def test_a_rejection_names_its_gates_but_not_hundreds_of_them() -> None:
 
 def test_reasons_to_skip_are_said_once() -> None:
     skipped = [result("skipped", reason="there is no champion to compare with")] * 3
-    assert decision([result("pass"), *skipped]) == (
+    assert decide_verdict([result("pass"), *skipped]) == (
         "passed",
         "1 of 1 gate results pass; skipped: 3 × there is no champion to compare with",
     )

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.core.judged import N, fair, gate, judge, one, rows
 
 from tradewind.core import metrics
-from tradewind.core.gates import Measurement
+from tradewind.core.gate_results import Measurement
 from tradewind.spec.gates import CheckGate
 
 # Bounds of a value and of its interval
@@ -38,7 +38,7 @@ def test_a_bound_that_is_met_exactly_but_for_rounding_is_met() -> None:
     given = replace(rows(champion=1.0), y=np.ones(N))
     champion = np.tile(np.r_[np.ones(60), np.zeros(40)], 28)
     given = replace(given, scores={"candidate": y, "champion": champion})
-    assert metrics.compute("accuracy", given.y, y) - metrics.compute("accuracy", given.y, champion) > 0.01
+    assert metrics.compute_metric("accuracy", given.y, y) - metrics.compute_metric("accuracy", given.y, champion) > 0.01
     assert one(gate(metric="accuracy", versus="champion", at_most=0.01), given=given).outcome == "pass"
     lost = replace(given, scores={"candidate": champion, "champion": y})
     assert one(gate(metric="accuracy", versus="champion", at_least=-0.01), given=lost).outcome == "pass"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tradewind.core import network
-from tradewind.core.connections import Database
+from tradewind.core.connections import DatabaseConnection
 from tradewind.errors import Unavailable
-from tradewind.features.lock import exclusive
-from tradewind.features.online.place import settings
+from tradewind.features.online.store_config import online_store_config
+from tradewind.features.registry_lock import hold_registry_lock
 from tradewind.ledger.journal import Ledger
 from tradewind.sources import query
 
@@ -54,7 +54,7 @@ def test_a_source_in_postgres_has_limits_of_network_and_of_statement(postgres_ur
         made.append(psycopg.connect(url))
         return made[0]
 
-    with query._cursor(Database("postgres", connect), what="q", longest=timedelta(seconds=7)) as cursor:
+    with query._open_cursor(DatabaseConnection("postgres", connect), what="q", longest=timedelta(seconds=7)) as cursor:
         cursor.execute("SELECT current_setting('statement_timeout')")
         assert cursor.fetchall() == [("7s",)]
         assert options(made[0]) == ON
@@ -62,7 +62,7 @@ def test_a_source_in_postgres_has_limits_of_network_and_of_statement(postgres_ur
 
 @pytest.mark.services
 def test_the_ledgers_connection_is_kept_alive(postgres_url: str) -> None:
-    from tradewind.ledger.database import Database as Place
+    from tradewind.ledger.database import LedgerDatabase as Place
 
     with Place(postgres_url).begin("looking") as connection, closing(connection) as _:
         assert options(connection.connection.driver_connection) == ON
@@ -76,15 +76,15 @@ def test_a_ledger_that_says_nothing_is_away(silent: str) -> None:
 def test_a_registry_that_says_nothing_is_away(silent: str) -> None:
     with (
         pytest.raises(Unavailable, match=r"the Feast registry at .* cannot be reached"),
-        exclusive(f"postgresql+psycopg://ann:pw@{silent}/x", "registry"),
+        hold_registry_lock(f"postgresql+psycopg://ann:pw@{silent}/x", "registry"),
     ):
         pass
 
 
 def test_redis_has_limits_unless_its_address_says_others() -> None:
-    plain = settings({"type": "redis", "connection_string": "h:1,db=2"})
+    plain = online_store_config({"type": "redis", "connection_string": "h:1,db=2"})
     assert plain["connection_string"] == "h:1,db=2,socket_connect_timeout=10,socket_timeout=60"
-    own = settings({"type": "redis", "connection_string": "h:1,socket_timeout=5"})
+    own = online_store_config({"type": "redis", "connection_string": "h:1,socket_timeout=5"})
     assert own["connection_string"] == "h:1,socket_timeout=5,socket_connect_timeout=10"
 
 
@@ -92,7 +92,7 @@ def test_redis_has_limits_unless_its_address_says_others() -> None:
 def test_redis_takes_them(postgres_url: str) -> None:
     from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
-    config = RedisOnlineStoreConfig(**settings({"type": "redis", "connection_string": "127.0.0.1:6379"}))
+    config = RedisOnlineStoreConfig(**online_store_config({"type": "redis", "connection_string": "127.0.0.1:6379"}))
     client = RedisOnlineStore()._get_client(config)
     with closing(client):
         assert client.connection_pool.connection_kwargs["socket_timeout"] == 60

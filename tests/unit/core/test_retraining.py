@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tradewind.core import retraining
-from tradewind.core.retraining import Decision, Regime, Standing, quorum
+from tradewind.core.retraining import DriftRegime, RetrainingDecision, StandingShadow, evaluate_quorum
 from tradewind.spec.policy import Retrain
 
 POLICY = Retrain.model_validate(
@@ -13,7 +13,7 @@ POLICY = Retrain.model_validate(
 )
 
 
-def decide(policy: Retrain = POLICY, **changes: Any) -> Decision:
+def decide(policy: Retrain = POLICY, **changes: Any) -> RetrainingDecision:
     given: dict[str, Any] = {
         "partition": "2013-05-06",
         "window_missing": [],
@@ -23,7 +23,7 @@ def decide(policy: Retrain = POLICY, **changes: Any) -> Decision:
         "drift": [False] * 6,
         "by_hand": None,
     }
-    return retraining.decide(policy, **(given | changes))
+    return retraining.decide_retraining(policy, **(given | changes))
 
 
 def test_a_quiet_partition_is_skipped_with_the_numbers() -> None:
@@ -73,17 +73,17 @@ def test_a_training_waits_for_its_window_only_if_nothing_else_speaks_against_it(
 
 
 def test_while_a_shadow_stands_no_other_candidate_is_trained() -> None:
-    decision = decide(has_champion=False, trainings=[], shadow=Standing("7", "2013-05-20", False))
+    decision = decide(has_champion=False, trainings=[], shadow=StandingShadow("7", "2013-05-20", False))
     assert (decision.outcome, decision.evidence["shadow"]["version"]) == ("skip", "7")
     assert "version 7 stands beside the champion as shadow; it is judged at 2013-05-20" in decision.reason
 
 
 def test_a_shadow_that_is_due_is_judged_also_without_a_complete_window() -> None:
-    assert decide(window_missing=["x"], shadow=Standing("7", "2013-05-06", True)).outcome == "judge"
+    assert decide(window_missing=["x"], shadow=StandingShadow("7", "2013-05-06", True)).outcome == "judge"
 
 
 def test_a_person_may_train_beside_a_shadow() -> None:
-    assert decide(by_hand="please", shadow=Standing("7", "2013-05-20", False)).outcome == "train"
+    assert decide(by_hand="please", shadow=StandingShadow("7", "2013-05-20", False)).outcome == "train"
 
 
 def test_decay_in_enough_partitions_with_the_newest_trains() -> None:
@@ -111,7 +111,7 @@ def test_drift_in_enough_partitions_with_the_newest_trains() -> None:
     ],
 )
 def test_quorum_two_of_four(violated: list[bool | None], met: bool) -> None:
-    assert quorum("2 of 4", violated).met is met
+    assert evaluate_quorum("2 of 4", violated).met is met
 
 
 def test_partitions_without_data_are_not_violated() -> None:
@@ -172,8 +172,8 @@ WAITS = Retrain.model_validate({"when": {"decay": "2 of 4", "drift": "2 of 4", "
 DRIFTS = [False, True, False, True]
 
 
-def regime(*learned: str) -> Regime:
-    return Regime("2013-04-22", learned, "3")
+def regime(*learned: str) -> DriftRegime:
+    return DriftRegime("2013-04-22", learned, "3")
 
 
 def test_a_training_for_drift_waits_until_enough_of_what_drifted_is_learned_from() -> None:

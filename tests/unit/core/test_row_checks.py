@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tradewind.core.leakage import ROWS, told
-from tradewind.core.row_checks import Feature, Finding, Part, check
+from tradewind.core.leakage import ROWS, leakage_score
+from tradewind.core.row_checks import FeatureColumn, RowFinding, RowsPart, find_row_problems
 from tradewind.spec.training import RowChecks
 
 N = 1000
@@ -22,26 +22,28 @@ Y = {
 NOISE = random.normal(size=N)
 
 
-def part(y, *, name: str = "training rows (a … b)", unknown: int = 0) -> Part:
-    return Part(name, np.asarray(y), len(y) + unknown, unknown)
+def part(y, *, name: str = "training rows (a … b)", unknown: int = 0) -> RowsPart:
+    return RowsPart(name, np.asarray(y), len(y) + unknown, unknown)
 
 
-def checked(y, task="binary", *, features=(), judging=None, rules=None, unknown: int = 0) -> list[Finding]:
+def checked(y, task="binary", *, features=(), judging=None, rules=None, unknown: int = 0) -> list[RowFinding]:
     judging = [part(Y[task], name="test rows (c … c)")] if judging is None else judging
     rules = RowChecks(**(rules or {}))
     fit = part(y, unknown=unknown)
-    return list(check(rules, task, fit=fit, judging=judging, features=features, classes=("a", "b", "c", "d")))
+    return list(
+        find_row_problems(rules, task, fit=fit, judging=judging, features=features, classes=("a", "b", "c", "d"))
+    )
 
 
-def numbers(values, name: str = "x") -> Feature:
-    return Feature(name, np.asarray(values, dtype=float), categorical=False)
+def numbers(values, name: str = "x") -> FeatureColumn:
+    return FeatureColumn(name, np.asarray(values, dtype=float), categorical=False)
 
 
-def categories(values, name: str = "x") -> Feature:
-    return Feature(name, np.unique(values, return_inverse=True)[1].astype(np.int64), categorical=True)
+def categories(values, name: str = "x") -> FeatureColumn:
+    return FeatureColumn(name, np.unique(values, return_inverse=True)[1].astype(np.int64), categorical=True)
 
 
-def names(found: list[Finding]) -> list[tuple[str, str, str | None]]:
+def names(found: list[RowFinding]) -> list[tuple[str, str, str | None]]:
     return [(one.check, one.severity, one.feature) for one in found]
 
 
@@ -94,7 +96,7 @@ def test_a_feature_without_a_value_or_with_one_is_what_the_yaml_says(rule, sever
     features = [
         numbers(np.full(N, np.nan), "none"),
         numbers(np.full(N, 3.0), "same"),
-        Feature("no_text", np.full(N, -1), categorical=True),
+        FeatureColumn("no_text", np.full(N, -1), categorical=True),
         categories(np.zeros(N), "one_text"),
         numbers(np.where(np.arange(N) % 2, np.nan, 3.0), "known_or_not"),
     ]
@@ -156,18 +158,18 @@ def test_a_suspicion_can_be_a_warning() -> None:
     ids=["key", "pairs", "tens", "noise"],
 )
 def test_a_key_that_tells_every_row_in_sample_is_not_suspected(task, feature) -> None:
-    assert told(feature.values, Y[task], task, categorical=feature.categorical, classes=3) < 0.7
+    assert leakage_score(feature.values, Y[task], task, categorical=feature.categorical, classes=3) < 0.7
 
 
 def test_a_frequent_class_is_not_told_by_a_feature_that_says_nothing() -> None:
     y = (np.arange(N) % 250 == 0).astype(int)
-    assert told(NOISE, y, "multiclass", categorical=False, classes=2) == 0.0
-    assert told(y.astype(float), y, "multiclass", categorical=False, classes=2) == 1.0
+    assert leakage_score(NOISE, y, "multiclass", categorical=False, classes=2) == 0.0
+    assert leakage_score(y.astype(float), y, "multiclass", categorical=False, classes=2) == 1.0
 
 
 def test_of_many_rows_a_spread_sample_is_looked_at() -> None:
     y = np.arange(3 * ROWS) % 2
-    assert told(y.astype(float), y, "binary", categorical=False) == 1.0
+    assert leakage_score(y.astype(float), y, "binary", categorical=False) == 1.0
 
 
 @settings(max_examples=25, deadline=None)
@@ -176,7 +178,7 @@ def test_a_number_is_measured_as_scipy_measures_it(seed) -> None:
     random = np.random.default_rng(seed)
     x, y = np.round(random.normal(size=300), 2), np.round(random.normal(size=300), 1)
     expected = max(stats.pearsonr(x, y)[0] ** 2, stats.spearmanr(x, y)[0] ** 2)
-    assert told(x, y, "regression", categorical=False) == pytest.approx(expected)
+    assert leakage_score(x, y, "regression", categorical=False) == pytest.approx(expected)
     positive = (y > 0).astype(int)
     area = stats.mannwhitneyu(x[positive == 1], x[positive == 0]).statistic / positive.sum() / (1 - positive).sum()
-    assert told(x, positive, "binary", categorical=False) == pytest.approx(max(area, 1 - area))
+    assert leakage_score(x, positive, "binary", categorical=False) == pytest.approx(max(area, 1 - area))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.core.connections import S3, Database, Endpoint
+from tradewind.core.connections import DatabaseConnection, ObjectStoreConnection, WebServiceConnection
 from tradewind.core.secrets import Secrets
 from tradewind.errors import TradewindError, mask_userinfo
 
@@ -42,11 +42,13 @@ def test_a_short_value_masks_no_words() -> None:
 
 
 def test_what_a_connection_holds_is_masked_and_not_printed() -> None:
-    endpoint = Endpoint("http://x", headers={"Authorization": "Bearer t0kent0ken"}, auth=("ann", "s3cret!"))
+    endpoint = WebServiceConnection("http://x", headers={"Authorization": "Bearer t0kent0ken"}, auth=("ann", "s3cret!"))
     basic = base64.b64encode(b"ann:s3cret!").decode()
     assert endpoint.secrets.mask(f"t0kent0ken s3cret! {basic}") == "*** *** ***"
-    store = S3({"AWS_SECRET_ACCESS_KEY": "verysecret", "AWS_SESSION_TOKEN": "session", "AWS_REGION": "eu-west-1"})
+    store = ObjectStoreConnection(
+        {"AWS_SECRET_ACCESS_KEY": "verysecret", "AWS_SESSION_TOKEN": "session", "AWS_REGION": "eu-west-1"}
+    )
     assert store.secrets.mask("verysecret session eu-west-1") == "*** *** eu-west-1"
-    database = Database("postgres", lambda: None, secrets=Secrets(["dbpassword"]))
+    database = DatabaseConnection("postgres", lambda: None, secrets=Secrets(["dbpassword"]))
     assert "dbpassword" not in repr(database)
     assert "s3cret" not in repr(endpoint)

@@ -18,11 +18,11 @@ import pytest
 from sqlalchemy import make_url
 
 from tradewind.core import network
-from tradewind.core.connections import S3, Database
+from tradewind.core.connections import DatabaseConnection, ObjectStoreConnection
 from tradewind.errors import NoAnswer, Unavailable, UsageError
-from tradewind.features.lock import exclusive
+from tradewind.features.registry_lock import hold_registry_lock
 from tradewind.ledger.journal import Ledger
-from tradewind.ledger.tables import VERSION_TABLE
+from tradewind.ledger.schema import VERSION_TABLE
 from tradewind.sources import query, s3
 
 LONGEST = 60.0
@@ -151,7 +151,7 @@ def test_the_lock_of_a_registry_that_is_silent_is_named(proxy: Proxy, postgres_u
     proxy.word = b"pg_try_advisory_lock"
 
     def lock() -> None:
-        with exclusive(through(proxy, postgres_url, driver), "registry"):
+        with hold_registry_lock(through(proxy, postgres_url, driver), "registry"):
             pass
 
     assert_told(ended(lock), "the Feast registry at postgresql", f"127.0.0.1:{proxy.port}/")
@@ -164,14 +164,14 @@ def test_feasts_own_queries_of_a_silent_registry_end_and_are_named(
 ) -> None:
     from feast.infra.registry.sql import SqlRegistry, SqlRegistryConfig
 
-    from tradewind.features import store
+    from tradewind.features import feature_store
 
     url = through(proxy, postgres_url, driver)
     proxy.word = b"CREATE TABLE"
 
     def ask() -> None:
-        with exclusive(url, "registry"):
-            SqlRegistry(SqlRegistryConfig(**store._registry(url)), "shop", None)
+        with hold_registry_lock(url, "registry"):
+            SqlRegistry(SqlRegistryConfig(**feature_store._registry_config(url)), "shop", None)
 
     assert_told(ended(ask), "the Feast registry at postgresql")
 
@@ -188,10 +188,10 @@ def test_a_source_that_is_silent_is_named(proxy: Proxy, postgres_url: str, drive
     proxy.word = word
 
     def ask() -> None:
-        source = Database("postgres", lambda: connect(url))
+        source = DatabaseConnection("postgres", lambda: connect(url))
         with (
-            query._cursor(source, what="q.sql on shop", longest=timedelta(seconds=0.5)) as cursor,
-            query._explained("", path="q.sql", what="q.sql on shop", secrets=source.secrets),
+            query._open_cursor(source, what="q.sql on shop", longest=timedelta(seconds=0.5)) as cursor,
+            query._explain_query_errors("", path="q.sql", what="q.sql on shop", secrets=source.secrets),
         ):
             cursor.execute("SELECT * FROM generate_series(1, 9)")
             cursor.fetchmany(5)
@@ -207,8 +207,8 @@ def test_feasts_own_queries_of_a_silent_online_store_end(proxy: Proxy, postgres_
     from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
     from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStoreConfig as Settings
 
-    from tradewind.features import store
-    from tradewind.features.online.place import available, settings
+    from tradewind.features import feature_store
+    from tradewind.features.online.store_config import explain_online_errors, online_store_config
 
     url = make_url(postgres_url)
     place = {
@@ -217,13 +217,13 @@ def test_feasts_own_queries_of_a_silent_online_store_end(proxy: Proxy, postgres_
         "sslmode": "disable",
     }  # fmt: skip
     online: Any = PostgreSQLOnlineStore()
-    config: Any = SimpleNamespace(online_store=Settings(**settings(place)))
+    config: Any = SimpleNamespace(online_store=Settings(**online_store_config(place)))
     made: Any = SimpleNamespace(config=config, _get_provider=lambda: SimpleNamespace(online_store=online))
-    store._limit_online(made)
+    feature_store._limit_online(made)
     proxy.word = b"SELECT 42"
 
     def ask() -> None:
-        with available("shop", place), online._get_conn(config) as connection:
+        with explain_online_errors("shop", place), online._get_conn(config) as connection:
             connection.execute("SELECT 42").fetchall()
 
     try:
@@ -237,15 +237,15 @@ def test_feasts_own_queries_of_a_silent_online_store_end(proxy: Proxy, postgres_
 def test_a_silent_redis_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
-    from tradewind.features.online import place
+    from tradewind.features.online import store_config
 
-    monkeypatch.setattr(place, "REDIS", {"socket_connect_timeout": 10, "socket_timeout": 0.3})
+    monkeypatch.setattr(store_config, "REDIS", {"socket_connect_timeout": 10, "socket_timeout": 0.3})
     with socket.create_server(("127.0.0.1", 0)) as server:
         given = {"type": "redis", "connection_string": f"127.0.0.1:{server.getsockname()[1]},password=hidden"}
-        client = RedisOnlineStore()._get_client(RedisOnlineStoreConfig(**place.settings(given)))
+        client = RedisOnlineStore()._get_client(RedisOnlineStoreConfig(**store_config.online_store_config(given)))
 
         def ask() -> None:
-            with place.available("shop", given):
+            with store_config.explain_online_errors("shop", given):
                 client.ping()
 
         with closing(client):
@@ -287,7 +287,11 @@ OPTIONS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hidden", "AWS_R
 
 def test_an_object_store_that_drips_ends_with_the_time_of_a_delivery(tmp_path: Path) -> None:
     with closing(Drip()) as drip:
-        store = s3.Store(S3({**OPTIONS, "AWS_ENDPOINT_URL": drip.url}), called="store", longest=timedelta(seconds=0.3))
+        store = s3.ObjectStore(
+            ObjectStoreConnection({**OPTIONS, "AWS_ENDPOINT_URL": drip.url}),
+            called="store",
+            longest=timedelta(seconds=0.3),
+        )
         exc = ended(lambda: store.copy("s3://landing/x.csv", tmp_path / "x.csv"))
     assert isinstance(exc, Unavailable)
     assert "s3://landing/x.csv: the store behind store" in str(exc)
@@ -298,7 +302,7 @@ def test_an_object_store_that_is_silent_ends(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(s3, "_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        store = s3.Store(S3({**OPTIONS, "AWS_ENDPOINT_URL": url}), called="store")
+        store = s3.ObjectStore(ObjectStoreConnection({**OPTIONS, "AWS_ENDPOINT_URL": url}), called="store")
         exc = ended(lambda: store.copy("s3://landing/x.csv", tmp_path / "x.csv"))
     assert isinstance(exc, Unavailable)
     assert "the store behind store cannot be reached" in str(exc)

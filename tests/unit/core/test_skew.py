@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tradewind.core.skew import FeatureSkew, compare
+from tradewind.core.skew import FeatureSkew, compare_feature
 
 NAN, INF = float("nan"), float("inf")
 
@@ -32,7 +32,7 @@ NAN, INF = float("nan"), float("inf")
     ],
 )
 def test_the_same_value_is_no_skew(online: Any, offline: Any) -> None:
-    assert compare([online], [offline]) == FeatureSkew(1, 0, 0, 0)
+    assert compare_feature([online], [offline]) == FeatureSkew(1, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_the_same_value_is_no_skew(online: Any, offline: Any) -> None:
     ],
 )
 def test_another_value_is_skew(online: Any, offline: Any) -> None:
-    assert compare([online], [offline]) == FeatureSkew(1, 1, 0, 0)
+    assert compare_feature([online], [offline]) == FeatureSkew(1, 1, 0, 0)
 
 
 def test_a_value_that_one_side_lacks_says_which() -> None:
-    found = compare([None, NAN, 1.0, 2.0], [1.0, 1.0, None, 2.0])
+    found = compare_feature([None, NAN, 1.0, 2.0], [1.0, 1.0, None, 2.0])
     assert found == FeatureSkew(compared=4, differing=0, only_offline=2, only_online=1)
     assert found.share == 0.75
-    assert compare([], []).share == 0
+    assert compare_feature([], []).share == 0

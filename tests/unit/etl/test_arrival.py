@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tradewind.errors import EmptyInput, LeftOut, MalformedInput, MissingInput, NotDelivered
-from tradewind.etl.arrival import awaited, decide, next_look
+from tradewind.etl.late_inputs import apply_late_policy, late_input_outcome, next_poll_time
 from tradewind.spec.sources import Files
 
 START = datetime(2013, 11, 3, 6, tzinfo=UTC)
@@ -23,18 +23,18 @@ def source(**fields: Any) -> Files:
 @pytest.mark.parametrize("there", [False, True])
 def test_missing_and_empty_are_two_questions(said: str, there: bool) -> None:
     asked, other = ("empty", "missing") if there else ("missing", "empty")
-    assert decide(source(**{asked: said, other: "fail"}), there=there, waited=timedelta(0)) == said
+    assert late_input_outcome(source(**{asked: said, other: "fail"}), there=there, waited=timedelta(0)) == said
 
 
 @pytest.mark.parametrize("late", ["fail", "skip"])
 def test_a_wait_ends_when_it_is_over(late: str) -> None:
     waiting = source(missing="wait", wait_for="2h", late=late)
-    assert decide(waiting, there=False, waited=2 * HOUR - timedelta(seconds=1)) == "wait"
-    assert decide(waiting, there=False, waited=2 * HOUR) == late
+    assert late_input_outcome(waiting, there=False, waited=2 * HOUR - timedelta(seconds=1)) == "wait"
+    assert late_input_outcome(waiting, there=False, waited=2 * HOUR) == late
 
 
 def meant(waiting: Files, problem: Exception, *, waited: timedelta = timedelta(0)) -> None:
-    with awaited(waiting, waited=waited):
+    with apply_late_policy(waiting, waited=waited):
         raise problem
 
 
@@ -74,14 +74,14 @@ def test_what_is_malformed_is_never_waited_for_or_skipped() -> None:
     [(timedelta(minutes=1), 5), (timedelta(minutes=10), 30), (6 * HOUR, 300), (timedelta(days=7), 300)],
 )
 def test_it_looks_twenty_times_but_at_least_every_five_minutes(wait_for: timedelta, every: int) -> None:
-    assert next_look(START, started=START, wait_for=wait_for) - START == timedelta(seconds=every)
+    assert next_poll_time(START, started=START, wait_for=wait_for) - START == timedelta(seconds=every)
 
 
 def test_the_last_look_is_when_the_wait_is_over() -> None:
     now = START + 6 * HOUR - timedelta(minutes=2)
-    assert next_look(now, started=START, wait_for=6 * HOUR) == START + 6 * HOUR
+    assert next_poll_time(now, started=START, wait_for=6 * HOUR) == START + 6 * HOUR
 
 
 def test_it_never_looks_at_once() -> None:
     now = START + 6 * HOUR - timedelta(seconds=1)
-    assert next_look(now, started=START, wait_for=6 * HOUR) == now + timedelta(seconds=5)
+    assert next_poll_time(now, started=START, wait_for=6 * HOUR) == now + timedelta(seconds=5)

@@ -10,9 +10,9 @@ import pytest
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
-from tradewind.etl.dataset import DatasetResult, build_dataset
+from tradewind.etl.dataset_build import DatasetResult, build_dataset
 from tradewind.lake.dataset import Lake
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 
 class Shop:

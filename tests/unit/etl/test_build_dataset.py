@@ -21,12 +21,12 @@ from tradewind.errors import (
     Unavailable,
     UsageError,
 )
-from tradewind.etl.dataset import build_dataset
-from tradewind.etl.stage import complete_etl
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.etl.etl_completion import complete_etl
 from tradewind.lake.dataset import Dataset, Lake
-from tradewind.ledger import progress
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Keep, Pipeline
+from tradewind.spec.pipeline import Keep, Pipeline
 
 FIRST, SECOND, THIRD = "2013-01-28", "2013-01-29", "2013-01-30"
 
@@ -336,7 +336,7 @@ def test_the_stage_is_complete_when_every_dataset_has_the_partition(shop: Shop) 
     shop.build("totals", FIRST)
     cause = complete_etl(shop.spec, FIRST, shop.runtime)
     ledger = Ledger(shop.runtime.ledger)
-    assert progress.latest_cause(ledger, "shop", "etl", FIRST) == cause
+    assert completion.latest_cause(ledger, "shop", "etl", FIRST) == cause
     [entry] = ledger.find("shop", "complete", subject="etl", partition=FIRST)
     assert entry.evidence["orders"] == {"digest": orders.digest, "version": orders.version, "rows": 1}
 

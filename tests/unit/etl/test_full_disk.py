@@ -13,9 +13,9 @@ from tests.conftest import SmallDisk
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import StorageFault
-from tradewind.etl.dataset import build_dataset
+from tradewind.etl.dataset_build import build_dataset
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAY = "2013-01-28"
 ROWS = 20_000

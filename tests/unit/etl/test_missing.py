@@ -11,12 +11,12 @@ import pytest
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import LeftOut, MalformedInput, MissingInput, NotDelivered, NotReady
-from tradewind.etl.dataset import build_dataset
-from tradewind.etl.stage import complete_etl
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.etl.etl_completion import complete_etl
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import absences, progress
+from tradewind.ledger import completion, skipped_partitions
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 FIRST, SECOND, THIRD = "2013-01-28", "2013-01-29", "2013-01-30"
 
@@ -63,7 +63,7 @@ class Shop:
 
     @property
     def left_out(self) -> dict[str, str]:
-        return absences.left_out(self.ledger, "shop")
+        return skipped_partitions.left_out(self.ledger, "shop")
 
 
 def test_an_error_page_is_not_left_out(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_reads_it_and_the_end_of_the_stage_are_left_out_too(skipping: Shop)
         skipping.build("totals", FIRST)
     with pytest.raises(LeftOut, match=r"shop: partition 2013-01-28 is left out: .*missing: skip"):
         complete_etl(skipping.spec, FIRST, skipping.runtime)
-    assert not progress.is_complete(skipping.ledger, "shop", "etl", FIRST)
+    assert not completion.is_complete(skipping.ledger, "shop", "etl", FIRST)
 
 
 def test_later_partitions_go_on_without_it(skipping: Shop) -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
-from tradewind.etl.dataset import DatasetResult, build_dataset
-from tradewind.etl.release import MALFORMED, Quarantined, quarantined
+from tradewind.etl.dataset_build import DatasetResult, build_dataset
+from tradewind.etl.quarantine_release import MALFORMED, Quarantined, list_quarantined
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset, Lake
 from tradewind.ledger import releases
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAY = "2013-01-28"
 
@@ -54,10 +54,10 @@ class Shop:
     def fail(self) -> Quarantined:
         with pytest.raises(AuditFailed, match=f"tradewind release shop orders {DAY} --reason TEXT"):
             self.build()
-        return quarantined(self.dataset, DAY)[-1]
+        return list_quarantined(self.dataset, DAY)[-1]
 
     def release(self, held: Quarantined, *, drop: bool = False, actor: str = "ann") -> None:
-        releases.release(
+        releases.record_release(
             self.ledger, "shop", "orders", DAY,
             digest=held.digest, cause=held.cause, drop_bad_rows=drop, reason="the source is right", actor=actor,
         )  # fmt: skip
@@ -155,7 +155,7 @@ def test_malformed_rows_that_are_more_than_may_be_are_dropped_by_a_persons_word(
     shop.deliver((1, 10), ("x", 20), (3, 30))
     with pytest.raises(MalformedInput):
         shop.build()
-    (held,) = quarantined(shop.dataset, DAY)
+    (held,) = list_quarantined(shop.dataset, DAY)
     assert (held.digest, held.rows) == (MALFORMED, 1)
     shop.release(held, drop=True)
     done = shop.build()
@@ -174,13 +174,13 @@ def test_the_newest_in_quarantine_is_what_failed_last(shop: Shop) -> None:
         shop.deliver(rows)
         with pytest.raises(error):
             shop.build()
-    assert [held.digest == MALFORMED for held in quarantined(shop.dataset, DAY)] == [False, True]
+    assert [held.digest == MALFORMED for held in list_quarantined(shop.dataset, DAY)] == [False, True]
 
 
 def test_what_remains_of_a_malformed_delivery_is_audited(shop: Shop) -> None:
     shop.deliver((1, 500), ("x", 20))
     with pytest.raises(MalformedInput):
         shop.build()
-    (held,) = quarantined(shop.dataset, DAY)
+    (held,) = list_quarantined(shop.dataset, DAY)
     shop.release(held, drop=True)
     shop.fail()

@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tradewind.core.connections import Database, Endpoint, Given
+from tradewind.core.connections import DatabaseConnection, GivenConnections, WebServiceConnection
 from tradewind.core.runtime import Runtime
 from tradewind.errors import InputError, LeftOut, MalformedInput, NotDelivered
-from tradewind.etl.dataset import DatasetResult, build_dataset
+from tradewind.etl.dataset_build import DatasetResult, build_dataset
 from tradewind.lake.dataset import Lake
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAY = "2013-01-28"
 QUERY = "SELECT id, price FROM orders WHERE day = $partition ORDER BY rowid"
@@ -35,7 +35,9 @@ class Shop:
             connection.execute("CREATE TABLE orders (id, price, day)")
         (folder / "source.sql").write_text(QUERY)
         (folder / "orders.sql").write_text("SELECT id, price FROM source")
-        self.connections = Given({"db": Database("sqlite", lambda: sqlite3.connect(self.database), "qmark")})
+        self.connections = GivenConnections(
+            {"db": DatabaseConnection("sqlite", lambda: sqlite3.connect(self.database), "qmark")}
+        )
 
     def sell(self, *rows: tuple[Any, Any]) -> None:
         with closing(sqlite3.connect(self.database)) as connection:
@@ -135,7 +137,9 @@ def service(shop: Shop) -> Iterator[Shop]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    shop.connections = Given(services={"web": Endpoint(f"http://127.0.0.1:{server.server_port}")})
+    shop.connections = GivenConnections(
+        services={"web": WebServiceConnection(f"http://127.0.0.1:{server.server_port}")}
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield shop

@@ -13,7 +13,7 @@ from airflow.serialization.decoders import decode_deadline_alert
 from airflow.serialization.encoders import encode_deadline_alert
 from airflow.utils.types import DagRunType
 
-from tradewind.factory.deadline import NewPartitionQueued, replays
+from tradewind.factory.deadline import NewPartitionQueued, is_replay
 from tradewind.notifiers.deadline import deadline_missed
 from tradewind.spec.partitions import Partitioning
 
@@ -47,9 +47,9 @@ def evaluate(**run: Any) -> datetime | None:
 
 def test_a_replay_is_a_partition_older_than_the_two_that_ended_last():
     now = datetime(2024, 3, 10, 12, tzinfo=UTC)
-    assert replays(DAYS, "2024-03-07", now=now)
-    assert not replays(DAYS, "2024-03-08", now=now)
-    assert not replays(DAYS, "2024-03-09", now=now)
+    assert is_replay(DAYS, "2024-03-07", now=now)
+    assert not is_replay(DAYS, "2024-03-08", now=now)
+    assert not is_replay(DAYS, "2024-03-09", now=now)
 
 
 def test_the_newest_partition_has_a_deadline():

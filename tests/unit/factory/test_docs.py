@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tradewind.factory.dag_docs import doc_md
 from tradewind.factory.dags import dags_of
-from tradewind.factory.docs import doc_md
-from tradewind.spec.load import load
-from tradewind.spec.models import Pipeline
+from tradewind.spec.load import load_pipeline
+from tradewind.spec.pipeline import Pipeline
 
 PIPELINE = """\
 pipeline: parcels
@@ -70,7 +70,7 @@ def stub(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spec(stub: Path) -> Pipeline:
-    return load(stub.with_suffix(".yaml"))
+    return load_pipeline(stub.with_suffix(".yaml"))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -171,7 +171,7 @@ def test_a_training_says_who_learns_chooses_and_judges_and_what_must_be_there(st
     ).replace("approvers: [ana, rui]}", "approvers: [ana, rui], shadow: 3}\nretention: {models: 13w}")
     stub.with_suffix(".yaml").write_text(changed)
 
-    text = doc_md(load(stub.with_suffix(".yaml")), "train")
+    text = doc_md(load_pipeline(stub.with_suffix(".yaml")), "train")
 
     assert (
         "- 5 partitions to learn from, 1 to choose by and 2 to judge by, 1w apart; at least 6 of them must be there, "

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tradewind.factory.dags import dags_from, dags_of
-from tradewind.spec.load import load
+from tradewind.spec.load import load_pipeline
 
 DAGS = Path(__file__).parents[3] / "dags"
 
@@ -20,7 +20,7 @@ def test_etl_waits_for_no_earlier_partition_whose_run_would_be_queued_behind_it(
 
 
 def test_a_shadow_predicts_in_a_task_after_the_one_that_serves_and_sends_the_event() -> None:
-    spec = load(DAGS / "flight_delay.yaml")
+    spec = load_pipeline(DAGS / "flight_delay.yaml")
     shadowed = spec.model_copy(update={"promotion": spec.promotion.model_copy(update={"shadow": 2})})
     assert set(dags_from(spec)["flight_delay__score"].task_dict) == {"score"}
     dag = dags_from(shadowed)["flight_delay__score"]

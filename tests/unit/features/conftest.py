@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import make_url
 
 from tradewind.core.runtime import Runtime
-from tradewind.features.importing import import_feast
-from tradewind.spec.models import Pipeline
+from tradewind.features.feast_import import import_feast
+from tradewind.spec.pipeline import Pipeline
 
 import_feast()
 
@@ -133,9 +133,9 @@ def publish_rows(runtime: Runtime, spec: Pipeline, name: str, week: str, rows: l
 @pytest.fixture
 def etl(runtime: Runtime, spec: Pipeline, publish: Publish) -> Callable[[str, float], None]:
     """Publish the three datasets of a week, with values that tell the week, and complete its etl."""
-    from tradewind.etl.stage import cause_of_digests
+    from tradewind.etl.etl_completion import etl_cause
     from tradewind.lake.dataset import Lake
-    from tradewind.ledger import progress
+    from tradewind.ledger import completion
     from tradewind.ledger.journal import Ledger
 
     def run(week: str, value: float) -> None:
@@ -154,7 +154,7 @@ def etl(runtime: Runtime, spec: Pipeline, publish: Publish) -> Callable[[str, fl
         digests = {
             name: one.partitions[week].digest for name, one in snapshots.items() if one and week in one.partitions
         }
-        progress.complete(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause=cause_of_digests(digests))
+        completion.record_completion(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause=etl_cause(digests))
 
     return run
 
@@ -217,8 +217,8 @@ def own(spec: Pipeline, placed: Runtime) -> Iterator[Callable[[str], Pipeline]]:
 
 def online(runtime: Runtime, spec: Pipeline, *features: str, **key: object) -> list[Any]:
     """What Feast reads of one entity."""
-    from tradewind.features.store import opened
+    from tradewind.features.feature_store import open_feature_store
 
-    with opened(runtime, spec, versions={}) as store:
+    with open_feature_store(runtime, spec, versions={}) as store:
         found = store.get_online_features(features=list(features), entity_rows=[key]).to_dict()
     return [found[feature.split(":")[1]][0] for feature in features]

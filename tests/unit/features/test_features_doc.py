@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from tradewind.core.runtime import Runtime
-from tradewind.features.join import join
-from tradewind.features.stage import materialise
-from tradewind.features.versions import current
-from tradewind.ledger import progress
+from tradewind.features.dataset_versions import newest_versions
+from tradewind.features.feature_join import join_features
+from tradewind.features.stage import materialise_features
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 
 def test_the_example_of_the_documentation_works(runtime: Runtime, spec: Pipeline, publish, project: Path) -> None:
@@ -22,9 +22,9 @@ def test_the_example_of_the_documentation_works(runtime: Runtime, spec: Pipeline
     week = "2013-01-07"
     end = spec.partitioning.bounds(week).end
     publish("carrier_week", week, [{"carrier": "UA", "carrier_late_share": 0.25, "carrier_flights": 4}])
-    progress.complete(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause="test")
-    assert materialise(spec, week, runtime).rows == {"carrier_week": 1}
+    completion.record_completion(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause="test")
+    assert materialise_features(spec, week, runtime).rows == {"carrier_week": 1}
     later = pa.array([end + timedelta(days=3)], pa.timestamp("us", "UTC"))
     entities = pa.table({"carrier": ["UA"], "event_timestamp": later})
-    joined = join(spec, runtime, entities, versions=current(spec, runtime, ["carrier_week"]))
+    joined = join_features(spec, runtime, entities, versions=newest_versions(spec, runtime, ["carrier_week"]))
     assert joined["carrier_late_share"].to_pylist() == [0.25]

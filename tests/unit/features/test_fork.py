@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from tradewind.core.runtime import Runtime
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 LAUNCHER = """
 import json, os, sys
 from pathlib import Path
 
-from tradewind.features.importing import import_feast
+from tradewind.features.feast_import import import_feast
 import_feast()
 import deltalake, duckdb, feast, ibis, pandas, pyarrow.dataset, sqlalchemy
 import feast.infra.offline_stores.duckdb, feast.infra.online_stores.sqlite, feast.infra.registry.sql
-import tradewind.features.join, tradewind.features.offline_store, tradewind.features.stage
+import tradewind.features.feature_join, tradewind.features.offline_store, tradewind.features.stage
 from tradewind.core.runtime import Runtime
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 given = json.load(sys.stdin)
 spec = Pipeline.model_validate(given["spec"])
@@ -31,13 +31,13 @@ runtime = Runtime(**{**given["runtime"], "project": Path(given["runtime"]["proje
 def task():
     import pyarrow as pa
     from datetime import UTC, datetime
-    from tradewind.features.versions import current
+    from tradewind.features.dataset_versions import newest_versions
 
-    tradewind.features.stage.materialise(spec, "2013-01-07", runtime)
+    tradewind.features.stage.materialise_features(spec, "2013-01-07", runtime)
     times = pa.array([datetime(2013, 1, 14, 5, tzinfo=UTC)], pa.timestamp("us", "UTC"))
     entities = pa.table({"carrier": ["UA"], "origin": ["JFK"], "dest": ["LAX"], "event_timestamp": times})
-    versions = current(spec, runtime, ["carrier_week", "route_week", "origin_week"])
-    found = tradewind.features.join.join(spec, runtime, entities, versions=versions)
+    versions = newest_versions(spec, runtime, ["carrier_week", "route_week", "origin_week"])
+    found = tradewind.features.feature_join.join_features(spec, runtime, entities, versions=versions)
     print(found["carrier_late"].to_pylist(), flush=True)
 
 assert not [name for name in os.environ if name.startswith("PROMETHEUS")]

@@ -11,8 +11,8 @@ import pyarrow.dataset as pads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.features.known import Known
-from tradewind.features.point_in_time import View, point_in_time
+from tradewind.features.known_rows import KnownRows
+from tradewind.features.point_in_time import JoinedView, join_point_in_time
 from tradewind.features.source import LakeSource
 
 INSTANT = pa.timestamp("us", "UTC")
@@ -43,17 +43,17 @@ without_created = st.lists(st.fixed_dictionaries(row), max_size=20).map(lambda r
 
 def join(
     asked: list[dict[str, Any]],
-    slices: Sequence[Known],
+    slices: Sequence[KnownRows],
     ttl: timedelta | None,
     *,
     on: Sequence[str],
     created: str | None,
 ) -> list[tuple[Any, Any]]:
     source = LakeSource("d", timestamp_field="event", created_timestamp_column=created)
-    view = View("v", source, {name: name for name in on}, {"renamed": "value", "z": "z"}, ttl)
+    view = JoinedView("v", source, {name: name for name in on}, {"renamed": "value", "z": "z"}, ttl)
     schema = pa.schema([("a", pa.string()), ("b", pa.int64()), ("t", INSTANT)])
     table = pa.Table.from_pylist(asked, schema)
-    found = point_in_time(table, [view], time="t", read=lambda *_: slices)
+    found = join_point_in_time(table, [view], time="t", read=lambda *_: slices)
     assert found.schema == pa.schema([("renamed", pa.int64()), ("z", pa.bool_())])
     return list(zip(found["renamed"].to_pylist(), found["z"].to_pylist(), strict=True))
 
@@ -84,7 +84,7 @@ def dataset(rows: list[dict[str, Any]]) -> pads.Dataset:
 @settings(max_examples=50, deadline=None)
 @given(asked=entities, rows=with_created, ttl=ttls, on=st.sampled_from([(), ("a",), ("a", "b")]))
 def test_rows_that_say_when_they_were_made_are_not_seen_before(asked, rows, ttl, on) -> None:
-    known = [Known(None, None, dataset(unique(rows, *on, "event", "made")))]
+    known = [KnownRows(None, None, dataset(unique(rows, *on, "event", "made")))]
     rows = unique(rows, *on, "event", "made")
     expected = [search(entity, rows, ttl, on=on, created=True) for entity in asked]
     assert join(asked, known, ttl, on=on, created="made") == expected
@@ -102,7 +102,7 @@ def test_before_it_was_corrected_a_partition_is_what_it_was(asked, contents, cut
     contents = [unique(rows, *on, "event") for rows in contents]
     cuts = cuts[: len(contents) - 1]
     slices = [
-        Known(since, until, dataset(rows))
+        KnownRows(since, until, dataset(rows))
         for since, until, rows in zip([None, *cuts], [*cuts, None], contents, strict=True)
     ]
     expected = [

@@ -12,14 +12,14 @@ import pytest
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import MalformedInput
-from tradewind.features.join import join
-from tradewind.features.stage import materialise
-from tradewind.features.versions import current
+from tradewind.features.dataset_versions import newest_versions
+from tradewind.features.feature_join import join_features
+from tradewind.features.stage import materialise_features
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DEFINITIONS = """
 from feast import Entity, FeatureService, FeatureView, Field, ValueType
@@ -86,8 +86,8 @@ def put(runtime: Runtime, spec: Pipeline) -> Put:
 
 def sold(runtime: Runtime, spec: Pipeline, *times: datetime, version: int | None = None) -> list[float | None]:
     entities = pa.table({"shop": ["A"] * len(times), "event_timestamp": pa.array(times, INSTANT)})
-    versions = current(spec, runtime, ["sales"]) if version is None else {"sales": version}
-    found: list[float | None] = join(spec, runtime, entities, versions=versions)["sold"].to_pylist()
+    versions = newest_versions(spec, runtime, ["sales"]) if version is None else {"sales": version}
+    found: list[float | None] = join_features(spec, runtime, entities, versions=versions)["sold"].to_pylist()
     return found
 
 
@@ -185,8 +185,8 @@ def test_a_row_is_not_seen_before_it_was_made(runtime: Runtime, spec: Pipeline) 
 
 @pytest.mark.usefixtures("_made_at")
 def test_a_partition_may_hold_corrections_of_earlier_rows(runtime: Runtime, spec: Pipeline) -> None:
-    progress.complete(Ledger(runtime.ledger), "flights", "etl", J5, cause="test")
-    assert materialise(spec, J5, runtime).changed
+    completion.record_completion(Ledger(runtime.ledger), "flights", "etl", J5, cause="test")
+    assert materialise_features(spec, J5, runtime).changed
 
 
 @pytest.mark.usefixtures("_made_at")
@@ -195,21 +195,21 @@ def test_what_was_made_before_it_was_known_is_refused(runtime: Runtime, spec: Pi
     dataset = Lake(runtime.lake).dataset("flights", "sales")
     staged = dataset.stage(J5, pa.Table.from_pylist([row], ROWS).to_reader())
     dataset.publish(staged, cause=Cause({"rows": staged.digest}, "sql", "1"), run_id="test")
-    progress.complete(Ledger(runtime.ledger), "flights", "etl", J5, cause="test")
+    completion.record_completion(Ledger(runtime.ledger), "flights", "etl", J5, cause="test")
     with pytest.raises(MalformedInput, match="with a created column: is made within it, not before that time"):
-        materialise(spec, J5, runtime)
+        materialise_features(spec, J5, runtime)
 
 
 @pytest.mark.usefixtures("_made_at")
 def test_feast_asked_directly_does_not_see_it_either(runtime: Runtime, spec: Pipeline) -> None:
     import pandas as pd
 
-    from tradewind.features.apply import apply
-    from tradewind.features.store import opened
+    from tradewind.features.feast_apply import apply_definitions
+    from tradewind.features.feature_store import open_feature_store
 
-    apply(spec, runtime)
+    apply_definitions(spec, runtime)
     frame = pd.DataFrame({"shop": ["A", "A"], "event_timestamp": [day(2), day(6)]})
-    with opened(runtime, spec, versions=current(spec, runtime, ["sales"])) as store:
+    with open_feature_store(runtime, spec, versions=newest_versions(spec, runtime, ["sales"])) as store:
         for full, name in ((False, "sold"), (True, "sales__sold")):
             job = store.get_historical_features(frame, ["sales:sold"], full_feature_names=full)
             assert job.to_df()[name].tolist() == [10.0, 99.0]
@@ -238,8 +238,8 @@ def test_feast_alone_gives_what_was_made_later() -> None:
 def test_where_nothing_was_corrected_the_join_is_feasts(ttl: timedelta | None) -> None:
     import pyarrow.dataset as pads
 
-    from tradewind.features.known import Known
-    from tradewind.features.point_in_time import View, point_in_time
+    from tradewind.features.known_rows import KnownRows
+    from tradewind.features.point_in_time import JoinedView, join_point_in_time
     from tradewind.features.source import LakeSource
 
     chance = random.Random(5)
@@ -262,9 +262,9 @@ def test_where_nothing_was_corrected_the_join_is_feasts(ttl: timedelta | None) -
         }
     )
     source = LakeSource("d", timestamp_field="known_at")
-    view = View("view", source, {"a": "a", "b": "b"}, {"v": "v"}, ttl)
-    slices = [Known(None, None, pads.dataset(rows))]
-    found = point_in_time(entities, [view], time="event_timestamp", read=lambda *_: slices)
+    view = JoinedView("view", source, {"a": "a", "b": "b"}, {"v": "v"}, ttl)
+    slices = [KnownRows(None, None, pads.dataset(rows))]
+    found = join_point_in_time(entities, [view], time="event_timestamp", read=lambda *_: slices)
     ours = entities.append_column("v", found["v"])
     assert sorted(ours.to_pylist(), key=str) == feasts_own(entities, rows, ttl, None)
     assert 0 < ours["v"].null_count < ours.num_rows
@@ -273,7 +273,7 @@ def test_where_nothing_was_corrected_the_join_is_feasts(ttl: timedelta | None) -
 def test_what_was_taken_back_before_anybody_could_know_it_is_no_correction(
     runtime: Runtime, spec: Pipeline, put: Put
 ) -> None:
-    from tradewind.lake.revisions import revisions
+    from tradewind.lake.corrections import corrected_partitions
 
     put(J1, 10.0)
     put(J2, None)
@@ -282,5 +282,5 @@ def test_what_was_taken_back_before_anybody_could_know_it_is_no_correction(
     lake = Lake(runtime.lake)
     snapshot = lake.dataset("flights", "sales").snapshot()
     assert snapshot is not None
-    assert revisions(lake, "flights", snapshot) == {}
+    assert corrected_partitions(lake, "flights", snapshot) == {}
     assert sold(runtime, spec, day(2), day(3)) == [10.0, 10.0]

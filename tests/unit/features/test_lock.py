@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import Unavailable, UsageError
-from tradewind.features.lock import exclusive
+from tradewind.features.registry_lock import hold_registry_lock
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
@@ -19,28 +19,28 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_a_lock_that_is_held_is_not_given_twice(registry: str) -> None:
     with (
-        exclusive(registry, "flights"),
+        hold_registry_lock(registry, "flights"),
         pytest.raises(Unavailable, match="another run still holds the lock flights"),
-        exclusive(registry, "flights", wait_seconds=0),
+        hold_registry_lock(registry, "flights", wait_seconds=0),
     ):
         pass
 
 
 def test_it_is_free_again_afterwards(registry: str) -> None:
-    with pytest.raises(RuntimeError), exclusive(registry, "flights"):
+    with pytest.raises(RuntimeError), hold_registry_lock(registry, "flights"):
         raise RuntimeError
-    with exclusive(registry, "flights", wait_seconds=0):
+    with hold_registry_lock(registry, "flights", wait_seconds=0):
         pass
 
 
 def test_locks_of_other_names_do_no_harm(registry: str) -> None:
-    with exclusive(registry, "flights"), exclusive(registry, "trains", wait_seconds=0):
+    with hold_registry_lock(registry, "flights"), hold_registry_lock(registry, "trains", wait_seconds=0):
         pass
 
 
 def test_a_killed_process_keeps_no_lock(registry: str, project: Path) -> None:
     code = (
-        "import sys; from tradewind.features.lock import exclusive\n"
+        "import sys; from tradewind.features.registry_lock import hold_registry_lock\n"
         f"with exclusive({registry!r}, 'flights'): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -52,14 +52,17 @@ def test_a_killed_process_keeps_no_lock(registry: str, project: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Unavailable), exclusive(registry, "flights", wait_seconds=0):
+        with pytest.raises(Unavailable), hold_registry_lock(registry, "flights", wait_seconds=0):
             pass
         holder.kill()
         holder.wait()
-    with exclusive(registry, "flights", wait_seconds=30):
+    with hold_registry_lock(registry, "flights", wait_seconds=30):
         pass
 
 
 def test_other_databases_are_refused() -> None:
-    with pytest.raises(UsageError, match="SQLite file or PostgreSQL"), exclusive("mysql://x:secret@h/d", "flights"):
+    with (
+        pytest.raises(UsageError, match="SQLite file or PostgreSQL"),
+        hold_registry_lock("mysql://x:secret@h/d", "flights"),
+    ):
         pass

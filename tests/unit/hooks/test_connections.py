@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from tradewind.errors import MissingExtra, UsageError
-from tradewind.hooks.connections import AirflowConnections, EnvironmentConnections
+from tradewind.hooks.airflow_connections import AirflowConnections, EnvironmentConnections
 from tradewind.hooks.tradewind import TradewindHook
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tradewind.errors import UsageError
-from tradewind.hooks.connections import AirflowConnections
+from tradewind.hooks.airflow_connections import AirflowConnections
 
 
 def test_the_variable_names_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:

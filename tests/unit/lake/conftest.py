@@ -7,9 +7,9 @@ import pytest
 
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset, Lake
-from tradewind.lake.publish import Published
+from tradewind.lake.publish import PublishedPartition
 
-Publish = Callable[..., Published]
+Publish = Callable[..., PublishedPartition]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def dataset(tmp_path: Path) -> Dataset:
 def publish(dataset: Dataset) -> Publish:
     """Publish ``values`` as one partition; the cause is ``why``, or follows from the values."""
 
-    def run(key: str, values: list[int], why: str = "") -> Published:
+    def run(key: str, values: list[int], why: str = "") -> PublishedPartition:
         import pyarrow as pa
 
         staged = dataset.stage(key, pa.table({"value": pa.array(values, pa.int64())}).to_reader())

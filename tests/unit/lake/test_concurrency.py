@@ -54,7 +54,7 @@ staged = dataset.stage("2013-01", pyarrow.table({"value": [9]}).to_reader())
 if where == "after the commit":
     publish._published = die
 else:
-    publish.commit = die
+    publish.commit_partition = die
 dataset.publish(staged, cause=Cause({"rows": staged.digest}, "config", "1"), run_id="crash")
 """
 

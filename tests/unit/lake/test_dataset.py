@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from tradewind.lake.publish import Published
+    from tradewind.lake.publish import PublishedPartition
 
-    Publish = Callable[..., Published]
+    Publish = Callable[..., PublishedPartition]
 
 
 def table(**columns: object) -> pa.RecordBatchReader:

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.lake.digests import Content, content, of_files
-from tradewind.lake.words import lanes
+from tradewind.lake.digests import PartitionContent, hash_rows, of_files
+from tradewind.lake.hash_lanes import hash_lanes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def of(table: pa.Table, batch: int | None = None, **kwargs: Any) -> Content:
-    return content(table.to_reader(max_chunksize=batch), **kwargs)
+def of(table: pa.Table, batch: int | None = None, **kwargs: Any) -> PartitionContent:
+    return hash_rows(table.to_reader(max_chunksize=batch), **kwargs)
 
 
 def rows(values: dict[str, list[Any]]) -> pa.Table:
@@ -108,7 +108,7 @@ def test_the_digest_of_a_known_table_never_changes() -> None:
             "late": [True, False, None],
         }
     )
-    assert of(table) == Content("2.b0ed0234f0524eaab5309523c6a27f84", 3)
+    assert of(table) == PartitionContent("2.b0ed0234f0524eaab5309523c6a27f84", 3)
 
 
 def varied() -> pa.Table:
@@ -133,7 +133,7 @@ def varied() -> pa.Table:
 
 
 def test_the_digest_of_nested_and_odd_values_never_changes() -> None:
-    assert of(varied()) == Content("2.61fbe1c0229b771f41507d160b94aae9", 5_000)
+    assert of(varied()) == PartitionContent("2.61fbe1c0229b771f41507d160b94aae9", 5_000)
 
 
 def test_rows_have_the_same_digest_in_memory_in_pieces_and_in_files(tmp_path: Path) -> None:
@@ -154,5 +154,5 @@ def test_no_two_rows_of_a_million_small_numbers_have_the_same_number() -> None:
 
     number = np.arange(1_000_000)
     for columns in ([number // 1000, number % 1000], [number // 1000 * 8.0, number % 1000 / 8]):
-        for lane in lanes([pa.array(column) for column in columns], len(number)):
+        for lane in hash_lanes([pa.array(column) for column in columns], len(number)):
             assert len(np.unique(lane)) == len(number)

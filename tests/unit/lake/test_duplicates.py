@@ -10,18 +10,18 @@ import pytest
 
 from tradewind.errors import MalformedInput, UsageError
 from tradewind.lake.dataset import Dataset
-from tradewind.lake.duplicates import Duplicates
-from tradewind.lake.staging import Staged
+from tradewind.lake.duplicates import DuplicateRule
+from tradewind.lake.staging import StagedPartition
 
 
 def stage(
     dataset: Dataset, columns: dict[str, list[Any]], *, keep: Literal["largest", "smallest"] = "largest", by: str = "at"
-) -> Staged:
-    rule = Duplicates(["id"], keep, by)
+) -> StagedPartition:
+    rule = DuplicateRule(["id"], keep, by)
     return dataset.stage("2013-01", pa.table(columns).to_reader(), duplicates=rule)
 
 
-def rows(staged: Staged) -> list[tuple[Any, ...]]:
+def rows(staged: StagedPartition) -> list[tuple[Any, ...]]:
     table = pads.dataset([str(path) for path in staged.paths]).to_table()
     return sorted(tuple(row.values()) for row in table.to_pylist())
 

@@ -10,12 +10,12 @@ import pytest
 from tradewind.errors import UsageError
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset
-from tradewind.lake.publish import Published
+from tradewind.lake.publish import PublishedPartition
 
 
 def publish(
     dataset: Dataset, key: str, *, new_columns: Literal["refuse", "take"] = "take", **columns: Any
-) -> Published:
+) -> PublishedPartition:
     staged = dataset.stage(key, pa.table(columns).to_reader())
     cause = Cause({"rows": staged.digest}, "config", "1")
     return dataset.publish(staged, cause=cause, run_id="r", new_columns=new_columns)

@@ -7,17 +7,17 @@ import pyarrow as pa
 import pytest
 
 from tradewind.errors import MissingInput
-from tradewind.lake import log as logs
+from tradewind.lake import table_log as logs
 from tradewind.lake.dataset import Dataset
-from tradewind.lake.vacuum import Vacuumed, vacuum
+from tradewind.lake.vacuum import VacuumedFiles, vacuum_dataset
 
 DAY = timedelta(days=1)
 
 
-def clean(dataset: Dataset, *, pinned=(), days_later: float = 100, dry_run: bool = False, **options) -> Vacuumed:
+def clean(dataset: Dataset, *, pinned=(), days_later: float = 100, dry_run: bool = False, **options) -> VacuumedFiles:
     options = {"history": 30 * DAY, "quarantine": 90 * DAY, **options}
     now = datetime.now(UTC) + days_later * DAY
-    return vacuum(dataset, pinned=pinned, now=now, dry_run=dry_run, **options)
+    return vacuum_dataset(dataset, pinned=pinned, now=now, dry_run=dry_run, **options)
 
 
 def values(dataset: Dataset, version: int | None = None) -> list[int]:
@@ -103,15 +103,15 @@ def test_a_file_whose_commit_may_be_on_its_way_stays_a_day(dataset: Dataset) -> 
 
 def test_a_commit_during_a_vacuum_is_not_lost(dataset: Dataset, publish, monkeypatch) -> None:
     publish("2013-01", [1])
-    read = logs.read
+    read = logs.read_table_log
 
-    def meanwhile(of: Dataset) -> logs.Log:
-        monkeypatch.setattr(logs, "read", read)
+    def meanwhile(of: Dataset) -> logs.TableLog:
+        monkeypatch.setattr(logs, "read_table_log", read)
         publish("2013-02", [2])  # after the files were listed, before the log is read
         publish("2013-01", [10])
         return read(of)
 
-    monkeypatch.setattr(logs, "read", meanwhile)
+    monkeypatch.setattr(logs, "read_table_log", meanwhile)
     clean(dataset)
     assert values(dataset) == [2, 10]
 

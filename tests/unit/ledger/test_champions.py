@@ -9,14 +9,14 @@ import pytest
 
 from tradewind.errors import Conflict
 from tradewind.ledger import pins
-from tradewind.ledger.champions import Champion
+from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Ledger
 
 PIPELINE = "flights"
 
 
-def change(version: str, effective_from: str, *, decided_at: str | None = None, reason: str = "") -> Champion:
-    return Champion(PIPELINE, 0, "flights", version, effective_from, decided_at=decided_at, reason=reason)
+def change(version: str, effective_from: str, *, decided_at: str | None = None, reason: str = "") -> ChampionChange:
+    return ChampionChange(PIPELINE, 0, "flights", version, effective_from, decided_at=decided_at, reason=reason)
 
 
 def test_a_change_is_written_with_the_next_seq(url: str) -> None:
@@ -112,7 +112,7 @@ def test_promotions_and_rollbacks_at_once_leave_a_journal_without_gaps_and_a_pin
         while again:
             expected = len(mine.champions(PIPELINE))
             try:
-                mine.promote(new, expected=expected, pin=pins.pin(new, reason="mine") if number % 2 else None)
+                mine.promote(new, expected=expected, pin=pins.pin_entry(new, reason="mine") if number % 2 else None)
                 return ""
             except Conflict as exc:
                 again = "pinned" not in str(exc)
@@ -124,7 +124,7 @@ def test_promotions_and_rollbacks_at_once_leave_a_journal_without_gaps_and_a_pin
     by_person = [one for one in changes if one.decided_at is None and one.seq > 1]
     assert len(by_person) == 6
     assert [one.decided_at for one in changes[changes.index(by_person[0]) :]] == [None] * 6  # none after a pin
-    held = pins.pinned(ledger, PIPELINE)
+    held = pins.current_pin(ledger, PIPELINE)
     assert held is not None
     assert held.subject == changes[-1].model_version
     assert [int(entry.key) for entry in ledger.find(PIPELINE, "pin")] == list(range(6))
@@ -133,12 +133,12 @@ def test_promotions_and_rollbacks_at_once_leave_a_journal_without_gaps_and_a_pin
 def test_a_pin_refuses_candidates_until_it_is_lifted(url: str) -> None:
     ledger = Ledger(url)
     first = ledger.promote(change("1", "2013-04-01", decided_at="2013-03-18"), expected=0)
-    ledger.promote(first, expected=1, pin=pins.pin(first, reason="stay"))
+    ledger.promote(first, expected=1, pin=pins.pin_entry(first, reason="stay"))
     with pytest.raises(Conflict, match="local pinned version 1 in the meantime: stay"):
         ledger.promote(change("2", "2013-04-08", decided_at="2013-03-25"), expected=1)
-    assert "until: tradewind unpin flights --reason TEXT" in pins.told(pins.pinned(ledger, PIPELINE))
-    pins.lift(ledger, PIPELINE, reason="go on", actor="ann")
-    assert pins.pinned(ledger, PIPELINE) is None
+    assert "until: tradewind unpin flights --reason TEXT" in pins.describe_pin(pins.current_pin(ledger, PIPELINE))
+    pins.lift_pin(ledger, PIPELINE, reason="go on", actor="ann")
+    assert pins.current_pin(ledger, PIPELINE) is None
     assert ledger.promote(change("2", "2013-04-08", decided_at="2013-03-25"), expected=1).seq == 2
 
 

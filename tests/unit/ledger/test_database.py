@@ -9,7 +9,7 @@ import pytest
 
 from tradewind.errors import TradewindError
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.ledger.tables import HEAD, VERSION_TABLE, tables
+from tradewind.ledger.schema import HEAD, VERSION_TABLE, build_tables
 
 FIRST_USE = """
 import sys
@@ -53,7 +53,7 @@ def test_the_tables_are_what_the_migrations_make(url: str) -> None:
 
     Ledger(url).find("flights", "note")
     found = inspect(create_engine(url, poolclass=NullPool))
-    for table in (tables().journal, tables().champions):
+    for table in (build_tables().journal, build_tables().champions):
         columns = {column["name"]: column["nullable"] for column in found.get_columns(table.name)}
         assert columns == {column.name: column.nullable for column in table.columns}
 
@@ -104,7 +104,7 @@ def test_a_ledger_that_was_used_can_be_used_in_a_fork(url: str) -> None:
 
 def test_a_ledger_is_made_without_loading_sqlalchemy() -> None:
     code = (
-        "import sys; from tradewind.ledger import progress, journal; journal.Ledger('sqlite:///x'); "
+        "import sys; from tradewind.ledger import completion, journal; journal.Ledger('sqlite:///x'); "
         "assert 'sqlalchemy' not in sys.modules"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -97,11 +97,11 @@ def test_nothing_written_can_be_changed(url: str, statement: str, table: str) ->
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
-    from tradewind.ledger.champions import Champion
+    from tradewind.ledger.champions import ChampionChange
 
     ledger = Ledger(url)
     ledger.append(entry())
-    ledger.promote(Champion("flights", 0, "flights", "1", "2013-02-04"), expected=0)
+    ledger.promote(ChampionChange("flights", 0, "flights", "1", "2013-02-04"), expected=0)
     with pytest.raises(DBAPIError, match="append-only"), create_engine(url, poolclass=NullPool).begin() as connection:
         connection.exec_driver_sql(statement.format(table))
     assert len(ledger.find("flights", "note")) == len(ledger.champions("flights")) == 1

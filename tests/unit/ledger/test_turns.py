@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import NotReady
-from tradewind.ledger import absences, holds, progress, turns
+from tradewind.ledger import completion, holds, ordering, skipped_partitions
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAYS = [f"2013-02-{day:02}" for day in range(1, 15)]
 NOW = datetime.now(UTC)
@@ -40,17 +40,17 @@ def spec() -> Pipeline:
 
 
 def waits(ledger: Ledger, spec: Pipeline, partition: str = DAYS[5], *, now: datetime) -> dict[str, str]:
-    return dict(turns.require_before(spec, ledger, partition, stage="train", of="train", now=now))
+    return dict(ordering.require_before(spec, ledger, partition, stage="train", of="train", now=now))
 
 
 def begins(ledger: Ledger, partition: str = DAYS[5], *, stage: str = "train") -> None:
-    progress.start(ledger, "flights", stage, partition, cause="c")
+    completion.record_start(ledger, "flights", stage, partition, cause="c")
 
 
 def test_who_has_waited_for_longer_than_the_patience_goes_on_and_it_is_journalled(
     ledger: Ledger, spec: Pipeline
 ) -> None:
-    progress.complete(ledger, "flights", "train", DAYS[3], cause="c")
+    completion.record_completion(ledger, "flights", "train", DAYS[3], cause="c")
     begins(ledger, DAYS[4], stage="etl")
     begins(ledger)
     with pytest.raises(NotReady, match=f"train of partition {DAYS[4]}"):
@@ -69,7 +69,7 @@ def test_who_has_waited_for_longer_than_the_patience_goes_on_and_it_is_journalle
 def test_it_looks_further_back_for_somebody_to_wait_for(ledger: Ledger, spec: Pipeline) -> None:
     begins(ledger)
     assert list(waits(ledger, spec, now=LATER)) == DAYS[4::-1]
-    progress.complete(ledger, "flights", "train", DAYS[2], cause="c")
+    completion.record_completion(ledger, "flights", "train", DAYS[2], cause="c")
     assert list(waits(ledger, spec, now=LATER)) == [DAYS[4], DAYS[3]]
 
 
@@ -92,7 +92,7 @@ def test_who_has_just_begun_waits_also_in_a_replay_of_old_partitions(ledger: Led
 
 def test_the_time_in_which_a_person_held_the_pipeline_does_not_count(ledger: Ledger, spec: Pipeline) -> None:
     begins(ledger)
-    holds.hold(ledger, "flights", reason="strike", actor="ann")
+    holds.hold_pipeline(ledger, "flights", reason="strike", actor="ann")
     held = ledger.find("flights", "hold")[0]
     resumed = Entry("flights", "resume", "pipeline", None, held.key, at=NOW + timedelta(days=5))
     ledger.append(resumed)
@@ -102,8 +102,8 @@ def test_the_time_in_which_a_person_held_the_pipeline_does_not_count(ledger: Led
 
 
 def test_what_is_left_out_is_passed_over_at_once(ledger: Ledger, spec: Pipeline) -> None:
-    absences.leave_out(ledger, "flights", DAYS[4], dataset="flown", reason="no file")
-    progress.complete(ledger, "flights", "train", DAYS[3], cause="c")
+    skipped_partitions.leave_out(ledger, "flights", DAYS[4], dataset="flown", reason="no file")
+    completion.record_completion(ledger, "flights", "train", DAYS[3], cause="c")
     assert waits(ledger, spec, now=NOW) == {}
 
 
@@ -111,10 +111,12 @@ def test_a_partition_that_is_named_is_given_up_by_the_same_rule(ledger: Ledger, 
     begins(ledger, stage="monitor")
 
     def named(now: datetime) -> dict[str, str]:
-        return dict(turns.require(spec, ledger, DAYS[5], stage="monitor", of="score", key=DAYS[4], now=now))
+        return dict(
+            ordering.require_earlier_partition(spec, ledger, DAYS[5], stage="monitor", of="score", key=DAYS[4], now=now)
+        )
 
     with pytest.raises(NotReady, match=f"score of partition {DAYS[4]}"):
         named(SOON)
     assert list(named(LATER)) == [DAYS[4]]
-    progress.complete(ledger, "flights", "score", DAYS[4], cause="c")
+    completion.record_completion(ledger, "flights", "score", DAYS[4], cause="c")
     assert named(NOW) == {}

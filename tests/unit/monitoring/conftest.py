@@ -12,11 +12,11 @@ import pytest
 
 from tradewind.core import profiles
 from tradewind.core.runtime import Runtime
-from tradewind.ledger import progress
-from tradewind.ledger.champions import Champion
+from tradewind.ledger import completion
+from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Ledger
-from tradewind.monitoring.datasets import PROFILES
-from tradewind.spec.models import Pipeline
+from tradewind.monitoring.monitoring_datasets import PROFILES
+from tradewind.spec.pipeline import Pipeline
 
 DEFINITIONS = """
 from datetime import timedelta
@@ -114,11 +114,11 @@ class World:
 
     def complete(self, stage: str, week: str) -> None:
         """Complete a stage."""
-        progress.complete(self.ledger, self.spec.pipeline, stage, week, cause="test")
+        completion.record_completion(self.ledger, self.spec.pipeline, stage, week, cause="test")
 
-    def champion(self, version: str, *, train: Sequence[str], effective_from: str) -> Champion:
+    def champion(self, version: str, *, train: Sequence[str], effective_from: str) -> ChampionChange:
         """Promote a version."""
-        new = Champion(
+        new = ChampionChange(
             "flights", 0, "flights", version, effective_from, train[-1], evidence={"train_partitions": list(train)}
         )
         return self.ledger.promote(new, expected=len(self.ledger.champions("flights")))
@@ -129,7 +129,11 @@ class World:
 
         rows = []
         for name, given in values.items():
-            made = profiles.categorical(given) if isinstance(given, dict) else profiles.numeric(np.asarray(given))
+            made = (
+                profiles.profile_texts(given)
+                if isinstance(given, dict)
+                else profiles.profile_numbers(np.asarray(given))
+            )
             version = predicted_by if name == "prediction" else None
             rows.append((name, made.kind, made.rows, version, profiles.to_json(made)))
         columns = [
@@ -183,9 +187,9 @@ class World:
 
     def rows(self, name: str, week: str) -> list[dict[str, Any]]:
         """Rows of a partition that was published."""
-        from tradewind.monitoring import datasets
+        from tradewind.monitoring import monitoring_datasets
 
-        table = datasets.read(self.spec, self.runtime, name, partitions=[week])
+        table = monitoring_datasets.read_monitoring_rows(self.spec, self.runtime, name, partitions=[week])
         return [] if table is None else table.to_pylist()
 
     def version(self, name: str) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tradewind.errors import Conflict, MissingInput
-from tradewind.monitoring.drifts import publish_drift
+from tradewind.monitoring.drift_rows import publish_drift
 
 if TYPE_CHECKING:
     from conftest import World

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from tradewind.monitoring import report
-from tradewind.monitoring.datasets import DRIFT, PERFORMANCE
+from tradewind.monitoring import monitor_page
+from tradewind.monitoring.monitoring_datasets import DRIFT, PERFORMANCE
 
 
 def drift(**given: Any) -> dict[str, Any]:
@@ -20,7 +20,9 @@ def performance(**given: Any) -> dict[str, Any]:
 
 
 def page(*rows: dict[str, Any], realised: tuple[dict[str, Any], ...] = ()) -> str:
-    return report.page(pipeline="flights", partition="2013-05-13", drift=rows, performance=realised)
+    return monitor_page.render_monitor_page(
+        pipeline="flights", partition="2013-05-13", drift=rows, performance=realised
+    )
 
 
 class Balanced(HTMLParser):
@@ -108,6 +110,6 @@ def test_the_page_is_well_formed_with_missing_numbers() -> None:
 
 def test_writing_leaves_no_draft_behind(tmp_path: Path) -> None:
     path = tmp_path / "flights" / "monitor" / "2013-05-13.html"
-    report.write(path, pipeline="flights", partition="2013-05-13", drift=[], performance=[])
+    monitor_page.write_monitor_page(path, pipeline="flights", partition="2013-05-13", drift=[], performance=[])
     assert [p.name for p in path.parent.iterdir()] == ["2013-05-13.html"]
     assert "No labels fell due" in path.read_text("utf-8")

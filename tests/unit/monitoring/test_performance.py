@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from tradewind.errors import Conflict, MalformedInput, ModelError
-from tradewind.models.predictions import columns_of
-from tradewind.monitoring import datasets
-from tradewind.monitoring.performance import due, publish_performance
+from tradewind.monitoring import monitoring_datasets
+from tradewind.monitoring.performance_rows import due_populations, publish_performance
+from tradewind.training.prediction_rows import prediction_columns
 
 if TYPE_CHECKING:
     from conftest import World
@@ -24,7 +24,7 @@ def measured(world: World, week: str) -> dict[str, Any]:
 
 
 def test_a_population_is_due_when_its_last_label_is(world: World) -> None:
-    assert due(world.spec, world.week(5)) == [world.week(4)]
+    assert due_populations(world.spec, world.week(5)) == [world.week(4)]
 
 
 @pytest.mark.parametrize(("available_after", "expected"), [(None, [5]), ("7d", [4]), ("8d", [3]), ("15d", [2])])
@@ -36,11 +36,11 @@ def test_a_late_label_makes_a_population_due_later(
         | ({"available_after": available_after} if available_after else {})
     }
     changed = with_spec(train=train)
-    assert due(changed.spec, changed.week(5)) == [changed.week(number) for number in expected]
+    assert due_populations(changed.spec, changed.week(5)) == [changed.week(number) for number in expected]
 
 
 def test_every_population_is_due_exactly_once(world: World) -> None:
-    found = [population for week in world.weeks(0, 20) for population in due(world.spec, week)]
+    found = [population for week in world.weeks(0, 20) for population in due_populations(world.spec, week)]
     assert found == world.weeks(1, 19)
 
 
@@ -51,12 +51,16 @@ def test_months_of_different_length_are_each_due_once(with_spec: Callable[..., W
     }  # fmt: skip
     monthly = with_spec(partition="month", start="2013-01-01", train=train)
     slices = monthly.spec.partitioning
-    found = [population for key in slices.between("2013-01-01", "2014-03-01") for population in due(monthly.spec, key)]
+    found = [
+        population
+        for key in slices.between("2013-01-01", "2014-03-01")
+        for population in due_populations(monthly.spec, key)
+    ]
     assert found == slices.between("2013-02-01", found[-1])
 
 
 def test_what_could_never_be_scored_is_not_due(world: World) -> None:
-    assert due(world.spec, world.week(1)) == []
+    assert due_populations(world.spec, world.week(1)) == []
     assert publish_performance(world.spec, world.week(1), world.runtime) is None
 
 
@@ -123,7 +127,7 @@ def published(world: World, *, labels: Sequence[Any], output: Any, classes: list
     rows, task = len(labels), world.spec.train.task  # type: ignore[union-attr]
     entities = world._entities(world.week(4), rows)
     world.publish("flights", world.week(4), {**entities, "what": labels})
-    predicted = columns_of(task, np.asarray(output), classes)
+    predicted = prediction_columns(task, np.asarray(output), classes)
     said = {"model_version": ["1"] * rows, "served_by": ["champion"] * rows, "in_sample": pa.array([False] * rows)}
     world.publish("predictions", world.week(4), {**entities, **predicted, **said})
 
@@ -239,7 +243,7 @@ def test_old_labels_do_not_replace_what_corrected_ones_gave(world: World, meanwh
         measured(world, world.week(5))
 
     # By then it has looked up what it reads.
-    meanwhile(datasets, "states", corrected)
+    meanwhile(monitoring_datasets, "partition_states", corrected)
     with pytest.raises(Conflict, match="dataset performance, partition 2013-02-11"):
         measured(world, world.week(5))
     (row,) = world.rows("performance", world.week(5))
@@ -278,7 +282,7 @@ def delayed(world: World, population: str, *, seconds: int, error: float, rows: 
     world.publish("predictions", population, values)
     due_at = world.spec.partitioning.shift(population, 1)
     for partition in (population, due_at):
-        if population in due(world.spec, partition):
+        if population in due_populations(world.spec, partition):
             publish_performance(world.spec, partition, world.runtime)
             return next(row for row in world.rows("performance", partition) if row["population"] == population)
     raise AssertionError("never due")

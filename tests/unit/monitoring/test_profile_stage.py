@@ -9,10 +9,10 @@ import pytest
 
 from tradewind.core import profiles
 from tradewind.errors import Conflict, NotReady, UsageError
-from tradewind.ledger import absences
-from tradewind.models.predictions import columns_of
-from tradewind.monitoring import profile as stage
-from tradewind.monitoring.profile import of_column, profile
+from tradewind.ledger import skipped_partitions
+from tradewind.monitoring import profile_rows as stage
+from tradewind.monitoring.profile_rows import profile_column, profile_partition
+from tradewind.training.prediction_rows import prediction_columns
 
 if TYPE_CHECKING:
     from conftest import World
@@ -40,12 +40,12 @@ def week(world: World) -> str:
     return world.week(2)
 
 
-def by_feature(world: World, week: str) -> dict[str, profiles.Profile]:
+def by_feature(world: World, week: str) -> dict[str, profiles.ColumnProfile]:
     return {row["feature"]: profiles.from_json(row["profile"]) for row in world.rows("profiles", week)}
 
 
 def test_every_input_of_the_model_is_profiled_also_for_entities_without_label(world: World, week: str) -> None:
-    published = profile(world.spec, week, world.runtime)
+    published = profile_partition(world.spec, week, world.runtime)
     found = by_feature(world, week)
     assert published.changed
     assert list(found) == ["carrier", "distance", "carrier_late"]
@@ -54,15 +54,15 @@ def test_every_input_of_the_model_is_profiled_also_for_entities_without_label(wo
 
 
 def test_features_are_those_that_were_known_when_the_partition_was_scored(world: World, week: str) -> None:
-    profile(world.spec, week, world.runtime)
+    profile_partition(world.spec, week, world.runtime)
     late = by_feature(world, week)["carrier_late"]
-    assert set(late.counts) == set(profiles.bin_of(pa.array([1.1, 1.2]).to_numpy()).tolist())
+    assert set(late.counts) == set(profiles.profile_bin(pa.array([1.1, 1.2]).to_numpy()).tolist())
     assert late.null > 0  # B6 has no row in carrier_week
 
 
 def test_predictions_are_profiled_with_the_version_that_made_them(world: World, week: str) -> None:
     world.scored(week, world.flights(world.week(9)), version="7")
-    profile(world.spec, week, world.runtime)
+    profile_partition(world.spec, week, world.runtime)
     (row,) = [row for row in world.rows("profiles", week) if row["feature"] == "prediction"]
     assert (row["model_version"], row["rows"]) == ("7", 700)
 
@@ -75,11 +75,11 @@ def test_predictions_are_profiled_with_the_version_that_made_them(world: World, 
 def test_what_a_task_predicts_is_profiled_as_what_it_is(
     world: World, week: str, task: Task, classes: list[str] | None, kind: str
 ) -> None:
-    predicted = columns_of(task, np.full((700, len(classes or [0])), 0.5), classes)
+    predicted = prediction_columns(task, np.full((700, len(classes or [0])), 0.5), classes)
     said = {"model_version": ["7"] * 700, "served_by": ["champion"] * 700, **predicted}
     world.publish("predictions", week, {**world._entities(week, 700), **said})
     train = world.spec.train.model_copy(update={"task": task})  # type: ignore[union-attr]
-    profile(world.spec.model_copy(update={"train": train}), week, world.runtime)
+    profile_partition(world.spec.model_copy(update={"train": train}), week, world.runtime)
     (row,) = [row for row in world.rows("profiles", week) if row["feature"] == "prediction"]
     assert (row["kind"], row["rows"], row["model_version"]) == (kind, 700, "7")
 
@@ -87,73 +87,73 @@ def test_what_a_task_predicts_is_profiled_as_what_it_is(
 def test_predictions_that_were_made_for_another_task_are_not_profiled(world: World, week: str) -> None:
     world.scored(week, world.flights(world.week(9)), version="7")
     train = world.spec.train.model_copy(update={"task": "regression"})  # type: ignore[union-attr]
-    profile(world.spec.model_copy(update={"train": train}), week, world.runtime)
+    profile_partition(world.spec.model_copy(update={"train": train}), week, world.runtime)
     assert "prediction" not in by_feature(world, week)
 
 
 def test_doing_it_again_changes_nothing(world: World, week: str) -> None:
-    first = profile(world.spec, week, world.runtime)
-    again = profile(world.spec, week, world.runtime)
+    first = profile_partition(world.spec, week, world.runtime)
+    again = profile_partition(world.spec, week, world.runtime)
     assert (again.version, again.digest, again.changed) == (first.version, first.digest, False)
 
 
 def test_a_later_partition_is_no_cause_to_profile_again(world: World, week: str) -> None:
-    profile(world.spec, week, world.runtime)
+    profile_partition(world.spec, week, world.runtime)
     end = world.spec.partitioning.bounds(week).end
     columns = {"carrier": ["AA"], "carrier_late": [9.0], "known_at": pa.array([end], pa.timestamp("us", "UTC"))}
     world.publish("carrier_week", week, columns)
-    assert not profile(world.spec, week, world.runtime).changed
+    assert not profile_partition(world.spec, week, world.runtime).changed
 
 
 def test_corrected_rows_are_profiled_again(world: World, week: str) -> None:
-    profile(world.spec, week, world.runtime)
+    profile_partition(world.spec, week, world.runtime)
     world.flights(week, seed=1, rows=650)
-    assert profile(world.spec, week, world.runtime).changed
+    assert profile_partition(world.spec, week, world.runtime).changed
     assert by_feature(world, week)["distance"].rows == 650
 
 
 def test_it_waits_for_its_features(world: World) -> None:
     with pytest.raises(NotReady, match="features of partition 2013-01-07"):
-        profile(world.spec, world.week(0), world.runtime)
+        profile_partition(world.spec, world.week(0), world.runtime)
 
 
 def test_it_waits_for_the_scoring_of_its_population(world: World) -> None:
     world.complete("features", world.week(1))
     world.complete("monitor", world.week(0))
     with pytest.raises(NotReady, match="score of partition 2013-01-07"):
-        profile(world.spec, world.week(1), world.runtime)
+        profile_partition(world.spec, world.week(1), world.runtime)
 
 
 def test_it_waits_for_the_partition_before_which_scored_what_falls_due_in_it(world: World) -> None:
     world.complete("features", world.week(2))
     world.complete("score", world.week(1))
     with pytest.raises(NotReady, match="monitor of partition 2013-01-14") as raised:
-        profile(world.spec, world.week(2), world.runtime)
+        profile_partition(world.spec, world.week(2), world.runtime)
     assert (raised.value.stage, raised.value.partition) == ("monitor", world.week(1))
 
 
 def test_a_partition_that_is_left_out_is_waited_for_by_nobody(world: World) -> None:
     world.complete("features", world.week(2))
-    absences.leave_out(world.ledger, world.spec.pipeline, world.week(1), dataset="flights", reason="no file")
+    skipped_partitions.leave_out(world.ledger, world.spec.pipeline, world.week(1), dataset="flights", reason="no file")
     with pytest.raises(NotReady, match="monitor of partition 2013-01-07"):
-        profile(world.spec, world.week(2), world.runtime)
+        profile_partition(world.spec, world.week(2), world.runtime)
 
 
 def test_rows_of_a_stale_run_do_not_replace_newer_ones(world: World, week: str, meanwhile: Callable[..., None]) -> None:
     def corrected() -> None:
         world.flights(week, seed=1, rows=650)
-        profile(world.spec, week, world.runtime)
+        profile_partition(world.spec, week, world.runtime)
 
-    meanwhile(stage, "pin", corrected)
+    meanwhile(stage, "pin_inputs", corrected)
     with pytest.raises(Conflict, match="dataset profiles, partition 2013-01-21"):
-        profile(world.spec, week, world.runtime)
+        profile_partition(world.spec, week, world.runtime)
     assert by_feature(world, week)["distance"].rows == 650
 
 
 def test_a_pipeline_without_monitor_is_refused(with_spec: object) -> None:
     unwatched = with_spec(monitor=None)  # type: ignore[operator]
     with pytest.raises(UsageError, match="has no `monitor`"):
-        profile(unwatched.spec, unwatched.week(0), unwatched.runtime)
+        profile_partition(unwatched.spec, unwatched.week(0), unwatched.runtime)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_a_pipeline_without_monitor_is_refused(with_spec: object) -> None:
     ],
 )
 def test_a_column_is_profiled_by_its_type(column: pa.Array, kind: str, nulls: int) -> None:
-    made = of_column(pa.chunked_array([column]))
+    made = profile_column(pa.chunked_array([column]))
     assert made is not None
     assert (made.kind, made.null, made.rows) == (kind, nulls, len(column))
 
 
 def test_times_have_no_profile() -> None:
-    assert of_column(pa.chunked_array([pa.array([0], pa.timestamp("us", "UTC"))])) is None
+    assert profile_column(pa.chunked_array([pa.array([0], pa.timestamp("us", "UTC"))])) is None

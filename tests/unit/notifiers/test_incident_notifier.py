@@ -6,14 +6,14 @@ import json
 from types import SimpleNamespace
 
 from tradewind.errors import AuditFailed, InvalidPartitionKey
-from tradewind.notifiers.incident import IncidentNotifier, failure_of
+from tradewind.notifiers.incident import IncidentNotifier, describe_failure
 
 RUN = SimpleNamespace(dag_id="flight_delay__etl", run_id="r1", partition_key="2013-01-28")
 TASK = SimpleNamespace(task_id="flights", try_number=2, log_url="http://log")
 
 
 def test_a_task_failure_names_stage_task_try_and_error():
-    facts = failure_of({"dag_run": RUN, "task_instance": TASK, "exception": AuditFailed("3 checks failed")})
+    facts = describe_failure({"dag_run": RUN, "task_instance": TASK, "exception": AuditFailed("3 checks failed")})
     assert facts == {
         "stage": "etl",
         "task": "flights",
@@ -27,13 +27,13 @@ def test_a_task_failure_names_stage_task_try_and_error():
 
 
 def test_a_dag_failure_knows_no_task():
-    facts = failure_of({"dag_run": RUN, "ti": TASK, "reason": "task_failure"})
+    facts = describe_failure({"dag_run": RUN, "ti": TASK, "reason": "task_failure"})
     assert facts["task"] is None
     assert facts["message"] == "task_failure"
 
 
 def test_a_wrong_key_is_nobodys_partition():
-    facts = failure_of({"dag_run": RUN, "task_instance": TASK, "exception": InvalidPartitionKey("no such day")})
+    facts = describe_failure({"dag_run": RUN, "task_instance": TASK, "exception": InvalidPartitionKey("no such day")})
     assert facts["partition"] is None
 
 

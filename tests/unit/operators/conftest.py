@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from tradewind.errors import MissingInput
 from tradewind.ledger.journal import Ledger
 from tradewind.operators.etl import BuildDatasetOperator, CompleteEtlOperator
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAY = "2024-01-01"
 

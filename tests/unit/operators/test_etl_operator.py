@@ -12,10 +12,10 @@ from airflow.sdk.execution_time import task_runner
 
 from tradewind.alerting import incidents
 from tradewind.errors import AuditFailed, MissingInput, NotReady, Unavailable
-from tradewind.ledger import absences
+from tradewind.ledger import skipped_partitions
 from tradewind.ledger.journal import Ledger
 from tradewind.operators.etl import BuildDatasetOperator, CompleteEtlOperator
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAY = "2024-01-01"
 
@@ -98,7 +98,7 @@ def looking_back(trips: Pipeline, task: Task) -> Pipeline:
 
 
 def waited(ledger: Ledger, key: str, run_id: str, error_type: str = "NotReady") -> None:
-    incidents.report(
+    incidents.report_failure(
         ledger, pipeline="trips", stage="etl", task="week", partition=key, run_id=run_id, error_type=error_type,
         message="not published yet",
     )  # fmt: skip
@@ -132,7 +132,7 @@ def test_a_run_that_waited_and_is_on_its_way_again_is_left_alone(
 ) -> None:
     waited(ledger, "2024-01-02", "second")
     waited(ledger, "2024-01-03", "third")
-    absences.skip(ledger, "trips", "2024-01-03", reason="strike", actor="ann")
+    skipped_partitions.skip_partition(ledger, "trips", "2024-01-03", reason="strike", actor="ann")
     assert complete(looking_back, Airflow(second="queued", third="failed"), monkeypatch) == []
 
 

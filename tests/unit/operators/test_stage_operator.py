@@ -16,10 +16,10 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from tradewind.alerting import incidents
 from tradewind.errors import AuditFailed, Conflict, InvalidPartitionKey, NotReady, StorageFault, Unavailable
-from tradewind.ledger import absences, holds, progress
+from tradewind.ledger import completion, holds, skipped_partitions
 from tradewind.operators.base import RETRY_POLICY
 from tradewind.operators.stage import StageOperator
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 
 class Working(StageOperator):
@@ -63,7 +63,7 @@ def test_a_partition_that_is_not_over_is_refused(working, trips):
 
 def test_success_closes_what_this_task_had_opened_and_nothing_else(working, ledger):
     for task in ("working", "other"):
-        incidents.report(
+        incidents.report_failure(
             ledger,
             pipeline="trips",
             stage="features",
@@ -78,7 +78,7 @@ def test_success_closes_what_this_task_had_opened_and_nothing_else(working, ledg
 
 
 def test_the_first_task_writes_down_the_start_with_what_came_before(working, ledger):
-    progress.complete(ledger, "trips", "etl", "2024-01-02", cause="c1")
+    completion.record_completion(ledger, "trips", "etl", "2024-01-02", cause="c1")
     working(opens=True).execute(context())
     (entry,) = ledger.find("trips", "started", subject="features")
     assert entry.evidence["cause"] == "c1"
@@ -128,27 +128,27 @@ def test_a_wait_of_zero_fails_at_once(working):
 
 
 def test_a_held_pipeline_ends_as_skipped_with_the_reason_and_is_not_written_down_as_started(working, ledger):
-    holds.hold(ledger, "trips", reason="the source lies", actor="ann")
+    holds.hold_pipeline(ledger, "trips", reason="the source lies", actor="ann")
     with pytest.raises(AirflowSkipException, match=r"held by ann since .*: the source lies"):
         working(opens=True).execute(context())
     assert ledger.find("trips", "started") == []
-    holds.resume(ledger, "trips", reason="mended", actor="ann")
+    holds.resume_pipeline(ledger, "trips", reason="mended", actor="ann")
     assert working(opens=True).execute(context()) == "2024-01-02"
 
 
 def test_a_hold_in_the_middle_of_a_run_lets_its_event_count_as_lost(working, ledger):
-    progress.complete(ledger, "trips", "etl", "2024-01-02", cause="c1")
+    completion.record_completion(ledger, "trips", "etl", "2024-01-02", cause="c1")
     working(opens=True).execute(context())
-    lost = partial(progress.lost, ledger, "trips", {"etl": ("features",)}, older_than=timedelta(0))
+    lost = partial(completion.lost_events, ledger, "trips", {"etl": ("features",)}, older_than=timedelta(0))
     assert lost() == []
-    holds.hold(ledger, "trips", reason="wait", actor="ann")
+    holds.hold_pipeline(ledger, "trips", reason="wait", actor="ann")
     with pytest.raises(AirflowSkipException):
         working().execute(context())
     assert lost() == [("etl", "2024-01-02")]
 
 
 def test_a_skipped_partition_ends_as_skipped_and_the_others_go_on(working, ledger):
-    absences.skip(ledger, "trips", "2024-01-02", reason="strike", actor="ann")
+    skipped_partitions.skip_partition(ledger, "trips", "2024-01-02", reason="strike", actor="ann")
     with pytest.raises(AirflowSkipException, match="skipped by ann"):
         working().execute(context())
     assert working().execute(context("2024-01-03")) == "2024-01-03"

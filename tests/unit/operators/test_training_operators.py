@@ -12,11 +12,11 @@ from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped,
 
 from tradewind.errors import ModelError, NotReady, Unavailable
 from tradewind.ledger import holds
-from tradewind.ledger.champions import Champion
+from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.operators.approval import ApproveOperator
 from tradewind.operators.training import DecideOperator, PromoteOperator, RollbackOperator, TrainStageOperator
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 DAY = "2024-01-02"
 
@@ -171,7 +171,7 @@ def test_the_report_stays_linked_after_the_answer(judged, trips):
 
 
 def test_nobody_is_asked_while_the_pipeline_is_held_and_the_event_is_sent_again_later(judged, trips):
-    holds.hold(judged, "trips", reason="odd", actor="ann")
+    holds.hold_pipeline(judged, "trips", reason="odd", actor="ann")
     given = context()
     with pytest.raises(AirflowSkipException, match="nobody is asked: trips is held by ann"):
         ApproveOperator(task_id="approve", pipeline=trips).execute(given)
@@ -214,7 +214,7 @@ def test_asking_settles_the_training_before_anybody_answers(asked):
 
 
 def test_in_a_replay_of_what_was_promoted_nobody_is_asked_again(judged, trips):
-    new = Champion("trips", 0, "trips", "3", DAY, decided_at=DAY, evidence={"verdict_key": "v"})
+    new = ChampionChange("trips", 0, "trips", "3", DAY, decided_at=DAY, evidence={"verdict_key": "v"})
     judged.promote(new, expected=0)
     assert ApproveOperator(task_id="approve", pipeline=trips).execute(context()) is None
     assert settled(judged) == []

@@ -12,7 +12,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tradewind.alerting import incidents
-from tradewind.ledger import absences, holds, progress
+from tradewind.ledger import completion, holds, skipped_partitions
 from tradewind.notifiers.deadline import deadline_missed
 from tradewind.operators.upkeep import HeartbeatOperator, ResendOperator
 
@@ -43,28 +43,28 @@ def resend(trips, events: Events) -> Any:
 @pytest.fixture
 def lost(ledger):
     """A partition whose event reached nobody."""
-    progress.complete(ledger, "trips", "etl", DAY, cause="c1")
+    completion.record_completion(ledger, "trips", "etl", DAY, cause="c1")
     return ledger
 
 
 def test_events_of_a_held_pipeline_are_sent_after_it_is_resumed(lost, trips):
-    holds.hold(lost, "trips", reason="x", actor="ann")
+    holds.hold_pipeline(lost, "trips", reason="x", actor="ann")
     with pytest.raises(AirflowSkipException, match="held by ann"):
         resend(trips, Events())
-    holds.resume(lost, "trips", reason="", actor="ann")
+    holds.resume_pipeline(lost, "trips", reason="", actor="ann")
     events = Events()
     resend(trips, events)
     assert events.keys == [DAY]
 
 
 def test_events_of_a_skipped_partition_are_not_sent(lost, trips):
-    absences.skip(lost, "trips", DAY, reason="x", actor="ann")
+    skipped_partitions.skip_partition(lost, "trips", DAY, reason="x", actor="ann")
     with pytest.raises(AirflowSkipException):
         resend(trips, Events())
 
 
 def test_nothing_of_a_decommissioned_pipeline_is_looked_after(ledger, trips):
-    holds.decommission(ledger, "trips", reason="replaced", actor="ann")
+    holds.record_decommission(ledger, "trips", reason="replaced", actor="ann")
     with pytest.raises(AirflowSkipException, match="decommissioned by ann"):
         HeartbeatOperator(task_id="heartbeat", pipeline=trips).execute(
             {"dag_run": SimpleNamespace(run_id="u", start_date=datetime.now(UTC))}
@@ -75,9 +75,9 @@ def test_nothing_of_a_decommissioned_pipeline_is_looked_after(ledger, trips):
 @pytest.mark.parametrize(("stop", "opened"), [("hold", 0), ("skip", 0), (None, 1)])
 def test_a_missed_deadline_of_what_a_person_stopped_is_no_incident(ledger, stop, opened):
     if stop == "hold":
-        holds.hold(ledger, "trips", reason="x", actor="ann")
+        holds.hold_pipeline(ledger, "trips", reason="x", actor="ann")
     if stop == "skip":
-        absences.skip(ledger, "trips", DAY, reason="x", actor="ann")
+        skipped_partitions.skip_partition(ledger, "trips", DAY, reason="x", actor="ann")
     run = {"dag_id": "trips__etl", "partition_key": DAY, "dag_run_id": "r"}
     missed = deadline_missed(
         context={"dag_run": run}, pipeline="trips", owner="o", tradewind_conn_id="tradewind_default"

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tradewind.core.runtime import Runtime
-from tradewind.etl.dataset import build_dataset
-from tradewind.etl.stage import complete_etl
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.etl.etl_completion import complete_etl
 from tradewind.ledger.journal import Ledger
-from tradewind.planning.item import Item
-from tradewind.planning.plan import Plan, make
-from tradewind.spec.models import Pipeline
+from tradewind.planning.plan import PipelinePlan, make_plan
+from tradewind.planning.plan_item import PlanItem
+from tradewind.spec.pipeline import Pipeline
 
 DAYS = ["2013-01-28", "2013-01-29", "2013-01-30", "2013-01-31"]
 NOW = datetime(2013, 2, 1, 12, tzinfo=UTC)
@@ -71,10 +71,10 @@ class Shop:
             build_dataset(self.spec, "totals", day, self.runtime)
             complete_etl(self.spec, day, self.runtime)
 
-    def plan(self, **options: Any) -> Plan:
-        return make(self.spec, self.runtime, now=NOW, **options)
+    def plan(self, **options: Any) -> PipelinePlan:
+        return make_plan(self.spec, self.runtime, now=NOW, **options)
 
-    def items(self, name: str, **options: Any) -> dict[str, Item]:
+    def items(self, name: str, **options: Any) -> dict[str, PlanItem]:
         return {item.partition: item for item in self.plan(**options).items if item.name == name}
 
     def states(self, name: str, **options: Any) -> list[str]:

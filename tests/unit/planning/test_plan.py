@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tradewind.errors import AuditFailed, InvalidPartitionKey, SpecError, UsageError
-from tradewind.etl import dataset as etl
-from tradewind.etl.dataset import build_dataset
-from tradewind.ledger import absences, holds
-from tradewind.planning.deliveries import Deliveries
+from tradewind.etl import dataset_build as etl
+from tradewind.etl.dataset_build import build_dataset
+from tradewind.ledger import holds, skipped_partitions
+from tradewind.planning.delivery_digests import DeliveryDigests
 
 if TYPE_CHECKING:
     from conftest import Shop
@@ -138,7 +138,7 @@ def test_a_longer_lookback_says_what_is_read_now(built: Shop) -> None:
 
 
 def test_an_upgrade_of_tradewind_is_told_apart(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradewind.planning.datasets.CODE", "etl-9")
+    monkeypatch.setattr("tradewind.planning.dataset_items.CODE", "etl-9")
     ((kind, text, _),) = whys(built, "totals", DAYS[0])
     assert (kind, f"({etl.CODE}, now etl-9)" in text) == ("code", True)
 
@@ -146,7 +146,7 @@ def test_an_upgrade_of_tradewind_is_told_apart(built: Shop, monkeypatch: pytest.
 def test_all_reasons_are_told_at_once(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     change_sql(built)
     built.deliver(DAYS[0], 5)
-    monkeypatch.setattr("tradewind.planning.datasets.CODE", "etl-9")
+    monkeypatch.setattr("tradewind.planning.dataset_items.CODE", "etl-9")
     assert [kind for kind, _, _ in whys(built, "orders", DAYS[0])] == ["input", "configuration", "code"]
 
 
@@ -168,17 +168,17 @@ def etl_time(day: int) -> object:
 
 
 def plan_states(shop: Shop, day: str, **options: object) -> list[str]:
-    from tradewind.planning.plan import make
+    from tradewind.planning.plan import make_plan
 
-    found = make(shop.spec, shop.runtime, first=day, last=day, **options)  # type: ignore[arg-type]
+    found = make_plan(shop.spec, shop.runtime, first=day, last=day, **options)  # type: ignore[arg-type]
     return [item.state for item in found.items]
 
 
 def test_what_stays_out_is_said_and_is_not_missing_and_its_readers_go_on(shop: Shop) -> None:
     shop.deliver(DAYS[0], 1)
     shop.deliver(DAYS[3], 1)
-    absences.leave_out(shop.ledger, "shop", DAYS[1], dataset="orders", reason="no file came")
-    absences.skip(shop.ledger, "shop", DAYS[2], reason="strike", actor="ann")
+    skipped_partitions.leave_out(shop.ledger, "shop", DAYS[1], dataset="orders", reason="no file came")
+    skipped_partitions.skip_partition(shop.ledger, "shop", DAYS[2], reason="strike", actor="ann")
     assert shop.states("orders") == ["missing", "left out", "skipped", "missing"]
     assert shop.states("totals") == ["missing", "left out", "skipped", "missing"]
     assert shop.items("orders")[DAYS[2]].why[0].text == "by ann: strike"
@@ -206,7 +206,7 @@ def test_a_file_that_was_delivered_empty_is_not_called_missing(shop: Shop) -> No
 
 def test_what_was_left_out_and_delivered_since_is_missing(shop: Shop) -> None:
     shop.deliver(DAYS[0], 1)
-    absences.leave_out(shop.ledger, "shop", DAYS[1], dataset="orders", reason="no file came")
+    skipped_partitions.leave_out(shop.ledger, "shop", DAYS[1], dataset="orders", reason="no file came")
     assert shop.states("totals")[1] == "left out"
     shop.deliver(DAYS[1], 1)
     assert shop.states("orders")[:2] == shop.states("totals")[:2] == ["missing", "missing"]
@@ -222,7 +222,7 @@ def test_what_cannot_be_seen_without_fetching_is_said(built: Shop) -> None:
 
 def test_a_held_pipeline_says_so(built: Shop) -> None:
     assert built.plan().held is None
-    holds.hold(built.ledger, "shop", reason="the source lies", actor="ann")
+    holds.hold_pipeline(built.ledger, "shop", reason="the source lies", actor="ann")
     assert "held by ann" in (built.plan().held or "")
 
 
@@ -243,33 +243,33 @@ def test_a_file_that_the_yaml_names_and_that_is_gone_is_named(built: Shop) -> No
 
 
 def test_a_file_that_did_not_change_is_read_once(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradewind.planning.deliveries._YOUNG_SECONDS", -1.0)
+    monkeypatch.setattr("tradewind.planning.delivery_digests._YOUNG_SECONDS", -1.0)
     memory = built.folder / "memory.json"
-    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
-    monkeypatch.setattr("tradewind.planning.deliveries.deliver", None)  # reading a file would raise
-    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
+    assert built.states("orders", deliveries=DeliveryDigests(memory)) == CURRENT
+    monkeypatch.setattr("tradewind.planning.delivery_digests.hash_delivery", None)  # reading a file would raise
+    assert built.states("orders", deliveries=DeliveryDigests(memory)) == CURRENT
     monkeypatch.undo()
     built.deliver(DAYS[2], 3)
-    assert built.states("orders", deliveries=Deliveries(memory))[2] == "stale"
+    assert built.states("orders", deliveries=DeliveryDigests(memory))[2] == "stale"
 
 
 def test_a_file_that_is_too_young_to_tell_is_not_remembered(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradewind.planning.deliveries._YOUNG_SECONDS", 1e12)
+    monkeypatch.setattr("tradewind.planning.delivery_digests._YOUNG_SECONDS", 1e12)
     memory = built.folder / "memory.json"
-    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
+    assert built.states("orders", deliveries=DeliveryDigests(memory)) == CURRENT
     assert not memory.exists()
 
 
 def test_a_broken_memory_costs_time_and_nothing_else(built: Shop) -> None:
     memory = built.folder / "memory.json"
     memory.write_text("{")
-    assert built.states("orders", deliveries=Deliveries(memory)) == CURRENT
+    assert built.states("orders", deliveries=DeliveryDigests(memory)) == CURRENT
 
 
 def test_commits_are_read_backwards_until_every_partition_is_found(
     built: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tradewind.planning.recorded._MARGIN", -3)
+    monkeypatch.setattr("tradewind.planning.recorded_causes._MARGIN", -3)
     for amount in (50, 60, 70):
         built.deliver(DAYS[0], amount)
         build_dataset(built.spec, "orders", DAYS[0], built.runtime)

@@ -10,19 +10,19 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core.runtime import Runtime
-from tradewind.features.definitions import load
-from tradewind.features.importing import import_feast
-from tradewind.features.stage import cause_of
+from tradewind.features.definitions import load_definitions
+from tradewind.features.feast_import import import_feast
+from tradewind.features.stage import materialisation_cause
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
-from tradewind.ledger import progress
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.models import score
-from tradewind.monitoring import drifts, profile
-from tradewind.planning.deliveries import Deliveries
-from tradewind.planning.item import Item, State
-from tradewind.planning.stages import examine
-from tradewind.spec.models import Pipeline
+from tradewind.monitoring import drift_rows, profile_rows
+from tradewind.planning.delivery_digests import DeliveryDigests
+from tradewind.planning.plan_item import ItemState, PlanItem
+from tradewind.planning.stage_items import examine_stages
+from tradewind.scoring import batch_scoring
+from tradewind.spec.pipeline import Pipeline
 
 import_feast()
 
@@ -54,7 +54,7 @@ class World:
             mlflow="", feast_registry="", feast_online={}, reports=folder / "reports",
         )  # fmt: skip
         self.ledger = Ledger(self.runtime.ledger)
-        self.datasets: list[Item] = []
+        self.datasets: list[PlanItem] = []
         (folder / "features.py").write_text(DEFINITIONS)
         (folder / "p.sql").write_text("SELECT 1")
         files = {"files": "{landing}/{day}.csv"}
@@ -82,38 +82,47 @@ class World:
 
     def etl(self, key: str, *, cause: str = "e1") -> None:
         digest = self.publish("sales", key, "", "")
-        progress.complete(self.ledger, "shops", "etl", key, cause=cause, evidence={"sales": {"digest": digest}})
+        completion.record_completion(
+            self.ledger, "shops", "etl", key, cause=cause, evidence={"sales": {"digest": digest}}
+        )
 
     def done(self, stage: str, key: str) -> None:
         """The stage has begun with what the stage before gave, and is complete."""
-        before = progress.before(stage, self.spec.stages)
+        before = completion.upstream_stage(stage, self.spec.stages)
         assert before is not None
-        upstream = progress.latest_cause(self.ledger, "shops", before, key) or ""
-        progress.start(self.ledger, "shops", stage, key, cause=upstream)
-        progress.complete(self.ledger, "shops", stage, key, cause=f"{stage} {upstream}")
+        upstream = completion.latest_cause(self.ledger, "shops", before, key) or ""
+        completion.record_start(self.ledger, "shops", stage, key, cause=upstream)
+        completion.record_completion(self.ledger, "shops", stage, key, cause=f"{stage} {upstream}")
 
     def life(self, key: str) -> None:
         """Everything of one partition."""
         self.etl(key)
-        definitions = load(self.spec, self.runtime)
-        cause = cause_of(self.spec, definitions, "e1")
+        definitions = load_definitions(self.spec, self.runtime)
+        cause = materialisation_cause(self.spec, definitions, "e1")
         evidence = {"cause": cause, "definitions": definitions.digest}
         self.ledger.append(Entry("shops", "materialised", "features", key, key, evidence=evidence))
-        self.publish("profiles", key, profile.configuration(self.spec, self.runtime), profile.CODE)
-        self.publish("drift", key, drifts.configuration(self.spec), drifts.CODE)
+        self.publish("profiles", key, profile_rows.profile_config_hash(self.spec, self.runtime), profile_rows.CODE)
+        self.publish("drift", key, drift_rows.drift_config_hash(self.spec), drift_rows.CODE)
         population = self.spec.partitioning.shift(key, 1)
-        self.publish("predictions", population, score.configuration(self.spec, self.runtime), score.CODE)
+        self.publish(
+            "predictions", population, batch_scoring.scoring_config_hash(self.spec, self.runtime), batch_scoring.CODE
+        )
         for stage in ("features", "monitor", "train", "score"):
             self.done(stage, key)
 
-    def items(self, *keys: str) -> dict[str, Item]:
+    def items(self, *keys: str) -> dict[str, PlanItem]:
         """What is neither current nor possibly stale, by stage."""
         return {name: item for name, item in self.all(*keys).items() if item.state not in ("current", "possibly stale")}
 
-    def all(self, *keys: str) -> dict[str, Item]:
+    def all(self, *keys: str) -> dict[str, PlanItem]:
         """Every stage."""
-        found = examine(
-            self.spec, self.runtime, keys or (DAY,), datasets=self.datasets, ledger=self.ledger, deliveries=Deliveries()
+        found = examine_stages(
+            self.spec,
+            self.runtime,
+            keys or (DAY,),
+            datasets=self.datasets,
+            ledger=self.ledger,
+            deliveries=DeliveryDigests(),
         )
         return {item.name: item for item in found}
 
@@ -170,8 +179,8 @@ def test_what_comes_after_a_stale_stage_is_possibly_stale(lived: World) -> None:
 
 
 @pytest.mark.parametrize("state", ["stale", "possibly stale", "missing"])
-def test_every_stage_after_a_dataset_that_may_change_is_possibly_stale(lived: World, state: State) -> None:
-    lived.datasets = [Item("etl", "sales", DAY, state), Item("etl", "sales", NEXT, "current")]
+def test_every_stage_after_a_dataset_that_may_change_is_possibly_stale(lived: World, state: ItemState) -> None:
+    lived.datasets = [PlanItem("etl", "sales", DAY, state), PlanItem("etl", "sales", NEXT, "current")]
     found = lived.all()
     assert {item.state for item in found.values()} == {"possibly stale"}
     assert [why.about for why in found["score"].why] == [(f"sales/{DAY}",)]
@@ -237,7 +246,7 @@ def test_other_feature_definitions_touch_every_stage_that_reads_features(lived: 
 
 
 def test_an_upgrade_is_told_apart(lived: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score, "CODE", "score/9")
+    monkeypatch.setattr(batch_scoring, "CODE", "score/9")
     assert lived.whys() == {
         "score": ["Tradewind was upgraded and makes predictions in another way (score/1, now score/9)"]
     }
@@ -246,9 +255,9 @@ def test_an_upgrade_is_told_apart(lived: World, monkeypatch: pytest.MonkeyPatch)
 def test_a_population_that_was_corrected_makes_its_predictions_stale(lived: World) -> None:
     path = lived.folder / f"{NEXT}.csv"
     path.write_text("id,at\n1,2024-01-03\n")
-    before = Deliveries().digest(lived.spec.score.population, NEXT, spec=lived.spec, runtime=lived.runtime)  # type: ignore[union-attr]
-    config = score.configuration(lived.spec, lived.runtime)
-    lived.publish("predictions", NEXT, config, score.CODE, inputs={f"population/{NEXT}/source": before})
+    before = DeliveryDigests().digest(lived.spec.score.population, NEXT, spec=lived.spec, runtime=lived.runtime)  # type: ignore[union-attr]
+    config = batch_scoring.scoring_config_hash(lived.spec, lived.runtime)
+    lived.publish("predictions", NEXT, config, batch_scoring.CODE, inputs={f"population/{NEXT}/source": before})
     assert lived.items() == {}
     path.write_text("id,at\n2,2024-01-03\n")
     assert lived.whys() == {"score": ["its population has changed since"]}

@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.models.conftest import MODEL, House, build, flights, runtime, spec
+from tests.delays_pipeline import MODEL, House, build, flights, runtime, spec
 
 from tradewind.alerting import incidents
-from tradewind.ledger import progress
-from tradewind.ledger.champions import Champion
+from tradewind.ledger import completion
+from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
-from tradewind.models import train as trains
-from tradewind.planning.item import Item
-from tradewind.planning.trainings import Training, apply, examine
+from tradewind.planning.plan_item import PlanItem
+from tradewind.planning.training_status import TrainingStatus, add_training_status, examine_training
 from tradewind.spec.policy import Budget, Retrain, When
+from tradewind.training import candidate as trains
 
 WEEK = 5
 
@@ -26,9 +26,11 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment whose first model serves, trained once."""
     folder = tmp_path_factory.mktemp("trained")
     house = build(folder)
-    trained = trains.train(house.spec, house.week(WEEK), house.runtime)
-    assert isinstance(trained, trains.Trained)
-    house.ledger.promote(Champion("delays", 0, "delays", trained.version, house.week(7), house.week(WEEK)), expected=0)
+    trained = trains.train_candidate(house.spec, house.week(WEEK), house.runtime)
+    assert isinstance(trained, trains.TrainedCandidate)
+    house.ledger.promote(
+        ChampionChange("delays", 0, "delays", trained.version, house.week(7), house.week(WEEK)), expected=0
+    )
     decide(house, WEEK, "train", "there is no champion yet")
     return folder
 
@@ -46,8 +48,8 @@ def decide(house: House, week: int, outcome: str, reason: str = "x", **evidence:
     )
 
 
-def look(house: House) -> Training:
-    found = examine(house.spec, house.runtime, house.ledger)
+def look(house: House) -> TrainingStatus:
+    found = examine_training(house.spec, house.runtime, house.ledger)
     assert found is not None
     return found
 
@@ -63,13 +65,13 @@ def with_train(house: House, **fields: object) -> House:
     return house.with_spec(train=house.spec.train.model_copy(update=fields))
 
 
-def item(house: House, week: int = WEEK, state: str = "current") -> Item:
-    return Item("train", "train", house.week(week), state)  # type: ignore[arg-type]
+def item(house: House, week: int = WEEK, state: str = "current") -> PlanItem:
+    return PlanItem("train", "train", house.week(week), state)  # type: ignore[arg-type]
 
 
 def test_a_version_that_would_be_trained_the_same_has_no_changes(house: House) -> None:
     assert changes(house) == {}
-    assert apply([item(house)], look(house)) == [item(house)]
+    assert add_training_status([item(house)], look(house)) == [item(house)]
 
 
 def test_changed_model_code_is_named_by_its_file(house: House) -> None:
@@ -102,14 +104,14 @@ def test_a_champion_that_was_trained_again_and_is_unchanged_is_up_to_date(house:
     rows = flights(house.week(4))
     rows = rows.set_column(rows.column_names.index("cause"), "cause", [["none"] * rows.num_rows])
     house.publish("flights", house.week(4), rows, cause="corrected")
-    again = trains.train(house.spec, house.week(WEEK), house.runtime)
-    assert isinstance(again, trains.Trained)
+    again = trains.train_candidate(house.spec, house.week(WEEK), house.runtime)
+    assert isinstance(again, trains.TrainedCandidate)
     assert [bool(one.changes) for one in look(house).versions] == [True, False]
     evidence = {"version": again.version, "champion": "1"}
     judged = Entry("delays", "verdict", again.version, house.week(WEEK), "v", "unchanged", "the same", evidence)
     house.ledger.append(judged)
     assert [bool(one.changes) for one in look(house).versions] == [False, False]
-    assert apply([item(house)], look(house)) == [item(house)]
+    assert add_training_status([item(house)], look(house)) == [item(house)]
     assert all(one.changes for one in look(with_train(house, seed=8)).versions)
 
 
@@ -130,14 +132,14 @@ def test_what_an_older_tradewind_did_not_write_down_is_a_change_all_the_same(hou
 
 
 def test_the_item_of_the_training_is_outdated_and_says_of_which_version(house: House) -> None:
-    (found,) = apply([item(house)], look(with_train(house, seed=8)))
+    (found,) = add_training_status([item(house)], look(with_train(house, seed=8)))
     assert found.state == "outdated"
     assert found.why[0].text == "version 1 (serves, newest training): its parameters have changed since"
 
 
 def test_a_version_that_cannot_be_compared_is_said_to_be_so(house: House) -> None:
     (house.runtime.project / "include/delays_model/model.py").unlink()
-    (found,) = apply([item(house)], look(house))
+    (found,) = add_training_status([item(house)], look(house))
     assert found.state == "current"
     assert "version 1 (serves, newest training) is not compared: model include/delays_model" in found.why[0].text
 
@@ -145,15 +147,15 @@ def test_a_version_that_cannot_be_compared_is_said_to_be_so(house: House) -> Non
 def test_a_training_that_was_wanted_and_failed_is_named_with_its_reason(house: House) -> None:
     decide(house, 6, "train", "drift in 2 of the last 4 partitions")
     key = house.week(6)
-    progress.complete(
+    completion.record_completion(
         house.ledger, "delays", "train", key, cause="settled: failed", evidence={"outcome": "failed"}, run_id="r6"
     )
     assert look(house).failed is not None
-    incidents.report(
+    incidents.report_failure(
         house.ledger, pipeline="delays", stage="train", task="train", partition=key, run_id="r6",
         error_type="ModelError", message="the model cannot be fitted\nmore",
     )  # fmt: skip
-    (found,) = apply([item(house, 6)], look(house))
+    (found,) = add_training_status([item(house, 6)], look(house))
     assert found.state == "failed"
     assert found.why[0].text == (
         "a training was wanted (drift in 2 of the last 4 partitions), and its run failed: the model cannot be fitted"
@@ -190,4 +192,4 @@ def test_a_training_that_waits_for_its_window_is_told(house: House) -> None:
 
 
 def test_a_pipeline_that_trains_nothing_has_no_training(house: House) -> None:
-    assert examine(house.spec.model_copy(update={"train": None}), house.runtime, house.ledger) is None
+    assert examine_training(house.spec.model_copy(update={"train": None}), house.runtime, house.ledger) is None

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tradewind.cli.main import cli
+from tradewind.cli.main import command_line
 from tradewind.errors import UsageError
 from tradewind.scaffold import sample
-from tradewind.scaffold.project import create
-from tradewind.validation.alone import Here
-from tradewind.validation.pipeline import validate
+from tradewind.scaffold.new_pipeline import create_pipeline
+from tradewind.validation.pipeline import validate_pipelines
+from tradewind.validation.user_code_process import UserCodeInProcess
 
 SHOP = [
     "dags/shop.py",
@@ -42,7 +42,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def new(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["new", *arguments])
+    return CliRunner().invoke(command_line, ["new", *arguments])
 
 
 def files(root: Path) -> Mapping[str, str]:
@@ -55,7 +55,9 @@ def test_a_new_pipeline_in_an_empty_folder_is_a_project_in_which_nothing_is_wron
     assert result.exit_code == 0, result.output
     assert sorted(files(in_folder)) == sorted([*SHOP, *PROJECT])
     assert not [name for name, text in files(in_folder).items() if "my_pipeline" in text]
-    assert [one for one in validate([Path("dags/shop.yaml")], look=Here) if one.severity == "error"] == []
+    assert [
+        one for one in validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) if one.severity == "error"
+    ] == []
     assert "its partitions start with 2024-01-01 and end with 2024-01-10" in result.output
     assert (in_folder / ".tradewind").stat().st_mode & 0o077 == 0
     assert "tradewind backfill shop --missing --unpause" in result.output
@@ -64,7 +66,7 @@ def test_a_new_pipeline_in_an_empty_folder_is_a_project_in_which_nothing_is_wron
 def test_the_sample_is_the_same_every_time(in_folder: Path) -> None:
     new("shop")
     first = {path.name: path.read_bytes() for path in (in_folder / ".tradewind/landing/shop/deliveries").iterdir()}
-    sample.deliver(in_folder / "again")
+    sample.deliver_sample(in_folder / "again")
     assert {path.name: path.read_bytes() for path in (in_folder / "again/deliveries").iterdir()} == first
     assert len(first) == 10
 
@@ -86,7 +88,7 @@ def test_a_second_pipeline_leaves_the_project_as_it_is(in_folder: Path) -> None:
     assert new("garden").exit_code == 0
     after = files(in_folder)
     assert {name: after[name] for name in before} == before
-    assert validate([Path("dags/garden.yaml"), Path("dags/shop.yaml")], look=Here) == []
+    assert validate_pipelines([Path("dags/garden.yaml"), Path("dags/shop.yaml")], look=UserCodeInProcess) == []
 
 
 @pytest.mark.parametrize("name", ["Shop", "my-shop", "2shop", "shop__a", "airflow", "a" * 65])
@@ -140,13 +142,15 @@ WHERE source.placed::TIMESTAMP AT TIME ZONE 'Europe/Lisbon' >= $partition_start 
 source.placed::TIMESTAMP AT TIME ZONE 'Europe/Lisbon' < $partition_end
 """
     )
-    assert validate([Path("dags/shop.yaml")], look=Here) == []
+    assert validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) == []
 
 
 def test_the_days_of_times_with_a_zone_are_those_of_the_pipeline(in_folder: Path) -> None:
     rows = "id,placed\n1,2024-03-01T00:03:10+01:00\n2,2024-03-01T23:59:00+01:00\n"
     (in_folder / "orders.csv").write_text(rows)
-    made = create(in_folder, "shop", landing=in_folder, own=[in_folder / "orders.csv"], timezone="Europe/Berlin")
+    made = create_pipeline(
+        in_folder, "shop", landing=in_folder, own=[in_folder / "orders.csv"], timezone="Europe/Berlin"
+    )
     assert (made.start, made.last) == ("2024-03-01", "2024-03-01")
 
 
@@ -178,7 +182,7 @@ def test_files_of_days_are_found_beside_the_one_that_is_named(in_folder: Path) -
     assert f'files: "{in_folder}/sales-{{day}}.csv"' in text
     assert "start: 2024-03-01\nend: 2024-03-06" in text
     assert "  shops:\n" in text
-    assert validate([Path("dags/shop.yaml")], look=Here) == []
+    assert validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) == []
 
 
 def test_days_of_eight_digits_are_found_too(in_folder: Path) -> None:
@@ -189,14 +193,14 @@ def test_days_of_eight_digits_are_found_too(in_folder: Path) -> None:
     assert f'files: "{in_folder}/sales_{{day:%Y%m%d}}_v2.csv"' in text
     assert "start: 2024-03-01\nend: 2024-03-03" in text
     assert "  sales_v2:\n" in text
-    assert validate([Path("dags/shop.yaml")], look=Here) == []
+    assert validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) == []
 
 
 def test_files_that_tell_no_day_start_yesterday(in_folder: Path) -> None:
     (in_folder / "shops.csv").write_text("shop,town\na,b\n")
-    made = create(in_folder, "shop", landing=in_folder, own=[in_folder / "shops.csv"], today=date(2024, 5, 2))
+    made = create_pipeline(in_folder, "shop", landing=in_folder, own=[in_folder / "shops.csv"], today=date(2024, 5, 2))
     assert (made.start, made.last) == ("2024-05-01", None)
-    assert validate([Path("dags/shop.yaml")], look=Here) == []
+    assert validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) == []
 
 
 @pytest.mark.parametrize("text", ["", "1,2\n3,4\n"])
@@ -213,7 +217,7 @@ def test_what_the_sample_shows_in_comments_is_right_too(in_folder: Path) -> None
     shown, count = re.subn(r"^  # (validation:|search:|- \{)", r"  \1", yaml.read_text(), flags=re.MULTILINE)
     assert count == 4
     yaml.write_text(shown)
-    assert [one.text() for one in validate([yaml], look=Here) if one.severity == "error"] == []
+    assert [one.text() for one in validate_pipelines([yaml], look=UserCodeInProcess) if one.severity == "error"] == []
 
 
 @pytest.mark.parametrize("kind", ["hour", "week", "month"])
@@ -223,7 +227,9 @@ def test_the_sample_comes_in_periods_of_other_lengths(kind: str, in_folder: Path
     text = files(in_folder)["dags/shop.yaml"]
     assert f"partition: {kind}\n" in text
     assert "day" not in text.replace("by: day", "")
-    assert [one for one in validate([Path("dags/shop.yaml")], look=Here) if one.severity == "error"] == []
+    assert [
+        one for one in validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) if one.severity == "error"
+    ] == []
 
 
 def orders(folder: Path, names: Sequence[str], rows: int = 40) -> None:
@@ -259,7 +265,7 @@ def test_the_period_of_files_is_that_of_partitions(
     names: list[str], options: tuple[str, ...], kind: str, pattern: str, start: str, end: str, in_folder: Path
 ) -> None:
     orders(in_folder, names)
-    made = create(
+    made = create_pipeline(
         in_folder, "shop", landing=in_folder / "l", own=[in_folder / names[0]], kind=next(iter(options), None)
     )
     text = files(in_folder)["dags/shop.yaml"]
@@ -267,7 +273,9 @@ def test_the_period_of_files_is_that_of_partitions(
     assert f'files: "{in_folder}/{pattern}"' in text
     assert f"start: {start}\nend: {end} #" in text
     assert made.start == start
-    assert [one for one in validate([Path("dags/shop.yaml")], look=Here) if one.severity == "error"] == []
+    assert [
+        one for one in validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) if one.severity == "error"
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -306,7 +314,9 @@ def test_keys_checks_features_and_a_model_are_proposed_from_the_rows(in_folder: 
     assert 90 < high < 150
     assert 'FeatureView(\n    name="o_by_town"' in written["include/shop/features.py"]
     assert 'CATEGORIES = ["town"]' in written["include/shop/model.py"]
-    assert [one for one in validate([Path("dags/shop.yaml")], look=Here) if one.severity == "error"] == []
+    assert [
+        one for one in validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess) if one.severity == "error"
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -321,7 +331,11 @@ def test_a_label_makes_a_pipeline_with_a_model(label: str, task: str | None, in_
         return
     assert result.exit_code == 0, result.output
     assert f"  task: {task}\n" in files(in_folder)["dags/shop.yaml"]
-    assert [one.text() for one in validate([Path("dags/shop.yaml")], look=Here) if one.severity == "error"] == []
+    assert [
+        one.text()
+        for one in validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess)
+        if one.severity == "error"
+    ] == []
 
 
 def test_a_category_in_the_key_is_seen_by_the_model_and_the_rest_of_the_key_is_not(in_folder: Path) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from tradewind.alerting.incidents import open_incidents
-from tradewind.embedded.home import Home
 from tradewind.errors import Conflict, LeftOut, MissingInput, UsageError
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import holds
 from tradewind.ledger.journal import Ledger
-from tradewind.planning.plan import make
+from tradewind.local_airflow.home import Home
+from tradewind.planning.plan import make_plan
 from tradewind.scaffold import sample
-from tradewind.scaffold.project import create
-from tradewind.scaffold.rehearsal import Rehearsal, Worked
+from tradewind.scaffold.new_pipeline import create_pipeline
+from tradewind.scaffold.rehearsal import Rehearsal, StageOutcome
 
 DAYS = [f"2024-01-{day:02}" for day in range(1, 11)]
 LOAD_ONLY = """\
@@ -46,7 +46,7 @@ datasets:
 @pytest.fixture
 def yaml(tmp_path: Path) -> Path:
     """The sample's pipeline, with its deliveries in the landing zone of `home`."""
-    create(tmp_path, "shop", landing=tmp_path / "home" / "landing")
+    create_pipeline(tmp_path, "shop", landing=tmp_path / "home" / "landing")
     return tmp_path / "dags" / "shop.yaml"
 
 
@@ -65,11 +65,11 @@ def load_only(root: Path, *, end: str = "end: 2024-01-11") -> Path:
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    sample.deliver(root / "home" / "landing" / "shop")
+    sample.deliver_sample(root / "home" / "landing" / "shop")
     return root / "dags" / "shop.yaml"
 
 
-def outcomes(worked: Iterator[Worked]) -> dict[str, str]:
+def outcomes(worked: Iterator[StageOutcome]) -> dict[str, str]:
     return {one.stage: one.outcome for one in worked}
 
 
@@ -77,7 +77,7 @@ def test_a_plan_afterwards_finds_everything_current(rehearsal: Rehearsal) -> Non
     """Also trainings of every kind: decided against, promoted, rejected or shadowed."""
     for day in DAYS[:5]:
         assert set(outcomes(rehearsal.work_through(day)).values()) == {"done"}
-    found = make(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[4])
+    found = make_plan(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[4])
     assert [(item.name, item.partition, item.state) for item in found.items if item.state != "current"] == []
     assert {item.name for item in found.items} >= {"train", "score", "monitor"}
 
@@ -149,10 +149,10 @@ def test_a_partition_that_fails_ends_what_depends_on_it_and_nothing_else(tmp_pat
         ledger = Ledger(rehearsal.runtime.ledger)
         (incident,) = open_incidents(ledger, "shop")
         assert (incident.fingerprint, incident.partitions) == ("shop/etl/deliveries/MissingInput", (DAYS[1],))
-        found = make(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[2])
+        found = make_plan(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[2])
         # `other` does not read what failed.
         assert [i.name for i in found.items if i.partition == DAYS[1] and i.state == "current"] == ["other"]
-        sample.deliver(tmp_path / "home" / "landing" / "shop")
+        sample.deliver_sample(tmp_path / "home" / "landing" / "shop")
         assert outcomes(rehearsal.work_through(DAYS[1])) == {"etl": "done"}
         assert open_incidents(ledger, "shop") == []
 
@@ -175,7 +175,7 @@ def test_later_partitions_go_on_without_one_that_failed(rehearsal: Rehearsal, tm
 
 def test_a_partition_that_a_person_holds_is_skipped_with_the_reason(tmp_path: Path) -> None:
     rehearsal = Rehearsal(load_only(tmp_path), tmp_path / "home")
-    holds.hold(Ledger(rehearsal.runtime.ledger), "shop", reason="the price list is wrong", actor="ann")
+    holds.hold_pipeline(Ledger(rehearsal.runtime.ledger), "shop", reason="the price list is wrong", actor="ann")
     (worked,) = rehearsal.work_through(DAYS[0])
     assert worked.outcome == "skipped"
     assert "the price list is wrong" in worked.reason
@@ -202,7 +202,7 @@ def test_an_approval_is_answered_as_it_was_asked_for(
         # Answered once; what was promoted on this very verdict is not asked about again.
         rehearsal.run(DAYS[3])
         assert len(ledger.find("shop", "approval")) == 1
-        found = make(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[3])
+        found = make_plan(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[3])
         assert {item.state for item in found.items} == {"current"}
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tradewind.errors import TransformError
-from tradewind.sources.binding import bind
+from tradewind.sources.sql_parameters import bind_parameters
 
 VALUES = {"partition": "2013-11-03T01", "partition_start": 1, "partition_end": 2}
 
 
 def bound(sql: str, paramstyle: str = "format") -> tuple[str, Any]:
-    return bind(sql, VALUES, paramstyle=paramstyle, what="q.sql")
+    return bind_parameters(sql, VALUES, paramstyle=paramstyle, what="q.sql")
 
 
 @pytest.mark.parametrize(

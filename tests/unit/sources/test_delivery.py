@@ -18,13 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tradewind.engine.query import run_select
 from tradewind.errors import MalformedInput, SpecError, TransformError, Unavailable
-from tradewind.sources import looking
-from tradewind.sources.delivery import Delivery, deliver
+from tradewind.sources import file_headers
+from tradewind.sources.delivery import Delivery, hash_delivery
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.sifting import too_many
+from tradewind.sources.rejected_rows import exceeds_bad_row_limit
 from tradewind.spec.sources import Files
-from tradewind.transform.sql import select
 
 COLUMNS = {"id": "BIGINT NOT NULL", "name": "varchar", "day": "DATE"}
 HEADER = "id,name,day\n"
@@ -57,7 +57,7 @@ class Shelf:
                 path.write_bytes(PACKED[packed](content.encode() if isinstance(content, str) else content))
             paths.append(path)
         names = tuple(f"{'abc'[number]}.{source.format}" for number in range(len(paths)))
-        return deliver(
+        return hash_delivery(
             source, Fetched(tuple(paths), names, source.format, source.delimiter, source.nulls, source.limits)
         )
 
@@ -95,7 +95,7 @@ class Shelf:
         return self.folder / "quarantine"
 
     def _select(self, delivery: Delivery) -> list[dict[str, Any]]:
-        with select(self.folder / "query.sql", {"source": delivery.view()}, parameters={}) as rows:
+        with run_select(self.folder / "query.sql", {"source": delivery.view()}, parameters={}) as rows:
             found: list[dict[str, Any]] = rows.read_all().to_pylist()
         return found
 
@@ -410,7 +410,7 @@ def test_more_malformed_rows_than_allowed_are_counted_and_the_first_are_told(she
 
 
 def test_rows_that_are_long_are_taken_a_few_at_a_time(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradewind.sources.sifting._CHARACTERS", len(GOOD))
+    monkeypatch.setattr("tradewind.sources.rejected_rows._CHARACTERS", len(GOOD))
     delivery = shelf.put(HEADER + GOOD * 5 + "q,,\n" + GOOD * 2, max_bad_rows=1)
     assert shelf.read(delivery) == [ROW] * 7
     assert [line for _, line, _, _ in shelf.bad(delivery)] == [7]
@@ -431,7 +431,7 @@ def test_the_same_malformed_rows_are_kept_once(shelf: Shelf) -> None:
      (9, 9, "100%", False)],
 )  # fmt: skip
 def test_a_limit_is_a_number_or_a_share(count: int, rows: int, most: int | str, *, over: bool) -> None:
-    assert too_many(count, rows, most) is over
+    assert exceeds_bad_row_limit(count, rows, most) is over
 
 
 def test_an_open_quote_takes_no_other_row_with_it(shelf: Shelf) -> None:
@@ -474,7 +474,7 @@ def test_a_file_that_changes_while_it_is_read_is_tried_again(
 
 def test_a_file_that_disappears_before_it_is_hashed_is_tried_again(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"x.csv disappeared"):
-        deliver(Files(files="-"), Fetched((tmp_path / "x.csv",), ("x.csv",), "csv"))
+        hash_delivery(Files(files="-"), Fetched((tmp_path / "x.csv",), ("x.csv",), "csv"))
 
 
 def test_a_file_that_is_only_touched_is_the_same_file(shelf: Shelf) -> None:
@@ -608,7 +608,7 @@ def test_a_file_that_unpacks_to_very_much_is_refused(shelf: Shelf, kind: str, pa
     with pytest.raises(MalformedInput, match=words):
         delivery.view()
     with pytest.raises(MalformedInput, match=words):
-        looking.refuse_empty(delivery.source, delivery.fetched)
+        file_headers.refuse_empty_files(delivery.source, delivery.fetched)
 
 
 def test_a_file_of_many_equal_rows_may_be_allowed(shelf: Shelf) -> None:
@@ -630,7 +630,7 @@ def test_another_encoding_is_named(shelf: Shelf, kind: str, encoding: str, name:
     with pytest.raises(MalformedInput, match=words):
         delivery.view()
     with pytest.raises(MalformedInput, match=words):
-        looking.refuse_empty(delivery.source, delivery.fetched)
+        file_headers.refuse_empty_files(delivery.source, delivery.fetched)
 
 
 @pytest.mark.parametrize("columns", [{"id": "BIGINT", "a": "VARCHAR"}, {"id": "BIGINT", "a": "INT[]"}])

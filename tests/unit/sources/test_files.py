@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tradewind.core.connections import S3, Given
+from tradewind.core.connections import GivenConnections, ObjectStoreConnection
 from tradewind.core.runtime import Runtime
+from tradewind.engine.query import run_select
 from tradewind.errors import EmptyInput, MalformedInput, MissingInput, SpecError, Unavailable, UsageError
 from tradewind.sources import files
-from tradewind.sources.delivery import deliver
+from tradewind.sources.delivery import hash_delivery
 from tradewind.sources.fetched import Fetched
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.sources import Files
-from tradewind.transform.sql import select
 
 SPEC = Pipeline.model_validate(
     {
@@ -40,7 +40,7 @@ CSV = b"carrier,flight\nAA,1\n"
 class Landing:
     """A landing zone, on a disk or in an object store."""
 
-    def __init__(self, folder: Path, uri: str, connections: Given) -> None:
+    def __init__(self, folder: Path, uri: str, connections: GivenConnections) -> None:
         self.uri = uri
         self.scratch = folder / "scratch"
         self.scratch.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ class Landing:
 
     def fetch(self, pattern: str, **fields: Any) -> Fetched:
         source = Files(files=pattern, **fields)
-        return files.fetch(source, WEEK, spec=SPEC, runtime=self.runtime, scratch=self.scratch)
+        return files.fetch_files(source, WEEK, spec=SPEC, runtime=self.runtime, scratch=self.scratch)
 
     def names(self, pattern: str, **fields: Any) -> list[str]:
         return [name.removeprefix(f"{self.uri}/") for name in self.fetch(pattern, **fields).names]
@@ -72,7 +72,13 @@ class Bucket(Landing):
             "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true",
         }  # fmt: skip
-        super().__init__(folder, "s3://landing/zone", Given(stores={"store": S3(options), "aws_default": S3(options)}))
+        super().__init__(
+            folder,
+            "s3://landing/zone",
+            GivenConnections(
+                stores={"store": ObjectStoreConnection(options), "aws_default": ObjectStoreConnection(options)}
+            ),
+        )
 
     def deliver(self, *names: str, content: bytes = CSV) -> None:
         for name in names:
@@ -82,7 +88,7 @@ class Bucket(Landing):
 @pytest.fixture
 def disk(tmp_path: Path) -> Landing:
     (tmp_path / "landing").mkdir()
-    return Landing(tmp_path, str(tmp_path / "landing"), Given())
+    return Landing(tmp_path, str(tmp_path / "landing"), GivenConnections())
 
 
 @pytest.fixture(scope="module")
@@ -213,15 +219,15 @@ def test_any_name_is_a_name(landing: Landing, name: str, tmp_path: Path) -> None
     fetched = landing.fetch(f"{{landing}}/{pattern}")
     assert fetched.names == (f"{landing.uri}/{name}",)
     (tmp_path / "q.sql").write_text("SELECT carrier FROM source")
-    delivery = deliver(Files(files="-"), fetched)
-    with select(tmp_path / "q.sql", {"source": delivery.view()}, parameters={}) as rows:
+    delivery = hash_delivery(Files(files="-"), fetched)
+    with run_select(tmp_path / "q.sql", {"source": delivery.view()}, parameters={}) as rows:
         assert rows.read_all().to_pylist() == [{"carrier": "AA"}]
 
 
 def test_wildcards_in_the_landing_zone_stand_for_themselves(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "*").mkdir()
-    zone = Landing(tmp_path, str(tmp_path / "*"), Given())
+    zone = Landing(tmp_path, str(tmp_path / "*"), GivenConnections())
     Path(tmp_path / "x" / "a.csv").write_bytes(CSV)
     with pytest.raises(MissingInput):
         zone.fetch("{landing}/*.csv")
@@ -298,7 +304,7 @@ def test_a_file_without_a_row_and_with_other_columns_is_malformed_and_not_empty(
     disk.deliver(*daily(DAYS[6:], f".{kind}"), content=content)
     source = Files(files=f"{{landing}}/{{day}}.{kind}", format=kind, columns=columns)
     with pytest.raises(MalformedInput, match=DAYS[6]):
-        files.fetch(source, WEEK, spec=SPEC, runtime=disk.runtime, scratch=disk.scratch)
+        files.fetch_files(source, WEEK, spec=SPEC, runtime=disk.runtime, scratch=disk.scratch)
 
 
 def full(kind: str, ending: str) -> bytes:
@@ -336,13 +342,13 @@ sys.path.insert(0, "include")
 from pathlib import Path
 from tradewind.errors import MalformedInput
 from tradewind.sources.fetched import Fetched
-from tradewind.sources.looking import refuse_empty
+from tradewind.sources.file_headers import refuse_empty_files
 from tradewind.spec.sources import Files
 path = Path(sys.argv[1])
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    refuse_empty(Files(files="x"), Fetched((path,), (str(path),), "csv"))
+    refuse_empty_files(Files(files="x"), Fetched((path,), (str(path),), "csv"))
 except MalformedInput as exc:
     print(exc)
 """
@@ -366,7 +372,7 @@ def test_what_comes_from_an_object_store_is_the_same_as_from_a_disk(bucket: Buck
     for place in (bucket, disk):
         place.deliver(*daily(DAYS, ".csv.gz"), content=gzip.compress(CSV))
     source = Files(files="-")
-    digests = {deliver(source, place.fetch("{landing}/{day}.csv.gz")).digest for place in (bucket, disk)}
+    digests = {hash_delivery(source, place.fetch("{landing}/{day}.csv.gz")).digest for place in (bucket, disk)}
     assert len(digests) == 1
 
 
@@ -382,7 +388,7 @@ def test_a_store_that_is_away_is_tried_again(tmp_path: Path, free_port: int) -> 
         "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port}",
     }  # fmt: skip
-    away = Landing(tmp_path, "s3://landing", Given(stores={"store": S3(options)}))
+    away = Landing(tmp_path, "s3://landing", GivenConnections(stores={"store": ObjectStoreConnection(options)}))
     with pytest.raises(Unavailable, match="the store behind store cannot be reached"):
         away.fetch("{landing}/x.csv", connection="store")
 

@@ -18,12 +18,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tradewind.core.connections import Endpoint, Given
+from tradewind.core.connections import GivenConnections, WebServiceConnection
 from tradewind.core.runtime import Runtime
 from tradewind.errors import EmptyInput, InputError, MalformedInput, MissingInput, SpecError, Unavailable
 from tradewind.sources import http
 from tradewind.sources.fetched import Fetched
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.sources import Http
 
 DAY = "2013-11-03"
@@ -83,16 +83,16 @@ class Web:
         given = iter(answers)
         self.answers = lambda path, query: next(given)
 
-    def fetch(self, path: str = "/orders", *, endpoint: Endpoint | None = None, **fields: Any) -> Fetched:
+    def fetch(self, path: str = "/orders", *, endpoint: WebServiceConnection | None = None, **fields: Any) -> Fetched:
         source = Http.model_validate({"http": path, "connection": "web", **fields})
-        endpoint = endpoint or Endpoint(self.url, headers={"X-Key": "t0ken"}, auth=("ann", "s3cret"))
+        endpoint = endpoint or WebServiceConnection(self.url, headers={"X-Key": "t0ken"}, auth=("ann", "s3cret"))
         runtime = Runtime(
             project=self.folder, lake="", landing="", ledger="", mlflow="", feast_registry="", feast_online={},
-            reports=self.folder, connections=Given(services={"web": endpoint}),
+            reports=self.folder, connections=GivenConnections(services={"web": endpoint}),
         )  # fmt: skip
         scratch = self.folder / f"scratch-{len(self.asked)}"
         scratch.mkdir()
-        return http.fetch(
+        return http.fetch_http(
             source, DAY, spec=SPEC, runtime=runtime, scratch=scratch, wait=self.waited.append, clock=self.clock
         )
 
@@ -256,7 +256,7 @@ def test_a_wait_beyond_all_patience_is_left_to_the_retries_of_the_task(web: Web)
 
 def test_a_service_that_is_away_is_tried_later(web: Web) -> None:
     with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:1/orders: ConnectError"):
-        web.fetch(endpoint=Endpoint("http://127.0.0.1:1"))
+        web.fetch(endpoint=WebServiceConnection("http://127.0.0.1:1"))
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(web: Web) -> None:
@@ -268,7 +268,9 @@ def test_an_answer_that_breaks_off_is_asked_for_again(web: Web) -> None:
 @pytest.mark.parametrize(("code", "error"), [(400, InputError), (401, InputError), (404, MissingInput)])
 def test_a_refusal_names_the_address_without_secrets(web: Web, code: int, error: type[Exception]) -> None:
     web.answers = lambda *_: answer({"error": "nope"}, code=code)
-    endpoint = Endpoint(web.url.replace("//", "//bob:hidden@"), headers={"X-Key": "t0ken"}, auth=("ann", "s3cret"))
+    endpoint = WebServiceConnection(
+        web.url.replace("//", "//bob:hidden@"), headers={"X-Key": "t0ken"}, auth=("ann", "s3cret")
+    )
     with pytest.raises(error, match=rf'/orders: it answered {code} .*: {{"error": "nope"}}') as caught:
         web.fetch(endpoint=endpoint, parameters={"key": "s3cret"})
     assert not any(secret in str(caught.value) for secret in ("s3cret", "t0ken", "hidden"))

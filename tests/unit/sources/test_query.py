@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from tradewind.core.connections import Database, Given
+from tradewind.core.connections import DatabaseConnection, GivenConnections
 from tradewind.core.runtime import Runtime
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable
 from tradewind.sources import query
 from tradewind.sources.fetched import Fetched
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.sources import Query
 
 TWICE = "2013-11-03T01"  # New York's clock shows this hour twice
@@ -37,13 +37,13 @@ SPEC = Pipeline.model_validate(
 class Shop:
     """A project with one query against one database."""
 
-    def __init__(self, folder: Path, database: Database) -> None:
+    def __init__(self, folder: Path, database: DatabaseConnection) -> None:
         self.folder = folder
         self.open = list[Any]()
         counted = replace(database, connect=lambda: self._count(database.connect()))
         self.runtime = Runtime(
             project=folder, lake="", landing="", ledger="", mlflow="", feast_registry="", feast_online={},
-            reports=folder, connections=Given(databases={"db": counted}),
+            reports=folder, connections=GivenConnections(databases={"db": counted}),
         )  # fmt: skip
 
     def _count(self, connection: Any) -> Any:
@@ -54,7 +54,7 @@ class Shop:
         (self.folder / "q.sql").write_text(sql)
         source = Query(query="q.sql", connection="db", columns=columns)
         (self.folder / "scratch").mkdir(exist_ok=True)
-        return query.fetch(source, TWICE, spec=SPEC, runtime=self.runtime, scratch=self.folder / "scratch")
+        return query.fetch_query(source, TWICE, spec=SPEC, runtime=self.runtime, scratch=self.folder / "scratch")
 
     def table(self, sql: str, **columns: str) -> Any:
         import pyarrow.parquet as pq
@@ -78,10 +78,10 @@ def lite(tmp_path: Path) -> Shop:
             INSERT INTO orders VALUES (1, 1.5, '2013-11-03 04:59:59'), (2, NULL, '2013-11-03 05:00:00'),
                                       (3, 2, '2013-11-03 06:59:59'), (4, 9, '2013-11-03 07:00:00');"""
         )
-    return Shop(tmp_path, Database("sqlite", lambda: sqlite3.connect(path), "qmark"))
+    return Shop(tmp_path, DatabaseConnection("sqlite", lambda: sqlite3.connect(path), "qmark"))
 
 
-def postgres(url: str, driver: str) -> Database:
+def postgres(url: str, driver: str) -> DatabaseConnection:
     def connect() -> Any:
         if driver == "psycopg":
             import psycopg
@@ -91,7 +91,7 @@ def postgres(url: str, driver: str) -> Database:
 
         return psycopg2.connect(url)
 
-    return Database("postgres", connect, "format")
+    return DatabaseConnection("postgres", connect, "format")
 
 
 @pytest.fixture(params=["psycopg", "psycopg2"])
@@ -258,7 +258,7 @@ def test_connection_and_cursor_are_closed(lite: Shop) -> None:
 
 
 def test_a_locked_database_is_tried_again(lite: Shop, tmp_path: Path) -> None:
-    database = Database("sqlite", lambda: sqlite3.connect(tmp_path / "shop.db", timeout=0), "qmark")
+    database = DatabaseConnection("sqlite", lambda: sqlite3.connect(tmp_path / "shop.db", timeout=0), "qmark")
     with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(Unavailable, match="locked"):
@@ -268,7 +268,7 @@ def test_a_locked_database_is_tried_again(lite: Shop, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(lite: Shop, tmp_path: Path) -> None:
     source = Query(query="nothing.sql", connection="db")
     with pytest.raises(TransformError, match=r"nothing\.sql: the pipeline names this query"):
-        query.fetch(source, TWICE, spec=SPEC, runtime=lite.runtime, scratch=tmp_path)
+        query.fetch_query(source, TWICE, spec=SPEC, runtime=lite.runtime, scratch=tmp_path)
 
 
 MEASURE = """

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.sources import records
-from tradewind.sources.records import LONGEST_ROW, CsvRecords, Record, json_records
+from tradewind.sources import text_records
+from tradewind.sources.text_records import LONGEST_ROW, CsvRecords, TextRecord, json_records
 
 OPEN = "a quote is not closed, or stands in the wrong place"
 
 
-def rows(text: str, fields: int = 2) -> list[Record]:
+def rows(text: str, fields: int = 2) -> list[TextRecord]:
     return list(CsvRecords(io.StringIO(f"{','.join('abcdefgh'[:fields])}\n{text}", newline=""), delimiter=","))
 
 
@@ -28,7 +28,7 @@ def looked_at(text: str, fields: int = 2) -> int:
 
     def count(frame: FrameType, event: str, _: Any) -> None:
         nonlocal total
-        if event == "call" and frame.f_code is records._Row.take.__code__:
+        if event == "call" and frame.f_code is text_records._Row.take.__code__:
             total += len(frame.f_locals["text"])
 
     sys.setprofile(count)
@@ -80,7 +80,7 @@ def test_a_row_of_any_place_is_as_long_as_any_other(quoted: bool) -> None:
 
 
 def test_a_long_line_of_json_is_a_malformed_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "LONGEST_LINE", 10)
+    monkeypatch.setattr(text_records, "LONGEST_LINE", 10)
     found = list(json_records(io.StringIO('{"a": 12345678}\n{"a": 1}\n', newline="\n")))
     assert [(row.line, row.reason) for row in found] == [(1, "it is longer than 10 characters"), (2, None)]
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tradewind.spec.load import load, problems
+from tradewind.spec.load import list_problems, load_pipeline
 
 SCALARS = st.one_of(
     st.none(),
@@ -44,14 +44,14 @@ def examine(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.yaml"
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        found = problems(path)
+        found = list_problems(path)
         lines = text.splitlines() or [""]
         for problem in found:
             assert 1 <= problem.line <= max(1, len(lines))
             assert problem.message
             assert "\n" in problem.text()
         if not found:
-            assert load(path)
+            assert load_pipeline(path)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.spec.load import problems
+from tradewind.spec.load import list_problems
 
 Write = Callable[[str], Path]
 SOURCE = '{files: "{landing}/{day}.csv", nulls: ["NA"]}'
@@ -69,7 +69,7 @@ SOURCES = {
 def test_fields_of_a_source_that_contradict_each_other(
     source: str, field: str, words: str, flights: str, write: Write
 ) -> None:
-    (problem,) = problems(write(flights.replace(SOURCE, source)))
+    (problem,) = list_problems(write(flights.replace(SOURCE, source)))
 
     assert (problem.line, problem.field) == (11, f"datasets.flights.source.{field}")
     assert words in problem.text()
@@ -88,7 +88,7 @@ def test_fields_of_a_source_that_contradict_each_other(
     ],
 )
 def test_fields_that_go_together(source: str, flights: str, write: Write) -> None:
-    assert problems(write(flights.replace(SOURCE, source))) == []
+    assert list_problems(write(flights.replace(SOURCE, source))) == []
 
 
 def test_references_are_looked_at_too(flights: str, write: Write) -> None:
@@ -97,12 +97,12 @@ def test_references_are_looked_at_too(flights: str, write: Write) -> None:
     text = text.replace("sql: include/population.sql", f"sql: include/population.sql, {reference}")
 
     fields = ["datasets.flights.references.d.late", "score.population.references.d.late"]
-    assert [problem.field for problem in problems(write(text))] == fields
+    assert [problem.field for problem in list_problems(write(text))] == fields
 
 
 def test_a_population_that_is_a_query_is_not_told_that_its_files_are_local(flights: str, write: Write) -> None:
     text = flights.replace('{files: "{landing}/s/{day}.csv", sql', "{query: include/flights.sql, connection: db, sql")
-    assert [problem.field for problem in problems(write(text))] == [
+    assert [problem.field for problem in list_problems(write(text))] == [
         "score.population.files", "score.population.query",
     ]  # fmt: skip
 
@@ -139,7 +139,7 @@ ROWS = {
 def test_rules_of_a_dataset_that_contradict_each_other(
     old: str, new: str, field: str, words: str, flights: str, write: Write
 ) -> None:
-    (problem,) = problems(write(flights.replace(old, new)))
+    (problem,) = list_problems(write(flights.replace(old, new)))
 
     assert problem.field == field
     assert words in problem.message
@@ -159,6 +159,6 @@ def test_a_file_may_hold_as_much_as_a_partition(
     flights: str, write: Write, kind: str, start: str, day: str, said: str | None
 ) -> None:
     text = flights.replace("partition: week", f"partition: {kind}").replace("{day}", day)
-    found = [problem.message for problem in problems(write(text)) if problem.field.endswith("files")]
+    found = [problem.message for problem in list_problems(write(text)) if problem.field.endswith("files")]
     assert found == ([said] * len(found) if said else [])
     assert bool(found) == bool(said)

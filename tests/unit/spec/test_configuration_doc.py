@@ -9,7 +9,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tradewind.spec import variables
-from tradewind.spec.load import examine, load, problems
+from tradewind.spec.load import examine_pipeline, list_problems, load_pipeline
 from tradewind.spec.schema import json_schema, overlay_schema
 
 
@@ -32,9 +32,9 @@ def test_the_examples_load(examples: list[str], write: Callable[[str], Path]) ->
     path.with_name(f"{path.stem}.prod.yaml").write_text(overlay)
     Draft202012Validator(overlay_schema()).validate(yaml.safe_load(overlay))
 
-    production = examine(path, environment="prod")
+    production = examine_pipeline(path, environment="prod")
 
-    assert load(path).pipeline == "parcels"
+    assert load_pipeline(path).pipeline == "parcels"
     assert production.problems == ()
     assert production.spec is not None
     assert (production.spec.schedule, production.spec.alerts.deadline) == ("30 3 * * *", None)
@@ -43,7 +43,7 @@ def test_the_examples_load(examples: list[str], write: Callable[[str], Path]) ->
 def test_the_error_in_the_text_is_the_one_that_is_shown(flights: str, text: str, write: Callable[[str], Path]) -> None:
     path = write(flights.replace('schedule: "0 6 * * 1"', 'schedul: "@daily"'))
 
-    (problem,) = problems(path)
+    (problem,) = list_problems(path)
 
     assert problem.text().replace(str(path), "dags/parcels.yaml") in text
 

@@ -7,7 +7,7 @@ from croniter import CroniterBadDateError, croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.spec.cron import PRESETS, flaw, ticks
+from tradewind.spec.cron import PRESETS, cron_error, cron_ticks
 
 
 def items(low: int, high: int) -> st.SearchStrategy[str]:
@@ -23,12 +23,12 @@ expressions = st.tuples(items(0, 59), items(0, 23), items(1, 31), items(1, 12), 
 
 @given(expressions)
 def test_what_cron_allows_has_no_flaw(expression: str) -> None:
-    assert flaw(expression) is None
+    assert cron_error(expression) is None
 
 
 @given(st.one_of(expressions, st.lists(st.sampled_from(FIELDS), min_size=4).map(" ".join)))
 def test_what_has_no_flaw_is_accepted_by_the_library_that_runs_it(expression: str) -> None:
-    if flaw(expression) is None:
+    if cron_error(expression) is None:
         assert croniter.is_valid(expression)
 
 
@@ -36,7 +36,7 @@ def test_what_has_no_flaw_is_accepted_by_the_library_that_runs_it(expression: st
     "expression", [*PRESETS, "0 6 * * 1", "*/15 0-6,20 * jan-mar mon-fri", "5/15 * * * *", "0 0 * * 7"]
 )
 def test_common_schedules_have_no_flaw(expression: str) -> None:
-    assert flaw(expression) is None
+    assert cron_error(expression) is None
     assert croniter.is_valid(expression)
 
 
@@ -59,7 +59,7 @@ def test_common_schedules_have_no_flaw(expression: str) -> None:
     ],
 )
 def test_a_flaw_is_told_in_words(expression: str, words: str) -> None:
-    assert words in (flaw(expression) or "")
+    assert words in (cron_error(expression) or "")
 
 
 def by_the_library(expression: str, first: date, days: int) -> set[datetime]:
@@ -75,7 +75,7 @@ def by_the_library(expression: str, first: date, days: int) -> set[datetime]:
 
 
 def by_us(expression: str, first: date, days: int) -> set[datetime]:
-    known = ticks(expression)
+    known = cron_ticks(expression)
     dates = [first + timedelta(days=number) for number in range(days)]
     return {datetime.combine(day, time(hour)) for day in dates for hour in known.on(day)}
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tradewind.spec.digest import config_hash
-from tradewind.spec.models import Dataset, Files
+from tradewind.spec.pipeline import DatasetSpec, Files
 from tradewind.spec.training import Label, Train
 
 
-def dataset(**fields: object) -> Dataset:
-    return Dataset.model_validate({"sql": "a.sql", "source": {"files": "x"}, **fields})
+def dataset(**fields: object) -> DatasetSpec:
+    return DatasetSpec.model_validate({"sql": "a.sql", "source": {"files": "x"}, **fields})
 
 
 def test_the_hash_is_the_same_in_every_process_and_release() -> None:

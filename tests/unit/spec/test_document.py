@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.spec.document import Unreadable, parse, read
+from tradewind.spec.document import Unreadable, parse_yaml, read_yaml
 from tradewind.spec.problems import Finding
 
 UNREADABLE = {
@@ -46,7 +46,7 @@ UNREADABLE = {
 @pytest.mark.parametrize(("text", "line", "column", "words"), UNREADABLE.values(), ids=UNREADABLE)
 def test_what_is_no_yaml_is_a_problem_with_a_position(text: str, line: int, column: int, words: str) -> None:
     with pytest.raises(Unreadable) as caught:
-        parse(text, file="a.yaml")
+        parse_yaml(text, file="a.yaml")
 
     problem = caught.value.problem
     assert (problem.line, problem.column) == (line, column)
@@ -56,7 +56,7 @@ def test_what_is_no_yaml_is_a_problem_with_a_position(text: str, line: int, colu
 
 def test_the_caret_stands_under_what_is_wrong_also_after_a_tab() -> None:
     with pytest.raises(Unreadable) as caught:
-        parse("a: 1\n \tb: 2\n", file="a.yaml")
+        parse_yaml("a: 1\n \tb: 2\n", file="a.yaml")
 
     *_, source, caret = caught.value.problem.text().splitlines()
     assert source == "    2 |   b: 2"
@@ -64,7 +64,7 @@ def test_the_caret_stands_under_what_is_wrong_also_after_a_tab() -> None:
 
 
 def test_columns_count_characters() -> None:
-    document = parse("größe: {naïve: x}\n", file="a.yaml")
+    document = parse_yaml("größe: {naïve: x}\n", file="a.yaml")
 
     problem = document.problem(Finding(("größe", "naïve"), "no"))
 
@@ -72,13 +72,13 @@ def test_columns_count_characters() -> None:
 
 
 def test_each_key_that_occurs_twice_is_found() -> None:
-    document = parse("a: 1\nb: [{c: 1, c: 2}]\na: 3\n", file="a.yaml")
+    document = parse_yaml("a: 1\nb: [{c: 1, c: 2}]\na: 3\n", file="a.yaml")
 
     assert [finding.path for finding in document.findings] == [("b", 0, "c"), ("a",)]
 
 
 def test_an_alias_used_twice_is_no_duplicate_and_no_loop() -> None:
-    document = parse("a: &x {b: 1}\nc: *x\nd: {<<: *x, b: 2}\n", file="a.yaml")
+    document = parse_yaml("a: &x {b: 1}\nc: *x\nd: {<<: *x, b: 2}\n", file="a.yaml")
 
     assert document.findings == ()
     assert document.data == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 2}}
@@ -87,17 +87,17 @@ def test_an_alias_used_twice_is_no_duplicate_and_no_loop() -> None:
 def test_many_aliases_of_aliases_are_looked_at_once() -> None:
     lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 5))]
 
-    assert parse("\n".join(lines), file="a.yaml").findings == ()
+    assert parse_yaml("\n".join(lines), file="a.yaml").findings == ()
 
 
 def test_many_brackets_beside_each_other_or_in_quotes_are_fine() -> None:
     text = "a: [" + "[], " * 5000 + "]\nb: '" + "[" * 5000 + "'\n"
 
-    assert len(parse(text, file="a.yaml").data["a"]) == 5000
+    assert len(parse_yaml(text, file="a.yaml").data["a"]) == 5000
 
 
 def test_what_does_not_exist_is_shown_at_what_would_hold_it() -> None:
-    document = parse("a:\n  b: {c: 1}\n", file="a.yaml")
+    document = parse_yaml("a:\n  b: {c: 1}\n", file="a.yaml")
 
     assert document.problem(Finding(("a", "b", "d"), "is missing")).column == 3
     assert document.problem(Finding(("x",), "is missing")).line == 1
@@ -107,7 +107,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_bytes("\ufeffa: 1\r\nb: 2\r\n".encode())
 
-    assert read(path).data == {"a": 1, "b": 2}
+    assert read_yaml(path).data == {"a": 1, "b": 2}
 
 
 def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
@@ -115,4 +115,4 @@ def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
     path.write_bytes("a: 1\nb: größe\n".encode("latin-1"))
 
     with pytest.raises(Unreadable, match=r"a\.yaml:2:6: is not UTF-8; save the file as UTF-8"):
-        read(path)
+        read_yaml(path)

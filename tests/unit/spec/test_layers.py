@@ -9,8 +9,8 @@ import pytest
 
 from tradewind.errors import SpecError
 from tradewind.spec.digest import config_hash
-from tradewind.spec.layers import environments, is_pipeline
-from tradewind.spec.load import examine, load, problems
+from tradewind.spec.layers import is_pipeline, overlay_environments
+from tradewind.spec.load import examine_pipeline, list_problems, load_pipeline
 
 Write = Callable[[str], Path]
 
@@ -35,7 +35,7 @@ def beside(flights: str, write: Write) -> Callable[..., Path]:
 
 def test_defaults_fill_what_the_pipeline_does_not_say(beside: Callable[..., Path], flights: str) -> None:
     defaults = "owner: platform@example.com\nrunbook: https://example.com/runbook\nalerts: {deadline: 9h}\n"
-    spec = load(beside(flights.replace("alerts:\n  deadline: 2h\n", ""), _defaults=defaults))
+    spec = load_pipeline(beside(flights.replace("alerts:\n  deadline: 2h\n", ""), _defaults=defaults))
 
     assert spec.runbook == "https://example.com/runbook"
     assert spec.owner == "data@example.com"
@@ -47,7 +47,7 @@ def test_mappings_merge_by_key_and_all_else_is_replaced(beside: Callable[..., Pa
     overlay = "datasets: {flights: {keys: [a, b], source: {max_bad_rows: 5}}}\ngates: [{metric: accuracy, at_least: 1}]"
     path = beside(flights__prod=overlay)
 
-    examined = examine(path, environment="prod")
+    examined = examine_pipeline(path, environment="prod")
 
     assert examined.problems == ()
     assert examined.spec is not None
@@ -62,7 +62,7 @@ def test_mappings_merge_by_key_and_all_else_is_replaced(beside: Callable[..., Pa
 def test_null_takes_away_what_lies_below(beside: Callable[..., Path]) -> None:
     path = beside(_defaults="runbook: https://example.com\n", flights__prod="end: null\nrunbook: ~\nretrain: null\n")
 
-    spec = examine(path, environment="prod").spec
+    spec = examine_pipeline(path, environment="prod").spec
 
     assert spec is not None
     assert (spec.end, spec.runbook, spec.retrain.cooldown) == (None, None, 0)
@@ -71,14 +71,14 @@ def test_null_takes_away_what_lies_below(beside: Callable[..., Path]) -> None:
 def test_a_null_that_takes_away_what_must_be_there_is_shown_where_it_stands(beside: Callable[..., Path]) -> None:
     path = beside(flights__prod="description: x\nowner: null\n")
 
-    (problem,) = examine(path, environment="prod").problems
+    (problem,) = examine_pipeline(path, environment="prod").problems
 
     assert (Path(problem.file).name, problem.line, problem.column) == ("flights.prod.yaml", 2, 1)
     assert (problem.field, problem.message) == ("owner", "is missing")
 
 
 def test_null_with_nothing_below_hides_no_slip(beside: Callable[..., Path]) -> None:
-    (problem,) = examine(beside(flights__prod="runbok: null\n"), environment="prod").problems
+    (problem,) = examine_pipeline(beside(flights__prod="runbok: null\n"), environment="prod").problems
 
     assert (problem.field, problem.suggestion) == ("runbok", "runbook")
 
@@ -86,7 +86,7 @@ def test_null_with_nothing_below_hides_no_slip(beside: Callable[..., Path]) -> N
 def test_in_free_parameters_null_is_a_value(beside: Callable[..., Path], flights: str) -> None:
     text = flights.replace("  test: 2\n", "  test: 2\n  params: {depth: 3, leaf: 4}\n")
 
-    spec = examine(beside(text, flights__prod="train: {params: {depth: null}}"), environment="prod").spec
+    spec = examine_pipeline(beside(text, flights__prod="train: {params: {depth: null}}"), environment="prod").spec
 
     assert spec is not None
     assert spec.train is not None
@@ -103,7 +103,7 @@ def test_the_order_is_defaults_their_overlay_the_pipeline_its_overlay(
         flights__prod="runbook: d\n",
     )
 
-    spec = examine(path, environment="prod").spec
+    spec = examine_pipeline(path, environment="prod").spec
 
     assert spec is not None
     assert spec.monitor is not None
@@ -120,7 +120,7 @@ def test_defaults_of_the_folders_above_hold_too_and_the_nearer_wins(
     (team / "_defaults.yaml").write_text("runbook: near\n")
     (team / "flights.yaml").write_text(flights)
 
-    spec = load(team / "flights.yaml")
+    spec = load_pipeline(team / "flights.yaml")
 
     assert (spec.runbook, spec.alerts.channels) == ("near", ("log",))
 
@@ -129,8 +129,8 @@ def test_defaults_switch_no_stage_on(beside: Callable[..., Path], flights: str) 
     defaults = "train: {seed: 3}\nmonitor: {horizons: [2]}\nretrain: {cooldown: 9}\nscore: {ahead: 2}\n"
     etl_only = flights[: flights.index("features:")]
 
-    assert load(beside(etl_only, _defaults=defaults)).stages == ["etl"]
-    spec = load(beside(flights, _defaults=defaults))
+    assert load_pipeline(beside(etl_only, _defaults=defaults)).stages == ["etl"]
+    spec = load_pipeline(beside(flights, _defaults=defaults))
     assert spec.train is not None
     assert spec.monitor is not None
     assert (spec.train.seed, spec.monitor.horizons, spec.retrain.cooldown) == (3, (2,), 3)
@@ -158,7 +158,7 @@ def test_defaults_switch_no_stage_on(beside: Callable[..., Path], flights: str) 
 def test_a_mistake_is_shown_in_the_file_that_made_it(
     others: dict[str, str], place: tuple[str, int, int], words: str, beside: Callable[..., Path]
 ) -> None:
-    found = examine(beside(**others), environment="prod" if "flights__prod" in others else "").problems
+    found = examine_pipeline(beside(**others), environment="prod" if "flights__prod" in others else "").problems
 
     assert {(Path(one.file).name, one.line, one.column) for one in found} == {place}
     assert words in found[0].text()
@@ -168,9 +168,9 @@ def test_a_mistake_is_shown_in_the_file_that_made_it(
 def test_without_the_variable_there_is_no_overlay(beside: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = beside(flights__prod="owner: prod@example.com\n")
 
-    assert load(path).owner == "data@example.com"
+    assert load_pipeline(path).owner == "data@example.com"
     monkeypatch.setenv("TRADEWIND_ENV", "prod")
-    assert load(path).owner == "prod@example.com"
+    assert load_pipeline(path).owner == "prod@example.com"
 
 
 @pytest.mark.parametrize("name", ["flights", "_defaults"])
@@ -181,12 +181,12 @@ def test_a_slip_in_the_environments_name_never_runs_with_other_settings(
     monkeypatch.setenv("TRADEWIND_ENV", "prd")
 
     with pytest.raises(SpecError) as caught:
-        load(path)
+        load_pipeline(path)
 
     assert f"TRADEWIND_ENV is `prd`, and there is no {name}.prd.yaml here, only" in str(caught.value)
     assert f"{name}.dev.yaml and {name}.prod.yaml; did you mean `prod`?" in str(caught.value)
     monkeypatch.setenv("TRADEWIND_ENV", "dev")
-    assert load(path).owner == "data@example.com"
+    assert load_pipeline(path).owner == "data@example.com"
 
 
 def test_a_pipeline_without_overlays_is_the_same_in_every_environment(
@@ -194,7 +194,7 @@ def test_a_pipeline_without_overlays_is_the_same_in_every_environment(
 ) -> None:
     monkeypatch.setenv("TRADEWIND_ENV", "prod")
 
-    assert load(beside()).owner == "data@example.com"
+    assert load_pipeline(beside()).owner == "data@example.com"
 
 
 def test_an_environments_name_is_no_path(beside: Callable[..., Path], tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_an_environments_name_is_no_path(beside: Callable[..., Path], tmp_path: 
     (tmp_path / "evil.yaml").write_text("owner: evil\n")
     path = beside(flights__prod="")
 
-    examined = examine(path, environment="x/../../evil")
+    examined = examine_pipeline(path, environment="x/../../evil")
 
     assert examined.spec is not None
     assert examined.spec.owner == "data@example.com"
@@ -212,14 +212,14 @@ def test_an_environments_name_is_no_path(beside: Callable[..., Path], tmp_path: 
 def test_an_overlay_is_checked_upon_its_pipeline(beside: Callable[..., Path]) -> None:
     overlay = beside(flights__prod="ownr: x\n").with_name("flights.prod.yaml")
 
-    (problem,) = problems(overlay)
+    (problem,) = list_problems(overlay)
 
     assert (problem.file, problem.suggestion) == (str(overlay), "owner")
 
 
 def test_defaults_alone_are_no_pipeline(beside: Callable[..., Path], tmp_path: Path) -> None:
-    (problem,) = problems(beside(_defaults="").with_name("_defaults.yaml"))
-    (orphan,) = problems(tmp_path / "dags" / "gone.prod.yaml")
+    (problem,) = list_problems(beside(_defaults="").with_name("_defaults.yaml"))
+    (orphan,) = list_problems(tmp_path / "dags" / "gone.prod.yaml")
 
     assert "checked with the pipelines" in problem.message
     assert orphan.message == "an overlay of gone.yaml, which does not exist"
@@ -228,7 +228,7 @@ def test_defaults_alone_are_no_pipeline(beside: Callable[..., Path], tmp_path: P
 def test_the_environments_of_a_pipeline_are_its_overlays(beside: Callable[..., Path]) -> None:
     path = beside(flights__prod="", flights__dev="", flights2__test="", _defaults__qa="")
 
-    assert environments(path) == ["dev", "prod"]
+    assert overlay_environments(path) == ["dev", "prod"]
     assert [name for name in ("a.yaml", "a.prod.yaml", "_defaults.yaml", ".a.yaml") if is_pipeline(Path(name))] == [
         "a.yaml"
     ]
@@ -236,7 +236,7 @@ def test_the_environments_of_a_pipeline_are_its_overlays(beside: Callable[..., P
 
 def test_the_hash_is_of_effective_values(beside: Callable[..., Path], flights: str) -> None:
     def hashed(path: Path, environment: str = "") -> str:
-        spec = examine(path, environment=environment).spec
+        spec = examine_pipeline(path, environment=environment).spec
         assert spec is not None
         return config_hash(spec.datasets["flights"], spec.train)
 
@@ -253,7 +253,7 @@ def test_a_layer_that_would_not_be_read_is_told(name: str, beside: Callable[...,
     path = beside()
     path.with_name(name).write_text("owner: x@example.com\n")
 
-    (problem,) = examine(path, environment="prod").problems
+    (problem,) = examine_pipeline(path, environment="prod").problems
 
     assert f"{name} beside it is not read; it must be called {name.replace('.yml', '.yaml')}" in problem.message
 
@@ -261,12 +261,12 @@ def test_a_layer_that_would_not_be_read_is_told(name: str, beside: Callable[...,
 def test_a_parameter_of_the_model_may_be_null_and_cannot_stand_twice(beside: Callable[..., Path], flights: str) -> None:
     params = "  test: 2\n  params:\n    depth:\n    rate: 1\n    rate: 2\n"
 
-    (problem,) = problems(beside(flights.replace("  test: 2\n", params)))
+    (problem,) = list_problems(beside(flights.replace("  test: 2\n", params)))
 
     assert (problem.field, "is there twice" in problem.message) == ("train.params.rate", True)
 
 
 def test_a_name_that_no_file_can_have_is_told(beside: Callable[..., Path], flights: str) -> None:
-    (problem,) = problems(beside(flights.replace("include/carriers.sql", f"include/{'a' * 300}.sql")))
+    (problem,) = list_problems(beside(flights.replace("include/carriers.sql", f"include/{'a' * 300}.sql")))
 
     assert "too long" in problem.message

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.spec.load import problems
+from tradewind.spec.load import list_problems
 
 FEATURES = "features:\n  definitions: include/features.py\n"
 GATES = """\
@@ -637,7 +637,7 @@ def test_a_mistake_is_told_once_and_at_its_place(
     assert old in flights
     path = write(flights.replace(old, new, 1))
 
-    (problem,) = problems(path)
+    (problem,) = list_problems(path)
 
     assert (problem.line, problem.column, problem.field) == (line, column, field)
     assert problem.suggestion == suggestion
@@ -652,7 +652,7 @@ def test_gates_of_numbers_are_held_against_metrics_of_numbers(flights: str, writ
         "{fairness: demographic_parity_difference, group: origin, at_most: 0.1}",
     )
 
-    told = {problem.field: problem.text() for problem in problems(write(text))}
+    told = {problem.field: problem.text() for problem in list_problems(write(text))}
 
     assert "fairness is defined here for two classes, and `train.task` is regression" in told.pop("gates[2].fairness")
     assert list(told) == ["gates[0].metric", "gates[1].metric", "monitor.performance.metric"]
@@ -662,7 +662,7 @@ def test_gates_of_numbers_are_held_against_metrics_of_numbers(flights: str, writ
 def test_gates_that_only_compare_with_the_champion_judge_no_first_candidate(
     flights: str, write: Callable[[str], Path]
 ) -> None:
-    (problem,) = problems(write(flights.replace("at_least: 0.", "versus: champion, at_least: 0.", 2)))
+    (problem,) = list_problems(write(flights.replace("at_least: 0.", "versus: champion, at_least: 0.", 2)))
 
     assert problem.field == "gates"
     assert "nothing would judge the first candidate" in problem.text()
@@ -672,7 +672,7 @@ def test_a_verdict_without_training_judges_nothing(flights: str, write: Callable
     head, _, rest = flights.partition("train:\n")
     text = head + "verdict: {resamples: 500}\n" + "alerts:" + rest.partition("alerts:")[2]
 
-    (problem,) = problems(write(text))
+    (problem,) = list_problems(write(text))
 
     assert (problem.field, problem.line) == ("verdict", 23)
     assert "there is no `train`" in problem.text()
@@ -682,7 +682,7 @@ def test_gates_that_only_check_judge_no_prediction(flights: str, write: Callable
     head, _, rest = flights.partition("gates:\n")
     text = head + "gates:\n  - {check: size, at_most: 50}\npromotion:" + rest.partition("promotion:")[2]
 
-    (problem,) = problems(write(text))
+    (problem,) = list_problems(write(text))
 
     assert problem.field == "gates"
     assert "nothing judges what the candidate predicts" in problem.text()

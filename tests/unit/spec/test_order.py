@@ -5,38 +5,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.errors import SpecError
-from tradewind.spec.models import Dataset
-from tradewind.spec.order import cycle, in_order
+from tradewind.spec.dataset_order import dataset_order, find_cycle
+from tradewind.spec.pipeline import DatasetSpec
 
 
-def datasets(**reads: str) -> dict[str, Dataset]:
+def datasets(**reads: str) -> dict[str, DatasetSpec]:
     made = {}
     for name, inputs in reads.items():
         given = {"inputs": {read: {} for read in inputs.split()}} if inputs else {"source": {"files": "x"}}
-        made[name] = Dataset.model_validate({"sql": "x.sql", **given})
+        made[name] = DatasetSpec.model_validate({"sql": "x.sql", **given})
     return made
 
 
 def test_a_dataset_comes_after_all_that_it_reads() -> None:
-    assert in_order(datasets(d="b c", b="a", c="a", a="")) == ["a", "b", "c", "d"]
+    assert dataset_order(datasets(d="b c", b="a", c="a", a="")) == ["a", "b", "c", "d"]
 
 
 def test_datasets_that_do_not_depend_on_each_other_stay_in_the_order_of_the_yaml() -> None:
-    assert in_order(datasets(z="", a="", m="")) == ["z", "a", "m"]
+    assert dataset_order(datasets(z="", a="", m="")) == ["z", "a", "m"]
 
 
 def test_a_circle_is_named() -> None:
     with pytest.raises(SpecError, match="b → c → b"):
-        in_order(datasets(a="", b="a c", c="b"))
+        dataset_order(datasets(a="", b="a c", c="b"))
 
 
 def test_an_input_that_does_not_exist_is_named() -> None:
     with pytest.raises(SpecError, match=r"datasets\.b\.inputs\.x: there is no dataset `x`"):
-        in_order(datasets(b="x"))
+        dataset_order(datasets(b="x"))
 
 
 def test_a_circle_is_found_beside_inputs_that_do_not_exist() -> None:
-    assert cycle(datasets(a="x b", b="a")) == ["a", "b", "a"]
+    assert find_cycle(datasets(a="x b", b="a")) == ["a", "b", "a"]
 
 
 @given(st.dictionaries(st.integers(0, 9), st.sets(st.integers(0, 9)), max_size=10))
@@ -48,7 +48,7 @@ def test_every_order_without_a_circle_keeps_all_inputs_first(graph: dict[int, se
     }
     made = datasets(**reads)
 
-    order = in_order(made)
+    order = dataset_order(made)
 
     assert sorted(order) == sorted(made)
     assert all(order.index(read) < order.index(name) for name, dataset in made.items() for read in dataset.inputs)

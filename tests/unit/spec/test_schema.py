@@ -9,7 +9,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from pydantic import BaseModel
 
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.schema import json_schema, overlay_schema
 
 

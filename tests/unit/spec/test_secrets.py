@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.spec.load import problems
+from tradewind.spec.load import list_problems
 
 Write = Callable[[str], Path]
 PARAMS = "  test: 2\n"
@@ -57,7 +57,7 @@ HARMLESS = {
 @pytest.mark.parametrize("given", SECRETS.values(), ids=SECRETS)
 def test_a_secret_is_refused_with_the_hint_to_use_a_connection(given: str, flights: str, write: Write) -> None:
     (problem,) = {
-        one.field: one for one in problems(write(flights.replace(PARAMS, f"{PARAMS}  params: {{{given}}}\n")))
+        one.field: one for one in list_problems(write(flights.replace(PARAMS, f"{PARAMS}  params: {{{given}}}\n")))
     }.values()
 
     assert problem.field.startswith("train.params.")
@@ -67,18 +67,18 @@ def test_a_secret_is_refused_with_the_hint_to_use_a_connection(given: str, fligh
 
 @pytest.mark.parametrize("given", HARMLESS.values(), ids=HARMLESS)
 def test_what_only_resembles_one_is_let_through(given: str, flights: str, write: Write) -> None:
-    assert problems(write(flights.replace(PARAMS, f"{PARAMS}  params: {{{given}}}\n"))) == []
+    assert list_problems(write(flights.replace(PARAMS, f"{PARAMS}  params: {{{given}}}\n"))) == []
 
 
 def test_columns_may_be_called_anything(flights: str, write: Write) -> None:
     text = flights.replace('nulls: ["NA"]', "columns: {token: VARCHAR, password: VARCHAR}")
     text = text.replace("keys: [flight_id]", "keys: [token, password]")
 
-    assert problems(write(text)) == []
+    assert list_problems(write(text)) == []
 
 
 def test_a_secret_in_an_unknown_field_is_told_as_a_secret(flights: str, write: Write) -> None:
-    (problem,) = problems(write(flights.replace("owner:", "password: hunter2\nowner:")))
+    (problem,) = list_problems(write(flights.replace("owner:", "password: hunter2\nowner:")))
 
     assert (problem.line, problem.column) == (2, 11)
     assert "looks like a secret" in problem.message
@@ -89,7 +89,7 @@ def test_a_secret_is_never_repeated(spelled: str, flights: str, write: Write) ->
     spelled = spelled if spelled.startswith("{") else f"{{password: {spelled}, colour: red}}"
     text = flights.replace("    keys: [flight_id]", f"    keys: {spelled.replace('{a:', '{password:')}")
 
-    found = problems(write(text))
+    found = list_problems(write(text))
 
     assert any("looks like a secret" in one.message for one in found)
     told = "\n".join(one.text() for one in found)
@@ -101,7 +101,7 @@ def test_a_secret_that_an_environment_variable_brings_is_refused(
 ) -> None:
     monkeypatch.setenv("SOURCE", "https://ana:hunter2@files.example.com")
 
-    (problem,) = problems(write(flights.replace("{landing}", "${SOURCE}", 1)))
+    (problem,) = list_problems(write(flights.replace("{landing}", "${SOURCE}", 1)))
 
     assert problem.field == "datasets.flights.source.files"
     assert "hunter2" not in problem.text()
@@ -117,7 +117,7 @@ def test_a_secret_in_a_layer_is_found_also_where_another_layer_replaces_it(
     path.with_name(name).write_text("runbook: https://ana:hunter2@example.com\n")
     overlay = path.with_name("flights.prod.yaml")
 
-    (problem,) = problems(overlay)
+    (problem,) = list_problems(overlay)
 
     assert (Path(problem.file).name, problem.line, problem.column) == (name, 1, 10)
     assert "hunter2" not in problem.text()

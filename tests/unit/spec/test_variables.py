@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.spec.load import load, problems
+from tradewind.spec.load import list_problems, load_pipeline
 from tradewind.spec.variables import with_airflow_variables
 
 Write = Callable[[str], Path]
@@ -32,7 +32,7 @@ def test_a_variable_is_filled_in_wherever_it_may_stand(flights: str, write: Writ
         "    inputs: {flights:",
     )
 
-    spec = load(write(text))
+    spec = load_pipeline(write(text))
 
     source = spec.datasets["flights"].source
     http = spec.datasets["carriers"].references["h"]
@@ -70,7 +70,7 @@ def test_everywhere_else_it_is_an_error_with_its_place(
     assert old in flights
     path = write(flights.replace(old, new, 1))
 
-    (problem,) = problems(path)
+    (problem,) = list_problems(path)
 
     assert problem.field == field
     assert words in problem.message
@@ -78,7 +78,7 @@ def test_everywhere_else_it_is_an_error_with_its_place(
 
 
 def test_what_is_wrong_with_a_filled_in_value_is_shown_where_the_variable_stands(flights: str, write: Write) -> None:
-    (problem,) = problems(write(flights.replace("{landing}/{day}", "${BUCKET}/{dya}")))
+    (problem,) = list_problems(write(flights.replace("{landing}/{day}", "${BUCKET}/{dya}")))
 
     assert (problem.line, problem.suggestion) == (11, "{day}")
 
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_filled_in_value_is_shown_where_the_variable_stands
 def test_an_airflow_variable_stays_as_it_is_until_a_task_runs(flights: str, write: Write) -> None:
     path = write(flights.replace(SOURCE, "{files: 's3://a/{day}', connection: '{{ var.value.lake_conn }}'}"))
 
-    connection = load(path).datasets["flights"].source.connection  # type: ignore[union-attr]
+    connection = load_pipeline(path).datasets["flights"].source.connection  # type: ignore[union-attr]
 
     assert connection == "{{ var.value.lake_conn }}"
     assert with_airflow_variables(connection, {"lake_conn": "aws"}.__getitem__) == "aws"
@@ -96,4 +96,4 @@ def test_many_aliases_of_aliases_are_filled_in_once(flights: str, write: Write) 
     lines = ['  a0: &a0 ["${BUCKET}", x]', *(f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 5))]
     text = flights.replace("  test: 2\n", "  test: 2\n  params:\n" + "".join(f"  {line}\n" for line in lines))
 
-    assert [problem.field for problem in problems(write(text))] == ["train.params.a0[0]"]
+    assert [problem.field for problem in list_problems(write(text))] == ["train.params.a0[0]"]

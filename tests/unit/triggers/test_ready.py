@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tradewind.ledger import absences, progress
+from tradewind.ledger import completion, skipped_partitions
 from tradewind.ledger.journal import Ledger
 from tradewind.triggers.ready import ReadyTrigger
 
@@ -40,12 +40,12 @@ async def fired(waiting: ReadyTrigger) -> Any:
 
 
 def test_it_fires_when_the_stage_is_complete(ledger):
-    progress.complete(ledger, "trips", "train", "2024-01-01", cause="settled")
+    completion.record_completion(ledger, "trips", "train", "2024-01-01", cause="settled")
     assert asyncio.run(fired(trigger(seconds=60))) == {"ready": True, "stage": "train", "partition": "2024-01-01"}
 
 
 def test_it_waits_no_longer_for_a_partition_that_is_left_out(ledger):
-    absences.skip(ledger, "trips", "2024-01-01", reason="strike", actor="ann")
+    skipped_partitions.skip_partition(ledger, "trips", "2024-01-01", reason="strike", actor="ann")
     assert asyncio.run(fired(trigger(seconds=60)))["ready"] is True
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tradewind.spec.problems import Problem
-from tradewind.validation.alone import Here
-from tradewind.validation.pipeline import validate
+from tradewind.validation.pipeline import validate_pipelines
+from tradewind.validation.user_code_process import UserCodeInProcess
 
 FILES = {
     "dags/shop.yaml": """\
@@ -173,4 +173,4 @@ def edit(shop: Path) -> Callable[[str, str, str], None]:
 @pytest.fixture
 def found(shop: Path) -> Callable[[], list[Problem]]:
     """Validate the project; its code runs in this process, which is quicker."""
-    return lambda: validate([Path("dags/shop.yaml")], look=Here)
+    return lambda: validate_pipelines([Path("dags/shop.yaml")], look=UserCodeInProcess)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import TradewindError
-from tradewind.etl.dataset import build_dataset
+from tradewind.etl.dataset_build import build_dataset
 from tradewind.lake.dataset import Lake
 from tradewind.scaffold import sample
-from tradewind.scaffold.project import create
+from tradewind.scaffold.new_pipeline import create_pipeline
 from tradewind.scaffold.rehearsal import Rehearsal
-from tradewind.validation.subject import subject_of
-from tradewind.validation.tables import Tables, bind_all
+from tradewind.validation.sql_columns import SqlColumns, bind_pipeline_sql
+from tradewind.validation.validated_pipeline import read_validated_pipeline
 
 DAY = sample.PARTITIONS["day"][0]
 SQL = "include/shop/sql/deliveries.sql"
@@ -23,15 +23,15 @@ SQL = "include/shop/sql/deliveries.sql"
 def project(tmp_path: Path) -> Path:
     """The project of `tradewind new`, with its sample."""
     home = tmp_path / "home"
-    create(tmp_path, "shop", landing=home / "landing")
+    create_pipeline(tmp_path, "shop", landing=home / "landing")
     return tmp_path
 
 
-def bound(project: Path) -> Tables:
-    subject, problems = subject_of(project / "dags" / "shop.yaml")
+def bound(project: Path) -> SqlColumns:
+    subject, problems = read_validated_pipeline(project / "dags" / "shop.yaml")
     assert subject is not None
     assert not problems
-    return bind_all(subject)
+    return bind_pipeline_sql(subject)
 
 
 def build(project: Path, name: str) -> Rehearsal:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.validation.alone import Alone
 from tradewind.validation.user_code import request_model
+from tradewind.validation.user_code_process import UserCodeProcess
 
 MODEL = """\
 class Classifier:
@@ -33,7 +33,7 @@ def test_what_the_code_prints_does_not_come_between_the_answers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     requests = [request(tmp_path, "loud", "print('hello')"), request(tmp_path, "other", "pass")]
-    answers = Alone(requests).answers()
+    answers = UserCodeProcess(requests).answers()
     assert answers == [{"returns": "Classifier", "lacks": [], "instead": ""}] * 2
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.rglob("__pycache__"))
@@ -41,7 +41,7 @@ def test_what_the_code_prints_does_not_come_between_the_answers(
 
 def test_code_that_ends_its_process_is_blamed_and_the_others_are_still_looked_at(tmp_path: Path) -> None:
     requests = [request(tmp_path, "fatal", "import os; os._exit(7)"), request(tmp_path, "other", "pass")]
-    first, second = Alone(requests).answers()
+    first, second = UserCodeProcess(requests).answers()
     assert first["error"]["message"] == "the code ended its process with exit code 7"
     assert second["returns"] == "Classifier"
 
@@ -49,12 +49,12 @@ def test_code_that_ends_its_process_is_blamed_and_the_others_are_still_looked_at
 def test_what_lies_in_the_working_directory_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "beside.py").touch()
     monkeypatch.chdir(tmp_path)
-    (answer,) = Alone([request(tmp_path, "near", "import beside")]).answers()
+    (answer,) = UserCodeProcess([request(tmp_path, "near", "import beside")]).answers()
     assert "No module named 'beside'" in answer["error"]["message"]
 
 
 def test_nothing_is_started_for_nothing() -> None:
-    assert Alone([]).answers() == []
+    assert UserCodeProcess([]).answers() == []
 
 
 @pytest.mark.slow

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tradewind.core.power import Resolution
+from tradewind.core.power import GateResolution
 from tradewind.ledger.journal import Entry
-from tradewind.validation.resolution import resolution_notes
+from tradewind.validation.resolution_notes import resolution_notes
 
 NAME = "roc_auc no worse than the champion's by more than 0.01 (lower end of the 90 % interval by day)"
 
@@ -22,7 +22,7 @@ def verdict(**given: object) -> Entry:
 def test_the_intervals_of_earlier_verdicts_say_what_can_be_shown(shop: Path) -> None:
     yaml = shop / "dags" / "shop.yaml"
     (note,) = resolution_notes([yaml], lambda name: [verdict()] if name == "shop" else [])
-    shown = Resolution.of_interval(-0.03, 0.07, blocks=10, confidence=0.9)
+    shown = GateResolution.of_interval(-0.03, 0.07, blocks=10, confidence=0.9)
     assert note.severity == "note"
     assert (note.field, note.source_line.strip()) == (
         "gates[1]", "- {metric: roc_auc, versus: champion, lower_bound: -0.01}"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tradewind.spec.problems import Problem
-from tradewind.validation import alone
-from tradewind.validation.alone import Alone
-from tradewind.validation.pipeline import validate
+from tradewind.validation import user_code_process
+from tradewind.validation.pipeline import validate_pipelines
+from tradewind.validation.user_code_process import UserCodeProcess
 
 Edit = Callable[[str, str, str], None]
 Found = Callable[[], list[Problem]]
@@ -108,15 +108,15 @@ def test_it_writes_to_nothing_that_is_there_and_ends(
         "    assert 'AIRFLOW_CONN_TRADEWIND_DEFAULT' not in os.environ\n"
         "    assert os.environ['MLFLOW_TRACKING_URI'].startswith('sqlite:')\n    return (rows",
     )  # fmt: skip
-    assert [p.text() for p in validate([Path("dags/shop.yaml")])] == []
+    assert [p.text() for p in validate_pipelines([Path("dags/shop.yaml")])] == []
     assert not list(shop.rglob("litter"))
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://mlflow.example.com"
 
 
 def test_code_that_takes_too_long_is_stopped_and_noted(shop: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alone, "_TRIAL", 0.0)
+    monkeypatch.setattr(user_code_process, "_TRIAL", 0.0)
     edit(MODEL, "    return (rows", "    while True: pass\n    return (rows")
-    found = validate([Path("dags/shop.yaml")])
+    found = validate_pipelines([Path("dags/shop.yaml")])
     assert {problem.severity for problem in found} == {"note"}
     assert "cheap fails on 1,000 made-up rows, which may not be like yours: the code did not come to an end within" in (
         found[-1].message
@@ -131,6 +131,6 @@ def test_a_trial_has_bounded_memory(tmp_path: Path) -> None:
         "kind": "rule", "root": str(tmp_path), "reference": "include/m/model.py:rule", "task": "binary", "columns": [],
         "inputs": [],
     }  # fmt: skip
-    (answer,) = Alone([request]).answers()
+    (answer,) = UserCodeProcess([request]).answers()
     assert answer["error"]["message"].startswith("MemoryError")
     assert answer["certain"] is False

@@ -34,10 +34,10 @@ _KEY_TYPES = {"BYTES": 1, "STRING": 2, "INT32": 3, "INT64": 4}
 _VARINT_BYTES = 10
 
 
-def values(column: pa.Array, kind: str) -> pa.Array:
+def encode_values(column: pa.Array, kind: str) -> pa.Array:
     """Serialised ``feast.types.Value`` of every row; empty where the column is NULL.
 
-    :param column: of the Arrow type that :func:`tradewind.features.online.rows.select` gives for ``kind``
+    :param column: of the Arrow type that :func:`encoded_rows.newest_rows_query` gives for ``kind``
     :param kind: name of the feature's Feast value type, one of :data:`VALUES`
     """
     import numpy as np
@@ -48,7 +48,7 @@ def values(column: pa.Array, kind: str) -> pa.Array:
     valid = np.asarray(pc.is_valid(column))
     if wire == _SIZED:
         lengths = np.asarray(pc.fill_null(pc.binary_length(column), 0)).astype(np.uint64)
-        return _joined([_varint(tag, lengths, valid), pc.fill_null(_binary(column), b"")])
+        return _join_pieces([_varint(tag, lengths, valid), pc.fill_null(_binary(column), b"")])
     numbers = np.asarray(pc.fill_null(column, False if kind == "BOOL" else 0))
     if wire == _VARINT:
         # protobuf writes a negative number as the 64 bits of its two's complement
@@ -56,16 +56,16 @@ def values(column: pa.Array, kind: str) -> pa.Array:
     fixed = np.ascontiguousarray(numbers)
     payload = fixed.view(np.uint8).reshape(len(fixed), fixed.itemsize)
     tagged = np.concatenate([np.full((len(fixed), 1), tag, np.uint8), payload], axis=1)
-    return binary(tagged, np.where(valid, tagged.shape[1], 0))
+    return matrix_to_binary(tagged, np.where(valid, tagged.shape[1], 0))
 
 
 VALUES = frozenset(_FIELDS)
-"""Value types of features that :func:`values` can write."""
+"""Value types of features that :func:`encode_values` can write."""
 KEYS = frozenset(_KEY_TYPES)
-"""Value types of entities that :func:`entity_keys` can write."""
+"""Value types of entities that :func:`encode_entity_keys` can write."""
 
 
-def entity_keys(columns: Sequence[tuple[str, str, pa.Array]], *, suffix: bytes = b"") -> pa.Array:
+def encode_entity_keys(columns: Sequence[tuple[str, str, pa.Array]], *, suffix: bytes = b"") -> pa.Array:
     """Entity keys as ``feast.infra.key_encoding_utils.serialize_entity_key`` writes them, version 3.
 
     :param columns: join key, value type (one of :data:`KEYS`) and values without NULL, in the order of the join keys
@@ -76,10 +76,10 @@ def entity_keys(columns: Sequence[tuple[str, str, pa.Array]], *, suffix: bytes =
     pieces: list[pa.Array | bytes] = [head]
     for _, kind, column in columns:
         pieces += _key_value(kind, column)
-    return _joined([*pieces, suffix])
+    return _join_pieces([*pieces, suffix])
 
 
-def timestamps(micros: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+def encode_timestamps(micros: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
     """Serialised ``google.protobuf.Timestamp`` of moments in microseconds since 1970."""
     import numpy as np
 
@@ -88,10 +88,10 @@ def timestamps(micros: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
         _varint(number << 3, numbers.astype(np.int64).view(np.uint64), numbers != 0)  # what is 0 is not written
         for number, numbers in ((1, seconds), (2, rest * 1000))
     ]
-    return _joined(parts)
+    return _join_pieces(parts)
 
 
-def binary(matrix: Bytes, lengths: np.ndarray[Any, Any]) -> pa.Array:
+def matrix_to_binary(matrix: Bytes, lengths: np.ndarray[Any, Any]) -> pa.Array:
     """The first ``lengths[i]`` bytes of each row of ``matrix`` as a binary column."""
     import numpy as np
     import pyarrow as pa
@@ -112,9 +112,9 @@ def _key_value(kind: str, column: pa.Array) -> list[pa.Array | bytes]:
         numbers = np.ascontiguousarray(column, dtype="<i4" if kind == "INT32" else "<i8")
         width = numbers.itemsize
         payload = numbers.view(np.uint8).reshape(len(numbers), width)
-        return [struct.pack("<II", _KEY_TYPES[kind], width), binary(payload, np.full(len(numbers), width))]
+        return [struct.pack("<II", _KEY_TYPES[kind], width), matrix_to_binary(payload, np.full(len(numbers), width))]
     lengths = np.asarray(pc.binary_length(column)).astype("<u4")
-    size = binary(lengths.view(np.uint8).reshape(len(lengths), 4), np.full(len(lengths), 4))
+    size = matrix_to_binary(lengths.view(np.uint8).reshape(len(lengths), 4), np.full(len(lengths), 4))
     return [struct.pack("<I", _KEY_TYPES[kind]), size, _binary(column)]
 
 
@@ -133,7 +133,7 @@ def _varint(
     for group in range(width):
         bits = (numbers >> np.uint64(7 * group)).astype(np.uint8) & 0x7F
         matrix[:, 1 + group] = bits | np.where(group < groups - 1, 0x80, 0).astype(np.uint8)
-    return binary(matrix, np.where(valid, 1 + groups, 0))
+    return matrix_to_binary(matrix, np.where(valid, 1 + groups, 0))
 
 
 def _binary(column: pa.Array) -> pa.Array:
@@ -142,7 +142,7 @@ def _binary(column: pa.Array) -> pa.Array:
     return column.cast(pa.binary())
 
 
-def _joined(pieces: Sequence[pa.Array | bytes]) -> pa.Array:
+def _join_pieces(pieces: Sequence[pa.Array | bytes]) -> pa.Array:
     """The pieces one after another; bytes are the same in every row."""
     import pyarrow as pa
     import pyarrow.compute as pc

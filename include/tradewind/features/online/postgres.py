@@ -8,14 +8,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.network import keep_alive, limit_answers
-from tradewind.lake.database import literal, quoted
+from tradewind.engine.database import quote_identifier, quote_string
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
 
-    from tradewind.features.online.rows import Chunk, Layout
+    from tradewind.features.online.encoded_rows import EncodedChunk, WriteLayout
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _END = struct.pack(">h", -1)
@@ -23,7 +23,7 @@ _NULL = struct.pack(">i", -1)
 _SINCE_2000 = 946_684_800_000_000  # microseconds: PostgreSQL counts from 2000
 
 
-def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterable[Chunk]) -> int:
+def write_postgres(store: FeatureStore, view: FeatureView, layout: WriteLayout, chunks: Iterable[EncodedChunk]) -> int:
     """Write each chunk in one transaction; a row never takes the place of one of a later event time.
 
     :return: how many entities were left as they were, because what the store holds is newer
@@ -31,7 +31,7 @@ def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterab
     from feast.infra.online_stores.helpers import compute_table_id
     from feast.infra.utils.postgres.connection_utils import _get_conn
 
-    table = quoted(compute_table_id(store.project, view))
+    table = quote_identifier(compute_table_id(store.project, view))
     names = [feature.name for feature in layout.features]
     copy, upsert = "COPY pg_temp.arrived FROM STDIN (FORMAT BINARY)", _upsert(table, names)
     kept = 0
@@ -44,7 +44,7 @@ def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterab
             with connection.cursor() as cursor:
                 with cursor.copy(copy) as into:
                     into.write(_SIGNATURE)
-                    into.write(_rows(chunk))
+                    into.write(_copy_rows(chunk))
                     into.write(_END)
                 cursor.execute(upsert)
                 kept += len(chunk) - cursor.rowcount // len(names)
@@ -53,7 +53,7 @@ def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterab
 
 
 def _staging(features: int) -> str:
-    """Table of the columns that :func:`_rows` fills; times are naive because Feast hands PostgreSQL naive ones."""
+    """Table of the columns that :func:`_copy_rows` fills; times are naive because Feast hands PostgreSQL naive ones."""
     pairs = ", ".join(f"v{i} bytea, t{i} text" for i in range(features))
     return (
         f"CREATE TEMP TABLE arrived (entity_key bytea, event timestamp, created timestamp, {pairs}) "
@@ -62,7 +62,7 @@ def _staging(features: int) -> str:
 
 
 def _upsert(table: str, names: list[str]) -> str:
-    pairs = ", ".join(f"({literal(name)}, v{i}, t{i})" for i, name in enumerate(names))
+    pairs = ", ".join(f"({quote_string(name)}, v{i}, t{i})" for i, name in enumerate(names))
     # in the order of the keys, for two that write at one time must take their locks in one order
     return (
         f"INSERT INTO {table} AS held (entity_key, feature_name, value, value_text, event_ts, created_ts) "
@@ -74,7 +74,7 @@ def _upsert(table: str, names: list[str]) -> str:
     )
 
 
-def _rows(chunk: Chunk) -> memoryview:
+def _copy_rows(chunk: EncodedChunk) -> memoryview:
     """The rows in the binary format of COPY: number of fields, then each with its length in front."""
     import numpy as np
     import pyarrow as pa
@@ -98,7 +98,7 @@ def _sizes(column: pa.Array) -> pa.Array:
     import numpy as np
     import pyarrow.compute as pc
 
-    return _big(np.asarray(pc.fill_null(pc.binary_length(column), -1)), ">i4")
+    return _big_endian(np.asarray(pc.fill_null(pc.binary_length(column), -1)), ">i4")
 
 
 def _moments(micros: np.ndarray[Any, np.dtype[np.int64]], valid: pa.Array) -> list[pa.Array]:
@@ -106,11 +106,11 @@ def _moments(micros: np.ndarray[Any, np.dtype[np.int64]], valid: pa.Array) -> li
     import numpy as np
     import pyarrow.compute as pc
 
-    sizes = _big(np.where(valid, 8, -1), ">i4")
-    return [sizes, pc.if_else(valid, _big(micros - _SINCE_2000, ">i8"), b"")]
+    sizes = _big_endian(np.where(valid, 8, -1), ">i4")
+    return [sizes, pc.if_else(valid, _big_endian(micros - _SINCE_2000, ">i8"), b"")]
 
 
-def _big(numbers: np.ndarray[Any, Any], kind: str) -> pa.Array:
+def _big_endian(numbers: np.ndarray[Any, Any], kind: str) -> pa.Array:
     """Whole numbers with their highest byte first."""
     import numpy as np
 
@@ -118,4 +118,4 @@ def _big(numbers: np.ndarray[Any, Any], kind: str) -> pa.Array:
 
     swapped = np.ascontiguousarray(numbers.astype(kind))
     matrix = swapped.view(np.uint8).reshape(len(swapped), swapped.itemsize)
-    return encoding.binary(matrix, np.full(len(swapped), swapped.itemsize))
+    return encoding.matrix_to_binary(matrix, np.full(len(swapped), swapped.itemsize))

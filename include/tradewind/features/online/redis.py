@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
 
-    from tradewind.features.online.rows import Chunk, Layout
+    from tradewind.features.online.encoded_rows import EncodedChunk, WriteLayout
 
 # One call of the script holds Redis for some hundred microseconds.
 _ENTITIES_A_CALL = 128
@@ -68,7 +68,7 @@ return kept
 """
 
 
-def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterable[Chunk]) -> int:
+def write_redis(store: FeatureStore, view: FeatureView, layout: WriteLayout, chunks: Iterable[EncodedChunk]) -> int:
     """Write each entity in one step of Redis; a row never takes the place of one of a later event time.
 
     :return: how many entities were left as they were, because what the store holds is newer
@@ -79,7 +79,7 @@ def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterab
     ttl = store.config.online_store.key_ttl_seconds or 0
     kept = 0
     with _connection(store) as connection:
-        sha = _call(connection, [b"SCRIPT", b"LOAD", _SCRIPT.encode()])
+        sha = _call_redis(connection, [b"SCRIPT", b"LOAD", _SCRIPT.encode()])
         given = [str(len(names)).encode(), str(ttl).encode(), *names]
         waiting = 0
         for chunk in chunks:
@@ -105,27 +105,27 @@ def _connection(store: FeatureStore) -> Iterator[Any]:
         client.connection_pool.release(connection)
 
 
-def _call(connection: Any, words: list[bytes]) -> bytes:
+def _call_redis(connection: Any, words: list[bytes]) -> bytes:
     connection.send_packed_command([_command(words)])
     answer = connection.read_response()
     return answer if isinstance(answer, bytes) else str(answer).encode()
 
 
-def _messages(chunk: Chunk, sha: bytes, given: list[bytes]) -> Iterator[bytes]:
+def _messages(chunk: EncodedChunk, sha: bytes, given: list[bytes]) -> Iterator[bytes]:
     """Commands in Redis' protocol, each for some entities: put together by columns, not by values."""
     from tradewind.features.online import encoding
 
-    keys = _words([chunk.keys])
-    values = _words([encoding.timestamps(chunk.event), *chunk.values])
+    keys = _bulk_strings([chunk.keys])
+    values = _bulk_strings([encoding.encode_timestamps(chunk.event), *chunk.values])
     width = 1 + len(chunk.values)
     for start in range(0, len(chunk), _ENTITIES_A_CALL):
         count = min(_ENTITIES_A_CALL, len(chunk) - start)
         head = b"*%d\r\n" % (3 + count + len(given) + count * width)
-        call = _bulk([b"EVALSHA", sha, str(count).encode()])
-        yield b"".join((head, call, _slice(keys, start, count), _bulk(given), _slice(values, start, count)))
+        call = _encode_bulk([b"EVALSHA", sha, str(count).encode()])
+        yield b"".join((head, call, _slice(keys, start, count), _encode_bulk(given), _slice(values, start, count)))
 
 
-def _words(columns: list[pa.Array]) -> pa.Array:
+def _bulk_strings(columns: list[pa.Array]) -> pa.Array:
     """Every row's values as Redis' bulk strings, one after another."""
     import numpy as np
     import pyarrow as pa
@@ -152,9 +152,9 @@ def _slice(column: pa.Array, start: int, count: int) -> memoryview:
     return memoryview(column.buffers()[2])[first:last]
 
 
-def _bulk(words: list[bytes]) -> bytes:
+def _encode_bulk(words: list[bytes]) -> bytes:
     return b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
 def _command(words: list[bytes]) -> bytes:
-    return b"*%d\r\n" % len(words) + _bulk(words)
+    return b"*%d\r\n" % len(words) + _encode_bulk(words)

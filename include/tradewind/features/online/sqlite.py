@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tradewind.lake.database import literal, quoted
+from tradewind.engine.database import quote_identifier, quote_string
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
 
-    from tradewind.features.online.rows import Chunk, Layout
+    from tradewind.features.online.encoded_rows import EncodedChunk, WriteLayout
 
 _BUSY_SECONDS = 60
 _CACHE_KIB = 64 * 1024
@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1)  # Feast stores naive moments
 _ROWS_A_STATEMENT = 80
 
 
-def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterable[Chunk]) -> int:
+def write_sqlite(store: FeatureStore, view: FeatureView, layout: WriteLayout, chunks: Iterable[EncodedChunk]) -> int:
     """Write each chunk in one transaction; a row never takes the place of one of a later event time.
 
     :return: how many entities were left as they were, because what the store holds is newer
@@ -34,17 +34,17 @@ def write(store: FeatureStore, view: FeatureView, layout: Layout, chunks: Iterab
     from feast.infra.online_stores.sqlite import SqliteOnlineStore
 
     path = SqliteOnlineStore._get_db_path(store.config)
-    table = quoted(compute_table_id(store.project, view))
+    table = quote_identifier(compute_table_id(store.project, view))
     features = [feature.name for feature in layout.features]
     kept = 0
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         for chunk in chunks:
-            kept += _write(connection, table, features, chunk)
+            kept += _write_chunk(connection, table, features, chunk)
     return kept
 
 
-def _write(connection: sqlite3.Connection, table: str, features: Sequence[str], chunk: Chunk) -> int:
+def _write_chunk(connection: sqlite3.Connection, table: str, features: Sequence[str], chunk: EncodedChunk) -> int:
     before = connection.total_changes
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -55,7 +55,7 @@ def _write(connection: sqlite3.Connection, table: str, features: Sequence[str], 
         whole = len(chunk) // group * group
         created = chunk.created is not None
         if whole:
-            grouped = _grouped(rows, group, whole)
+            grouped = _group_parameters(rows, group, whole)
             connection.executemany(_upsert(table, features, written, created=created, entities=group), grouped)
         connection.executemany(_upsert(table, features, written, created=created, entities=1), rows)
         connection.execute("COMMIT")
@@ -66,13 +66,13 @@ def _write(connection: sqlite3.Connection, table: str, features: Sequence[str], 
     return len(chunk) - (connection.total_changes - before) // len(features)
 
 
-def _grouped(rows: Iterator[tuple[Any, ...]], group: int, whole: int) -> Iterator[tuple[Any, ...]]:
+def _group_parameters(rows: Iterator[tuple[Any, ...]], group: int, whole: int) -> Iterator[tuple[Any, ...]]:
     """Parameters of ``group`` entities at a time: each run of a statement costs as much as writing two rows."""
     for _ in range(whole // group):
         yield tuple(chain.from_iterable(next(rows) for _ in range(group)))
 
 
-def _columns(chunk: Chunk) -> Iterator[Sequence[Any]]:
+def _columns(chunk: EncodedChunk) -> Iterator[Sequence[Any]]:
     yield _blobs(chunk.keys)
     yield _seconds(chunk.event)
     if chunk.created is not None:
@@ -108,7 +108,7 @@ def _upsert(table: str, features: Sequence[str], written: Sequence[bool], *, cre
         for feature, with_text in zip(features, written, strict=True):
             value, text = f"?{number + 1}", f"?{number + 2}" if with_text else "NULL"
             number += 2 if with_text else 1
-            rows.append(f"({key}, {literal(feature)}, {value}, {text}, {event}, {at})")
+            rows.append(f"({key}, {quote_string(feature)}, {value}, {text}, {event}, {at})")
     return (
         f"INSERT INTO {table} AS held (entity_key, feature_name, value, value_text, event_ts, created_ts) "
         f"VALUES {', '.join(rows)} ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, "

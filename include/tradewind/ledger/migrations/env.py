@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from tradewind.ledger.tables import VERSION_TABLE
+from tradewind.ledger.schema import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -20,8 +20,8 @@ from feast.value_type import ValueType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.features.online import encoding, rows
-from tradewind.features.online.coverage import layout
+from tradewind.features.online import encoded_rows, encoding
+from tradewind.features.online.write_layout import plan_write_layout
 from tradewind.features.source import LakeSource
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=40)
@@ -91,16 +91,18 @@ STORE: Any = SimpleNamespace(
 @given(st.lists(ROW, min_size=1, max_size=12, unique_by=lambda row: (row["user"], row["place"], row["area"])))
 def test_any_rows_become_the_bytes_that_feast_makes(found: list[dict[str, Any]]) -> None:
     table = pa.Table.from_pylist(found, SCHEMA)
-    plan = layout(STORE, VIEW, SCHEMA)
-    assert isinstance(plan, rows.Layout)
+    plan = plan_write_layout(STORE, VIEW, SCHEMA)
+    assert isinstance(plan, encoded_rows.WriteLayout)
     window = datetime(1800, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-    made = list(rows.chunks(pads.dataset(table), plan, window, unique=True, ordered=True, texts=True))
+    made = list(
+        encoded_rows.read_encoded_chunks(pads.dataset(table), plan, window, unique=True, ordered=True, texts=True)
+    )
     keys = [key.as_py() for chunk in made for key in chunk.keys]
     assert keys == sorted(keys)
     assert {row[0]: row[1:] for chunk in made for row in ours(chunk)} == feasts(table)
 
 
-def ours(chunk: rows.Chunk) -> list[tuple[Any, ...]]:
+def ours(chunk: encoded_rows.EncodedChunk) -> list[tuple[Any, ...]]:
     assert chunk.created is not None
     names = [field.name for field in VIEW.features]
     values = [dict(zip(names, row, strict=True)) for row in zip(*(c.to_pylist() for c in chunk.values), strict=True)]
@@ -126,14 +128,14 @@ def feasts(table: pa.Table) -> dict[bytes, tuple[Any, ...]]:
 def test_whole_numbers_that_no_double_holds_stay_what_they_are(numbers: list[int]) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
 
-    written = encoding.values(pa.array([*numbers, None], pa.int64()), "INT64").to_pylist()
+    written = encoding.encode_values(pa.array([*numbers, None], pa.int64()), "INT64").to_pylist()
     assert written == [*(Value(int64_val=n).SerializeToString() for n in numbers), b""]
 
 
 def test_empty_bytes_stay_what_they_are() -> None:
     from feast.protos.feast.types.Value_pb2 import Value
 
-    written = encoding.values(pa.array([b"", None], pa.binary()), "BYTES").to_pylist()
+    written = encoding.encode_values(pa.array([b"", None], pa.binary()), "BYTES").to_pylist()
     assert written == [Value(bytes_val=b"").SerializeToString(), b""]
 
 
@@ -148,7 +150,7 @@ def test_timestamps_are_those_of_protobuf(moments: list[datetime]) -> None:
         message.FromDatetime(moment)
         expected.append(message.SerializeToString())
     micros = [(moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) for moment in moments]
-    assert encoding.timestamps(np.array(micros, np.int64)).to_pylist() == expected
+    assert encoding.encode_timestamps(np.array(micros, np.int64)).to_pylist() == expected
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_timestamps_are_those_of_protobuf(moments: list[datetime]) -> None:
 )
 def test_what_feast_would_change_is_left_to_feast(name: str, kind: pa.DataType, said: str) -> None:
     schema = SCHEMA.set(SCHEMA.get_field_index(name), pa.field(name, kind))
-    assert layout(STORE, VIEW, schema) == said
+    assert plan_write_layout(STORE, VIEW, schema) == said
 
 
 def test_rows_are_encoded_only_a_little_ahead_of_being_written() -> None:
@@ -173,7 +175,7 @@ def test_rows_are_encoded_only_a_little_ahead_of_being_written() -> None:
             taken = number
             yield number
 
-    with rows._ahead(items()) as ready:
+    with encoded_rows._read_ahead(items()) as ready:
         for number in ready:
             assert taken <= number + 3  # one in work, two that wait
     assert taken == 100
@@ -184,5 +186,5 @@ def test_what_goes_wrong_while_reading_is_raised_where_it_is_written() -> None:
         yield 1
         raise ValueError("torn")
 
-    with pytest.raises(ValueError, match="torn"), rows._ahead(items()) as ready:
+    with pytest.raises(ValueError, match="torn"), encoded_rows._read_ahead(items()) as ready:
         list(ready)

@@ -9,11 +9,11 @@ import pytest
 from tests.unit.features.conftest import online, publish_rows
 
 from tradewind.core.runtime import Runtime
-from tradewind.features.stage import materialise
-from tradewind.ledger import progress
+from tradewind.features.stage import materialise_features
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Ledger
-from tradewind.models import erasure
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
+from tradewind.upkeep import erasure
 
 WEEK = "2013-01-07"
 
@@ -30,14 +30,14 @@ def served(placed: Runtime, own: Callable[[str], Pipeline]) -> Pipeline:
     }
     for name, given in rows.items():
         publish_rows(placed, spec, name, WEEK, given)
-    progress.complete(Ledger(placed.ledger), spec.pipeline, "etl", WEEK, cause="test")
-    materialise(spec, WEEK, placed)
+    completion.record_completion(Ledger(placed.ledger), spec.pipeline, "etl", WEEK, cause="test")
+    materialise_features(spec, WEEK, placed)
     return spec
 
 
 def erase(spec: Pipeline, runtime: Runtime, *, online: bool = True) -> dict[str, int]:
     now = datetime.now(UTC)
-    done = erasure.erase(spec, runtime, {"origin": "JFK"}, reason="asked for", now=now, online=online)
+    done = erasure.erase_entity(spec, runtime, {"origin": "JFK"}, reason="asked for", now=now, online=online)
     return {view: number for view, number in done.online.items() if number}
 
 

@@ -17,12 +17,12 @@ from tests.unit.features.conftest import online, publish_rows
 
 from tradewind.core.runtime import Runtime
 from tradewind.errors import MissingExtra, Unavailable
-from tradewind.features.apply import apply
-from tradewind.features.online import place
-from tradewind.features.stage import materialise
-from tradewind.ledger import progress
+from tradewind.features.feast_apply import apply_definitions
+from tradewind.features.online import store_config
+from tradewind.features.stage import materialise_features
+from tradewind.ledger import completion
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.models import Pipeline
+from tradewind.spec.pipeline import Pipeline
 
 W1 = "2013-01-07"
 CARRIERS = 3000
@@ -37,7 +37,7 @@ def many(runtime: Runtime, spec: Pipeline, etl) -> None:
 
 def unfinished(runtime: Runtime) -> bool:
     ledger = Ledger(runtime.ledger)
-    done = progress.is_complete(ledger, "flights", "features", W1) or ledger.find("flights", "materialised")
+    done = completion.is_complete(ledger, "flights", "features", W1) or ledger.find("flights", "materialised")
     return not done
 
 
@@ -61,10 +61,10 @@ def test_a_store_that_is_away_is_named(
     etl(W1, 10.0)
     given = {name: value.format(folder=tmp_path) if name == "path" else value for name, value in place.items()}
     with pytest.raises(Unavailable, match=f"flights: the online store {said}") as caught:
-        materialise(spec, W1, replace(runtime, feast_online=given))
+        materialise_features(spec, W1, replace(runtime, feast_online=given))
     assert "secret" not in str(caught.value)
     assert unfinished(runtime)
-    assert materialise(spec, W1, runtime).changed
+    assert materialise_features(spec, W1, runtime).changed
 
 
 @pytest.fixture
@@ -82,14 +82,14 @@ def small_files() -> Iterator[None]:
 def test_a_full_disk_leaves_the_partition_to_be_done(
     runtime: Runtime, spec: Pipeline, request: pytest.FixtureRequest
 ) -> None:
-    apply(spec, runtime)
+    apply_definitions(spec, runtime)
     request.getfixturevalue("small_files")
     with pytest.raises(Unavailable, match=r"online store sqlite at .*online\.db: the disk of .*feast fails"):
-        materialise(spec, W1, runtime)
+        materialise_features(spec, W1, runtime)
     assert unfinished(runtime)
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    assert materialise(spec, W1, runtime).rows["carrier_week"] == CARRIERS
+    assert materialise_features(spec, W1, runtime).rows["carrier_week"] == CARRIERS
     assert online(runtime, spec, "carrier_week:carrier_late", carrier="C2999") == [2999.0]
 
 
@@ -97,13 +97,13 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from tradewind.core.runtime import Runtime
-from tradewind.features.online import rows, write
-from tradewind.features.stage import materialise
-from tradewind.spec.models import Pipeline
+from tradewind.features.online import encoded_rows, view_write
+from tradewind.features.stage import materialise_features
+from tradewind.spec.pipeline import Pipeline
 
 given = json.load(sys.stdin)
-rows.CHUNK_ROWS = 1024
-whole = write.chunks
+encoded_rows.CHUNK_ROWS = 1024
+whole = view_write.read_encoded_chunks
 
 def torn(*args, **kwargs):
     for number, chunk in enumerate(whole(*args, **kwargs)):
@@ -111,9 +111,9 @@ def torn(*args, **kwargs):
             os.kill(os.getpid(), signal.SIGKILL)
         yield chunk
 
-write.chunks = torn
+view_write.read_encoded_chunks = torn
 spec = Pipeline.model_validate(given["spec"])
-materialise(spec, "2013-01-07", Runtime(**{**given["runtime"], "project": Path(given["runtime"]["project"])}))
+materialise_features(spec, "2013-01-07", Runtime(**{**given["runtime"], "project": Path(given["runtime"]["project"])}))
 """
 
 
@@ -138,16 +138,16 @@ def test_what_was_killed_in_the_middle_is_made_good_and_holds_no_lock(
     assert unfinished(runtime)
     asked = [online(runtime, spec, "carrier_week:carrier_late", carrier=f"C{n}")[0] for n in (5, 2999)]
     assert None in asked or asked == [5.0, 2999.0]
-    assert materialise(spec, W1, runtime).rows["carrier_week"] == CARRIERS
+    assert materialise_features(spec, W1, runtime).rows["carrier_week"] == CARRIERS
     assert online(runtime, spec, "carrier_week:carrier_late", carrier="C2999") == [2999.0]
 
 
 def test_an_online_store_that_was_emptied_is_filled_again(runtime: Runtime, spec: Pipeline, etl) -> None:
     etl(W1, 10.0)
-    materialise(spec, W1, runtime)
+    materialise_features(spec, W1, runtime)
     Path(runtime.feast_online["path"]).unlink()
     etl(W1, 11.0)
-    materialise(spec, W1, runtime)
+    materialise_features(spec, W1, runtime)
     assert online(runtime, spec, "origin_week:origin_late", origin="JFK") == [11.0]
 
 
@@ -156,8 +156,8 @@ def test_a_driver_that_is_missing_is_named_with_the_line_that_installs_it(
     runtime: Runtime, spec: Pipeline, etl, monkeypatch: pytest.MonkeyPatch, kind: str, module: str
 ) -> None:
     etl(W1, 10.0)
-    found = place.find_spec
-    monkeypatch.setattr(place, "find_spec", lambda name: None if name == module else found(name))
+    found = store_config.find_spec
+    monkeypatch.setattr(store_config, "find_spec", lambda name: None if name == module else found(name))
     line = rf"the online store {kind} needs {module}: pip install 'airflow-provider-tradewind\[{kind}\]'"
     with pytest.raises(MissingExtra, match=line):
-        materialise(spec, W1, replace(runtime, feast_online={"type": kind}))
+        materialise_features(spec, W1, replace(runtime, feast_online={"type": kind}))

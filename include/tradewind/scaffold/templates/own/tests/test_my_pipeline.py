@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tradewind.embedded.home import Home
+from tradewind.local_airflow.home import Home
 from tradewind.scaffold.rehearsal import Rehearsal
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.scaffold.rehearsal import Rehearsal
-from tradewind.scaffold.sample import deliver
+from tradewind.scaffold.sample import deliver_sample
 
 PROJECT = Path(__file__).resolve().parents[1]
 PIPELINE = "my_pipeline"
@@ -19,7 +19,7 @@ WINDOW = 4  # `train.window` of the YAML
 def rehearsal(tmp_path: Path) -> Iterator[Rehearsal]:
     """The stages on a lake, a registry and a landing zone of their own."""
     with Rehearsal(PROJECT / "dags" / f"{PIPELINE}.yaml", tmp_path) as made:
-        deliver(tmp_path / "landing" / PIPELINE)
+        deliver_sample(tmp_path / "landing" / PIPELINE)
         yield made
 
 

@@ -1,0 +1,144 @@
+"""Which rows a gate is about: those that count, by slice or group where it asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradewind.core.gate_results import GateResult, Outcome, bound_of, gate_result
+from tradewind.core.judged_rows import CANDIDATE, CHAMPION, Groups, groups_of_column
+from tradewind.spec.gates import UNITS_OF_TIME, FairnessGate, MetricGate
+from tradewind.spec.metrics import MEASURES
+
+if TYPE_CHECKING:
+    from tradewind.core.judged_rows import TestRows
+    from tradewind.core.metrics import Floats
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class GateCase:
+    """A gate and the rows that it judges.
+
+    :param rows: those that count, and of these the slice's
+    :param slice: ``column=value``; None for all rows
+    :param groups: of these rows, where the gate compares groups with each other; each has enough rows
+    """
+
+    gate: MetricGate | FairnessGate
+    rows: TestRows
+    slice: str | None = None
+    groups: Groups | None = None
+
+    @property
+    def decided_by_interval(self) -> bool:
+        """Whether an end of the interval decides, and not the value."""
+        return bound_of(self.gate)[0] in ("lower_bound", "upper_bound")
+
+
+def prepare_case(gate: MetricGate | FairnessGate, rows: TestRows) -> list[GateCase | GateResult]:
+    """What a gate has to judge; a result instead where that cannot be judged, or need not."""
+    if (opponent := _without_opponent(gate, rows)) is not None:
+        return [gate_result(gate, *opponent)]
+    if why := _missing(gate, rows):
+        return [gate_result(gate, "insufficient", why)]
+    counted = _unseen(gate, rows)
+    seen = len(rows.y) - len(counted.y)
+    if isinstance(gate, MetricGate) and gate.where is not None:
+        counted = counted.where(_true(counted.masks[gate.where]))
+    if len(counted.y) < gate.min_rows:
+        condition = f" where {gate.where}" if isinstance(gate, MetricGate) and gate.where else ""
+        after = f" after training ended ({seen} more were seen in training{_whose(gate, rows)})" if seen else ""
+        reason = f"{len(counted.y)} rows{condition}{after}, fewer than {gate.min_rows}"
+        return [gate_result(gate, "insufficient", reason, rows=len(counted.y))]
+    column = gate.group if isinstance(gate, FairnessGate) else gate.slice
+    return [GateCase(gate, counted)] if column is None else _by_value(gate, column, counted)
+
+
+def _whose(gate: MetricGate | FairnessGate, rows: TestRows) -> str:
+    """That it was the other's training which lasted longer, and until when."""
+    versus = gate.versus if isinstance(gate, MetricGate) else None
+    if versus is None or versus not in rows.fit_end or rows.fit_end[versus] <= rows.fit_end[CANDIDATE]:
+        return ""
+    return f": the {versus}'s lasted until {rows.fit_end[versus]:%Y-%m-%d %H:%M %Z}".rstrip()
+
+
+def _true(mask: Floats) -> Floats:
+    """Where a condition holds; NULL is not true, also where it comes as None or NaN."""
+    import numpy as np
+
+    return np.equal(mask, True).astype(bool)
+
+
+def _without_opponent(gate: MetricGate | FairnessGate, rows: TestRows) -> tuple[Outcome, str] | None:
+    versus = gate.versus if isinstance(gate, MetricGate) else None
+    for name in (CANDIDATE, versus):
+        if name is not None and name in rows.absent:
+            return "insufficient", f"the {name} cannot be asked: {rows.absent[name]}"
+    if versus is None:
+        return None
+    if versus not in rows.scores:
+        if versus == CHAMPION:
+            return "skipped", "there is no champion to compare with"
+        return "insufficient", f"there are no predictions of {versus} to compare with"
+    if versus == CHAMPION and CHAMPION not in rows.fit_end:
+        return "insufficient", "it is not known when the champion's training ended, so which rows it has seen"
+    return None
+
+
+def _missing(gate: MetricGate | FairnessGate, rows: TestRows) -> str:
+    """What the test rows lack, in words."""
+    asked = [gate.group if isinstance(gate, FairnessGate) else gate.slice]
+    asked += [gate.by] if gate.by not in UNITS_OF_TIME else []
+    for column in asked:
+        if column is not None and column not in rows.columns:
+            return f"the test rows have no column {column}"
+    if isinstance(gate, FairnessGate):
+        return "" if rows.task == "binary" else f"fairness is defined here for two classes, and this is {rows.task}"
+    if rows.task not in MEASURES[gate.metric].tasks:
+        return f"{gate.metric} means nothing where the task is {rows.task}"
+    if gate.where is not None and gate.where not in rows.masks:
+        if gate.where in rows.absent:
+            return rows.absent[gate.where]
+        return f"it is not known for which test rows `{gate.where}` holds"
+    return ""
+
+
+def _unseen(gate: MetricGate | FairnessGate, rows: TestRows) -> TestRows:
+    if CANDIDATE not in rows.fit_end:
+        raise ValueError("the test rows do not say when the candidate's training ended (fit_end)")
+    compared = [gate.versus] if isinstance(gate, MetricGate) and gate.versus in rows.fit_end else []
+    return rows.since(max(rows.fit_end[name] for name in (CANDIDATE, *compared) if name is not None))
+
+
+def _by_value(gate: MetricGate | FairnessGate, column: str, rows: TestRows) -> list[GateCase | GateResult]:
+    import numpy as np
+
+    groups = groups_of_column(rows.columns[column])
+    counts = groups.rows()
+    large = [number for number, count in enumerate(counts) if count >= gate.min_rows]
+    compared = isinstance(gate, FairnessGate) or gate.gap_at_most is not None
+    if len(large) < (2 if compared else 1):
+        found = f"only {len(large)}" if large else "no"
+        plural = "s" if len(large) != 1 and compared else ""
+        which = f"{found} value{plural} of {column} {'have' if plural else 'has'} {gate.min_rows} rows"
+        return [
+            gate_result(gate, "insufficient", f"{which}{', and 2 are needed' if compared else ''}", rows=len(rows.y))
+        ]
+    planned: list[GateCase | GateResult] = []
+    if compared:
+        kept = np.isin(groups.number, large)
+        names = tuple(groups.names[number] for number in large)
+        planned.append(
+            GateCase(gate, rows.where(kept), groups=Groups(np.searchsorted(large, groups.number[kept]), names))
+        )
+    else:
+        for number in large:
+            named = f"{column}={groups.names[number]}"
+            planned.append(GateCase(gate, rows.where(groups.number == number), slice=named))
+    small = [f"{groups.names[number]} ({count})" for number, count in enumerate(counts) if number not in large]
+    if small:
+        reason = f"fewer than {gate.min_rows} rows: {', '.join(small[:_SHOWN])}{' …' if len(small) > _SHOWN else ''}"
+        planned.append(gate_result(gate, "skipped", reason, slice_=f"{len(small)} other values of {column}"))
+    return planned

@@ -1,0 +1,170 @@
+"""The train stage of a partition, step by step: decide, train, judge, refit where the YAML asks, promote.
+
+Each step says what came of it, and whether it settles the training of the partition: then no later step is taken.
+Operators turn that into Airflow's words; a rehearsal takes the same steps in one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tradewind.alerting import incidents
+from tradewind.errors import Conflict
+from tradewind.ledger import completion
+from tradewind.ledger.journal import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.pipeline import Pipeline
+
+STAGE = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainStep:
+    """What came of one step.
+
+    :param outcome: in one word, as the ledger has it
+    :param settled: the training of the partition is over, and no later step is taken
+    :param reason: in words
+    :param about: ids for whoever looks: version, MLflow run
+    :param mlflow: experiment and run in MLflow, if the step has one
+    :param report: the HTML page that shows the result, if there is one
+    """
+
+    outcome: str
+    settled: bool = False
+    reason: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    mlflow: tuple[str, str] | None = None
+    report: Path | str | None = None
+
+
+def run_decision(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | None = None) -> TrainStep:
+    """Decide whether a candidate is trained, or the shadow judged; on no the training is settled.
+
+    :param by_hand: the reason a person gives for training now
+    :raises NotReady: training of the partition before, or monitoring of this one, is not complete
+    """
+    from tradewind.retraining.training_decision import decide_training
+
+    decision = decide_training(spec, partition, runtime, by_hand=by_hand)
+    about = {"outcome": decision.outcome, "reason": decision.reason}
+    step = TrainStep(decision.outcome, settled=decision.outcome == "skip", reason=decision.reason, about=about)
+    return _settle_step(step, spec, partition, runtime)
+
+
+def run_training(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+    """Fit and register a candidate; where a shadow is judged, nothing is fitted.
+
+    :raises TradewindError: the candidate could not be made
+    """
+    from tradewind.scoring import shadow
+    from tradewind.training.candidate import EarlyRejection, train_candidate
+
+    if (standing := shadow.find_shadow_to_judge(spec, partition, runtime)) is not None:
+        reason = f"nothing is trained: version {standing.subject}, the shadow, is judged"
+        unchanged: dict[str, Any] = {"version": standing.subject, "changed": False}
+        return TrainStep("judge", reason=reason, about=unchanged)
+    trained = train_candidate(spec, partition, runtime)
+    if isinstance(trained, EarlyRejection):
+        none = {"version": None, "reason": trained.reason}
+        step = TrainStep("not worth continuing", settled=True, reason=trained.reason, about=none)
+        return _settle_step(step, spec, partition, runtime)
+    about = {"version": trained.version, "mlflow_run_id": trained.mlflow_run_id, "changed": trained.changed}
+    return TrainStep("trained", about=about, mlflow=(trained.experiment_id, trained.mlflow_run_id))
+
+
+def run_verdict(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+    """Judge the candidate, or the shadow; unless it passed and need not stand as shadow first, training is settled.
+
+    :raises TradewindError: no verdict could be reached
+    """
+    from tradewind.scoring import shadow
+    from tradewind.training.model_inputs import train_config
+    from tradewind.verdict.judgement import judge_candidate_version
+
+    if shadow.find_shadow_to_judge(spec, partition, runtime) is not None:
+        judged, begun = shadow.judge_shadow(spec, partition, runtime), None
+    else:
+        judged = judge_candidate_version(spec, partition, runtime)
+        # What is fitted once more stands as shadow when that is done.
+        later = judged.outcome == "passed" and train_config(spec).refit
+        begun = None if later else shadow.begin_shadow(spec, partition, runtime)
+    reason = f"{judged.reason}; {begun.reason}" if begun else judged.reason
+    step = TrainStep(
+        "shadow" if begun else judged.outcome,
+        settled=judged.outcome != "passed" or begun is not None,
+        reason=reason,
+        about={"version": judged.candidate, "outcome": judged.outcome, "reason": reason},
+        mlflow=(judged.experiment_id, judged.mlflow_run_id),
+        report=judged.report,
+    )
+    return _settle_step(step, spec, partition, runtime)
+
+
+def run_refit(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+    """Fit the candidate that passed once more, on its whole window; where it stands as shadow then, that settles.
+
+    A shadow that was judged is not fitted: it was, before it stood.
+
+    :raises TradewindError: it could not be fitted
+    """
+    from tradewind.champion.refit import refit_version
+    from tradewind.scoring import shadow
+
+    if (standing := shadow.find_shadow_to_judge(spec, partition, runtime)) is not None:
+        reason = f"nothing is fitted: version {standing.subject} stood as shadow"
+        return TrainStep("judge", reason=reason, about={"version": standing.subject, "refitted": None})
+    done, begun = refit_version(spec, partition, runtime), shadow.begin_shadow(spec, partition, runtime)
+    reason = f"{done.reason}; {begun.reason}" if begun else done.reason
+    about = {"version": done.version, "judged": done.judged, "refitted": done.refitted, "reason": reason}
+    step = TrainStep(
+        "shadow" if begun else "refitted",
+        settled=begun is not None, reason=reason, about=about, mlflow=(done.experiment_id, done.mlflow_run_id),
+    )  # fmt: skip
+    return _settle_step(step, spec, partition, runtime)
+
+
+def run_promotion(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+    """Make the candidate champion, unless a pin, a newer candidate or another champion since is in the way.
+
+    :raises UsageError: the verdict rejected it, or nobody approved it where the YAML asks for that
+    """
+    from tradewind.champion.alias_and_card import find_newest_card
+    from tradewind.champion.promotion import WithheldPromotion, promote_passed_candidate
+
+    try:
+        champion = promote_passed_candidate(spec, partition, runtime, actor=runtime.actor)
+    except Conflict as exc:
+        return _settle_step(TrainStep("conflict", settled=True, reason=str(exc)), spec, partition, runtime)
+    if isinstance(champion, WithheldPromotion):
+        reason = f"version {champion.version} is not promoted: {champion.reason}"
+        return _settle_step(TrainStep(champion.outcome, settled=True, reason=reason), spec, partition, runtime)
+    about = {"version": champion.model_version, "effective_from": champion.effective_from}
+    step = TrainStep("promoted", settled=True, about=about, report=find_newest_card(spec, runtime))
+    return _settle_step(step, spec, partition, runtime)
+
+
+def settle_training(spec: Pipeline, partition: str, runtime: Runtime, *, outcome: str) -> None:
+    """Record that the training of a partition is settled, and its outcome: later partitions need not wait for it.
+
+    The newest entry holds. Unless it failed, what was wrong with the stage no longer is.
+    """
+    ledger, evidence = Ledger(runtime.ledger), {"outcome": outcome}
+    cause = f"settled: {outcome}"
+    completion.record_completion(
+        ledger, spec.pipeline, STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id
+    )
+    if outcome != "failed":
+        incidents.close_stage_incidents(ledger, spec.pipeline, STAGE, partition, run_id=runtime.run_id)
+
+
+def _settle_step(step: TrainStep, spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+    if step.settled:
+        settle_training(spec, partition, runtime, outcome=step.outcome)
+    return step

@@ -1,0 +1,263 @@
+"""One candidate, fitted and measured, and nothing of it written: what a training and its reproduction share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import MissingInput
+from tradewind.isolation import task_outputs
+from tradewind.isolation.project_code import ProjectCode, locate_project_code
+from tradewind.lake.cause import Cause
+from tradewind.spec.digest import config_hash
+from tradewind.training import early_gate as gate
+from tradewind.training import estimator as estimators
+from tradewind.training import evaluation, evidence, training_rows, window
+from tradewind.training import parameter_search as searching
+from tradewind.training.early_gate import EarlyGateResult
+from tradewind.training.model_frame import training_frame
+from tradewind.training.model_inputs import (
+    PinnedInputs,
+    definitions_digest,
+    feature_time,
+    pin_inputs,
+    score_config,
+    train_config,
+)
+from tradewind.training.window import TrainingWindow
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from tradewind.core.row_checks import RowFinding
+    from tradewind.core.runtime import Runtime
+    from tradewind.spec.pipeline import Pipeline
+    from tradewind.training.model_frame import ModelFrame
+    from tradewind.training.parameter_search import SearchResult
+
+CODE = "train/3"  # raise it when the same inputs give another model or other evidence
+_NOT_HASHED = {
+    "window": 2, "test": 1, "validation": 0, "gap": None, "complete": "all", "refit": False, "refit_change": 0.1,
+}  # fmt: skip
+"""Fields of `train` that say how a window is found, which then is in the cause; or what is done after a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What a training reads and does, before it does it.
+
+    :param window: complete
+    :param pinned: versions of the datasets
+    :param config: hash of the configuration that determines the result
+    :param parts: hashes of its parts, by name
+    :param refit_of: the judged version that is fitted once more, on everything; None for a candidate
+    :param commit: of the project's code, where it is not where it was committed
+    """
+
+    spec: Pipeline
+    partition: str
+    window: TrainingWindow
+    code: ProjectCode
+    pinned: PinnedInputs
+    config: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    refit_of: str | None = None
+    commit: str | None = None
+
+    @property
+    def made_from(self) -> dict[str, str]:
+        """Hashes of what the result is made from beside data, by name: which of them has changed can be said later."""
+        return {**self.parts, **self.code.files(), "Tradewind": CODE}
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Partitions that the model is fitted on."""
+        return self.window.keys if self.refit_of else self.window.learned
+
+    @property
+    def judging(self) -> tuple[str, ...]:
+        """Partitions that judge it and that it has not seen: none of a refit."""
+        return () if self.refit_of else self.window.test
+
+    @property
+    def known_by(self) -> datetime:
+        """Labels that are known later than this do not exist yet."""
+        return self.spec.partitioning.bounds(self.partition).end
+
+    @property
+    def learned_until(self) -> datetime:
+        """Time of the last rows that the model is fitted on."""
+        if self.refit_of:
+            return window.last_moment(self.spec, self.window.keys)
+        return window.learned_until(self.spec, self.window.test)
+
+    @property
+    def cause(self) -> str:
+        """Hash of everything that determines the result."""
+        # Where the newest partitions are absent, two windows may be the same and their labels not.
+        inputs = {**self.pinned.by_name(), "labels known by": self.known_by.isoformat()}
+        return Cause(inputs, self.config, f"{CODE} {self.code.digest()}").hash
+
+
+@dataclass(frozen=True, slots=True)
+class FittedCandidate:
+    """A fitted model and what was found on the way; nothing of it is written yet.
+
+    :param fit: rows that it was fitted on
+    :param test: rows that judge it; a refit has seen them too
+    :param seen: every metric of the task on the rows that it was fitted on, by name: flattering, and told beside those
+        of the test rows because the distance shows how much it learned by heart; None where it has no value
+    :param params: what the model function got, those that a search chose among them
+    :param output: its answers for the test rows, shape (rows, outputs)
+    :param classes: its classes, in the order of the outputs; None for a regressor
+    :param metrics: every metric of the task on the test rows with its interval, by name
+    :param majority: what somebody who knows only the labels of training would predict
+    :param early: what the early gate said, if there is one
+    :param search: what a search found, if there was one
+    """
+
+    fit: ModelFrame
+    test: ModelFrame
+    fitted: Any
+    params: Mapping[str, Any]
+    output: npt.NDArray[Any]
+    classes: list[Any] | None
+    metrics: Mapping[str, Mapping[str, Any]]
+    seen: Mapping[str, float | None]
+    majority: Mapping[str, Any]
+    findings: tuple[RowFinding, ...]
+    early: EarlyGateResult | None
+    search: SearchResult | None
+
+
+def plan_training(spec: Pipeline, partition: str, runtime: Runtime) -> TrainingPlan:
+    """Find window, code and newest versions of the datasets for a training at ``partition``.
+
+    :raises MissingInput: the window is not complete
+    :raises NotReady: a dataset has not been published yet
+    :raises ModelError: there is no such code
+    """
+    found = window.find_training_window(spec, partition, runtime)
+    if found.missing:
+        raise MissingInput(
+            f"{spec.pipeline}: the training window that ends with {partition} is not complete: "
+            f"{'; '.join(found.missing)}; train at a later partition, or see `train.complete`"
+        )
+    code = locate_project_code(train_config(spec).model, runtime.project)
+    since = feature_time(spec, found.keys[0]) or spec.partitioning.bounds(found.keys[0]).start
+    last = spec.partitioning.shift(found.keys[-1], -score_config(spec).ahead)
+    pinned = pin_inputs(spec, runtime, since=since, last=last, rows={train_config(spec).label.dataset: found.keys})
+    config, parts = training_config_hash(spec, found, runtime), training_config_parts(spec, found, runtime)
+    return TrainingPlan(spec, partition, found, code, pinned, config, parts)
+
+
+def training_config_hash(spec: Pipeline, found: TrainingWindow, runtime: Runtime) -> str:
+    """Hash of the configuration that determines a training.
+
+    How the window was found is not in it, what it is is; so patience, or a longer window that has the same partitions,
+    is no cause to train again.
+    """
+    train, population = train_config(spec), score_config(spec).population
+    entity = [score_config(spec).ahead, score_config(spec).predict_at, population.key, population.timestamp]
+    parts = [found.fit, found.validation, found.test, window.training_gap(train).total_seconds()]
+    judged = [evaluation.primary_metric(spec, train), *sorted(spec.verdict.columns)]
+    chosen = train.model_copy(update={**_NOT_HASHED, "patience": type(train).model_fields["patience"].default})
+    return config_hash(chosen, entity, spec.timezone, parts, judged, definitions_digest(spec, runtime))
+
+
+def training_config_parts(spec: Pipeline, found: TrainingWindow, runtime: Runtime) -> dict[str, str]:
+    """What :func:`training_config_hash` hashes, part by part: fields of `train` that are given, and the rest."""
+    train, score = train_config(spec), score_config(spec)
+    fields = {
+        f"train.{name}": value
+        for name in type(train).model_fields
+        if name not in (*_NOT_HASHED, "patience")
+        and (value := getattr(train, name)) != type(train).model_fields[name].default
+    }
+    others = {
+        "window": [found.fit, found.validation, found.test, window.training_gap(train).total_seconds()],
+        "score": [score.ahead, score.predict_at, score.population.key, score.population.timestamp],
+        "timezone": spec.timezone,
+        "verdict": [evaluation.primary_metric(spec, train), *sorted(spec.verdict.columns)],
+    }
+    hashes = {name: config_hash(value) for name, value in {**fields, **others}.items()}
+    return {**hashes, "feature definitions": definitions_digest(spec, runtime)}
+
+
+def fit_candidate(
+    planned: TrainingPlan, runtime: Runtime, build_model: Callable[..., Any], *, params: Mapping[str, Any] | None = None
+) -> FittedCandidate | EarlyGateResult:
+    """Read the rows, check them, and fit; nothing is written. Inside :func:`code.imported`, which gives the function.
+
+    :param params: fit with exactly these, without early gate and search; None: as the YAML says
+    :return: what was built, or the chance of a candidate that is not worth it
+    :raises ModelError: the rows are not fit for training, or the model cannot be built or fitted
+    """
+    spec, train = planned.spec, train_config(planned.spec)
+    rows = training_frame(
+        spec, planned.window.keys, runtime, known_by=planned.known_by, versions=planned.pinned.versions
+    )
+    evidence.require_verdict_columns(spec, rows)
+    fit = window.learnable_rows(rows.where(planned.learned), until=planned.learned_until)
+    test = rows.where(planned.window.test)
+    # The labels of the last of them were not known when the test began: nothing is chosen by these either.
+    validation = window.learnable_rows(rows.where(planned.window.validation), until=planned.learned_until)
+    findings = _check_rows(planned, runtime, fit=fit, validation=validation, test=test)
+    early: EarlyGateResult | None = None
+    found: SearchResult | None = None
+    if params is None:
+        early, found = _run_gate_and_search(planned, runtime, rows, build_model, validation=validation)
+        if early is not None and not early.worth:
+            return early
+        params = found.params if found is not None else train.params
+    fitted = estimators.fit_estimator(build_model, train, fit, name=train.model, params=params)
+    output, classes = estimators.predict_rows(fitted, test, name=train.model)
+    metrics = evaluation.evaluate_with_intervals(spec, test, output=output, classes=classes, seed=train.seed)
+    seen = evaluation.evaluate_metrics(fitted, fit, name=train.model)
+    majority = task_outputs.majority_answer(train.task, fit.labels())
+    return FittedCandidate(fit, test, fitted, params, output, classes, metrics, seen, majority, findings, early, found)
+
+
+def _check_rows(
+    planned: TrainingPlan, runtime: Runtime, *, fit: ModelFrame, validation: ModelFrame, test: ModelFrame
+) -> tuple[RowFinding, ...]:
+    spec, split, train = planned.spec, planned.window, train_config(planned.spec)
+    version = planned.pinned.versions.get(train.label.dataset)
+    due = training_rows.count_due_labels(spec, split.keys, runtime, version=version, known_by=planned.known_by)
+    judging, parts = {"test rows": test}, {"training rows": planned.learned, "test rows": split.test}
+    if planned.refit_of:
+        judging = {}
+    if train.search is not None or train.early is not None:
+        judging["validation rows"], parts["validation rows"] = validation, split.validation
+    findings = training_rows.check_training_rows(spec, fit=fit, judging=judging, parts=parts, due=due)
+    training_rows.require_no_errors(findings, f"{spec.pipeline} at {planned.partition}")
+    return findings
+
+
+def _run_gate_and_search(
+    planned: TrainingPlan,
+    runtime: Runtime,
+    rows: ModelFrame,
+    build_model: Callable[..., Any],
+    *,
+    validation: ModelFrame,
+) -> tuple[EarlyGateResult | None, SearchResult | None]:
+    """What the early gate and the search found on the validation rows, which they do not learn from."""
+    spec, train, split = planned.spec, train_config(planned.spec), planned.window
+    if train.early is None and train.search is None:
+        return None, None
+    fit = window.learnable_rows(rows.where(split.fit), until=window.learned_until(spec, split.validation))
+    early: EarlyGateResult | None = None
+    if train.early is not None:
+        early = gate.evaluate_early_gate(train, train.early, build_model=build_model, fit=fit, validation=validation)
+        if not early.worth:
+            return early, None
+    if train.search is None:
+        return early, None
+    space = searching.locate_search_space(train.search, planned.code, runtime.project)
+    found = searching.search_parameters(
+        train, train.search, space, build_model=build_model, fit=fit, validation=validation
+    )
+    return early, found

@@ -1,0 +1,59 @@
+"""A population that has not come: what scoring does then, and what training does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tradewind.core.runtime import Runtime
+from tradewind.errors import LeftOut, MissingInput, NotDelivered
+from tradewind.spec.pipeline import Pipeline
+from tradewind.training.model_frame import population_inputs
+
+DAY = "2024-01-02"
+
+
+@pytest.fixture
+def spec() -> Pipeline:
+    population = {
+        "files": "{landing}/{day}.csv", "sql": "p.sql", "key": "id", "timestamp": "at", "missing": "wait",
+        "wait_for": "1h", "late": "skip",
+    }  # fmt: skip
+    about = {"pipeline": "trips", "owner": "x", "description": "x", "schedule": "@daily"}
+    time = {"partition": "day", "timezone": "UTC", "start": "2024-01-01"}
+    datasets = {"trips": {"source": {"files": "{landing}/{day}.csv"}, "sql": "trips.sql"}}
+    return Pipeline.model_validate({**about, **time, "datasets": datasets, "score": {"population": population}})
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    return Runtime(
+        project=tmp_path, lake="", landing=str(tmp_path), ledger="", mlflow="", feast_registry="", feast_online={},
+        reports=tmp_path,
+    )  # fmt: skip
+
+
+def test_scoring_waits_for_it_and_then_does_without(spec: Pipeline, runtime: Runtime) -> None:
+    with pytest.raises(NotDelivered, match=rf"{DAY}\.csv"):
+        population_inputs(spec, DAY, runtime, waits=True)
+    with pytest.raises(LeftOut, match=r"left out by `late: skip`"):
+        population_inputs(spec, DAY, replace(runtime, waited=timedelta(hours=1)), waits=True)
+
+
+def test_training_does_not_wait(spec: Pipeline, runtime: Runtime) -> None:
+    with pytest.raises(MissingInput, match=rf"{DAY}\.csv"):
+        population_inputs(spec, DAY, replace(runtime, waited=timedelta(hours=1)))
+
+
+def test_what_was_copied_goes_with_who_reads_it(
+    spec: Pipeline, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"{DAY}.csv").write_text("id,at\n1,2024-01-02\n")
+    inputs = population_inputs(spec, DAY, runtime)
+    assert inputs.deliveries.keys() == {"source"}
+    del inputs
+    assert not list(tmp_path.glob("tradewind-population-*"))
