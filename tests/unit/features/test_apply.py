@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import make_url
+from tests.unit.core.test_silence import Proxy, ended
 
+from tradewind.core.network import ANSWER_SETTING
 from tradewind.core.runtime import Runtime
-from tradewind.errors import NotReady
+from tradewind.errors import NoAnswer, NotReady
 from tradewind.features.feast_apply import apply_definitions
 from tradewind.features.feature_store import open_feature_store
 from tradewind.spec.pipeline import Pipeline
@@ -98,3 +102,20 @@ def test_the_registry_can_be_postgresql(runtime: Runtime, spec: Pipeline, postgr
         assert sorted(pool.map(lambda _: apply_definitions(spec, shared), range(3))) == [False, False, True]
     with open_feature_store(shared, spec, versions={}) as store:
         assert len(store.list_feature_views()) == 3
+
+
+@pytest.mark.services
+def test_an_online_store_that_falls_silent_while_its_tables_are_made_is_named(
+    runtime: Runtime, spec: Pipeline, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ANSWER_SETTING, "0.3")
+    url = make_url(postgres_url)
+    with closing(Proxy(str(url.host), url.port or 5432, word=b"CREATE TABLE")) as proxy:
+        place = {
+            "type": "postgres", "host": "127.0.0.1", "port": proxy.port, "database": url.database, "user": url.username,
+            "password": "hidden", "sslmode": "disable", "db_schema": "public",
+        }  # fmt: skip
+        exc = ended(lambda: apply_definitions(spec, replace(runtime, feast_online=place)))
+    assert isinstance(exc, NoAnswer), repr(exc)
+    assert f"{spec.pipeline}: the online store postgres at 127.0.0.1:{proxy.port}/" in str(exc)
+    assert "hidden" not in str(exc)
