@@ -48,9 +48,9 @@ _FEATURES: Mapping[Kind, Mapping[str, str]] = {
     "month": {"timedelta(days=3)": "timedelta(days=93)"},
 }
 _TESTS: Mapping[Kind, Mapping[str, str]] = {
-    "hour": {"WINDOW = 4": "WINDOW = 10", "deliver_sample(": 'deliver(kind="hour", folder='},
-    "week": {"deliver_sample(": 'deliver(kind="week", folder='},
-    "month": {"deliver_sample(": 'deliver(kind="month", folder='},
+    "hour": {"WINDOW = 4": "WINDOW = 10", "deliver_sample(": 'deliver_sample(kind="hour", folder='},
+    "week": {"deliver_sample(": 'deliver_sample(kind="week", folder='},
+    "month": {"deliver_sample(": 'deliver_sample(kind="month", folder='},
 }
 
 

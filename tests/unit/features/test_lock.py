@@ -41,7 +41,7 @@ def test_locks_of_other_names_do_no_harm(registry: str) -> None:
 def test_a_killed_process_keeps_no_lock(registry: str, project: Path) -> None:
     code = (
         "import sys; from tradewind.features.registry_lock import hold_registry_lock\n"
-        f"with exclusive({registry!r}, 'flights'): print('held', flush=True); sys.stdin.read()"
+        f"with hold_registry_lock({registry!r}, 'flights'): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],

@@ -185,7 +185,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(house, monkeypatch, at) -
 
     trained(house)
     predict(house)
-    module, name = {"commit": (publish, "commit"), "remove": (storage, "remove")}[at]
+    module, name = {"commit": (publish, "commit_partition"), "remove": (storage, "remove_path")}[at]
     original, calls = getattr(module, name), []
 
     def die(*arguments, **options):
