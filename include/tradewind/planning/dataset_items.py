@@ -17,7 +17,7 @@ from tradewind.lake.dataset import Lake
 from tradewind.planning import recorded_causes
 from tradewind.planning.cause_differences import explain_cause_change
 from tradewind.planning.delivery_digests import DeliveryDigests, is_comparable_source
-from tradewind.planning.plan_item import DOUBT, UNSURE, ItemState, PlanItem, Reason
+from tradewind.planning.plan_item import DOUBT, NOT_DETERMINISTIC, UNSURE, ItemState, PlanItem, Reason
 from tradewind.spec.dataset_order import dataset_order
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class _DatasetExamination:
         else:
             state, why = self._absent(table, key, inputs)
         if not self.spec.datasets[name].deterministic:
-            why = [*why, Reason("note", "`deterministic: false`: another run of the same inputs may give other rows")]
+            why = [*why, Reason("note", NOT_DETERMINISTIC)]
         return PlanItem("etl", name, key, state, tuple(why))
 
     def _published(self, table: _PublishedDataset, key: str, inputs: _CurrentInputs) -> tuple[ItemState, list[Reason]]:

@@ -25,6 +25,7 @@ RUN_AGAIN: frozenset[ItemState] = frozenset({"stale", "possibly stale"})
 UNSURE: frozenset[ItemState] = RUN_AGAIN | {"missing"}
 """States of what will or may change: what reads it is possibly stale."""
 
+NOT_DETERMINISTIC = "`deterministic: false`: another run of the same inputs may give other rows"
 DOUBT = "it reads what is stale or missing; stale too if that changes"
 """Why something is possibly stale."""
 

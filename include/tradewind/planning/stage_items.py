@@ -12,7 +12,7 @@ from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import completion
 from tradewind.planning import recorded_causes
-from tradewind.planning.plan_item import DOUBT, UNSURE, ItemState, PlanItem, Reason
+from tradewind.planning.plan_item import DOUBT, NOT_DETERMINISTIC, UNSURE, ItemState, PlanItem, Reason
 from tradewind.planning.served_populations import served_population
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class _StageExamination:
         if stage in self._own:
             why += self._own[stage](key)
         state: ItemState = "stale" if why else "current"
+        if stage == "score" and self.spec.score is not None and not self.spec.score.population.deterministic:
+            why.append(Reason("note", f"score.population: {NOT_DETERMINISTIC}"))
         return PlanItem(stage, stage, key, state, tuple(why))
 
     @cached_property

@@ -109,7 +109,8 @@ def _begin(spec: Pipeline, gate: MetricGate, blocks: int) -> str:
 
 
 def _gain(gate: MetricGate, shown: GateResolution) -> str:
-    return f"a gain of {bound_of(gate)[1] + shown.margin():+.2g} or more"
+    least = bound_of(gate)[1] + shown.margin()
+    return f"a gain of {least:+.2g} or more" if least > 0 else f"a candidate that is worse by {-least:.2g} or less"
 
 
 def _advice(spec: Pipeline, gate: MetricGate, shown: GateResolution) -> str:

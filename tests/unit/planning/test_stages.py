@@ -284,3 +284,13 @@ def test_a_query_of_the_population_is_part_of_what_predictions_are_made_from(wor
     assert world.items() == {}
     (world.folder / "q.sql").write_text("SELECT 2")
     assert set(world.items()) == {"score"}
+
+
+def test_a_population_that_need_not_be_deterministic_says_so(lived: World) -> None:
+    lived.fields["score"]["population"]["deterministic"] = False
+    score = lived.all()["score"]
+    assert (
+        score.why[-1].text
+        == "score.population: `deterministic: false`: another run of the same inputs may give other rows"
+    )
+    assert lived.all()["features"].why == ()

@@ -38,6 +38,15 @@ def test_the_intervals_of_earlier_verdicts_say_what_can_be_shown(shop: Path) -> 
     assert shown.margin() <= -float(found[2]) < shown.margin() + 0.001
 
 
+def test_a_wide_bound_lets_worse_candidates_pass_and_the_note_says_so(shop: Path) -> None:
+    yaml = shop / "dags" / "shop.yaml"
+    yaml.write_text(yaml.read_text().replace("lower_bound: -0.01", "lower_bound: -0.2"))
+    (note,) = resolution_notes([yaml], lambda _: [verdict()])
+    least = GateResolution.of_interval(-0.03, 0.07, blocks=10, confidence=0.9).margin() - 0.2
+    assert least < 0
+    assert f"in 8 of 10 cases a candidate that is worse by {-least:.2g} or less (by the intervals" in note.message
+
+
 def test_verdicts_by_other_blocks_metrics_or_slices_are_not_taken(shop: Path) -> None:
     others = [
         verdict(gate=NAME.replace("day", "week")), verdict(metric="brier"), verdict(slice="shop=1"),
