@@ -110,8 +110,8 @@ def _check_decay(
         version = rows[max(rows)]["model_version"]
         message = (
             f"{limit.metric} is {'below' if limit.at_most is None else 'above'} {limit.bound:g} in "
-            f"{_describe_count(state)} "
-            f"populations (incident: {rule}), since population {since}: {_describe_values(values)}; version {version} "
+            f"{_describe_count(state)} populations (incident: {rule}), since population {since}: "
+            f"{_describe_values(values)}; version {version} "
             f"served them. {_report_hint(spec, partition, runtime)}"
         )
         evidence = {"since": since, "rule": rule, "metric": limit.metric, "limit": limit.bound, "values": values}
@@ -190,8 +190,7 @@ def _check_drift_judged(
         words = "; ".join(f"{reason} ({times} of {len(newest)})" for reason, times in reasons.most_common(_NAMED))
         message = (
             f"drift {_describe_horizon(spec)} could not be judged since partition {since}, in any of the last "
-            f"{len(missing)} "
-            f"partitions: {words}. {_report_hint(spec, partition, runtime)}"
+            f"{len(missing)} partitions: {words}. {_report_hint(spec, partition, runtime)}"
         )
         condition = LastingCondition(
             NOT_JUDGED, _MONITOR, message=message, evidence={"since": since, "reasons": dict(reasons)}

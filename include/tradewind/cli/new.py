@@ -74,8 +74,7 @@ def write_new_pipeline(
         click.echo(
             wrap_paragraph(
                 f"the YAML names {shorten_list(elsewhere)} by whole paths of this machine; for other machines, let "
-                "them lie in "
-                f"the landing zone ({home.landing} here) and write `{{landing}}/` for its path"
+                f"them lie in the landing zone ({home.landing} here) and write `{{landing}}/` for its path"
             )
         )
     steps = [

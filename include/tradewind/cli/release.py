@@ -47,8 +47,7 @@ def release_quarantined(
     if held.digest == MALFORMED and not drop_bad_rows:
         raise UsageError(
             f"{name}: {format_quantity(held.rows, 'row')} of {dataset}, partition {key}, could not be read, so they "
-            "cannot be "
-            "published as they are; repair the delivery, or say --drop-bad-rows"
+            "cannot be published as they are; repair the delivery, or say --drop-bad-rows"
         )
     click.echo(f"{dataset} {key}: {format_quantity(held.rows, 'row')} in quarantine at {held.folder}")
     for why in held.reasons:

@@ -69,8 +69,7 @@ def _multiclass_labels(column: pa.ChunkedArray, name: str) -> Array:
     if not (text or types.is_boolean(of) or types.is_integer(of)):
         raise ModelError(
             f"label {name} is {of}, for example {_example_value(column)}; where `train.task` is multiclass it is text, "
-            "a "
-            "boolean or an integer: turn it into text in SQL, or set `train.task: regression`"
+            "a boolean or an integer: turn it into text in SQL, or set `train.task: regression`"
         )
     found: Array = column.cast(pa.string()).to_numpy()
     return found.astype(object)

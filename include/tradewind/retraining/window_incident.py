@@ -88,8 +88,7 @@ def _incident_message(
     return (
         f"{spec.pipeline} has a reason to train since partition {waiting[0]}{also}, and its window has not been "
         f"complete for longer than {format_duration(train.patience)}: {'; '.join(named)}{more}. Mend what is named; or "
-        "keep a "
-        f"partition out that will not come (tradewind skip {spec.pipeline} {out} --reason TEXT); or let "
+        f"keep a partition out that will not come (tradewind skip {spec.pipeline} {out} --reason TEXT); or let "
         f"`train.complete` ask for fewer partitions than {asked}"
     )
 

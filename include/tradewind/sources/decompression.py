@@ -78,8 +78,7 @@ class _Bounded(io.RawIOBase):
 def _bounded(stream: IO[bytes], called: str, delivered: int, limits: Limits) -> IO[bytes]:
     problem = (
         f"{called}: unpacked it is more than {limits.unpacked} times as large as the {format_bytes(delivered)} that "
-        "were "
-        f"delivered, and more than {format_bytes(_ALWAYS)}; if that is right, raise `limits: {{unpacked: …}}`"
+        f"were delivered, and more than {format_bytes(_ALWAYS)}; if that is right, raise `limits: {{unpacked: …}}`"
     )
     most = max(_ALWAYS, limits.unpacked * delivered)
     return io.BufferedReader(_Bounded(stream, most, problem), _CHUNK)

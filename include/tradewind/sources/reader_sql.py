@@ -174,8 +174,7 @@ def _null_conditions(columns: Sequence[DeclaredColumn]) -> list[str]:
 def _json_select(source: Source, fetched: Fetched, shape: ViewShape) -> str:
     lines = " UNION ALL ".join(
         f"SELECT json FROM read_json({quote_strings([path.absolute()])}, format = 'newline_delimited', "
-        "records = false, "
-        f"columns = {{'json': 'JSON'}}, maximum_object_size = {LONGEST_LINE}, {_AS_IN_THE_FILE}, "
+        f"records = false, columns = {{'json': 'JSON'}}, maximum_object_size = {LONGEST_LINE}, {_AS_IN_THE_FILE}, "
         f"compression = '{duckdb_compression(path)}')"
         for path in fetched.paths
     )

@@ -57,9 +57,8 @@ def unseen_drift_warning(drifted: Mapping[str, Sequence[str]]) -> str:
         return ""
     return (
         f"It has not seen what drifted: all {format_count(len(test), 'partition')} of the window at which drift was "
-        "alarmed "
-        f"({first_few(test)}) judge, and it learned from none. `retrain.wait_for_drifted` waits until it would, and "
-        "`train.refit` fits it on them too when it has passed."
+        f"alarmed ({first_few(test)}) judge, and it learned from none. `retrain.wait_for_drifted` waits until it "
+        "would, and `train.refit` fits it on them too when it has passed."
     )
 
 

@@ -240,8 +240,7 @@ def _steps_after_pass(spec: Pipeline, entry: Entry) -> list[str]:
     if waits:
         steps.append(
             f"Nothing yet: it scores {format_count(promotion.shadow, 'population')} beside the champion, without "
-            "serving, and "
-            "is judged once more on these."
+            "serving, and is judged once more on these."
         )
     elif promotion.mode == "approval":
         who = f" ({first_few(promotion.approvers)})" if promotion.approvers else ""
