@@ -49,8 +49,8 @@ def _data_limits(facts: CardFacts) -> Iterator[str]:
         )
     yield "A prediction for a partition that it was fitted on is in sample, and says nothing about how well it does."
     if absent := facts.known.get("absent"):
-        told = first_few((f"{key} ({why})" for key, why in absent.items()), most=4)
-        yield f"Of the window of its training these partitions were not there: {told}."
+        text = first_few((f"{key} ({why})" for key, why in absent.items()), most=4)
+        yield f"Of the window of its training these partitions were not there: {text}."
 
 
 def _label_limits(facts: CardFacts) -> Iterator[str]:
@@ -97,5 +97,5 @@ def _recorded_warnings(facts: CardFacts) -> list[str]:
 
 def _drift_limits(facts: CardFacts) -> Iterator[str]:
     if facts.alarms:
-        told = first_few((f"{key}: {first_few(found, most=3)}" for key, found in facts.alarms.items()), most=4)
-        yield f"Between its training and this promotion drift was found, against the champion of that time: {told}."
+        text = first_few((f"{key}: {first_few(found, most=3)}" for key, found in facts.alarms.items()), most=4)
+        yield f"Between its training and this promotion drift was found, against the champion of that time: {text}."

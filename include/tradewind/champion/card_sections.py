@@ -32,7 +32,7 @@ def summary_section(facts: CardFacts) -> Section:
     """Who it is, what it is for, since when it serves, and who decided so."""
     spec, champion = facts.spec, facts.champion
     comment = str(champion.evidence.get("comment") or "")
-    told = {
+    text = {
         "Purpose": spec.description,
         "Owner": spec.owner,
         "Serves": f"populations from {champion.effective_from} on",
@@ -43,7 +43,7 @@ def summary_section(facts: CardFacts) -> Section:
         "Replaces": f"version {facts.before.model_version}" if facts.before else "nobody: it is the first champion",
         "Pinned": f"by {facts.pin.actor}: {facts.pin.reason}" if facts.pin else "no",
     }
-    blocks: list[Block] = [Facts(told)]
+    blocks: list[Block] = [Facts(text)]
     if spec.train is not None and spec.score is not None:
         what = _TASKS[spec.train.task].format(spec.train.label.column)
         entity, ahead = spec.score.population.key, spec.score.ahead
@@ -108,8 +108,8 @@ def gates_section(facts: CardFacts) -> Section:
     for entry in facts.verdicts:
         against = f"version {entry.evidence['champion']}" if entry.evidence["champion"] else "no champion"
         basis = "in the shadow" if entry.evidence.get("basis") == "shadow" else "on its test rows"
-        told = f"At partition {entry.partition}, {basis}, against {against}: {entry.outcome}. {entry.reason}"
-        blocks += [Prose(told), _gates_grid(gate for gate in entry.evidence["gates"] if not gate["slice"])]
+        text = f"At partition {entry.partition}, {basis}, against {against}: {entry.outcome}. {entry.reason}"
+        blocks += [Prose(text), _gates_grid(gate for gate in entry.evidence["gates"] if not gate["slice"])]
     return Section("Verdict", blocks)
 
 
@@ -147,8 +147,8 @@ def calibration_section(facts: CardFacts) -> Section:
         ]
         for one in bins
     ]
-    told = "Of the rows that were predicted between two values: the mean prediction, and the share that came true."
-    return Section("Calibration", [Prose(told), Grid(("predicted", "rows", "mean predicted", "observed"), rows)])
+    text = "Of the rows that were predicted between two values: the mean prediction, and the share that came true."
+    return Section("Calibration", [Prose(text), Grid(("predicted", "rows", "mean predicted", "observed"), rows)])
 
 
 def importance_section(facts: CardFacts) -> Section:
@@ -158,8 +158,8 @@ def importance_section(facts: CardFacts) -> Section:
     rows = [
         [str(one["feature"]), format_number(one["mean"]), format_number(one["std"])] for one in facts.importance[:15]
     ]
-    told = "How much worse it gets when a column is shuffled, and the standard deviation of that. No cause is meant."
-    return Section("What it relies on", [Prose(told), Grid(("column", "loss", "spread"), rows)])
+    text = "How much worse it gets when a column is shuffled, and the standard deviation of that. No cause is meant."
+    return Section("What it relies on", [Prose(text), Grid(("column", "loss", "spread"), rows)])
 
 
 def model_section(facts: CardFacts) -> Section:
@@ -167,7 +167,7 @@ def model_section(facts: CardFacts) -> Section:
     train, made = facts.spec.train, facts.environment
     libraries = made.get("libraries") or {}
     params = facts.known.get("params", made.get("params"))
-    told = {
+    text = {
         "Model": train.model if train else UNKNOWN,
         "Parameters": _describe_params(params),
         "Searched": _describe_search(facts.known.get("search")),
@@ -180,7 +180,7 @@ def model_section(facts: CardFacts) -> Section:
         "Libraries": ", ".join(f"{name} {version}" for name, version in libraries.items()) or UNKNOWN,
         "MLflow run": str(facts.known.get("mlflow_run_id") or facts.champion.evidence.get("mlflow_run_id") or UNKNOWN),
     }
-    return Section("Model", [Facts(told)])
+    return Section("Model", [Facts(text)])
 
 
 def data_section(facts: CardFacts) -> Section:
@@ -189,7 +189,7 @@ def data_section(facts: CardFacts) -> Section:
     delay = f", known {format_time(train.label.available_after)} later" if train else ""
     judged = facts.decided.evidence.get("rows") if facts.decided else None
     counts = {"fitted on": facts.rows.get("train_rows"), "tested on": facts.rows.get("test_rows"), "judged by": judged}
-    told = {
+    text = {
         "Label": f"{train.label.column} of {train.label.dataset}{delay}" if train else UNKNOWN,
         "Fitted on": partition_span(facts.fitted) if facts.fitted else UNKNOWN,
         "Chosen on": partition_span(known["validation_partitions"])
@@ -198,7 +198,7 @@ def data_section(facts: CardFacts) -> Section:
         "Tested on": _describe_test_partitions(facts),
         "Rows": ", ".join(f"{what} {UNKNOWN if many is None else f'{many:,}'}" for what, many in counts.items()),
     }
-    return Section("Data", [Facts(told), *_dataset_blocks(known)])
+    return Section("Data", [Facts(text), *_dataset_blocks(known)])
 
 
 def _describe_test_partitions(facts: CardFacts) -> str:

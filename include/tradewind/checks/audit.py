@@ -84,9 +84,9 @@ def _check_keys(staged: StagedPartition, keys: Sequence[str]) -> list[CheckResul
         if groups < staged.rows:
             example = _duplicate_example(connection, rows, keys)
             found.append(f"{staged.rows - groups:,} rows more than keys, for example {example}")
-    told = "; ".join(found)
-    wrong = f"{', '.join(f'`{key}`' for key in keys)} {'do' if len(keys) > 1 else 'does'} not name a row: {told}"
-    return [CheckResult("keys", text, "failed" if found else "passed", told or "all different", wrong=wrong)]
+    message = "; ".join(found)
+    wrong = f"{', '.join(f'`{key}`' for key in keys)} {'do' if len(keys) > 1 else 'does'} not name a row: {message}"
+    return [CheckResult("keys", text, "failed" if found else "passed", message or "all different", wrong=wrong)]
 
 
 def _duplicate_example(connection: duckdb.DuckDBPyConnection, rows: str, keys: Sequence[str]) -> str:

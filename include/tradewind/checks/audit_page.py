@@ -63,9 +63,9 @@ def _verdict(audit: AuditResult) -> str:
     total, failed, errors = len(audit.results), _count(audit, "failed"), _count(audit, "error")
     if audit.success:
         return f"Passed: all {total} checks"
-    told = [f"{failed} failed"] if failed else []
-    told += [f"{errors} could not be evaluated"] if errors else []
-    return f"Not published: of {total} checks {', '.join(told)}"
+    text = [f"{failed} failed"] if failed else []
+    text += [f"{errors} could not be evaluated"] if errors else []
+    return f"Not published: of {total} checks {', '.join(text)}"
 
 
 def _next_steps(audit: AuditResult) -> str:
@@ -76,10 +76,10 @@ def _next_steps(audit: AuditResult) -> str:
 
 def _check_card(result: CheckResult) -> str:
     passed = result.outcome == "passed"
-    told, about = (result.text, "Found") if passed else (result.problem, "Expected")
+    text, about = (result.text, "Found") if passed else (result.problem, "Expected")
     more = (result.observed or "as expected") if passed else result.text
     return (
-        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{mark_code(told)}</p>'
+        f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{mark_code(text)}</p>'
         f'<p class="soft">{about}: {mark_code(more)}</p>'
         f'<p class="soft"><code>{escape(result.name)}</code></p></article>'
     )

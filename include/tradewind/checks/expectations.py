@@ -253,8 +253,10 @@ def _expectation_sentence(kind: str, kwargs: dict[str, Any]) -> str:
     column = kwargs.get("column")
     if column and sentence.startswith("column "):
         sentence = f"`{column}`: {sentence.removeprefix('column ')}"
-    told = [f"{name.replace('_', ' ')} {value}" for name, value in kwargs.items() if name not in ("column", "batch_id")]
-    return sentence + (f" ({', '.join(told)})" if told else "")
+    lines = [
+        f"{name.replace('_', ' ')} {value}" for name, value in kwargs.items() if name not in ("column", "batch_id")
+    ]
+    return sentence + (f" ({', '.join(lines)})" if lines else "")
 
 
 def _observed_text(result: dict[str, Any]) -> str:

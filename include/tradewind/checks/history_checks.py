@@ -63,9 +63,9 @@ def _compare_null_shares(
         return CheckResult(_NULLS, text, "passed", nothing, trailing=True)
     rises.sort(key=lambda rise: (-rise[0], rise[1]))
     over = [rise for rise in rises if rise[0] > rise[4]]
-    told = [f"`{name}` {now:.1%}, at most {then:.1%} before" for _, name, now, then, _ in (over or rises[:1])[:_SHOWN]]
+    lines = [f"`{name}` {now:.1%}, at most {then:.1%} before" for _, name, now, then, _ in (over or rises[:1])[:_SHOWN]]
     more = f"; and {len(over) - _SHOWN} more columns" if len(over) > _SHOWN else ""
-    observed = ("" if over else "largest change: ") + "; ".join(told) + more
+    observed = ("" if over else "largest change: ") + "; ".join(lines) + more
     wrong = [
         f"column `{name}`: {now:.1%} NULL, at most {then + allowed:.1%} allowed ({then:.1%} at most before)"
         for _, name, now, then, allowed in over[:_SHOWN]

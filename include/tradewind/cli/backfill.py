@@ -175,8 +175,8 @@ def _lines(plan: PipelinePlan, done: BackfillResult, chosen: Sequence[str]) -> I
         yield align_columns([(f"{plan.pipeline}__{order.stage}", order.partition, order.why) for order in wanted])
     else:
         new = [one for one in done.started if one.outcome == "started"]
-        told = f"started {format_quantity(len(new), 'run')}" if new else "nothing new to start"
-        yield f"{plan.pipeline}: {told}" + ("" if done.paused or not new else "; they go on by themselves")
+        message = f"started {format_quantity(len(new), 'run')}" if new else "nothing new to start"
+        yield f"{plan.pipeline}: {message}" + ("" if done.paused or not new else "; they go on by themselves")
         yield align_columns([(one.dag_id, one.order.partition, _describe_outcome(one)) for one in done.started])
     if done.paused:
         yield wrap_paragraph(explain_paused_dags(done.paused, "the same with --unpause"))

@@ -93,7 +93,7 @@ def _make_demo(
     last = spec.partitioning.shift(spec.end, -1)
     keys = spec.partitioning.between(spec.start, last)[:partitions]
     progress.expect(spec.stages, len(keys))
-    return Demo(home=home, spec=spec, partitions=keys, told=progress, keep=keep, shuffle=shuffled)
+    return Demo(home=home, spec=spec, partitions=keys, listener=progress, keep=keep, shuffle=shuffled)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -124,14 +124,14 @@ def show_history(
         if not as_json:
             click.echo(f"{name}: nothing had happened" if at else f"{name}: nothing has happened yet")
             return
-    told = collect_history(entries, champions, everything=everything)
+    text = collect_history(entries, champions, everything=everything)
     if as_json:
-        answer: dict[str, object] = {"pipeline": name, "history": [_plain(one) for one in told[-(last or 0) :]]}
+        answer: dict[str, object] = {"pipeline": name, "history": [_plain(one) for one in text[-(last or 0) :]]}
         if at:
             answer["then"] = dict(_model_lines(entries, champions))
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
-    lines = [_line(one) for one in _fold_decisions(told)][-(last or 0) :]
+    lines = [_line(one) for one in _fold_decisions(text)][-(last or 0) :]
     click.echo("\n".join([*lines, *(_state_lines(entries, champions, at) if at else ())]))
 
 
@@ -150,9 +150,9 @@ def collect_history(
     return sorted([*found, *map(_champion_line, champions)], key=lambda one: one.at)
 
 
-def _fold_decisions(told: Sequence[HistoryLine]) -> Iterator[HistoryLine]:
+def _fold_decisions(lines: Sequence[HistoryLine]) -> Iterator[HistoryLine]:
     """The story with decisions in a row not to train, for one reason, as one line: how many, of which partitions."""
-    for _, group in groupby(told, key=_fold_key):
+    for _, group in groupby(lines, key=_fold_key):
         some = list(group)
         if len(some) == 1 or _fold_key(some[0]) is some[0]:
             yield from some
@@ -182,11 +182,11 @@ def _entry_text(entry: Entry) -> str:
     if entry.kind == "note":
         words = _NOTES.get(entry.outcome, words)
     about = entry.evidence.get("version")
-    told = words.format(
+    text = words.format(
         kind=entry.kind, subject=entry.subject, outcome=entry.outcome, reason=entry.reason, actor=entry.actor,
         about=f"version {about}" if about else "the candidate", served=_served_text(entry),
     )  # fmt: skip
-    return told.strip().removesuffix(":").removesuffix(",")
+    return text.strip().removesuffix(":").removesuffix(",")
 
 
 def _served_text(entry: Entry) -> str:

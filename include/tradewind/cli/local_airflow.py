@@ -92,10 +92,10 @@ def _exported(state: Mapping[str, Any]) -> list[str]:
     if not names:
         return []
     places = [name for name in exported_extra() if name != "project"] if TRADEWIND_DEFAULT in names else []
-    told = [f"its extra says {', '.join(places)}"] if places else []
-    told += ["the tracking server is not the home's"] if MLFLOW_DEFAULT in names else []
+    text = [f"its extra says {', '.join(places)}"] if places else []
+    text += ["the tracking server is not the home's"] if MLFLOW_DEFAULT in names else []
     return [
-        f"as {' and '.join(names)} {'say' if len(names) > 1 else 'says'}: {'; '.join(told)}; all else is the home's"
+        f"as {' and '.join(names)} {'say' if len(names) > 1 else 'says'}: {'; '.join(text)}; all else is the home's"
     ]
 
 

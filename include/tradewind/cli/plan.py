@@ -75,8 +75,8 @@ def plan_lines(found: PipelinePlan) -> Iterator[str]:
 
 def _item_lines(name: str, items: Sequence[PlanItem], order: Sequence[str]) -> Iterator[str]:
     counts = Counter(item.state for item in items)
-    told = ", ".join(f"{counts[state]:,} {state}" for state in _ORDER if counts[state])
-    yield f"{name.ljust(_INDENT - 1)} {told}"
+    text = ", ".join(f"{counts[state]:,} {state}" for state in _ORDER if counts[state])
+    yield f"{name.ljust(_INDENT - 1)} {text}"
     groups: dict[tuple[object, ...], list[PlanItem]] = {}
     for item in items:
         if item.state != "current" or item.why:

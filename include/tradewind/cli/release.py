@@ -117,8 +117,8 @@ def _start_run(spec: Pipeline, key: str, entry: Entry) -> None:
             f"it is released, and the next run of {name}__etl with the key {key} publishes it; but none could be "
             f"started: {exc}"
         ) from exc
-    told = "started" if started.outcome == "started" else "is on its way already:"
-    click.echo(f"{told} {started.dag_id} {key} ({started.run_id})")
+    text = "started" if started.outcome == "started" else "is on its way already:"
+    click.echo(f"{text} {started.dag_id} {key} ({started.run_id})")
     if paused:
         click.echo(
             wrap_paragraph(explain_paused_dags(paused, f"tradewind backfill {name} --from {key} --to {key} --unpause"))

@@ -33,14 +33,14 @@ def roll_back_champion(name: str, version: str, reason: str, by: str, as_json: b
     spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
     champion = roll_back(spec, to_version=version, reason=reason, actor=by, runtime=runtime)
     if as_json:
-        told = {
+        facts = {
             "pipeline": name,
             "version": champion.model_version,
             "effective_from": champion.effective_from,
             "change": champion.seq,
             "pinned_by": by,
         }
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(facts, indent=2))
         return
     click.echo(f"version {champion.model_version} of {name} is champion from population {champion.effective_from} on")
     click.echo(
@@ -64,8 +64,8 @@ def unpin_champion(name: str, reason: str, by: str, as_json: bool) -> None:
     deployment.find_pipeline_file(name)
     held = pins.lift_pin(Ledger(deployment.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
     if as_json:
-        told = {"pipeline": name, "version": held.subject, "pinned_by": held.actor, "reason": held.reason}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        facts = {"pipeline": name, "version": held.subject, "pinned_by": held.actor, "reason": held.reason}
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     since = f"{held.at:%Y-%m-%d %H:%M} UTC"
     click.echo(wrap_paragraph(f"{name} is pinned no more; {held.actor} had pinned version {held.subject} on {since}: "

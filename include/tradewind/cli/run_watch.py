@@ -102,7 +102,7 @@ class RunWatch:
     ledger: Ledger
     clock: Callable[[], float] = field(default=time.monotonic)
     pause: Callable[[float], None] = field(default=time.sleep)
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _reported: set[tuple[str, str]] = field(default_factory=set)
     _through: set[str] = field(default_factory=set)
 
     def run(self, bars: StageBars) -> WatchResult:
@@ -189,8 +189,8 @@ class RunWatch:
             failed = sum(run.state == "failed" for run in at.values())
             bars.stage(stage, done=done, now=(f"{failed} failed " if failed else "") + ", ".join(sorted(now)[:1]))
         for run in latest.values():
-            if run.state == "failed" and (run.run_id, run.queued_at) not in self._told:
-                self._told.add((run.run_id, run.queued_at))
+            if run.state == "failed" and (run.run_id, run.queued_at) not in self._reported:
+                self._reported.add((run.run_id, run.queued_at))
                 bars.say(self._failure(run))
         keys = {key for _, key in self.steps}
         for key in sorted(keys - self._through):

@@ -73,8 +73,8 @@ def _datasets(tables: Sequence[DatasetStatus]) -> Iterator[str]:
         ]
         yield align_columns([head, *cells], indent=0)
     for table in tables:
-        for key, told in table.released.items():
-            yield wrap_paragraph(f"{table.name} {key} is published {told}", first="released", indent=_INDENT)
+        for key, message in table.released.items():
+            yield wrap_paragraph(f"{table.name} {key} is published {message}", first="released", indent=_INDENT)
         for one in table.quarantine:
             text = (
                 f"{table.name} {one.partition}, {format_quantity(one.rows, 'row')}: "

@@ -20,8 +20,8 @@ def join_partition_spans(keys: Iterable[str], order: Sequence[str]) -> str:
             runs[-1].append(key)
         else:
             runs.append([key])
-    told = [run[0] if len(run) == 1 else f"{run[0]} … {run[-1]}" for run in runs]
-    return ", ".join(told)
+    lines = [run[0] if len(run) == 1 else f"{run[0]} … {run[-1]}" for run in runs]
+    return ", ".join(lines)
 
 
 def format_quantity(number: int, noun: str) -> str:

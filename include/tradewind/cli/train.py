@@ -50,8 +50,8 @@ def start_training(
         click.echo(f"started {started.dag_id} {key} ({started.run_id})")
     ended = watch_runs(spec, [started], ledger) if wait else None
     if as_json:
-        told = {"pipeline": name, "dag": started.dag_id, "partition": key, "run_id": started.run_id, "by": by}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        facts = {"pipeline": name, "dag": started.dag_id, "partition": key, "run_id": started.run_id, "by": by}
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         click.echo(f"What comes of it: tradewind show {name}, or tradewind history {name} --last 10")
     if ended is not None and not ended.well:

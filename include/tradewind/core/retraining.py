@@ -255,8 +255,8 @@ def _quiet(
     said = []
     for name, state in _quorums(policy, decay, drift):
         newest = {True: "the newest included", False: "the newest not", None: "the newest not judged"}[state.newest]
-        told = f"{_count(name, state)}, {newest}" if state.given else f"{name} not judged yet"
-        said.append(f"{told} (needs {state.needed} of {state.of})")
+        text = f"{_count(name, state)}, {newest}" if state.given else f"{name} not judged yet"
+        said.append(f"{text} (needs {state.needed} of {state.of})")
     if policy.when.every is not None and trainings:
         said.append(f"the last training is {_ago(trainings)} (needs {policy.when.every})")
     return "; ".join(said) or "there is a champion and the policy names no reason"

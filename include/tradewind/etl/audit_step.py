@@ -64,10 +64,10 @@ def _run_audit(
 
 def _malformed_facts(cause: Cause) -> dict[str, str]:
     """What the report says of malformed rows that were put aside."""
-    told = cause.notes.get("bad_rows", {})
+    text = cause.notes.get("bad_rows", {})
     return {
         f"malformed in {view}": f"{bad['count']:,} of {bad['of']:,} rows, put aside in {bad['path']}"
-        for view, bad in told.items()
+        for view, bad in text.items()
     }
 
 
@@ -83,9 +83,9 @@ def _quarantine(
     shutil.copyfile(audited.report, Path(place) / "report.html")
     (Path(place) / CAUSE).write_text(cause.as_json(), encoding="utf-8")
     what = f"{spec.pipeline}: dataset {dataset.name}, partition {staged.key}"
-    told = "; ".join(check.problem for check in audited.problems)
+    text = "; ".join(check.problem for check in audited.problems)
     log.error("%s quarantine: %s", what, place)
-    message = f"{what} is not published: {told}. Report: {audited.report}. Quarantine: {place}. "
+    message = f"{what} is not published: {text}. Report: {audited.report}. Quarantine: {place}. "
     release = f"tradewind release {spec.pipeline} {dataset.name} {staged.key} --reason TEXT"
     message += f"Repair the input and run it again, or: {release}"
     raise AuditFailed(message, report=str(audited.report))

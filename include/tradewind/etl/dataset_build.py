@@ -116,8 +116,8 @@ def _build(
 
 def _bad_rows_note(inputs: Inputs) -> dict[str, dict[str, Any]]:
     """What the commit says of malformed rows that were put aside."""
-    told = {view: {"count": bad.count, "of": bad.rows, "path": str(bad.path)} for view, bad in inputs.bad.items()}
-    return {"bad_rows": told} if told else {}
+    facts = {view: {"count": bad.count, "of": bad.rows, "path": str(bad.path)} for view, bad in inputs.bad.items()}
+    return {"bad_rows": facts} if facts else {}
 
 
 def _audit_page_path(spec: Pipeline, name: str, partition: str, runtime: Runtime, cause: Cause) -> Path:

@@ -61,11 +61,11 @@ def apply_late_policy(source: Source, *, waited: timedelta) -> Iterator[None]:
         there = isinstance(exc, EmptyInput)
         field, outcome = "empty" if there else "missing", late_input_outcome(source, there=there, waited=waited)
         over = getattr(source, field) == "wait" and outcome != "wait"
-        told = f"{exc} (waited {format_duration(source.wait_for)} for it since the run's start)" if over else str(exc)
+        text = f"{exc} (waited {format_duration(source.wait_for)} for it since the run's start)" if over else str(exc)
         if outcome == "wait":
-            raise NotDelivered(told, wait_for=source.wait_for) from exc
+            raise NotDelivered(text, wait_for=source.wait_for) from exc
         if outcome == "skip":
-            raise LeftOut(f"{told}; left out by `{'late' if over else field}: skip`") from exc
+            raise LeftOut(f"{text}; left out by `{'late' if over else field}: skip`") from exc
         if over:
-            raise type(exc)(told) from exc
+            raise type(exc)(text) from exc
         raise

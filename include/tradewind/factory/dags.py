@@ -44,22 +44,22 @@ def dags_from(spec: Pipeline, document: Document | None = None) -> dict[str, DAG
     """
     wanted = get_parsing_context().dag_id
     # Nobody reads the documentation on a worker.
-    told = as_yaml(spec, document, width=48) if document and wanted is None else None
+    text = as_yaml(spec, document, width=48) if document and wanted is None else None
     first = spec.partitioning.bounds(spec.start)
     dags = {}
     for stage in stage_tasks.dag_stages(spec):
         dag_id = f"{spec.pipeline}__{stage}"
         if wanted in (None, dag_id):
-            dags[dag_id] = _dag(spec, stage, first=first, told=told)
+            dags[dag_id] = _dag(spec, stage, first=first, configuration=text)
     return dags
 
 
-def _dag(spec: Pipeline, stage: str, *, first: Bounds, told: str | None) -> DAG:
+def _dag(spec: Pipeline, stage: str, *, first: Bounds, configuration: str | None) -> DAG:
     etl, notifier = stage == "etl", _notifier(spec)
     dag = DAG(
         dag_id=f"{spec.pipeline}__{stage}",
         description=spec.description,
-        doc_md=doc_md(spec, stage, configuration=told),
+        doc_md=doc_md(spec, stage, configuration=configuration),
         schedule=stage_tasks.dag_schedule(spec, stage),
         # The first run is keyed with the partition that ended last, so it is not due before the first one has ended.
         start_date=first.end if etl else first.start,

@@ -66,8 +66,8 @@ def corrected_partitions(
         if key not in snapshot.partitions or (keys is not None and key not in keys):
             continue
         lasting = logs.lasting(snapshot.name, [commit for commit in commits if commit.version <= snapshot.version])
-        if len(told := _told_apart(lasting)) > 1:
-            found[key] = tuple(Revision(one.version, one.reached, one.digest) for one in told)
+        if len(text := _distinct_commits(lasting)) > 1:
+            found[key] = tuple(Revision(one.version, one.reached, one.digest) for one in text)
     return found
 
 
@@ -81,12 +81,12 @@ def earlier_versions(lake: Lake, pipeline: str, name: str, versions: Collection[
         # what a version knows of a partition changes with the partition's publications only
         counts = {sum(commit.version <= version for commit in commits) for version in versions}
         for count in counts:
-            told = _told_apart(logs.lasting(name, commits[:count]))
-            found |= {commit.version for commit in told[:-1]}
+            text = _distinct_commits(logs.lasting(name, commits[:count]))
+            found |= {commit.version for commit in text[:-1]}
     return found
 
 
-def _told_apart(commits: Sequence[_Commit]) -> list[_Commit]:
+def _distinct_commits(commits: Sequence[_Commit]) -> list[_Commit]:
     """Without corrections that were overtaken before anybody could know them, and those that changed nothing."""
     after = [*commits[1:], None]
     seen = [

@@ -44,7 +44,7 @@ class Demo:
     :param home: where everything goes
     :param spec: the example pipeline
     :param partitions: partition keys, in order
-    :param told: hears what happens
+    :param listener: hears what happens
     :param keep: leave Airflow and MLflow running
     :param shuffle: seed of a random calendar; None for the real one
     """
@@ -52,7 +52,7 @@ class Demo:
     home: Home
     spec: Pipeline
     partitions: Sequence[str]
-    told: DemoListener
+    listener: DemoListener
     keep: bool = False
     shuffle: int | None = None
 
@@ -64,11 +64,11 @@ class Demo:
         began = time.monotonic()
         with RunningAirflow(self.home, mlflow=self.keep, attached=not self.keep) as running:
             self._deliver()
-            self.told.say("Airflow is starting…")
-            state = running.wait_until_ready(told=self.told.tick)
-            self.told.say(f"Airflow is up after {time.monotonic() - began:.0f} s at {state['airflow']}")
+            self.listener.say("Airflow is starting…")
+            state = running.wait_until_ready(on_tick=self.listener.tick)
+            self.listener.say(f"Airflow is up after {time.monotonic() - began:.0f} s at {state['airflow']}")
             for name, port in state["moved"].items():
-                self.told.say(f"the usual port of {name} is busy: it listens at {port}")
+                self.listener.say(f"the usual port of {name} is busy: it listens at {port}")
             seconds = self._replay(running, state["airflow"])
             return self._summary(state, seconds=seconds, began=began)
 
@@ -78,7 +78,7 @@ class Demo:
         ahead = self.spec.score.ahead if self.spec.score else 0
         schedule = [day for key in self.partitions for day in slicing.days(slicing.shift(key, ahead))]
         done = flight_landing.deliver_flights(self.home.landing, outcomes, schedule=schedule, moved=self._calendar())
-        self.told.say(f"landing zone {self.home.landing}: {done.files} files, {done.written} of them new")
+        self.listener.say(f"landing zone {self.home.landing}: {done.files} files, {done.written} of them new")
 
     def _calendar(self) -> Mapping[str, str]:
         """Over all days of the pipeline, so that going on with more partitions goes on with the same calendar."""
@@ -96,7 +96,7 @@ class Demo:
                 pipeline=PIPELINE,
                 stages=self.spec.stages,
                 check=running.check,
-                told=self.told.progress,
+                on_progress=self.listener.progress,
                 ledger=Ledger(self.home.runtime().ledger),
             )
             self._unpause(api, running)
@@ -117,13 +117,13 @@ class Demo:
                 raise SpecError("\n".join(f"{name}:\n{text}" for name, text in errors.items()))
             if time.monotonic() > end:
                 raise Unavailable(f"Airflow does not show {', '.join(sorted(missing))}; see {self.home.logs}")
-            self.told.tick()
+            self.listener.tick()
             time.sleep(0.2)
         for dag_id in sorted(wanted):
             api.unpause(dag_id)
 
     def _summary(self, state: dict[str, Any], *, seconds: dict[str, float], began: float) -> dict[str, Any]:
-        self.told.say("gathering the results…")
+        self.listener.say("gathering the results…")
         result = self.home.root / "demo.json"
         # In a process of its own, with the environment of the tasks: it writes nothing outside the home.
         done = subprocess.run(

@@ -30,7 +30,7 @@ class Replay:
     :param pipeline: its name
     :param stages: the stages that follow one another by events, ``etl`` first
     :param check: called while waiting; raises if Airflow is gone
-    :param told: called with the partition and the stages of it that are done, whenever that changes
+    :param on_progress: called with the partition and the stages of it that are done, whenever that changes
     :param ledger: where incidents are looked up for the message of a failure
     """
 
@@ -38,7 +38,7 @@ class Replay:
     pipeline: str
     stages: Sequence[str]
     check: Callable[[], None]
-    told: Callable[[str, frozenset[str]], None]
+    on_progress: Callable[[str, frozenset[str]], None]
     ledger: Ledger | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
     pause: Callable[[float], None] = field(default=time.sleep)
@@ -51,7 +51,7 @@ class Replay:
         :raises Unavailable: nothing moved for a quarter of an hour
         """
         latest = self._latest(partition)
-        self.told(partition, _finished_stages(latest))
+        self.on_progress(partition, _finished_stages(latest))
         if self._settled(latest):
             return False
         # A new run in place of a cleared one: the failure stays on record, and what was done is not done again.
@@ -70,7 +70,7 @@ class Replay:
             latest = self._latest(partition)
             if latest != before:
                 before, moved = latest, self.clock()
-                self.told(partition, _finished_stages(latest))
+                self.on_progress(partition, _finished_stages(latest))
             if self._settled(latest):
                 return
             idle = all(run.over for run in latest.values())

@@ -57,10 +57,10 @@ class RunningAirflow:
         if self.attached or kind is not None:
             self.stop()
 
-    def wait_until_ready(self, *, told: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def wait_until_ready(self, *, on_tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Wait until Airflow can run tasks.
 
-        :param told: called several times a second
+        :param on_tick: called several times a second
         :returns: where it is: ``airflow`` and ``mlflow`` URLs, ``moved`` ports, ``processes``
         :raises Conflict: an Airflow runs in this home already
         :raises Unavailable: a process ended; the message has the end of its log
@@ -71,7 +71,7 @@ class RunningAirflow:
             state = read_state(self.home)
             if state.get("session") == self._supervisor.pid and state.get("phase") == "ready":
                 return state
-            told()
+            on_tick()
             time.sleep(0.1)
         raise Unavailable(f"Airflow did not start within {START_TIMEOUT:.0f} s; see {self.home.logs}")
 

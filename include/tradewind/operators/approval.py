@@ -78,7 +78,7 @@ class ApproveOperator(ApprovalOperator):
             self.log.info("nobody is asked: what this verdict says was approved, and promoted, before")
             return None
         # After the fields are rendered: what people wrote into the ledger is no template.
-        self.body = self._told(verdict, runtime, ledger)
+        self.body = self._render_question(verdict, runtime, ledger)
         context["ti"].xcom_push(key=_ASKED, value=verdict.key)
         return super().execute(context)
 
@@ -114,7 +114,7 @@ class ApproveOperator(ApprovalOperator):
         )
         return super().execute_complete(context, event)
 
-    def _told(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
+    def _render_question(self, verdict: Entry, runtime: Runtime, ledger: Ledger) -> str:
         from tradewind.ledger import pins, serving_versions
         from tradewind.verdict import verdict_text
 

@@ -91,8 +91,8 @@ def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis, note: 
 def framed_figure(title: str, picture: str, *, note: str = "", numbers: str = "") -> str:
     """A picture, given as HTML, with its title, what to know about it, and its numbers."""
     about = f"<small>{escape(note)}</small>" if note else ""
-    told = f"<details><summary>The numbers</summary>{numbers}</details>" if numbers else ""
-    return f"<figure><figcaption>{escape(title)}{about}</figcaption>{picture}{told}</figure>"
+    text = f"<details><summary>The numbers</summary>{numbers}</details>" if numbers else ""
+    return f"<figure><figcaption>{escape(title)}{about}</figcaption>{picture}{text}</figure>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,9 @@ def page_document(title: str, body: str, *, style: str = "") -> str:
     )
 
 
-def facts_table(told: Mapping[str, str]) -> str:
+def facts_table(facts: Mapping[str, str]) -> str:
     """Names and what is known of them; both as text."""
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in told.items())}</dl>"
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in facts.items())}</dl>"
 
 
 def html_table(head: list[str], rows: list[list[str]], *, caption: str = "") -> str:
@@ -75,9 +75,9 @@ def html_table(head: list[str], rows: list[list[str]], *, caption: str = "") -> 
         "<tr>" + "".join(f"<td{kind}>{mark_code(cell)}</td>" for cell, kind in zip(row, mark, strict=True)) + "</tr>"
         for row in rows
     )
-    told = f"<caption>{escape(caption)}</caption>" if caption else ""
+    text = f"<caption>{escape(caption)}</caption>" if caption else ""
     wide = 'class="wide many" tabindex="0"' if len(head) > _MANY else 'class="wide"'
-    inside = f"{told}<thead><tr>{top}</tr></thead><tbody>{lines}</tbody>"
+    inside = f"{text}<thead><tr>{top}</tr></thead><tbody>{lines}</tbody>"
     return f"<div {wide}><table>{inside}</table></div>"
 
 

@@ -28,7 +28,7 @@ class Items:
 class Facts:
     """Names and what is known of them."""
 
-    told: Mapping[str, str]
+    facts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _markdown(block: Block) -> str:
         return "\n".join(f"- {prose_markdown(text)}" for text in block.texts)
     if isinstance(block, Facts):
         return markdown_table(
-            ("", ""), [(escape_markdown(name), escape_markdown(told) or NOTHING) for name, told in block.told.items()]
+            ("", ""), [(escape_markdown(name), escape_markdown(text) or NOTHING) for name, text in block.facts.items()]
         )
     return markdown_table(
         [escape_markdown(name) for name in block.head], [[prose_markdown(cell) for cell in row] for row in block.rows]
@@ -83,5 +83,5 @@ def _html(block: Block) -> str:
     if isinstance(block, Items):
         return f"<ul>{''.join(f'<li>{layout.mark_code(text)}</li>' for text in block.texts)}</ul>"
     if isinstance(block, Facts):
-        return layout.facts_table(block.told)
+        return layout.facts_table(block.facts)
     return layout.html_table(list(block.head), [list(row) for row in block.rows])

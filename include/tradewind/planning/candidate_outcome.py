@@ -87,13 +87,13 @@ def _serving_version(ledger: Ledger, entry: Entry) -> str:
 
 
 def _promotion_outcome(change: ChampionChange, newest: ChampionChange, *, judged: str) -> tuple[str, list[str]]:
-    told = f"from population {change.effective_from} on, by {change.actor}"
+    text = f"from population {change.effective_from} on, by {change.actor}"
     if change.model_version != judged:
-        told = f"as version {change.model_version}, which is version {judged} fitted once more, {told}"
+        text = f"as version {change.model_version}, which is version {judged} fitted once more, {text}"
     if newest.model_version == change.model_version:
-        return "champion", [told]
+        return "champion", [text]
     after = f"since population {newest.effective_from} it is version {newest.model_version}, by {newest.actor}"
-    return "replaced", [f"champion {told}; {after}"]
+    return "replaced", [f"champion {text}; {after}"]
 
 
 def _reason_not_promoted(ledger: Ledger, entry: Entry) -> tuple[str, list[str]] | None:

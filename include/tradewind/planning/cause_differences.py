@@ -25,13 +25,13 @@ def explain_cause_change(recorded: Cause | None, now: Cause) -> tuple[Reason, ..
 
 def _input_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[Reason]:
     changed = [name for name in now if name in before and before[name] != now[name]]
-    told = [
+    lines = [
         ("input", "its input has changed since", [name for name in changed if "/" not in name]),
         ("dataset", "a dataset that it reads was corrected", [name for name in changed if "/" in name]),
         ("input", "it reads what it did not read before", [name for name in now if name not in before]),
         ("input", "it does not read any more", [name for name in before if name not in now]),
     ]
-    return [Reason(kind, text, tuple(names)) for kind, text, names in told if names]
+    return [Reason(kind, text, tuple(names)) for kind, text, names in lines if names]
 
 
 def _configuration_changes(before: Cause, now: Cause) -> list[Reason]:

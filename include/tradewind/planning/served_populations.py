@@ -56,12 +56,12 @@ def served_populations(ledger: Ledger, pipeline: str) -> list[ServedPopulation]:
 
 def served_population(entry: Entry) -> ServedPopulation | None:
     """What the completion of a stage says of its population; None if it is about none, or nothing was scored."""
-    told = entry.evidence
-    if entry.subject != "score" or "served_by" not in told:
+    text = entry.evidence
+    if entry.subject != "score" or "served_by" not in text:
         return None
     return ServedPopulation(
-        str(told["population"]), entry.partition or "", int(told["rows"]), str(told["model_version"]),
-        str(told["served_by"]), str(told.get("kept", "")), entry.at,
+        str(text["population"]), entry.partition or "", int(text["rows"]), str(text["model_version"]),
+        str(text["served_by"]), str(text.get("kept", "")), entry.at,
     )  # fmt: skip
 
 

@@ -50,10 +50,10 @@ def archive_registered_model(name: str, runtime: Runtime, *, reason: str) -> lis
         if not registry.search_registered_models(f"name = '{name}'"):
             return []
         versions = sorted(registry.search_model_versions(f"name = '{name}'"), key=lambda found: int(found.version))
-        told = f"{datetime.now(UTC):%Y-%m-%d}: {reason}"
+        text = f"{datetime.now(UTC):%Y-%m-%d}: {reason}"
         for version in versions:
             if ARCHIVED not in version.tags:
-                registry.set_model_version_tag(name, version.version, ARCHIVED, told)
+                registry.set_model_version_tag(name, version.version, ARCHIVED, text)
         if ALIAS in registry.get_registered_model(name).aliases:
             registry.delete_registered_model_alias(name, ALIAS)
     return [str(version.version) for version in versions]

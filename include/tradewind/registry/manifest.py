@@ -50,9 +50,9 @@ class Manifest:
         return cls({name: FileState(*_hash_file(folder / name)) for name in _list_files(folder)})
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
+    def from_json(cls, recorded: Mapping[str, Any]) -> Self:
         """What :meth:`as_json` gave."""
-        return cls({name: FileState(int(size), str(sha)) for name, (size, sha) in told.items()})
+        return cls({name: FileState(int(size), str(sha)) for name, (size, sha) in recorded.items()})
 
     def as_json(self) -> dict[str, list[int | str]]:
         """Size and SHA-256 of each file by its name."""

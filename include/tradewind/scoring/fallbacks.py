@@ -53,9 +53,9 @@ def published_by(snapshot: Snapshot | None, population: str) -> PublishedBy | No
         return None
     names = [name for name in ("served_by", "model_version") if name in snapshot.schema.names]
     first = snapshot.arrow([population]).head(1, columns=names).to_pylist()
-    told = first[0] if first else {}
+    text = first[0] if first else {}
     return PublishedBy(
-        state.cause, state.rows, str(told.get("model_version") or "-"), str(told.get("served_by") or CHAMPION)
+        state.cause, state.rows, str(text.get("model_version") or "-"), str(text.get("served_by") or CHAMPION)
     )
 
 

@@ -190,8 +190,8 @@ def _infer_json_columns(fetched: Fetched) -> dict[str, str]:
             ).fetchall()
         except duckdb.Error as exc:
             deep = "recursion depth" in str(exc)
-            told = "lists or objects lie too deep inside each other to find their types" if deep else str(exc)
-            raise MalformedInput(f"{', '.join(fetched.names)}: these are no JSON lines: {told}") from exc
+            text = "lists or objects lie too deep inside each other to find their types" if deep else str(exc)
+            raise MalformedInput(f"{', '.join(fetched.names)}: these are no JSON lines: {text}") from exc
     return {row[0]: row[1] if row[1] != "JSON" else TEXT for row in rows}
 
 

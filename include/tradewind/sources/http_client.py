@@ -178,11 +178,11 @@ class HttpClient:
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds that the service wants to be left alone: a number or a date."""
-    told = response.headers.get("retry-after", "")
-    if told.isdigit():
-        return float(told)
+    text = response.headers.get("retry-after", "")
+    if text.isdigit():
+        return float(text)
     with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     return None
 
 

@@ -256,8 +256,8 @@ def _raise_explained(exc: Exception, sql: str, *, path: str, what: str, secrets:
 
 def _error_line(message: str, sql: str) -> str:
     """Where it is, if the database says so or names a word that stands in one line only."""
-    if told := re.search(r"\bLINE (\d+):", message):
-        return f", line {told[1]}"
+    if words := re.search(r"\bLINE (\d+):", message):
+        return f", line {words[1]}"
     word = re.search(r'near "(.+?)"|no such (?:column|table|function): (\S+)', message)
     name = (word[1] or word[2]).rpartition(".")[2] if word else ""
     lines = [number for number, text in enumerate(sql.splitlines(), 1) if name and name in text]

@@ -93,11 +93,11 @@ def sift_rows(
         return Sifted(good, None)
     kept = _keep_in_quarantine(bad, quarantine)
     if exceeds_bad_row_limit(count, rows, source.max_bad_rows):
-        told = "; ".join(f"{file}, line {line}: {reason}" for file, line, reason in first)
+        text = "; ".join(f"{file}, line {line}: {reason}" for file, line, reason in first)
         more = f"; and {count - len(first)} more" if count > len(first) else ""
         what = "row is" if count == 1 else "rows are"
         raise MalformedInput(
-            f"`{view}`: {count} {what} malformed, of {rows} (`max_bad_rows: {source.max_bad_rows}`): {told}{more}. "
+            f"`{view}`: {count} {what} malformed, of {rows} (`max_bad_rows: {source.max_bad_rows}`): {text}{more}. "
             f"All of them: {kept}",
             kept=kept,
         )

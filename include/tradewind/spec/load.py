@@ -66,11 +66,11 @@ def examine_pipeline(path: FilePath, *, environment: str | None = None) -> Exami
     if document is not layers.document:  # what an environment variable has brought
         leaks, found = secrets.find_secrets(document)
         flaws, words = flaws + leaks, words | found
-    told = {place for place, _ in layers.flaws if place}
-    flaws = [flaw for flaw in flaws if flaw.path not in told]
-    told |= {flaw.path for flaw in flaws}
-    spec, mended, findings = _judge(document, project_root(path), told)
-    flaws += [finding for finding in findings if finding.path not in told]
+    text = {place for place, _ in layers.flaws if place}
+    flaws = [flaw for flaw in flaws if flaw.path not in text]
+    text |= {flaw.path for flaw in flaws}
+    spec, mended, findings = _judge(document, project_root(path), text)
+    flaws += [finding for finding in findings if finding.path not in text]
     every = [problem for _, problem in layers.flaws] + [document.problem(flaw) for flaw in flaws]
     every = in_order(secrets.mask_secrets(every, words) if words else every, first=document.file)
     return ExaminedPipeline(spec, tuple(every), document, layers.files, mended)
@@ -79,7 +79,7 @@ def examine_pipeline(path: FilePath, *, environment: str | None = None) -> Exami
 def in_order(problems: Iterable[Problem], *, first: str) -> list[Problem]:
     """Each problem once, file by file in the order of lines.
 
-    :param first: the file that is told first
+    :param first: the file that is named first
     """
     return sorted(dict.fromkeys(problems), key=lambda one: (one.file != first, one.file, one.line, one.column))
 
@@ -117,19 +117,19 @@ def duplicate_pipelines(paths: Sequence[FilePath]) -> list[Problem]:
 
 
 def _judge(
-    document: Document, root: FilePath, told: Collection[Path]
+    document: Document, root: FilePath, reported: Collection[Path]
 ) -> tuple[Pipeline | None, MendedPipeline | None, list[Finding]]:
     """The pipeline, if its fields are right, else what is right of it; and what is wrong with it.
 
-    :param told: places that something has been said about; what they hold is not relied on
+    :param reported: places that something has been said about; what they hold is not relied on
     """
     try:
         spec = Pipeline.model_validate(document.data)
     except ValidationError as exc:
         found = explain_errors(exc.errors(include_url=False), document)
-        mended = mend_pipeline(document, told)
+        mended = mend_pipeline(document, reported)
         return None, mended, found + _check_the_rest(mended, root)
-    return spec, None, check_pipeline(spec, root=root, unsure={str(place[0]) for place in told})
+    return spec, None, check_pipeline(spec, root=root, unsure={str(place[0]) for place in reported})
 
 
 def _check_the_rest(mended: MendedPipeline | None, root: FilePath) -> list[Finding]:

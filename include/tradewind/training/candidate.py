@@ -190,14 +190,14 @@ def journal_version(
     if same and same[-1].subject == version.version:
         return
     learned = planned.learned
-    told = {
+    text = {
         name: json.loads(version.tags[f"tradewind.{name}"])
         for name in ("params", "majority", "warnings", "positive_share", "scores", "early", "search")
         if f"tradewind.{name}" in version.tags
     }
     manifest = registry.manifest(version)
     if manifest is not None:
-        told["model_files"] = manifest.as_json()
+        text["model_files"] = manifest.as_json()
     facts: Mapping[str, Any] = {
         "version": version.version,
         "mlflow_run_id": version.mlflow_run_id,
@@ -210,7 +210,7 @@ def journal_version(
         "made_from": planned.made_from,
         "model_digest": version.tags.get(MODEL_DIGEST),
         **({"refit_of": planned.refit_of} if planned.refit_of else {}),
-        **told,
+        **text,
     }
     again = f", as version {planned.refit_of} was" if planned.refit_of else ""
     key = f"{cause}/{len(earlier)}" if ledger.get(pipeline, "trained", key=cause) else cause

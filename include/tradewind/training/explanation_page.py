@@ -75,8 +75,8 @@ def _describe_method(explanation: Mapping[str, Any]) -> str:
 
 def _warnings(warnings: Sequence[str]) -> Iterator[str]:
     if warnings:
-        told = "".join(f"<li>{layout.mark_code(warning)}</li>" for warning in warnings)
-        yield f'<h2 class="odd">{format_count(len(warnings), "warning")}</h2><ul>{told}</ul>'
+        text = "".join(f"<li>{layout.mark_code(warning)}</li>" for warning in warnings)
+        yield f'<h2 class="odd">{format_count(len(warnings), "warning")}</h2><ul>{text}</ul>'
 
 
 def _figures(explanation: Mapping[str, Any]) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _inputs_and_facts(spec: Pipeline, explanation: Mapping[str, Any]) -> Iterato
     if columns := explanation.get("columns"):
         rows = [[str(one["name"]), str(one["type"])] for one in columns]
         yield f"<h2>What it takes</h2>{layout.html_table(['column', 'type'], rows)}"
-    told = {"Purpose": spec.description, "Owner": spec.owner, "Model": str(explanation.get("model") or "not recorded")}
+    facts = {"Purpose": spec.description, "Owner": spec.owner, "Model": str(explanation.get("model") or "not recorded")}
     params = explanation.get("params")
-    told["Parameters"] = ", ".join(f"{name} = {value!r}" for name, value in params.items()) if params else "none"
-    yield f"<h2>Facts</h2>{layout.facts_table(told)}"
+    facts["Parameters"] = ", ".join(f"{name} = {value!r}" for name, value in params.items()) if params else "none"
+    yield f"<h2>Facts</h2>{layout.facts_table(facts)}"

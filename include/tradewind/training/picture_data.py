@@ -192,9 +192,9 @@ def _prediction_deciles(rows: TestRows, name: str) -> list[dict[str, Any]]:
             observed, residual = rows.y[part], rows.y[part] - score[part]
             low, high = np.quantile(observed, (0.1, 0.9))
             least, most = np.quantile(residual, (0.1, 0.9))
-            told = {"predicted": score[part].mean(), "observed": observed.mean(), "low": low, "high": high}
-            told |= {"residual": residual.mean(), "residual_low": least, "residual_high": most}
-            found.append({"rows": len(part), **{key: _rounded_or_none(value) for key, value in told.items()}})
+            facts = {"predicted": score[part].mean(), "observed": observed.mean(), "low": low, "high": high}
+            facts |= {"residual": residual.mean(), "residual_low": least, "residual_high": most}
+            found.append({"rows": len(part), **{key: _rounded_or_none(value) for key, value in facts.items()}})
     return found
 
 

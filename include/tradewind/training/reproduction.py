@@ -96,10 +96,10 @@ def _find_version(spec: Pipeline, version: str | None, runtime: Runtime, ledger:
     known = archive.list_model_versions(spec.model_name, runtime)
     if version not in known:
         there = f"there are {', '.join(known)}" if known else "there is none"
-        told = f"the model registry has no version {version} of {spec.pipeline}; {there}"
+        text = f"the model registry has no version {version} of {spec.pipeline}; {there}"
         if ledger.find(spec.pipeline, "trained", subject=version):
-            raise MissingInput(f"{told}, although the ledger knows its training: restore the registry")
-        raise UsageError(told)
+            raise MissingInput(f"{text}, although the ledger knows its training: restore the registry")
+        raise UsageError(text)
     return ModelRegistry(runtime, spec.model_name).get(version)
 
 
@@ -209,8 +209,8 @@ def _content_digest(uri: str, state: Any, digest: str) -> str:
 
 def _code_differences(was: RecordedTraining, code: ProjectCode) -> Iterator[ReproductionDifference]:
     if (now := code.digest()) != was.code:
-        told = f"the project's code among the version's files has the digest {now[:12]}, trained was {was.code[:12]}"
-        yield ReproductionDifference("code", f"{told}: somebody edited them")
+        text = f"the project's code among the version's files has the digest {now[:12]}, trained was {was.code[:12]}"
+        yield ReproductionDifference("code", f"{text}: somebody edited them")
 
 
 def _configuration_differences(
@@ -219,11 +219,11 @@ def _configuration_differences(
     if config == was.config:
         return
     if borrowed is not None:
-        told = f"{borrowed} was not logged with the version (it lies beside its package), and today's says other things"
-        yield ReproductionDifference("configuration", told)
+        text = f"{borrowed} was not logged with the version (it lies beside its package), and today's says other things"
+        yield ReproductionDifference("configuration", text)
     else:
-        told = "YAML and feature definitions make another configuration with this release of Tradewind than they did"
-        yield ReproductionDifference("configuration", told)
+        text = "YAML and feature definitions make another configuration with this release of Tradewind than they did"
+        yield ReproductionDifference("configuration", text)
 
 
 def _compare_models(
@@ -282,9 +282,9 @@ def _value_or_none(value: float | None) -> float | None:
 
 def _journal_reproduction(result: Reproduction, runtime: Runtime, ledger: Ledger) -> None:
     earlier = ledger.find(result.pipeline, "reproduced", subject=result.version)
-    told = {name: value for name, value in asdict(result).items() if name not in ("pipeline", "reason")}
+    facts = {name: value for name, value in asdict(result).items() if name not in ("pipeline", "reason")}
     entry = Entry(
         result.pipeline, "reproduced", result.version, result.partition or None, f"{result.version}/{len(earlier)}",
-        outcome=result.outcome, reason=result.reason, evidence=told, actor=runtime.actor, run_id=runtime.run_id,
+        outcome=result.outcome, reason=result.reason, evidence=facts, actor=runtime.actor, run_id=runtime.run_id,
     )  # fmt: skip
     ledger.append(entry)

@@ -49,8 +49,8 @@ def compare_test_rows(before: pa.Table, now: pa.Table) -> ComparisonResult:
             False, (ReproductionDifference("data", f"columns of the test rows: {gone} gone, {new} new"),)
         )
     if before.num_rows != now.num_rows:
-        told = f"test rows: {before.num_rows} then, {now.num_rows} now"
-        return ComparisonResult(False, (ReproductionDifference("data", told),))
+        text = f"test rows: {before.num_rows} then, {now.num_rows} now"
+        return ComparisonResult(False, (ReproductionDifference("data", text),))
     exact, found = True, []
     for name in before.column_names:
         then, again = before[name].combine_chunks(), now[name].combine_chunks()
@@ -100,10 +100,10 @@ def compare_predictions(
     if not count:
         return ComparisonResult(False)
     apart = np.abs(before - now)
-    told = (
+    text = (
         f"{count} of {len(before)} test rows are predicted otherwise; the largest difference is {np.nanmax(apart):.6g}"
     )
-    return ComparisonResult(False, (ReproductionDifference("predictions", told),))
+    return ComparisonResult(False, (ReproductionDifference("predictions", text),))
 
 
 def _equal_columns(then: pa.Array, again: pa.Array) -> bool:

@@ -51,7 +51,7 @@ def _pipeline(ledger: Ledger, name: str, reports: Path | None) -> str:
     decisions = ledger.find(name, "decision")[-8:][::-1]
     facts = [*_model(ledger, name, reports), *_drift(ledger, name), *_stopped(ledger, name)]
     facts.append(("Newest complete", _progress(ledger, name)))
-    rows = "".join(f'<tr><th scope="row">{label}</th><td>{told}</td></tr>' for label, told in facts)
+    rows = "".join(f'<tr><th scope="row">{label}</th><td>{text}</td></tr>' for label, text in facts)
     decided = f"<h3>Last decisions</h3><table>{''.join(map(_decision, decisions))}</table>" if decisions else ""
     heading = f"<h2 id='{escape(name, quote=True)}'>{escape(name)}</h2>"
     return f'{heading}{_incidents(open_incidents(ledger, name))}<table class="about">{rows}</table>{decided}'
@@ -85,12 +85,12 @@ def _model(ledger: Ledger, name: str, reports: Path | None) -> list[tuple[str, s
         kind: f' <a href="reports/{escape(quote(str(Path(page).relative_to(str(reports)))))}">{kind}</a>'
         for kind, page in pages.items()
     }
-    told = [("Champion", _champion(newest) + links.get("card", ""))] if newest else []
-    told += [("Pinned", f"<b>{mark_code(pins.describe_pin(pin))}</b>")] if pin else []
+    text = [("Champion", _champion(newest) + links.get("card", ""))] if newest else []
+    text += [("Pinned", f"<b>{mark_code(pins.describe_pin(pin))}</b>")] if pin else []
     shadow = candidate_outcome.describe_shadow(ledger, name)
-    told += [("Shadow", escape(shadow))] if shadow else []
-    told += [("Served", served)] if (served := _served(ledger, name)) else []
-    return told + ([("Last candidate", _candidate(candidate, links.get("report", "")))] if candidate else [])
+    text += [("Shadow", escape(shadow))] if shadow else []
+    text += [("Served", served)] if (served := _served(ledger, name)) else []
+    return text + ([("Last candidate", _candidate(candidate, links.get("report", "")))] if candidate else [])
 
 
 def _champion(newest: ChampionChange) -> str:
@@ -129,8 +129,8 @@ def _stopped(ledger: Ledger, name: str) -> list[tuple[str, str]]:
         f"{key} ({entry.actor}: {entry.reason})"
         for key, entry in skipped_partitions.skipped_partitions(ledger, name).items()
     ]
-    told = [("Stopped", f"<b>{escape(reason)}</b>")] if reason else []
-    return told + ([("Skipped", escape(", ".join(skipped)))] if skipped else [])
+    text = [("Stopped", f"<b>{escape(reason)}</b>")] if reason else []
+    return text + ([("Skipped", escape(", ".join(skipped)))] if skipped else [])
 
 
 def _incidents(incidents: list[Incident]) -> str:

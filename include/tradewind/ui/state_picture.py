@@ -25,8 +25,8 @@ _STYLE = (
 def draw_state_svg(ledger_url: str, pipeline: str) -> str:
     """One SVG: whether the pipeline runs, what is kept out, what is wrong, how far each stage is."""
     ledger = Ledger(ledger_url)
-    told = [*_state_lines(read_ledger_status(ledger, pipeline)), *_model(ledger, pipeline)]
-    lines = [(kind, line) for kind, text in told for line in textwrap.wrap(text, _COLUMNS) or [""]]
+    message = [*_state_lines(read_ledger_status(ledger, pipeline)), *_model(ledger, pipeline)]
+    lines = [(kind, line) for kind, text in message for line in textwrap.wrap(text, _COLUMNS) or [""]]
     height = _LINE * len(lines) + 8
     rows = "".join(
         f'<text x="4" y="{_LINE * (number + 1) - 4}" class="{kind}">{escape(_printable(line))}</text>'
@@ -63,7 +63,7 @@ def _printable(text: str) -> str:
 
 def _state_lines(found: LedgerStatus) -> list[tuple[str, str]]:
     lines = [("held", f"■ {found.stopped}") if found.stopped else ("good", "● It runs: nobody holds it.")]
-    lines += [("held", f"■ Partition {key} is skipped {told}") for key, told in found.skipped.items()]
+    lines += [("held", f"■ Partition {key} is skipped {text}") for key, text in found.skipped.items()]
     if found.left_out:
         keys = list(found.left_out)
         more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""

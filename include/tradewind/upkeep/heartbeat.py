@@ -41,14 +41,14 @@ def report_overdue_stages(spec: Pipeline, runtime: Runtime, *, now: datetime) ->
         stage: {entry.partition for entry in ledger.find(spec.pipeline, "complete", subject=stage) if entry.partition}
         for stage in spec.stages
     }
-    told = []
+    lines = []
     for stage in spec.stages:
         before = completion.upstream_stage(stage, spec.stages)
         late = find_overdue_partitions(spec, stage, complete[stage], now=now)
         late = [key for key in late if key not in out and (before is None or key in complete[before])]
         if late:
-            told.append(_report_overdue(spec, ledger, stage, late))
-    return "\n".join(told) or None
+            lines.append(_report_overdue(spec, ledger, stage, late))
+    return "\n".join(lines) or None
 
 
 def find_overdue_partitions(spec: Pipeline, stage: str, complete: Collection[str], *, now: datetime) -> list[str]:

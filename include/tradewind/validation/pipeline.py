@@ -58,9 +58,9 @@ def validate_pipelines(
         found[subject.path] += check_gate_conditions(subject, tables[subject.path], answer)
     wrong: set[tuple[Path, object]] = set()
     for one, answer in zip(named, functions.answers(), strict=True):
-        told = list(check_function(one, answer))
-        found[one.subject.path] += told
-        wrong |= {(one.subject.path, one.path) for problem in told if problem.severity == "error"}
+        lines = list(check_function(one, answer))
+        found[one.subject.path] += lines
+        wrong |= {(one.subject.path, one.path) for problem in lines if problem.severity == "error"}
     for trial, answer in zip(tried, trying.answers(), strict=True):
         if (trial.subject.path, trial.path) not in wrong:  # what does not run at all fails on made-up rows too
             found[trial.subject.path] += check_smoke_test(trial, answer)

@@ -101,10 +101,10 @@ def _failure_problem(one: SmokeTest, file: NamedFile, answer: Answer) -> Problem
         message = f"{function} fails {made} {when}".rstrip()
         message = f"{message}, which may not be like yours: {error['message']}"
         return replace(problem_at_function(file, function, message), severity="note")
-    told = {**error, "message": f"{function} fails {made}: {error['message']}"}
+    facts = {**error, "message": f"{function} fails {made}: {error['message']}"}
     if error.get("file"):
-        return problem_at_failure(file, told, one.subject.shown_inside(error["file"]))
-    return problem_at_function(file, function, told["message"])
+        return problem_at_failure(file, facts, one.subject.shown_inside(error["file"]))
+    return problem_at_function(file, function, facts["message"])
 
 
 def _unknown_column_problem(one: SmokeTest, file: NamedFile, unknown: Sequence[str], error: Answer) -> Problem:

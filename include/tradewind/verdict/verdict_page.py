@@ -139,10 +139,10 @@ def _render_gate(result: Mapping[str, Any]) -> str:
         ("bar", "", _render_interval(result)),
         ("from", "from", escape(_describe_row_count(result))),
     )
-    told = "".join(f'<td role="cell" class="{name}" data-name="{label}">{text}</td>' for name, label, text in cells)
+    message = "".join(f'<td role="cell" class="{name}" data-name="{label}">{text}</td>' for name, label, text in cells)
     outcome = f'<td role="cell" class="outcome" data-name=""><span class="badge {kind}">{word}</span></td>'
     name = f"{escape(result['gate'])}{where}<small>{layout.mark_code(result['reason'])}</small>"
-    return f'<tr role="row">{outcome}<th role="rowheader" scope="row">{name}</th>{told}</tr>'
+    return f'<tr role="row">{outcome}<th role="rowheader" scope="row">{name}</th>{message}</tr>'
 
 
 def _render_interval(result: Mapping[str, Any]) -> str:
@@ -206,7 +206,7 @@ def _render_facts(spec: Pipeline, entry: Entry, trained: Entry | None) -> Iterat
     known = trained.evidence if trained else {}
     basis = "what it predicted in the shadow" if evidence.get("basis") == "shadow" else "the test rows"
     at = (trained or entry).partition
-    told = {
+    facts = {
         "Decided": entry.reason,
         "Candidate": f"version {evidence['version']}, trained at partition {at}",
         "Champion": f"version {evidence['champion']}" if evidence["champion"] else "none",
@@ -219,7 +219,7 @@ def _render_facts(spec: Pipeline, entry: Entry, trained: Entry | None) -> Iterat
         "Cause of the training": trained.key if trained else "not recorded",
         "Key of the verdict": entry.key,
     }
-    yield f"<h2>Facts</h2>{layout.facts_table(told)}"
+    yield f"<h2>Facts</h2>{layout.facts_table(facts)}"
     again = escape(f"tradewind reproduce {spec.model_name}/{evidence['version']}")
     yield f"<p>To fit it again and compare: <code>{again}</code></p>"
     yield from _render_data(known)

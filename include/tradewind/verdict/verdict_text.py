@@ -67,8 +67,8 @@ def failure_reasons(entry: Entry, *, most: int = 5) -> list[str]:
     if entry.outcome == "unchanged":
         return []
     failed = [gate for gate in rank_results(entry.evidence["gates"]) if gate["outcome"] in NOT_PASSED]
-    told = [f"{gate['gate']}{_slice_suffix(gate)}: {gate['reason']}" for gate in failed[:most]]
-    return told + ([f"and {len(failed) - most} more, below"] if len(failed) > most else [])
+    lines = [f"{gate['gate']}{_slice_suffix(gate)}: {gate['reason']}" for gate in failed[:most]]
+    return lines + ([f"and {len(failed) - most} more, below"] if len(failed) > most else [])
 
 
 def count_outcomes(gates: Sequence[Mapping[str, Any]]) -> str:
@@ -127,24 +127,24 @@ def render_verdict_markdown(spec: Pipeline, entry: Entry, *, report: str = "", r
     :param refit: the ledger's entry of kind ``refit`` of what it judged; None for none
     """
     gates, warnings = rank_results(entry.evidence["gates"]), entry.evidence.get("warnings", ())
-    told = [f"**{escape_markdown(verdict_headline(entry))}** {escape_markdown(count_outcomes(gates))}"]
+    lines = [f"**{escape_markdown(verdict_headline(entry))}** {escape_markdown(count_outcomes(gates))}"]
     if report:
-        told.append(f"[Whole report with pictures]({report.replace(')', '%29').replace(' ', '%20')})")
-    told.append("\n".join(f"- {name}: {text}" for name, text in _verdict_facts(spec, entry, refit).items()))
+        lines.append(f"[Whole report with pictures]({report.replace(')', '%29').replace(' ', '%20')})")
+    lines.append("\n".join(f"- {name}: {text}" for name, text in _verdict_facts(spec, entry, refit).items()))
     if warnings:
-        told.append(
+        lines.append(
             "\n".join(
                 [f"**{format_count(len(warnings), 'warning')}**\n", *(f"- {prose_markdown(one)}" for one in warnings)]
             )
         )
     if shown := describe_resolutions(entry):
-        told.append("\n".join(["**What these rows can show**\n", *(f"- {escape_markdown(one)}" for one in shown)]))
-    told.append(
+        lines.append("\n".join(["**What these rows can show**\n", *(f"- {escape_markdown(one)}" for one in shown)]))
+    lines.append(
         markdown_table(("", "Gate", "Value", "Interval", "Bound", "From"), [_gate_row(gate) for gate in gates[:_ROWS]])
     )
     if len(gates) > _ROWS:
-        told.append(f"… and {len(gates) - _ROWS} more in the report.")
-    return "\n\n".join(told)
+        lines.append(f"… and {len(gates) - _ROWS} more in the report.")
+    return "\n\n".join(lines)
 
 
 def _verdict_facts(spec: Pipeline, entry: Entry, refit: Entry | None) -> dict[str, str]:
@@ -183,14 +183,14 @@ def _serving_version(refit: Entry) -> str:
 def _gate_row(gate: Mapping[str, Any]) -> list[str]:
     signed = bool(gate.get("versus"))
     # Of a comparison the reason has both values, the candidate's and the other's.
-    told = f" ({gate['reason']})" if signed or gate["outcome"] != "pass" else ""
+    text = f" ({gate['reason']})" if signed or gate["outcome"] != "pass" else ""
     ends = f"{format_number(gate['low'], sign=signed)} to {format_number(gate['high'], sign=signed)}"
     # Blocks are what an interval rests on; a value alone comes from rows.
-    told_blocks = gate["low"] is not None or gate["outcome"] == "insufficient"
-    blocks = f", {format_count(gate['blocks'], 'block')}" if gate["blocks"] and told_blocks else ""
+    shows_blocks = gate["low"] is not None or gate["outcome"] == "insufficient"
+    blocks = f", {format_count(gate['blocks'], 'block')}" if gate["blocks"] and shows_blocks else ""
     return [
         f"{_SIGNS[gate['outcome']]}&nbsp;{_WORDS[gate['outcome']]}",
-        prose_markdown(f"{gate['gate']}{_slice_suffix(gate)}{told}"),
+        prose_markdown(f"{gate['gate']}{_slice_suffix(gate)}{text}"),
         format_number(gate["value"], sign=signed),
         ends if gate["low"] is not None else NOTHING,
         escape_markdown(describe_bound(gate)),

@@ -28,8 +28,8 @@ def verdict_warnings(
 
     :param trained: the ledger's entry of kind ``trained`` of the candidate
     """
-    told = [*_training_warnings(candidate, trained), *found.remarks, *_comparison_warnings(found, champion, candidate)]
-    return list(dict.fromkeys([*told, *_result_warnings(results)]))
+    lines = [*_training_warnings(candidate, trained), *found.remarks, *_comparison_warnings(found, champion, candidate)]
+    return list(dict.fromkeys([*lines, *_result_warnings(results)]))
 
 
 def _training_warnings(candidate: RegisteredVersion, trained: Entry | None) -> Iterator[str]:
@@ -60,18 +60,18 @@ def _seen_rows_warnings(
     ours, theirs = (found.test.since(found.test.fit_end[name]) for name in (CANDIDATE, CHAMPION))
     if len(theirs.y) >= len(ours.y):
         return
-    told = (
+    text = (
         f"The champion, version {champion.model_version}, has learned from rows until "
         f"{found.test.fit_end[CHAMPION]:%Y-%m-%d %H:%M} UTC: {len(theirs.y)} of {len(ours.y)} test rows, which neither "
         "has seen, compare the two."
     )
     tests = len(json.loads(candidate.tags.get("tradewind.test_partitions", "[]")))
     if champion.evidence.get("refit_of") and tests > 1:
-        told += (
+        text += (
             f" It was fitted on its whole window (`train.refit`); with `retrain.cooldown: {tests - 1}` or more, all "
             "test rows of the next candidate would lie behind it."
         )
-    yield told
+    yield text
 
 
 def _result_warnings(results: Sequence[GateResult]) -> Iterator[str]:

@@ -136,7 +136,7 @@ def test_a_shuffled_demo_that_is_continued_goes_on_with_its_calendar(tmp_path: P
     for name, steps in (("whole", (4,)), ("parts", (1, 3, 4))):
         for step in steps:
             home = Home(root=tmp_path / name, project=project)
-            Demo(home=home, spec=spec, partitions=weeks[:step], told=Silent(), shuffle=1)._deliver()
+            Demo(home=home, spec=spec, partitions=weeks[:step], listener=Silent(), shuffle=1)._deliver()
     delivered = {path.name: path.read_text() for path in (tmp_path / "whole" / "landing" / "flights").iterdir()}
     assert delivered == {path.name: path.read_text() for path in (tmp_path / "parts" / "landing" / "flights").iterdir()}
     assert len(delivered) == 28

@@ -78,7 +78,7 @@ class Watch:
             pipeline="p",
             stages=STAGES,
             check=lambda: None,
-            told=lambda partition, done: self.told.append((partition, done)),
+            on_progress=lambda partition, done: self.told.append((partition, done)),
             clock=self.clock,
             pause=self.pause,
         )
