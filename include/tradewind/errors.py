@@ -15,7 +15,7 @@ TradewindError
 │   └── ModelFilesChanged     the files of a version are not those that were judged; nothing was loaded
 ├── LeftOut                   a partition is left out on purpose; nothing is published for it
 ├── Held                      a person holds the pipeline; nothing runs until it is resumed
-├── Conflict                  somebody else published or promoted first
+├── Conflict                  another run published or promoted first
 └── Unavailable               a service or a partition is not there *yet*; retried
     ├── StorageFault          a disk is full, read-only or failing
     ├── NoAnswer              a database stays connected and says nothing; the connection was ended
@@ -126,7 +126,7 @@ class Held(TradewindError):
 
 
 class Conflict(TradewindError):
-    """Somebody else published or promoted first; the state that won is untouched."""
+    """Another run published or promoted first; the state that won is untouched."""
 
 
 class Unavailable(TradewindError):

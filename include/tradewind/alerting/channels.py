@@ -72,7 +72,7 @@ def log_incident(incident: Incident) -> None:
 
 
 def describe_next_step(incident: Incident) -> str:
-    """The next step of whoever is on call."""
+    """The next step of the person on call."""
     again = "" if incident.lasting or incident.error_type == "Overdue" else _backfill_commands(incident)
     # What upkeep finds is about no partition, and its message says what to do.
     general = "read the task's log, remove the cause, then run the partition again" if again else _UPKEEP

@@ -74,7 +74,7 @@ def open_condition(ledger: Ledger, spec: Pipeline, condition: LastingCondition, 
             outcome="open", reason=str(evidence["message"]), evidence=evidence, run_id=run_id,
         )  # fmt: skip
         ledger.append(entry)
-    # Also when nothing is new: whoever journalled it may have been killed before the alert.
+    # Also when nothing is new: the process that journalled it may have been killed before the alert.
     return incidents.alert_once(ledger, spec.pipeline, fingerprint)
 
 

@@ -1,7 +1,7 @@
 """What follows a change of champion: MLflow's alias and tags, and the model card. The ledger decides; these tell it.
 
 Each change that was told leaves a note in the ledger. So upkeep knows a crash (the newest change was never told) from
-somebody's edit in MLflow (it was told, and the alias names another version now).
+an edit in MLflow (it was told, and the alias names another version now).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ALIASED, CARDED = "aliased", "carded"
 class Reconciliation:
     """What upkeep found.
 
-    :param outcome: ``agreed``; ``repaired`` after a crash; ``edited``: somebody changed the alias, and it was put back;
+    :param outcome: ``agreed``; ``repaired`` after a crash; ``edited``: a person changed the alias, and it was put back;
         ``broken``: it cannot be put right without a person
     :param words: what was found and done, or what to do
     :param card: whether the champion's model card is written
@@ -102,7 +102,7 @@ def reconcile_alias_and_card(spec: Pipeline, runtime: Runtime) -> Reconciliation
     """Make alias and model card say what the ledger says, and say what was wrong.
 
     A pipeline that is decommissioned has no alias any more, and gets none. A promotion that comes meanwhile is
-    followed, and is nobody's edit.
+    followed, and was not edited.
 
     :raises Unavailable: the model registry does not answer
     """
@@ -178,7 +178,7 @@ def _reconcile_without_champion(spec: Pipeline, runtime: Runtime, ledger: Ledger
 
 
 def aliased_version(runtime: Runtime, name: str) -> str | None:
-    """The version that MLflow's alias names; None if nobody is, or there is no such registered model.
+    """The version that MLflow's alias names; None if there is none, or there is no such registered model.
 
     :raises Unavailable: the registry does not answer
     """

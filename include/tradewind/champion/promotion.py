@@ -38,14 +38,14 @@ class WithheldPromotion:
 def promote_passed_candidate(
     spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, comment: str = ""
 ) -> ChampionChange | WithheldPromotion:
-    """Make the candidate that passed its verdict at a partition champion, from the first population nobody scored yet.
+    """Make the candidate that passed its verdict at a partition champion, from the first population not scored yet.
 
     Promoting again returns what is recorded, and repairs the alias if a crash came between ledger and alias. Who
     approved, and the comment, are taken from the ledger where a person was asked.
 
     :param partition: partition whose verdict passed
-    :param actor: who promotes, where nobody was asked
-    :raises UsageError: there is no verdict for the partition, it rejected the candidate, nobody approved it, or it has
+    :param actor: who promotes, where no person was asked
+    :raises UsageError: there is no verdict for the partition, it rejected the candidate, it was not approved, or it has
         to stand as shadow first
     :raises Conflict: the champion changed since the verdict; the candidate must be judged again
     """
@@ -171,7 +171,7 @@ def _require_approval(spec: Pipeline, partition: str, verdict: Entry, ledger: Le
 
 
 def _require_shadow(spec: Pipeline, verdict: Entry) -> None:
-    """Where the YAML asks for a shadow, a verdict on test rows promotes nobody over a champion."""
+    """Where the YAML asks for a shadow, a verdict on test rows promotes no candidate over a champion."""
     judged = verdict.evidence
     if spec.promotion.shadow and judged.get("champion") is not None and judged.get("basis", "test") == "test":
         raise UsageError(
@@ -185,7 +185,7 @@ def _reason_withheld(verdict: Entry, ledger: Ledger, *, asked: bool) -> Withheld
     if (held := pins.current_pin(ledger, verdict.pipeline)) is not None:
         return WithheldPromotion(version, "pinned", pins.describe_pin(held))
     if asked:
-        return None  # a person said yes to this one; whether they want a newer one nobody knows yet
+        return None  # a person said yes to this one; whether they want a newer one is not known yet
     newer = [
         entry
         for entry in ledger.find(verdict.pipeline, "verdict")

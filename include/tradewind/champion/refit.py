@@ -224,7 +224,7 @@ def _journal_refit(found: _RefitExamination, runtime: Runtime, ledger: Ledger) -
     )  # fmt: skip
     ledger.append(entry)
     written = serving_versions.find_refit(ledger, pipeline, judged)
-    assert written is not None  # by us, or by whoever came first
+    assert written is not None  # by this run, or by one that came first
     if not serves:
         log.warning("%s: %s", pipeline, reason)
     return written

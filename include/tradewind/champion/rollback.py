@@ -33,7 +33,7 @@ was away or its worker died, must not go back from where it went.
 def roll_back_to_version(
     spec: Pipeline, *, to_version: str, reason: str, actor: str, runtime: Runtime
 ) -> ChampionChange:
-    """Make a version champion, from the first population nobody scored yet, and pin it.
+    """Make a version champion, from the first population not scored yet, and pin it.
 
     The version must have been champion, or have passed its verdict; its files must be there and load. If it is the
     newest champion already, it is pinned and the alias repaired.
@@ -43,7 +43,7 @@ def roll_back_to_version(
     :param actor: who asks for it
     :raises UsageError: no reason, no such version, or the pipeline is decommissioned
     :raises ModelError: the version cannot serve; nothing was changed
-    :raises Conflict: somebody else changed the champion in the same moment
+    :raises Conflict: another run or person changed the champion in the same moment
     """
     ledger = Ledger(runtime.ledger)
     if (ended := holds.decommission_entry(ledger, spec.pipeline)) is not None:

@@ -120,7 +120,7 @@ def show_history(
     champions = [one for one in ledger.champions(name) if at is None or one.at <= at]
     if not entries and not champions:
         if name not in ledger.pipelines():
-            deployment.find_pipeline_file(name)  # says the nearest, if it is nobody's name
+            deployment.find_pipeline_file(name)  # says the nearest, if no pipeline has this name
         if not as_json:
             click.echo(f"{name}: nothing had happened" if at else f"{name}: nothing has happened yet")
             return
@@ -216,7 +216,7 @@ def _state_lines(entries: Sequence[Entry], champions: Sequence[ChampionChange], 
 
 
 def _model_lines(entries: Sequence[Entry], champions: Sequence[ChampionChange]) -> Iterator[tuple[str, str]]:
-    """Who was champion, by whom, on which verdict, whether pinned; who stood as shadow."""
+    """Who was champion, put there by which person, on which verdict, whether pinned; who stood as shadow."""
     if not champions:
         yield "champion", "none"
         return
@@ -245,7 +245,7 @@ def _print_population(ledger: Ledger, name: str, key: str, *, as_json: bool) -> 
     from tradewind.planning.population_history import read_population_history
 
     if name not in ledger.pipelines():
-        deployment.find_pipeline_file(name)  # says the nearest, if it is nobody's name
+        deployment.find_pipeline_file(name)  # says the nearest, if no pipeline has this name
     _require_key(name, key)
     found = read_population_history(ledger, name, key)
     if as_json:

@@ -20,7 +20,7 @@ _REASON = click.option("--reason", required=True, metavar="TEXT", help="Goes int
 @_REASON
 @deployment.by_option
 def hold_running_pipeline(name: str, reason: str, by: str) -> None:
-    """Let nothing of the pipeline NAME run until somebody resumes it.
+    """Let nothing of the pipeline NAME run until a person resumes it.
 
     A task that is at work ends what it does; every task that begins later ends as skipped, with the reason, and
     publishes nothing. Nothing is overdue meanwhile.

@@ -67,7 +67,7 @@ def rehearse_pipeline(
     read = landing or deployment.exported_landing() or own.places()["landing"]
     if folder is None:
         own.make_private()
-    # Whoever looks around in a rehearsal (`TRADEWIND_HOME` names it) goes on with it, and does not begin one inside it.
+    # A command in a rehearsal's home (`TRADEWIND_HOME` names it) goes on with it, and begins none inside it.
     root = folder or (own.root if own.is_of_rehearsal else own.root / "rehearsal")
     home = Home(root=root.resolve(), project=own.project)
     home.lay_out()

@@ -89,7 +89,7 @@ def _find_quarantined(name: str, dataset: str, key: str, found: Sequence[Quarant
 
 
 def _refuse_current(spec: Pipeline, dataset: str, key: str, runtime: Runtime) -> None:
-    """What had failed and was repaired needs nobody's word: the rows in quarantine are not those that would be made."""
+    """Failed and repaired since: no release is needed, as the rows in quarantine are not those that would be made."""
     from tradewind.planning.dataset_items import examine_datasets
     from tradewind.planning.delivery_digests import DeliveryDigests
 

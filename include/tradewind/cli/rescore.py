@@ -28,7 +28,7 @@ def rescore_population(
 ) -> None:
     """Start the run that scores POPULATION of the pipeline NAME, for example after the champion's files were restored.
 
-    Where only a fallback can answer, what the champion (or somebody before the fallback) scored stays published, unless
+    Where only a fallback can answer, what the champion (or a model before the fallback) scored stays published, unless
     you say --accept-fallback. That holds once: after the population was scored again, it is over.
     """
     from tradewind.training.model_inputs import score_config

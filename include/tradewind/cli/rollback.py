@@ -23,7 +23,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @deployment.by_option
 @_JSON
 def roll_back_champion(name: str, version: str, reason: str, by: str, as_json: bool) -> None:
-    """Let VERSION of the pipeline NAME serve from the next population on that nobody has scored yet.
+    """Let VERSION of the pipeline NAME serve from the next population on that is not scored yet.
 
     The version is pinned: candidates are trained and judged, and none becomes champion until `tradewind unpin`. Going
     on to another version, back or forward, is another rollback. A version that cannot be loaded is refused.

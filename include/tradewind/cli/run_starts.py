@@ -80,7 +80,7 @@ def explain_paused_dags(paused: Sequence[str], way_out: str) -> str:
 def _start_run(
     api: AirflowApi, dag_id: str, order: PlannedRun, *, after: datetime, conf: Mapping[str, Any] | None
 ) -> StartedRun:
-    # One look says both what is on its way and which name is next: between two looks somebody could start one.
+    # One look says both what is on its way and which name is next: between two looks another person could start one.
     before = [run for run in api.runs(partition=order.partition) if run.dag_id == dag_id]
     if underway := [run for run in before if not run.over]:
         return StartedRun(order, dag_id, "running", underway[-1].run_id)

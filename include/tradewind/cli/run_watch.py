@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 POLL = 2.0
 LOST_AFTER = 30.0
-"""Seconds without any change after which a stage counts as not started: its event reached nobody, or was not sent."""
+"""Seconds without any change after which a stage counts as not started: its event was lost or not sent."""
 _MARGIN = timedelta(hours=1)
 
 Step = tuple[str, str]

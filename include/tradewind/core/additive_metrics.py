@@ -74,7 +74,7 @@ def _class_parts(metric: str, y: Floats, score: Floats) -> tuple[Sequence[tuple[
     one, predicted = np.ones(len(y)), predicted_class(score)
     hit = (predicted == y).astype(np.float64)
     if metric == "f1" and score.ndim == 1:
-        only = np.zeros(len(y), dtype=np.int64)  # the class 1; nobody asks for the F1 of the other
+        only = np.zeros(len(y), dtype=np.int64)  # the class 1; the F1 of the other is never asked for
         return [(only, y == 1), (only, predicted == 1), (only, hit * (y == 1))], 1
     classes = 3 if score.ndim == 1 else score.shape[1] + 1  # one more: -1 is a class as well
     truth, guess = y.astype(np.int64) + 1, predicted + 1
@@ -113,7 +113,7 @@ def _losses(metric: str, y: Floats, score: Floats) -> Floats:
 
 
 def _chance_of_truth(y: Floats, score: Floats) -> Floats:
-    """The probability that was given to what came true; 0 for a class that nobody knows."""
+    """The probability that was given to what came true; 0 for an unknown class."""
     import numpy as np
 
     if score.ndim == 1:

@@ -15,7 +15,7 @@ def claimed_probabilities(y: Floats, score: Floats) -> tuple[Floats, Floats]:
     """What a model claims of each row, and whether it came true.
 
     Of two classes the claim is the probability of 1 (Naeini, Cooper and Hauskrecht 2015); of many it is the largest
-    probability, for the class that has it (Guo et al. 2017). A class that nobody knows, -1, never comes true.
+    probability, for the class that has it (Guo et al. 2017). An unknown class, -1, never comes true.
 
     :param y: labels 0 or 1, or numbers of classes, shape (rows,)
     :param score: probability of 1, shape (rows,), or of each class, shape (rows, classes)

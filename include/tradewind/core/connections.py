@@ -17,7 +17,7 @@ class DatabaseConnection:
     """A database that is reached through Python's DB-API.
 
     :param kind: type of the Airflow connection, like ``postgres``
-    :param connect: opens a connection; whoever calls it closes it
+    :param connect: opens a connection; the caller closes it
     :param paramstyle: of PEP 249: ``pyformat``, ``qmark``…
     :param secrets: what no message about it may show
     """

@@ -21,7 +21,7 @@ def fairness_gap(measure: Fairness, y: Floats, score: Floats, group: Floats, *, 
     :param score: probability of 1, shape (rows,)
     :param group: number of each row's group, 0…groups-1, shape (rows,)
     :param threshold: a probability above this is predicted positive
-    :return: NaN where a group has no rows, or no positive where true positive rates are compared, where nobody is
+    :return: NaN where a group has no rows, or no positive where true positive rates are compared, where no row is
         predicted positive and a ratio is asked for, or where a prediction is missing
     :raises ValueError: arrays of different length, or a label that is neither 0 nor 1
     """

@@ -50,7 +50,7 @@ class GateResult:
     :param relation: which bound: ``at_least``, ``at_most``, ``lower_bound``, ``upper_bound`` or ``gap_at_most``
     :param rows: how many rows were judged
     :param blocks: in how many blocks they lie; 0 where nothing was resampled
-    :param versus: whom it was compared with; None for nobody
+    :param versus: what it was compared with; None without a comparison
     :param confidence: of the interval, after the correction; None if there is none
     :param slice: ``column=value``, None for all rows
     :param detectable: the true value nearest to the bound that such rows show in 8 of 10 cases; None where no end of an

@@ -21,7 +21,7 @@ class TestRows:
     """The rows that judge, with what the candidate and everybody it is compared with predict for them.
 
     :param task: ``binary``, ``multiclass`` or ``regression``
-    :param y: labels, shape (rows,): 0 or 1; the number of the class, -1 for one that nobody knows; or the value itself
+    :param y: labels, shape (rows,): 0 or 1; the number of the class, -1 for an unknown one; or the value itself
     :param scores: predictions by whose they are (``candidate``, ``champion``, ``majority``, a heuristic's name):
         probability of 1, shape (rows,); class probabilities, shape (rows, classes); or values, shape (rows,)
     :param timestamp: each row's time in UTC, ``datetime64[us]``, shape (rows,)
@@ -30,7 +30,7 @@ class TestRows:
     :param masks: for each condition of a gate's `where`, which rows fulfil it; bool, shape (rows,)
     :param fit_end: end (aware) of the time slices that a model was fitted on, by whose it is; rows before count neither
         for it nor in a comparison with it. A rule that was not fitted has none
-    :param absent: why somebody has no predictions, or a condition no mask, although it was asked for
+    :param absent: why a model has no predictions, or a condition no mask, although it was asked for
     """
 
     __test__ = False  # pytest would take the name for a test class

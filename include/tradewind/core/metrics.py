@@ -31,7 +31,7 @@ def compute_metric(metric: str, y: Floats, score: Floats, *, weights: Floats | N
     - ``r2``: NaN where all labels are the same
 
     :param metric: a key of ``spec.metrics.MEASURES``
-    :param y: shape (rows,); labels 0 or 1; numbers of classes, -1 for one that nobody knows, which is always wrong and
+    :param y: shape (rows,); labels 0 or 1; numbers of classes, -1 for an unknown one, which is always wrong and
         was given the probability 0; or values
     :param score: probability of 1 (for ranks any number), shape (rows,); class probabilities, shape (rows, classes);
         or predicted values, shape (rows,)

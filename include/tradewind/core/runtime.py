@@ -1,4 +1,4 @@
-"""Where the things of a deployment are kept. Plain values, handed down by whoever starts the work."""
+"""Where the things of a deployment are kept. Plain values, handed down by the caller that starts the work."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Quarantined:
     """Rows of one partition that failed their audit.
 
     :param folder: where they are
-    :param cause: hash of what they were made from; empty where nobody wrote it down
+    :param cause: hash of what they were made from; empty where it was not recorded
     :param reasons: what failed, in words
     """
 
@@ -123,7 +123,7 @@ def list_quarantined(dataset: Dataset, partition: str | None = None) -> list[Qua
 
 
 def find_release(spec: Pipeline, dataset: Dataset, partition: str, runtime: Runtime, *, cause: str) -> Release | None:
-    """The release of rows that were made from this cause; None if nobody released them.
+    """The release of rows that were made from this cause; None if they were not released.
 
     :raises UsageError: they were released, but are not in quarantine any more
     """

@@ -43,7 +43,7 @@ def dags_from(spec: Pipeline, document: Document | None = None) -> dict[str, DAG
     :param document: the text that it comes from; without it no DAG's documentation shows the configuration
     """
     wanted = get_parsing_context().dag_id
-    # Nobody reads the documentation on a worker.
+    # The documentation is not read on a worker.
     text = as_yaml(spec, document, width=48) if document and wanted is None else None
     first = spec.partitioning.bounds(spec.start)
     dags = {}

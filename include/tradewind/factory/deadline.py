@@ -19,7 +19,7 @@ class NewPartitionQueued(BaseDeadlineReference):
     """When a run of a new partition was queued; None, and so no deadline, for a backfill or a replay of the past.
 
     Airflow 3.3.2's own ``DAGRUN_QUEUED_AT`` would do but for one thing: while such a deadline is ahead, clearing the
-    run fails with a ``TypeError`` (the interval is kept as a dict and read as a number), so nobody on call could
+    run fails with a ``TypeError`` (the interval is kept as a dict and read as a number), so no one on call could
     restart a failed task. Airflow wants every field to have a default.
 
     :param kind: of the pipeline's partitioning, like the other three fields

@@ -130,7 +130,7 @@ def _score(spec: Pipeline) -> None:
     outlets = [stage_asset(spec.pipeline, "predictions")]
     score = ScoreOperator(task_id="score", pipeline=spec, opens=True, outlets=outlets)
     if spec.promotion.shadow:
-        # After the event: whatever becomes of a shadow, nobody who is served notices.
+        # After the event: whatever becomes of a shadow, consumers of predictions do not notice.
         score >> ShadowOperator(task_id="shadow", pipeline=spec)
 
 

@@ -29,10 +29,10 @@ DOC = """### Upkeep of all pipelines
 
 - **heartbeat**: a stage of a partition should be complete and is not: an incident, also when nothing ever started.
 - **resend**: a partition is complete and its next stage never started (a paused DAG loses its events): sent again.
-- **reconcile**: MLflow's alias `champion` and the model card say what the ledger says; what somebody edited in MLflow
+- **reconcile**: MLflow's alias `champion` and the model card say what the ledger says; what a person edited in MLflow
   is put back and is an incident.
 - **vacuum**: files of old versions that no model or prediction refers to go, and old quarantine (`retention`).
-- **archive**: files of models that nobody needs any more are packed (`retention.models`); their evidence stays.
+- **archive**: files of models that are no longer needed are packed (`retention.models`); their evidence stays.
 
 **When it fails:** open the failed task; its log names the pipeline and what to do. It is safe to run at any time.
 """

@@ -117,7 +117,7 @@ def _run_count_queries(
 ) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for name, query in queries.items():
-        if name == "doubled" and numbers["rows"] == numbers["entities"]:  # then nobody has two rows at all
+        if name == "doubled" and numbers["rows"] == numbers["entities"]:  # then no entity has two rows
             numbers[name] = 0
             continue
         values = {parameter: value for parameter, value in given.items() if f"${parameter}" in query}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KnownRows:
-    """Rows as somebody saw them whose present lies in ``[since, until)``; None for no limit."""
+    """Rows as seen by a reader whose present lies in ``[since, until)``; None for no limit."""
 
     since: datetime | None
     until: datetime | None

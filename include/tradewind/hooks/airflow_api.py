@@ -54,9 +54,9 @@ class AirflowApi:
     """A client of one Airflow; requests are repeated while the server is busy.
 
     :param url: of the API server
-    :param user: whom a token is asked for; not needed with ``token``
+    :param user: who asks for a token; not needed with ``token``
     :param password: of the user
-    :param token: a token that somebody else asked for
+    :param token: a token that was obtained elsewhere
     :param check: called before a request is repeated or given up; raises what is the matter, if it knows
     :param patience: seconds until it gives up
     """

@@ -116,7 +116,7 @@ class ModelHost:
 
     @property
     def loaded_at(self) -> float:
-        """When the model was loaded, by ``time.monotonic``, however late somebody asks. Waits likewise.
+        """When the model was loaded, by ``time.monotonic``, however late it is asked for. Waits likewise.
 
         :raises ModelError: it cannot be loaded
         """

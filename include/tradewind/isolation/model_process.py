@@ -81,7 +81,7 @@ def load_logged_model(folder: Path, stack: ExitStack) -> LoadedModel:
 
     :param folder: holds ``MLmodel``
     :param stack: keeps the model's code importable until it is closed
-    :raises ModelError: nobody knows its columns
+    :raises ModelError: its columns are unknown
     """
     import yaml
 

@@ -235,7 +235,7 @@ def metric_targets(task: Task, values: Array, order: Sequence[str]) -> Array:
 
 
 def majority_answer(task: Task, values: Array) -> Mapping[str, Any]:
-    """What somebody who knows only the labels of training would predict; JSON can hold it.
+    """What a model that knows only the labels of training would predict; JSON can hold it.
 
     :param values: labels as :func:`task_labels` gives them, at least one
     :return: ``classes`` (0 and 1, or text) with their ``shares``; or ``mean``

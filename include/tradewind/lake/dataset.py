@@ -91,7 +91,7 @@ class Dataset:
         base: frozenset[str] | None = None,
         duplicates: DuplicateRule | None = None,
     ) -> StagedPartition:
-        """Write rows where nobody sees them, and hash them; memory does not grow with the rows.
+        """Write rows where no reader sees them, and hash them; memory does not grow with the rows.
 
         :param key: partition key
         :param rows: the rows, without the column `partition`

@@ -2,7 +2,7 @@
 
 Every row becomes two 64-bit numbers made from all its values, and these are added up: neither the order of the rows
 nor how they are cut into batches counts. The arithmetic is our own, on the bits of the values, so no version of a
-library changes it. It finds changes; it is no protection against somebody who constructs two tables of one digest.
+library changes it. It finds changes; it is no protection against a person who constructs two tables of one digest.
 """
 
 from __future__ import annotations

@@ -256,7 +256,7 @@ def _causes(snapshot: Snapshot) -> dict[str, Cause]:
 
 
 def _old(dataset: Dataset, root: Path, entity: Mapping[str, str], *, now: datetime, dry_run: bool) -> tuple[str, ...]:
-    """Files of old versions, and files that nobody will commit any more, that hold rows of the entity."""
+    """Files of old versions, and files that will never be committed, that hold rows of the entity."""
     spans = {root / span.path: span for span in logs.read_table_log(dataset).files}
     before = now + storage.clock_difference(root) - _UNCOMMITTED
 

@@ -1,4 +1,4 @@
-"""Rows that are written and hashed, but that nobody sees yet."""
+"""Rows that are written and hashed, but that no reader sees yet."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _UNCOMMITTED = timedelta(days=1)
 class VacuumedFiles:
     """What was removed from one dataset, or would be.
 
-    :param files: files of versions that nobody needs, relative to the table
+    :param files: files of versions that are not needed, relative to the table
     :param uncommitted: files that no version ever had
     :param quarantined: folders of the quarantine
     :param bytes: size of all of these

@@ -54,7 +54,7 @@ def read_champions(connection: Connection, pipeline: str) -> list[ChampionChange
 
 
 def insert_champion(connection: Connection, champion: ChampionChange) -> bool:
-    """Write one change; False if its ``seq`` is taken: somebody else came first."""
+    """Write one change; False if its ``seq`` is taken: another run came first."""
     values = {
         name: getattr(champion, name)
         for name in (

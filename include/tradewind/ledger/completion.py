@@ -45,7 +45,7 @@ def record_begin(
 ) -> None:
     """Record that a stage begins to work on what the stage before it completed last.
 
-    Every stage function does this itself: whoever calls it, a plan knows afterwards what the stage has seen.
+    Every stage function does this itself: whatever calls it, a plan knows afterwards what the stage has seen.
 
     :param stages: the stages that the pipeline has
     """

@@ -45,7 +45,7 @@ class LedgerDatabase:
 
         :param doing: what is being done to which object; begins the message of an error
         :param alone: of the transactions that name the same thing here, one at a time goes on, and sees what all before
-            it wrote; None for a transaction that minds nobody
+            it wrote; None for a transaction without checks
         :raises Unavailable: the database is locked or away; trying again later can help
         :raises TradewindError: the database refused
         """

@@ -1,4 +1,4 @@
-"""Pipelines that a person has stopped: held until somebody resumes them, or decommissioned for good."""
+"""Pipelines that a person has stopped: held until a person resumes them, or decommissioned for good."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUBJECT = "pipeline"
 
 
 def hold_pipeline(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> Entry:
-    """Record that nothing of a pipeline runs until somebody resumes it.
+    """Record that nothing of a pipeline runs until a person resumes it.
 
     :return: the hold that is on now, another person's if that came first
     :raises UsageError: the pipeline is decommissioned
@@ -29,7 +29,7 @@ def hold_pipeline(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -> 
     key = str(len(held))
     ledger.append(Entry(pipeline, "hold", SUBJECT, None, key, outcome="held", reason=reason, actor=actor))
     written = ledger.get(pipeline, "hold", key=key)
-    assert written is not None  # by us, or by whoever came first
+    assert written is not None  # by this run, or by one that came first
     return written
 
 
@@ -37,7 +37,7 @@ def resume_pipeline(ledger: Ledger, pipeline: str, *, reason: str, actor: str) -
     """Record that a held pipeline runs again.
 
     :return: the hold that is over
-    :raises UsageError: nobody holds it, or it is decommissioned
+    :raises UsageError: it is not held, or it is decommissioned
     """
     _refuse_decommissioned(ledger, pipeline)
     found = stopping_entry(ledger, pipeline)
@@ -68,7 +68,7 @@ def decommission_entry(ledger: Ledger, pipeline: str) -> Entry | None:
 
 
 def stopping_entry(ledger: Ledger, pipeline: str) -> Entry | None:
-    """What keeps the whole pipeline from running: its end, or a hold that nobody has resumed; None if nothing does."""
+    """What keeps the whole pipeline from running: its end, or a hold that was not resumed; None if nothing does."""
     if (ended := decommission_entry(ledger, pipeline)) is not None:
         return ended
     held = ledger.find(pipeline, "hold")

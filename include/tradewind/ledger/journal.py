@@ -182,7 +182,7 @@ class Ledger:
     def promote(
         self, new: ChampionChange, *, expected: int, pin: Entry | None = None, first: Callable[[], str] | None = None
     ) -> ChampionChange:
-        """Write a change of champion, if nobody else wrote one since.
+        """Write a change of champion, if no other was written since.
 
         A change that is recorded already (same version decided at the same partition; for a person's: the newest
         change is the same) is returned as it was written.
@@ -191,8 +191,8 @@ class Ledger:
         :param expected: the newest ``seq`` that the caller based the decision on; 0 for none
         :param pin: of a person who rolls back: written with the change, or neither is; with a version that is the
             newest champion already, it is all that is written. Without it, a pin that is on refuses the change
-        :param first: tells the population from which the change holds; asked while whoever has just published one waits
-            (:meth:`champion_for` with ``alone``); ``new.effective_from`` if None
+        :param first: tells the population from which the change holds; asked while the run that has just published
+            one waits (:meth:`champion_for` with ``alone``); ``new.effective_from`` if None
         :raises Conflict: another change came first, or a pin
         """
         doing = f"make version {new.model_version} champion of {new.pipeline}"
@@ -219,7 +219,7 @@ class Ledger:
             return row
 
     def pinned(self, pipeline: str) -> Entry | None:
-        """The pin that keeps the champion of a pipeline in place; None if nobody pinned it."""
+        """The pin that keeps the champion of a pipeline in place; None if it is not pinned."""
         with self._database.begin(f"read the pins of {pipeline}") as connection:
             return _pinned(connection, pipeline)
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: a stage waits for an earlier partition, but not for ever for one on which nobody works.
+"""Whose turn it is: a stage waits for an earlier partition, but not for ever for one on which no run works.
 
 Order needs that an earlier partition is done before a later one goes on. One that was quarantined, never came or failed
 for good is never done, so the wait ends: when the later partition has waited for longer than `train.patience`, and
@@ -31,12 +31,12 @@ def require_before(
 ) -> Mapping[str, str]:  # fmt: skip
     """Go on only when a stage is complete for the nearest earlier partition that there is anything to wait for.
 
-    Partitions that are left out are passed over, and so are those on which nobody works any more.
+    Partitions that are left out are passed over, and so are those on which no run works any more.
 
     :param stage: the stage that waits, of ``partition``
     :param of: the stage that must be complete
     :param now: the present, aware; for tests
-    :param alone: nobody else works on the pipeline: what is not complete by now is given up at once
+    :param alone: no other run works on the pipeline: what is not complete by now is given up at once
     :return: the partitions that it goes on without, with the reason
     :raises NotReady: it is not complete, and not yet given up
     """
@@ -79,9 +79,9 @@ def _backwards(spec: Pipeline, ledger: Ledger, partition: str) -> Iterator[str]:
 def _given_up(
     spec: Pipeline, ledger: Ledger, key: str, *, waiting: str, stage: str, of: str, now: datetime, alone: bool
 ) -> str:
-    """Why nobody waits for a partition any more.
+    """Why a partition is no longer waited for.
 
-    :raises NotReady: somebody does
+    :raises NotReady: a run still works on it
     """
     begun = [entry.at for entry in ledger.find(spec.pipeline, "started", subject=stage, partition=waiting)][:1]
     resumed = [entry.at for entry in ledger.find(spec.pipeline, "resume")][-1:]

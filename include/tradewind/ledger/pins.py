@@ -1,4 +1,4 @@
-"""Pins: a person rolled back, and no candidate becomes champion by itself until somebody lifts the pin."""
+"""Pins: a person rolled back, and no candidate becomes champion by itself until a person lifts the pin."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def record_release(
     evidence = {"digest": digest, "cause": cause}
     ledger.append(Entry(pipeline, "release", dataset, partition, key, outcome, reason, evidence, actor))
     written = ledger.get(pipeline, "release", key=key)
-    assert written is not None  # by us, or by whoever came first
+    assert written is not None  # by this run, or by one that came first
     return written
 
 

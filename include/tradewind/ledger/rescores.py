@@ -29,7 +29,7 @@ def accept_fallback(
     )  # fmt: skip
     ledger.append(entry)
     written = ledger.get(pipeline, "rescore", key=key)
-    assert written is not None  # by us, or by whoever came first
+    assert written is not None  # by this run, or by one that came first
     return written
 
 
@@ -37,7 +37,7 @@ def accepted_fallback(ledger: Ledger, pipeline: str, population: str, *, cause: 
     """The entry by which a fallback may replace what is published of a population.
 
     :param cause: hash of what is published of it
-    :return: None if nobody accepted that, or if the population was scored since: what a person accepts, holds once
+    :return: None if it was not accepted, or if the population was scored since: what a person accepts, holds once
     """
     found = ledger.find(pipeline, "rescore", subject=population)
     if not found or found[-1].evidence["cause"] != cause:

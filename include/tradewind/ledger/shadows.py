@@ -50,7 +50,7 @@ def record_shadow_begin(
     reason = f"predicts populations {populations[0]} … {populations[-1]} without serving; judged at {judged_at}"
     ledger.append(Entry(pipeline, "shadow", version, partition, key, BEGAN, reason, evidence, actor, run_id))
     written = ledger.get(pipeline, "shadow", key=key)
-    assert written is not None  # by us, or by whoever came first
+    assert written is not None  # by this run, or by one that came first
     return written
 
 

@@ -52,7 +52,7 @@ def skip_partition(ledger: Ledger, pipeline: str, partition: str, *, reason: str
 def take_back(ledger: Ledger, pipeline: str, partition: str, *, reason: str, actor: str) -> Entry:
     """Record that a partition that was skipped shall be run after all.
 
-    :raises UsageError: nobody skipped it
+    :raises UsageError: it was not skipped
     """
     if partition not in skipped_partitions(ledger, pipeline):
         raise UsageError(f"{pipeline}: nobody skipped partition {partition}, so there is nothing to take back")
@@ -105,5 +105,5 @@ def _decide(ledger: Ledger, pipeline: str, partition: str, *, outcome: str, reas
     key = f"{partition}/{len(said)}"
     ledger.append(Entry(pipeline, "skip", "etl", partition, key, outcome=outcome, reason=reason, actor=actor))
     written = ledger.get(pipeline, "skip", key=key)
-    assert written is not None  # by us, or by whoever came first
+    assert written is not None  # by this run, or by one that came first
     return written

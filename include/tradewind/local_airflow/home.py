@@ -89,7 +89,7 @@ class Home:
         self.root.chmod(0o700)
 
     def read_deliveries_from(self, landing: str) -> None:
-        """Let deliveries be read from another landing zone, now and by whoever opens this home later."""
+        """Let deliveries be read from another landing zone, now and by later users of this home."""
         self._landing.write_text(landing, encoding="utf-8")
 
     @property

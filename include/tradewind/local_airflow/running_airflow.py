@@ -119,7 +119,7 @@ def is_airflow_running(home: Home) -> bool:
 
 
 def stop_airflow(home: Home) -> bool:
-    """Stop the Airflow of this home, whoever started it; False if none ran."""
+    """Stop the Airflow of this home, however it was started; False if none ran."""
     ran = is_airflow_running(home)
     if session := read_state(home).get("session"):
         ran = bool(processes.find_session_processes(session, home=home.root)) or ran

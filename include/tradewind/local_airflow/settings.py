@@ -35,7 +35,7 @@ _QUIET = {
 
 
 def airflow_environment(home: Home, *, port: int, mlflow_port: int, exported: bool = False) -> dict[str, str]:
-    """Environment variables of all processes: nothing outside ``home.root`` is written, nobody is phoned.
+    """Environment variables of all processes: nothing outside ``home.root`` is written, no telemetry is sent.
 
     Airflow connections and Variables that are exported stay; `tradewind_default` and `mlflow_default` are the home's.
 

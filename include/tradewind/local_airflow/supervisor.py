@@ -27,7 +27,7 @@ START_TIMEOUT = 300.0
 
 
 class StopRequested(Exception):
-    """Somebody asked to stop."""
+    """A stop was requested."""
 
 
 class Supervisor:
@@ -35,7 +35,7 @@ class Supervisor:
 
     :param home: the home; its folders exist
     :param mlflow: show MLflow's pages too
-    :param attached: stop when standard input is closed, that is, when whoever started this is gone
+    :param attached: stop when standard input is closed, that is, when the process that started this is gone
     """
 
     def __init__(self, home: Home, *, mlflow: bool, attached: bool) -> None:
@@ -116,7 +116,7 @@ class Supervisor:
     def _look(self, seconds: float) -> None:
         """Wait a moment; then see whether to stop, or whether a process has ended.
 
-        :raises Stopped: whoever started this is gone
+        :raises Stopped: the process that started this is gone
         :raises RuntimeError: a process has ended
         """
         if self.asked_to_stop:
@@ -178,7 +178,7 @@ def read_state(home: Home) -> dict[str, Any]:
 
 
 def lock_home(home: Home) -> TextIO | None:
-    """Lock the home for as long as the file stays open; None if somebody else has it."""
+    """Lock the home for as long as the file stays open; None if another process has it."""
     lock = home.lock.open("a", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

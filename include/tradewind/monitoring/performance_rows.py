@@ -58,8 +58,8 @@ def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Pub
     """Publish the dataset `performance` of one partition: one row for each population whose labels fell due in it.
 
     The metric is computed over the scored entities whose label is known; those without are counted. A population that
-    nobody scored has the outcome `no data`; one that its model had seen in training is `in_sample`; one for which no
-    model could serve is `fallback`. None of these counts for or against a model (`below`, whether it is worse
+    that was not scored has the outcome `no data`; one that its model had seen in training is `in_sample`; one for which
+    no model could serve is `fallback`. None of these counts for or against a model (`below`, whether it is worse
     than the limit, is NULL).
 
     :return: None if no population fell due

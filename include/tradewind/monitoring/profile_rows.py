@@ -86,9 +86,9 @@ def require_monitor_turn(spec: Pipeline, partition: str, ledger: Ledger, *, alon
 
     Together that means: all partitions before are profiled, and every population whose labels fell due is scored. So
     what is published does not depend on the order in which runs start. Partitions that are left out are passed over,
-    and those on which nobody works any more (:mod:`tradewind.ledger.ordering`).
+    and those on which no run works any more (:mod:`tradewind.ledger.ordering`).
 
-    :param alone: nobody else works on the pipeline, so nothing is waited for
+    :param alone: no other run works on the pipeline, so nothing is waited for
     :raises NotReady: it is not so yet
     """
     ordering.require_before(spec, ledger, partition, stage="monitor", of="monitor", alone=alone)

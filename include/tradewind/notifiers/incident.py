@@ -61,7 +61,7 @@ def describe_failure(context: Context | dict[str, Any]) -> dict[str, Any]:
     return {
         "stage": dag_id.rsplit("__", 1)[-1],
         "task": instance.task_id if of_task and instance is not None else None,
-        # A key that is no key is nobody's partition: any later success shows that it was a slip.
+        # An invalid key belongs to no partition: any later success shows that it was a slip.
         "partition": None if isinstance(error, InvalidPartitionKey) else getattr(run, "partition_key", None),
         "run_id": str(getattr(run, "run_id", None) or context.get("run_id", "")),
         "attempt": int(getattr(instance, "try_number", 0) or 0) if of_task else 0,

@@ -28,7 +28,7 @@ class ApproveOperator(ApprovalOperator):
     """Shows the verdict to the approvers and waits; the answer, also "no" and the timeout, goes to the ledger.
 
     Waiting takes no worker slot, and no later partition waits for the answer. After the timeout the candidate is
-    rejected. In a replay of a partition that was promoted on this very verdict nobody is asked again.
+    rejected. In a replay of a partition that was promoted on this very verdict no one is asked again.
 
     :param pipeline: the pipeline
     :param tradewind_conn_id: connection of type ``tradewind``

@@ -110,7 +110,7 @@ class RefitOperator(TrainStageOperator):
 
 
 class PromoteOperator(TrainStageOperator):
-    """Makes the candidate champion from the first population that nobody has scored yet; the event ``P/model``.
+    """Makes the candidate champion from the first population that is not scored yet; the event ``P/model``.
 
     Who approved is in the ledger. A candidate that is not promoted, because of a pin, a newer candidate or another
     champion since, ends the run green, and the event is not sent.

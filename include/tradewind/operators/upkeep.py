@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 ALIAS_STAGE = "alias"
-"""Stage of the incident that somebody edited MLflow's alias."""
+"""Stage of the incident that a person edited MLflow's alias."""
 
 
 class UpkeepOperator(TradewindOperator):
@@ -110,7 +110,7 @@ class ResendOperator(UpkeepOperator):
 class ReconcileOperator(UpkeepOperator):
     """Makes MLflow's alias ``champion`` and the model card say what the ledger says.
 
-    What a crash left is repaired, and what killed trainings left in MLflow is marked. What somebody edited in MLflow is
+    What a crash left is repaired, and what killed trainings left in MLflow is marked. What a person edited in MLflow is
     put back, and is an incident until the next look finds nothing; a champion that MLflow does not have fails the task,
     with what to do, and so does a model card that cannot be written.
     """
@@ -189,7 +189,7 @@ class VacuumOperator(UpkeepOperator):
 
 
 class ArchiveOperator(UpkeepOperator):
-    """Packs the files of model versions that nobody needs any more; their evidence stays where it is.
+    """Packs the files of model versions that are no longer needed; their evidence stays where it is.
 
     :param look_only: say what would be packed, and change nothing
     """

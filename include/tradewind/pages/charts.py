@@ -1,4 +1,4 @@
-"""Pictures as inline SVG, each with its numbers as a table below: for a screen reader, and for whoever checks."""
+"""Pictures as inline SVG, each with its numbers as a table below: for a screen reader, and for a person who checks."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def format_number(value: float | None, *, sign: bool = False) -> str:
 
 
 def format_bound(value: float | None, *, sign: bool = False) -> str:
-    """A number as somebody wrote it in the YAML."""
+    """A number as it was written in the YAML."""
     return NOTHING if value is None else f"{value:{'+' if sign else ''}g}"
 
 
@@ -66,7 +66,7 @@ def partition_span(keys: Iterable[str]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Somebody's text inside Markdown: one line, and no character of it means anything to Markdown, tables or HTML."""
+    """Other people's text inside Markdown: one line without characters that mean something to Markdown or HTML."""
     line = re.sub(r"\s+", " ", text).replace("&", "&amp;")
     escaped = re.sub(r"([\\`*{}\[\]|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", line)
     # What would begin a list, a heading or a rule, if it stands at the beginning.
@@ -83,7 +83,7 @@ def prose_markdown(text: str) -> str:
 
 
 def code_markdown(text: str) -> str:
-    """Somebody's text as code inside Markdown, also in a table."""
+    """Other people's text as code inside Markdown, also in a table."""
     line = " ".join(text.split()).replace("`", "'").replace("|", "¦")
     return f"`{line}`" if line else NOTHING
 

@@ -11,7 +11,7 @@ from tradewind.planning.plan_item import Reason
 def explain_cause_change(recorded: Cause | None, now: Cause) -> tuple[Reason, ...]:
     """The reasons, one for each part of the cause that differs.
 
-    :param recorded: None where nobody wrote down what the partition was made from
+    :param recorded: None where it was not recorded what the partition was made from
     :param now: with the parts of the configuration in its notes
     """
     if recorded is None:

@@ -49,7 +49,7 @@ class DeliveryDigests:
 
     @classmethod
     def of_user(cls) -> DeliveryDigests:
-        """With a memory in the cache folder of whoever runs this."""
+        """With a memory in the cache folder of the user."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cls(cache / "tradewind" / "deliveries.json")
 

@@ -1,4 +1,4 @@
-"""Who served a population: the champion that holds for it, who predicted it, on which verdict, promoted by whom."""
+"""Who served a population: the champion that holds for it, who predicted it, on which verdict, and who promoted it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PopulationHistory:
 
     :param champion: the change of champion that holds for it now; None if there is none
     :param verdict: that the champion was promoted on; None where a person named it without one
-    :param approval: who approved it; None where nobody was asked
+    :param approval: who approved it; None where no person was asked
     :param scorings: each time it was scored with another result, oldest first; the last one is published
     :param fallbacks: why it was not the champion, each time
     """

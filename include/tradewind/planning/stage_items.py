@@ -159,7 +159,7 @@ class _StageExamination:
         return [*self._served(key), *self._delivered(population), *compared]
 
     def _served(self, key: str) -> list[Reason]:
-        """Whether somebody else than the champion served what the champion should serve."""
+        """Whether another model than the champion served what the champion should serve."""
         entry = self.complete[("score", key)]
         served = served_population(entry)
         if served is None or served.by_champion:

@@ -153,7 +153,7 @@ def pack_version(
 ) -> Entry:
     """Pack the files of a version into its run and journal it; the files stay where they are.
 
-    :param reason: why nobody needs them, in words
+    :param reason: why they are not needed, in words
     :raises ModelError: what was packed cannot be read back
     :raises Unavailable: MLflow does not answer
     """

@@ -1,6 +1,6 @@
 """The files that a model version consists of, as they were when it was logged: names, sizes and hashes.
 
-What else lies beside them was put there by somebody else: MLflow writes ``registered_model_meta`` into the folder of a
+What else lies beside them was put there by others: MLflow writes ``registered_model_meta`` into the folder of a
 model that is loaded by its registered name, and Python its caches. None of it is ever copied, so none of it is loaded.
 """
 
@@ -67,7 +67,7 @@ class Manifest:
 def copy_files(source: Path, target: Path, manifest: Manifest) -> list[str]:
     """Copy the files of a manifest, and nothing else; what is hashed are the bytes that are copied.
 
-    :param target: an empty folder that nobody else writes to
+    :param target: an empty folder that no other process writes to
     :return: which of them are missing or changed, in words; the copy is of no use unless this is empty
     """
     found = []
@@ -83,7 +83,7 @@ def copy_files(source: Path, target: Path, manifest: Manifest) -> list[str]:
 def copy_folder(source: Path, target: Path) -> str:
     """Copy a folder of which only the digest of the whole is known, without what MLflow is known to add.
 
-    :param target: an empty folder that nobody else writes to
+    :param target: an empty folder that no other process writes to
     :return: digest of the copy, as :func:`model_folder_digest` gives it
     """
     for name in _list_files(source):

@@ -196,7 +196,7 @@ def _log_model(client: MlflowClient, run: str, model: LoggedModel, record: Train
         try:
             record.save(folder, described)
         except MlflowException as exc:
-            # Nobody was asked over the network: the model itself is what MLflow does not take.
+            # There was no network call: the model itself is what MLflow does not take.
             raise ModelError(f"the model of run {record.name} cannot be saved: {exc}") from exc
         if described.signature is None:
             raise ModelError(f"the model of run {record.name} has no signature: nobody could say what it takes")

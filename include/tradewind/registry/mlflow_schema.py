@@ -1,7 +1,7 @@
 """MLflow's tables in a SQLite file: whole or not there.
 
 MLflow makes them, step by step and without a lock, when a process first uses the file. Two processes that do so at
-once, or one that is killed meanwhile, leave tables half made, and from then on nobody can use the file. So they are
+once, or one that is killed meanwhile, leave tables half made, and from then on the file cannot be used. So they are
 made in another file, which is then given its name. A server makes its own tables before it answers.
 """
 

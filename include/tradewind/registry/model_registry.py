@@ -43,7 +43,7 @@ _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
-    # A server that is away is said to be within seconds, not after minutes; whoever asked asks again.
+    # A server that is away is said to be within seconds, not after minutes; the caller asks again.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 
@@ -96,7 +96,7 @@ class ModelRegistry:
         self._artifacts = _local_artifact_folder(runtime.mlflow, name)
 
     def find(self, cause: str) -> RegisteredVersion | None:
-        """The version with this cause; of several (two processes at once) the first, whoever asks.
+        """The version with this cause; of several (two processes at once) the first, for every caller.
 
         :raises Unavailable: the registry does not answer
         """
@@ -147,7 +147,7 @@ class ModelRegistry:
     def folder(self, version: RegisteredVersion) -> Iterator[Path]:
         """The version's files on this machine, unchecked: where they lie if they are here, else a temporary copy.
 
-        Whoever wants to load them asks :mod:`tradewind.registry.version_files`.
+        To load them, use :mod:`tradewind.registry.version_files`.
 
         :raises ModelError: the files are not there
         """

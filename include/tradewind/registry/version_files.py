@@ -1,6 +1,6 @@
 """The one place where the files of a model version are opened: only when they are those that were judged.
 
-They are copied into a private folder, and what is hashed are the bytes that are copied: nobody can exchange a file
+They are copied into a private folder, and what is hashed are the bytes that are copied: no one can exchange a file
 between the check and the loading, and what lies beside them cannot be imported. Nothing is parsed or loaded before.
 """
 

@@ -31,7 +31,7 @@ class TrainStep:
     :param outcome: in one word, as the ledger has it
     :param settled: the training of the partition is over, and no later step is taken
     :param reason: in words
-    :param about: ids for whoever looks: version, MLflow run
+    :param about: ids for the reader: version, MLflow run
     :param mlflow: experiment and run in MLflow, if the step has one
     :param report: the HTML page that shows the result, if there is one
     """
@@ -133,7 +133,7 @@ def run_refit(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
 def run_promotion(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
     """Make the candidate champion, unless a pin, a newer candidate or another champion since is in the way.
 
-    :raises UsageError: the verdict rejected it, or nobody approved it where the YAML asks for that
+    :raises UsageError: the verdict rejected it, or it was not approved where the YAML asks for that
     """
     from tradewind.champion.alias_and_card import find_newest_card
     from tradewind.champion.promotion import WithheldPromotion, promote_passed_candidate

@@ -38,7 +38,7 @@ _ESTIMATORS = {
 class OwnModel:
     """Features and a model over the rows of one kind of file.
 
-    :param label: column that is predicted; None while nobody has named it
+    :param label: column that is predicted; None while it is not named
     :param task: of the label; of two classes while there is none
     :param entity: column whose values features are made for
     :param columns: columns of the file that the model sees

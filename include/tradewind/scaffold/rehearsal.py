@@ -210,7 +210,7 @@ class _PartitionWork:
         )
 
     def _do(self, stage: str, name: str, work: Callable[[Pipeline, str, Runtime], Any]) -> Any:
-        """One task; who lost to somebody else looks again, as a retry would."""
+        """One task; what lost against another run looks again, as a retry would."""
         with self._task(stage, name):
             for left in reversed(range(_TRIES)):
                 try:

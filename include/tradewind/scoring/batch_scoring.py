@@ -103,9 +103,9 @@ class _ScoringAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _ScoringWork:
-    """What the predictions of one population are made of, whoever makes them.
+    """What the predictions of one population are made of, whatever run makes them.
 
-    :param base: what was published of it before anything here was looked up: whoever sees older inputs than the
+    :param base: what was published of it before anything here was looked up: a run that sees older inputs than the
         publisher must lose
     """
 
@@ -120,7 +120,7 @@ def score_population(spec: Pipeline, partition: str, runtime: Runtime) -> Scored
     """Predict the population ``ahead`` partitions after ``partition``; publish it as one partition of ``predictions``.
 
     Nothing is predicted again if champion, population, features and configuration are what they were. Where only a
-    fallback can answer, what is published by somebody before it in line stays, and that is an incident.
+    fallback can answer, what is published by a model before it in line stays, and that is an incident.
 
     :raises NotReady: training of the partition before is not complete, so its champion may still come
     :raises MissingInput: the population has not been delivered
@@ -143,7 +143,7 @@ def score_population(spec: Pipeline, partition: str, runtime: Runtime) -> Scored
         with open_fallback_chain(spec, champion, population, runtime, ledger) as line:
             return _score_with_chain(spec, partition, runtime, ledger, line=line)
     except LeftOut as exc:
-        # Settled, or monitoring of the population's partition would wait for predictions that nobody makes.
+        # Settled, or monitoring of the population's partition would wait for predictions that never come.
         return _skip_population(spec, partition, runtime, ledger, population, reason=str(exc), cause="left out")
 
 

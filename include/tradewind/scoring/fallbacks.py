@@ -1,7 +1,7 @@
 """What a fallback may replace, and what is reported where the champion did not serve.
 
-A published population is never replaced by the answers of somebody who comes later in line than who served it, unless a
-person accepts that. Whatever the champion did not serve is an incident until the champion serves it.
+A published population is never replaced by the answers of a model that comes later in line than the one that served
+it, unless a person accepts that. Whatever the champion did not serve is an incident until the champion serves it.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def published_by(snapshot: Snapshot | None, population: str) -> PublishedBy | No
 def keeps_published_predictions(
     spec: Pipeline, published: PublishedBy, served_by: str, *, population: str, ledger: Ledger
 ) -> bool:
-    """Whether what is published stays, although somebody could serve in the champion's place.
+    """Whether what is published stays, although a model could serve in the champion's place.
 
     :param served_by: place of who could
     """
     line = [CHAMPION, *score_config(spec).fallback]
-    # What the YAML does not name any more came from somebody who was wanted then: only the champion replaces it.
+    # What the YAML does not name any more came from a model that was wanted then: only the champion replaces it.
     place = line.index(published.served_by) if published.served_by in line else 0
     if place >= line.index(served_by):
         return False

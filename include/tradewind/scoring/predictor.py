@@ -67,7 +67,7 @@ class FallbackChain:
     """The champion and, behind it, its fallbacks: one of them serves the whole of a population.
 
     :param service: who serves, as far as is known by now
-    :param failed: why nobody before it could, in order
+    :param failed: why none before it could, in order
     """
 
     spec: Pipeline
@@ -97,7 +97,7 @@ class FallbackChain:
 
         :param failed: why the present one cannot
         :param warm: whether this process may still fork; not once it has used the lake
-        :raises ModelError: nobody is left
+        :raises ModelError: none is left
         """
         self.failed.append(failed)
         while self.behind:
@@ -177,7 +177,7 @@ def open_fallback_chain(
 ) -> Iterator[FallbackChain]:
     """Who can serve a population; the first of them is loaded.
 
-    :raises ModelError: nobody can be loaded
+    :raises ModelError: none can be loaded
     """
     with ExitStack() as stack:
         line = FallbackChain(spec, champion, population, runtime, ledger, stack)

@@ -62,7 +62,7 @@ def begin_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | No
     One that stands because of this partition's verdict stands no more if the verdict was made again and rejects it.
 
     :return: the entry that began it; None where it does not have to: no ``promotion.shadow``, a rejection, or no
-        champion beside whom it could stand, so that it is promoted at once
+        champion beside which it could stand, so that it is promoted at once
     """
     ledger, number = Ledger(runtime.ledger), spec.promotion.shadow
     verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
@@ -102,7 +102,7 @@ def find_shadow_to_judge(spec: Pipeline, partition: str, runtime: Runtime) -> En
 def score_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> ShadowedPopulation | None:
     """Predict the population that a partition's run scores by the shadow too, into the dataset ``shadow_predictions``.
 
-    A shadow that cannot load or predict is journalled and harms nobody; its verdict misses these rows.
+    A shadow that cannot load or predict is journalled and does no harm; its verdict misses these rows.
 
     :return: None where no shadow has to predict this population
     :raises Unavailable: the model registry or the lake does not answer

@@ -1,4 +1,4 @@
-"""How long fetching may take, whoever is at the other end: one that sends a byte now and then ends no time-out."""
+"""How long fetching may take, whatever is at the other end: one that sends a byte now and then ends no time-out."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def explain_file_errors(called: str) -> Iterator[None]:
 
 
 def _require_regular_file(path: Path, called: str) -> None:
-    """Opening a pipe would wait for whoever writes into it."""
+    """Opening a pipe would wait for a writer."""
     kind = path.stat().st_mode
     if stat.S_ISDIR(kind):
         raise IsADirectoryError

@@ -31,7 +31,7 @@ class Delivery:
     :param digest: content hash of the files in their order, 32 hex digits; their names and places do not count
     :param marks: of each file what changes when it is written or replaced
     :param young: a file was written so shortly before it was hashed that its mark may not tell another change
-    :param bad: malformed rows that :meth:`sift` took out; None while nobody had reason to look for them
+    :param bad: malformed rows that :meth:`sift` took out; None while there was no reason to look for them
     :param good: files of the rows that are left then
     :param large: its whole numbers have more digits than the fast way of reading them takes
     """
@@ -140,5 +140,5 @@ def _file_state(path: Path, name: str) -> tuple[int, ...]:
         found = path.stat()
     except FileNotFoundError as exc:
         raise Unavailable(f"{name} disappeared while it was read; try again when it is there") from exc
-    # Whoever writes to a file may set its time back, but not the time of its last change (ctime).
+    # A writer of a file may set its time back, but not the time of its last change (ctime).
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -49,7 +49,7 @@ class ViewShape:
 
 
 def strict_select(source: Source, fetched: Fetched, shape: ViewShape, *, large: bool = False) -> str:
-    """A SELECT that fails on the first malformed row, also where nobody reads the column that is malformed.
+    """A SELECT that fails on the first malformed row, also where the column is not read that is malformed.
 
     :param large: whole numbers in CSV may have more than 13 digits, which takes longer to read
     """

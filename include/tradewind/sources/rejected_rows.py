@@ -64,7 +64,7 @@ def sift_rows(
     :param view: what the SQL calls the delivery
     :param scratch: folder for the good rows
     :param quarantine: folder for the malformed ones
-    :raises MalformedInput: a file cannot be read at all, a row has a column that nobody declared, or there are more
+    :raises MalformedInput: a file cannot be read at all, a row has a column that is not declared, or there are more
         malformed rows than `max_bad_rows`
     """
     import duckdb

@@ -37,7 +37,7 @@ def check_gates(spec: Pipeline) -> Iterator[Finding]:
 
 
 def _judged(spec: Pipeline) -> Iterator[Finding]:
-    """Gates that would let nobody become the first champion, ever."""
+    """Gates that would let no candidate become the first champion, ever."""
     measuring = [gate for gate in spec.gates if not isinstance(gate, CheckGate)]
     expected = "a gate with `metric` and without `versus`, or against `majority` or a name of `verdict.heuristics`"
     if spec.gates and not measuring:

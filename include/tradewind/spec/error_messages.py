@@ -1,4 +1,4 @@
-"""What pydantic found, in the words of somebody who writes YAML."""
+"""What pydantic found, in the words of a person who writes YAML."""
 
 from __future__ import annotations
 

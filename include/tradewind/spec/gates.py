@@ -33,7 +33,7 @@ class _Resampled(Model):
 
 
 class MetricGate(_Resampled):
-    """A metric of the candidate, or how much better it is than somebody else on the same rows."""
+    """A metric of the candidate, or how much better it is than another model on the same rows."""
 
     metric: Metric = Field(description="What is measured on the test partitions.")
     versus: Text | None = Field(

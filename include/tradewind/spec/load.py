@@ -28,7 +28,7 @@ class ExaminedPipeline:
 
     :param spec: the pipeline; None if its fields are wrong
     :param problems: everything that is wrong, file by file in the order of lines
-    :param document: puts a finding of somebody else's check where it belongs; None if a file cannot be read as YAML
+    :param document: puts a finding of another check where it belongs; None if a file cannot be read as YAML
     :param mended: of a pipeline whose fields are wrong, all that is right; None if that is nothing
     :param files: what it is made of, from the lowest layer to the highest; the pipeline's own file alone when a file
         cannot be read

@@ -183,7 +183,7 @@ class Pipeline(Model):
     pipeline: Name = Field(description="Name of the pipeline; its DAGs are called NAME__etl and so on.")
     owner: Text = Field(description="Who answers for it: a person or a team, best an address.")
     description: Text = Field(description="What it predicts, in a sentence.")
-    runbook: Text | None = Field(default=None, description="Link for whoever is on call.")
+    runbook: Text | None = Field(default=None, description="Link for the person on call.")
     partition: Kind = Field(description="Length of a partition.")
     timezone: Text = Field(description="IANA time zone whose clock cuts the partitions, for example America/New_York.")
     start: Key = Field(

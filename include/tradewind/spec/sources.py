@@ -71,7 +71,7 @@ class Source(Model):
 
 
 class Files(Source):
-    """Files that somebody delivers."""
+    """Files that are delivered."""
 
     files: Text = Field(
         description="Path or s3:// URI of the files, with {landing} for the landing zone and {partition} for the "

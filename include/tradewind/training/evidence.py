@@ -55,7 +55,7 @@ def write_evidence(folder: Path, plan: TrainingPlan, built: FittedCandidate) -> 
     _write_json(folder / "environment.json", training_environment(plan, built))
     _write_json(
         folder / "profile.json", _profile_inputs(built.fit), indent=None
-    )  # thousands of bins, which nobody reads
+    )  # thousands of bins, which no one reads
     if built.search is not None:
         _write_json(folder / "search.json", asdict(built.search))
     metric = evaluation.primary_metric(spec, train_config(spec))

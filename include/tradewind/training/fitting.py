@@ -113,7 +113,7 @@ class FittedCandidate:
     :param output: its answers for the test rows, shape (rows, outputs)
     :param classes: its classes, in the order of the outputs; None for a regressor
     :param metrics: every metric of the task on the test rows with its interval, by name
-    :param majority: what somebody who knows only the labels of training would predict
+    :param majority: what a model that knows only the labels of training would predict
     :param early: what the early gate said, if there is one
     :param search: what a search found, if there was one
     """

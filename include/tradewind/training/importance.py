@@ -137,7 +137,7 @@ def _dependence_points(rows: ModelFrame, feature: str) -> tuple[str, list[Any]]:
         counts = [(-c["counts"], c["values"]) for c in column.drop_null().value_counts().to_pylist()]
         return "category", [value for _, value in sorted(counts)[:_POINTS]]
     if not pa.types.is_floating(column.type):
-        return "number", []  # a time: nobody wants all rows to happen at once
+        return "number", []  # a time: it makes no sense that all rows to happen at once
     known = pc.drop_null(column).to_numpy()
     known = known[np.isfinite(known)]
     return "number", np.unique(np.quantile(known, np.linspace(0.02, 0.98, _POINTS))).tolist() if len(known) else []

@@ -145,7 +145,7 @@ def population_inputs(spec: Pipeline, population: str, runtime: Runtime, *, wait
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     inputs = Inputs(found, {}, waited)
-    # What was copied is needed for as long as somebody may read it, also for another training of the same window.
+    # What was copied is needed for as long as a run may read it, also for another training of the same window.
     weakref.finalize(inputs, shutil.rmtree, scratch, ignore_errors=True)
     return inputs
 

@@ -1,7 +1,7 @@
 """A search for hyper-parameters: Optuna suggests, the validation rows judge, within trials and time.
 
 The study is in memory and nothing of Optuna is set for the process. The budget of time makes a search that is made
-again end elsewhere; so the parameters that were chosen are recorded, and whoever repeats a training fits with these.
+again end elsewhere; so the parameters that were chosen are recorded, and a repeated training fits with these.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _suggest_params(asked: Search, suggest: _SpaceFunction, trial: Any) -> Mappi
         raise _InvalidSpaceError(
             f"search space {asked.space}: {exc}; return numbers, text, booleans, and lists of them"
         ) from exc
-    # As they will be recorded: whoever repeats the training gets the very same.
+    # As they will be recorded: a repeated training gets the very same.
     return {name: _plain_value(value) for name, value in given.items()}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tradewind.core.metrics import Floats
 
 METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "mae"}
-"""What is drawn over time, where nobody names a metric."""
+"""What is drawn over time, where no metric is named."""
 _POINTS, _BINS, _BLOCKS, _CLASSES, _FEATURES = 200, 10, 60, 12, 100
 _DIGITS = 6
 
@@ -107,7 +107,7 @@ def compute_pictures(
 
 
 def _select_shown_rows(test: TestRows) -> tuple[TestRows, list[str], tuple[str, ...]]:
-    """The rows that nobody who is shown has learned from, whom to show, and what is left out."""
+    """The rows that no model shown has learned from, which models to show, and what is left out."""
     import numpy as np
 
     whole = [name for name in (CANDIDATE, CHAMPION) if name in test.scores and np.isfinite(test.scores[name]).all()]

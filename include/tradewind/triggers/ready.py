@@ -42,7 +42,7 @@ class ReadyTrigger(BaseTrigger):
         url = await asyncio.to_thread(self._ledger_url)
         deadline = datetime.fromisoformat(self.deadline)
         # Not at once: Airflow 3.3.2 takes a task that is resumed before its executor's report of the deferral has been
-        # read for one whose state somebody changed, and tries it again.
+        # read for one whose state was changed, and tries it again.
         await asyncio.sleep(self.poll)
         while not (ready := await asyncio.to_thread(self._ready, url)) and datetime.now(UTC) < deadline:
             await asyncio.sleep(self.poll)

@@ -57,7 +57,7 @@ def _model(ledger: Ledger, pipeline: str) -> list[tuple[str, str]]:
 
 
 def _printable(text: str) -> str:
-    """Without what XML cannot hold: a reason is whatever somebody typed."""
+    """Without what XML cannot hold: a reason is free text."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

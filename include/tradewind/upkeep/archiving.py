@@ -1,4 +1,4 @@
-"""Which model versions nobody needs any more, and their way into the archive."""
+"""Which model versions are no longer needed, and their way into the archive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ArchivedVersion:
     """A version whose files are packed, or would be.
 
     :param bytes: of its files
-    :param reason: why nobody needs it, in words
+    :param reason: why it is not needed, in words
     """
 
     version: str
@@ -44,9 +44,9 @@ class ArchivedVersion:
 def archive_old_versions(
     spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run: bool = False
 ) -> list[ArchivedVersion]:
-    """Pack the files of versions that nobody needs, and that were trained longer ago than ``retention.models``.
+    """Pack the files of versions that are not needed, and that were trained longer ago than ``retention.models``.
 
-    Runs, test rows, verdicts, cards and all tags stay; the pack holds the signature too. A version of somebody else in
+    Runs, test rows, verdicts, cards and all tags stay; the pack holds the signature too. A version of another tool in
     the same registered model is left alone.
 
     :param now: the present, aware
@@ -84,7 +84,7 @@ def _find_own_version(registry: ModelRegistry, version: str) -> RegisteredVersio
     try:
         found = registry.get(version)
     except ModelError:
-        return None  # somebody deleted it in MLflow; there is nothing to archive
+        return None  # it was deleted in MLflow; there is nothing to archive
     return found if CAUSE in found.tags else None
 
 
@@ -102,5 +102,5 @@ def _archive_version(
         entry = pack_version(spec, version, runtime, ledger, registry, reason=reason)
         fault_points.reach_fault_point("after-pack-before-removal")
     if version.version in retention.needed_model_versions(spec, runtime, ledger):
-        return  # in this moment somebody rolled back to it
+        return  # in this moment a person rolled back to it
     remove_version_files(version, runtime, registry, entry=entry)

@@ -76,9 +76,9 @@ def erase_entity(
 ) -> ErasureReport:
     """Remove every row of one entity from datasets, old versions, predictions, quarantine and online store.
 
-    The ledger says that, when, by whom and how much, and never which entity. What a run that was killed left is removed
-    by the next one. Landing files belong to whoever delivers them: a partition that is run again from a delivery
-    that still has the entity brings it back.
+    The ledger says that, when, by which person and how much, and never which entity. What a run that was killed
+    left is removed by the next one. Landing files belong to those who deliver them: a partition that is run again
+    from a delivery that still has the entity brings it back.
 
     :param entity: text of the values by column; rows with all of them are the entity's
     :param renamed: the same for datasets that call the columns otherwise, by dataset
@@ -178,7 +178,7 @@ def _column_names(dataset: Dataset) -> set[str] | None:
 def _erase_with_online_store(
     spec: Pipeline, runtime: Runtime, searched: Mapping[str, Mapping[str, str]], from_lake: Any
 ) -> tuple[list[ErasedRows], dict[str, int]]:
-    """Remove from the online store, from the lake, and from the online store again: nobody materialises meanwhile."""
+    """Remove from the online store, from the lake, and from the online store again: no run materialises meanwhile."""
     from tradewind.features.feature_store import open_feature_store
     from tradewind.features.online.entity_removal import erase_online_entities as erase_online
     from tradewind.features.online.store_config import explain_online_errors
@@ -232,13 +232,13 @@ def _entity_keys(
         schema = parts[0].schema if parts else pa.schema(
             [(c.name, feast_value_type_to_pa(c.dtype.to_value_type())) for c in view.entity_columns]
         )  # fmt: skip
-        with contextlib.suppress(pa.ArrowInvalid):  # a text that is no number is nobody's key
+        with contextlib.suppress(pa.ArrowInvalid):  # a text that is no number is no key
             parts.append(given.cast(schema))
     return pa.concat_tables(parts).group_by(names).aggregate([]) if parts else None
 
 
 def _broken_models(spec: Pipeline, ledger: Ledger, gone: Mapping[str, list[FileSpan]]) -> tuple[str, ...]:
-    """Versions that were trained on something that is gone. What vacuum removed was nobody's."""
+    """Versions that were trained on something that is gone. What vacuum removed belonged to none."""
     found: dict[str, None] = {}
     for entry in ledger.find(spec.pipeline, "trained"):
         digests = entry.evidence.get("digests", {})

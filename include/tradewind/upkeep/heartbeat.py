@@ -54,8 +54,8 @@ def report_overdue_stages(spec: Pipeline, runtime: Runtime, *, now: datetime) ->
 def find_overdue_partitions(spec: Pipeline, stage: str, complete: Collection[str], *, now: datetime) -> list[str]:
     """Keys after the newest complete one that should be complete at ``now`` (aware), in order.
 
-    Only the last :data:`MOST` partitions before ``now`` are looked at: what ended long before is history that somebody
-    may replay, and nobody's emergency. While nothing is complete yet, only the newest is expected.
+    Only the last :data:`MOST` partitions before ``now`` are looked at: what ended long before is history that a person
+    may replay, and no emergency. While nothing is complete yet, only the newest is expected.
 
     :param complete: keys for which the stage is complete
     """

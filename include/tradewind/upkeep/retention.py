@@ -1,4 +1,4 @@
-"""What must stay: versions of datasets that a model or a prediction was made from, and models that somebody needs."""
+"""What must stay: versions of datasets that a model or a prediction was made from, and models that are needed."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def needed_model_versions(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> d
 
 
 def _versions_awaiting_approval(spec: Pipeline, ledger: Ledger) -> list[str]:
-    """Versions that somebody was asked about and that nobody has answered for."""
+    """Versions that wait for a person's answer."""
     settled = {entry.partition: entry for entry in ledger.find(spec.pipeline, "complete", subject="train")}
     found = []
     for partition, newest in settled.items():

@@ -90,7 +90,7 @@ def _check_without_code(subject: ValidatedPipeline, tables: SqlColumns) -> list[
 
 
 def _check_files_readable(subject: ValidatedPipeline) -> Iterator[Problem]:
-    """Files that are there and are no text: whoever runs the pipeline cannot read them either."""
+    """Files that are there and are no text: the pipeline cannot read them either."""
     for place, name in named_files(subject.spec):
         if not project.file_name_error(subject.root, name) and subject.file(name, place) is None:
             yield subject.at(place, f"{name} cannot be read as text; save it as UTF-8")

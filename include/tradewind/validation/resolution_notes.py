@@ -28,7 +28,7 @@ def resolution_notes(paths: Sequence[FilePath], verdicts: Callable[[str], Sequen
     and blocks: the median of error · √blocks, over √(blocks that `train.test` holds now). Without any, it is
     :func:`tradewind.core.power.approximate_error` of two numbers of rows a block.
 
-    :param verdicts: the recorded verdicts of a pipeline, by its name; empty where nobody knows
+    :param verdicts: the recorded verdicts of a pipeline, by its name; empty where none is known
     """
     found: list[Problem] = []
     for path in paths:

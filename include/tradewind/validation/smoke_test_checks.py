@@ -197,7 +197,7 @@ def _synthetic_inputs(
             if kind is None:
                 return None
             made = apply_expectations(SyntheticColumn(known[name][0], kind), suites.of(views[view]["dataset"]))
-            own.append(replace(made, name=name, missing=True))  # whoever is not in the view has none
+            own.append(replace(made, name=name, missing=True))  # an entity that is not in the view has none
     return own
 
 

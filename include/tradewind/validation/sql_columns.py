@@ -81,7 +81,7 @@ class _ViewColumns:
 
     :param columns: None if nothing is
     :param why: why nothing is known; empty if that is told already
-    :param more: it may have columns that nobody declared
+    :param more: it may have columns that are not declared
     """
 
     columns: Mapping[str, str] | pa.Schema | None

@@ -210,7 +210,7 @@ def _run_heuristic(request: Mapping[str, Any], root: Path) -> Answer:
             inspect.signature(rule).bind(None)
         except TypeError as exc:
             return {"flaw": f"takes other arguments than the rows that judge: {exc}"}
-        except ValueError:  # nobody knows the arguments of some functions that are not written in Python
+        except ValueError:  # the arguments of some functions are unknown that are not written in Python
             pass
     return {}
 

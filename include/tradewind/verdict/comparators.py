@@ -1,6 +1,6 @@
 """Who a candidate is compared with on the same rows: the deployed champion, the majority, rules of the project.
 
-Whoever cannot answer is absent, with the reason: gates against somebody absent are insufficient, never skipped.
+A model that cannot answer is absent, with the reason: gates against it are insufficient, never skipped.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def predict_comparators(
     candidate: RegisteredVersion,
     rules: Mapping[str, HeuristicProcess],
 ) -> dict[str, Answer | ModelError]:
-    """What the majority and the heuristics say of the rows, or why they say nothing. Nobody is shown the label."""
+    """What the majority and the heuristics say of the rows, or why they say nothing. None is shown the label."""
     rows = table.drop_columns([train_config(spec).label.column])
     asked: dict[str, Callable[[], Answer]] = {
         name: partial(rule.answer, rows, train_config(spec).task) for name, rule in rules.items()
@@ -185,7 +185,7 @@ def _unknown_class_reasons(spec: Pipeline, given: Mapping[str, Answer], labels: 
 
 
 def _named_comparators(spec: Pipeline) -> set[str]:
-    """Whom gates compare with, the champion left out."""
+    """What gates compare with, the champion left out."""
     named = {gate.versus for gate in spec.gates if isinstance(gate, MetricGate) and gate.versus is not None}
     return named & {MAJORITY, *spec.verdict.heuristics}
 

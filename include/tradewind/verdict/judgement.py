@@ -46,7 +46,7 @@ class CandidateVerdict:
     :param candidate: version that was judged
     :param champion: version that it was compared with; None if there was none
     :param report: the self-contained HTML page
-    :param warnings: what whoever decides should know, although no gate forbids it
+    :param warnings: what the person who decides should know, although no gate forbids it
     """
 
     outcome: str
@@ -65,7 +65,7 @@ def judge_candidate_version(spec: Pipeline, partition: str, runtime: Runtime) ->
 
     Both models predict the candidate's test rows afresh, each in a process of its own. A verdict that is there already,
     on the same candidate, champion and gates, is returned as it was, with the latency that was measured then; only one
-    for which somebody could not be asked is made again.
+    for which a model could not be asked is made again.
 
     :raises UsageError: nothing was trained at this partition
     :raises ModelError: the candidate's files or its test rows are gone
@@ -90,7 +90,7 @@ def judge_prepared_rows(
     measurements: Mapping[int, Measurement] | None = None, partitions: Sequence[str] | None = None,
     classes: Sequence[str] = (), notes: Sequence[str] = (),
 ) -> CandidateVerdict:  # fmt: skip
-    """Judge rows that somebody else has put together, and write the verdict like any other.
+    """Judge rows that the caller has put together, and write the verdict like any other.
 
     Checks of serving are judged where something was measured for them, and left out otherwise: they were judged when
     the candidate was.
@@ -243,7 +243,7 @@ def _verdict_entry(
         "key": key,
         "version": candidate.version,
         "champion": champion.model_version if champion else None,
-        # Promotion is refused when somebody else changed the champion in between.
+        # Promotion is refused when the champion was changed in between.
         "expected_seq": champion.seq if champion else 0,
         "basis": basis,
         "by_gates": by_gates,
@@ -265,7 +265,7 @@ def _verdict_entry(
 
 
 def _decide_outcome(results: Sequence[GateResult], champion: ChampionChange | None) -> tuple[str, str]:
-    """As the gates decide, and whom the candidate was not compared with."""
+    """As the gates decide, and what the candidate was not compared with."""
     outcome, reason = decide_verdict(results)
     skipped = any(result.outcome == "skipped" and result.versus == "champion" for result in results)
     if champion is None and outcome == "passed" and not skipped:  # else the gates have said so

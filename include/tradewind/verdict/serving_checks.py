@@ -49,7 +49,7 @@ class RunningCandidate:
     :param host: its process; not warm
     :param folder: a copy of its files, which are those that were logged
     :param rows: the test rows
-    :param example: rows that were predicted when it was logged, and what was predicted then; None if nobody kept them
+    :param example: rows that were predicted when it was logged, and what was predicted then; None if they were not kept
     :param spread: standard deviation of the test rows' labels; None where they are classes
     :param seed: of the noise of `stability`
     """
@@ -83,7 +83,9 @@ def measure_loading(running: RunningCandidate, gates: Sequence[Gate]) -> Mapping
     :raises ModelError: it cannot be loaded, or fails at the rows
     """
     counts = {gate.rows for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads"}
-    loaded = running.host.loaded_at - running.host.started_at  # by its own clock: nobody may have listened at once
+    loaded = (
+        running.host.loaded_at - running.host.started_at
+    )  # by its own clock: the caller may not have listened at once
     seconds = {}
     for count in sorted(counts):
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""The verdict as one HTML page, for whoever must decide tonight and for whoever asks in a year."""
+"""The verdict as one HTML page, for the person who decides tonight and for one who asks in a year."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def verdict_next_steps(spec: Pipeline, entry: Entry) -> list[str]:
 
 
 def render_verdict_markdown(spec: Pipeline, entry: Entry, *, report: str = "", refit: Entry | None = None) -> str:
-    """The verdict for the form in which somebody approves it: short, what did not pass or is doubtful first.
+    """The verdict for the form in which a person approves it: short, what did not pass or is doubtful first.
 
     All text of others is escaped. It must not be rendered as a template afterwards.
 

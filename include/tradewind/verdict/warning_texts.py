@@ -1,4 +1,4 @@
-"""Warnings of a verdict: what no gate forbids, and whoever decides should know."""
+"""Warnings of a verdict: what no gate forbids, and the person who decides should know."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def read_encoded_chunks(
     texts: bool,
     suffix: bytes = b"",
 ) -> Generator[EncodedChunk]:
-    """Read and encode, one chunk ahead of whoever writes them.
+    """Read and encode, one chunk ahead of the writer.
 
     :param dataset: Arrow dataset with the columns that ``layout`` names
     :param window: first and last moment, both included
