@@ -1,7 +1,7 @@
 """How long a silent peer is waited for: without these limits a task waits for ever.
 
 The kernel notices a machine that is gone (:func:`keep_alive`). A server or proxy that confirms every packet and answers
-none is noticed here: a timer shuts the socket down, and the driver wakes with an error (:func:`answering`).
+none is noticed here: a timer shuts the socket down, and the driver wakes with an error (:func:`limit_answer_time`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_answer_seconds() -> float:
 
 
 @contextmanager
-def answering(connection: Any, seconds: float) -> Iterator[None]:
+def limit_answer_time(connection: Any, seconds: float) -> Iterator[None]:
     """Shut the connection's socket down when what is inside waits for more than ``seconds``.
 
     The error of the driver, which then finds the connection closed, goes on as one of its own kind with the cause as
@@ -86,7 +86,7 @@ def answering(connection: Any, seconds: float) -> Iterator[None]:
         return
     with (
         closing(socket.socket(fileno=os.dup(connection.fileno()))) as link,
-        ending(seconds, lambda: link.shutdown(socket.SHUT_RDWR)) as ended,
+        call_after(seconds, lambda: link.shutdown(socket.SHUT_RDWR)) as ended,
     ):
         try:
             yield
@@ -99,7 +99,7 @@ def answering(connection: Any, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def ending(seconds: float, end: Callable[[], object]) -> Iterator[threading.Event]:
+def call_after(seconds: float, end: Callable[[], object]) -> Iterator[threading.Event]:
     """Call ``end`` from another thread when what is inside takes longer than ``seconds``; the event tells of it."""
     ended = threading.Event()
 
@@ -130,7 +130,7 @@ def limit_answers(connection: Any, seconds: float | None = None) -> Any:
     limit = read_answer_seconds() if seconds is None else seconds
 
     def wait_in_time(*args: Any, **kwargs: Any) -> Any:
-        with answering(connection, limit):
+        with limit_answer_time(connection, limit):
             return wait(connection, *args, **kwargs)
 
     connection.wait = wait_in_time
@@ -168,18 +168,18 @@ def limited_psycopg2() -> tuple[type[Any], type[Any]]:
 
     class LimitedConnection(extensions.connection):  # type: ignore[misc]  # psycopg 2 has no types
         def commit(self) -> None:
-            with answering(self, read_answer_seconds()):
+            with limit_answer_time(self, read_answer_seconds()):
                 super().commit()
 
         def rollback(self) -> None:
-            with answering(self, read_answer_seconds()):
+            with limit_answer_time(self, read_answer_seconds()):
                 super().rollback()
 
     class LimitedCursor(extensions.cursor):  # type: ignore[misc]  # likewise
         seconds: float | None = None
 
         def _limit(self) -> Any:
-            return answering(self.connection, self.seconds or read_answer_seconds())
+            return limit_answer_time(self.connection, self.seconds or read_answer_seconds())
 
         def execute(self, *args: Any, **kwargs: Any) -> None:
             with self._limit():

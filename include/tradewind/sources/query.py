@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tradewind.core.disk import translate_disk_errors
 from tradewind.core.network import (
-    answering,
     choose_error,
     keep_alive,
+    limit_answer_time,
     limit_answers,
     limit_connecting,
     limited_psycopg2,
@@ -154,7 +154,7 @@ def _open_cursor(database: DatabaseConnection, *, what: str, longest: timedelta 
 
 def _server_cursor(connection: Any, longest: timedelta) -> Any:
     short = read_answer_seconds()
-    with answering(connection, short), connection.cursor() as setting:
+    with limit_answer_time(connection, short), connection.cursor() as setting:
         setting.execute(f"SET statement_timeout = {int(longest.total_seconds() * 1000)}")
         setting.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         setting.execute("SET LOCAL TIME ZONE 'UTC'")

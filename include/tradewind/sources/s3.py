@@ -12,7 +12,7 @@ from typing import Any
 
 from tradewind.core.connections import ObjectStoreConnection
 from tradewind.core.disk import translate_disk_errors
-from tradewind.core.network import ending
+from tradewind.core.network import call_after
 from tradewind.errors import MalformedInput, MissingInput, Unavailable
 from tradewind.spec.scalars import format_duration
 
@@ -93,7 +93,7 @@ class ObjectStore:
             "try again later, or raise `limits: {time: …}`"
         )
         # botocore shows no way to its socket; its answers are those of urllib3.
-        with ending(max(0.0, self._end - time.monotonic()), lambda: body._raw_stream.shutdown()) as ended:
+        with call_after(max(0.0, self._end - time.monotonic()), lambda: body._raw_stream.shutdown()) as ended:
             try:
                 yield
             except Exception as exc:
