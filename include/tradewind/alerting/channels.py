@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tradewind.alerting.incidents import Incident
+    from tradewind.alerting.incident_history import Incident
 
 log = logging.getLogger("tradewind.incidents")
 

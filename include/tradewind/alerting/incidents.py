@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting import channels, incident_history
-from tradewind.alerting.incident_history import IncidentHistory
+from tradewind.alerting.incident_history import Incident, IncidentHistory, Occurrence
 from tradewind.errors import InvalidPartitionKey, UsageError
 from tradewind.ledger.journal import Entry
 
@@ -23,58 +22,6 @@ MESSAGE_LENGTH = 2000
 NO_PARTITION = "-"
 """Stands for "no partition" among the partitions of an incident."""
 _SPOKEN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """An incident as one partition has it.
-
-    :param first: since when, in UTC
-    :param last: when it was seen last, in UTC
-    :param times: how often it was seen
-    :param link: to the evidence
-    :param evidence: the numbers behind it
-    """
-
-    message: str
-    link: str
-    first: datetime
-    last: datetime
-    times: int = 1
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """One open problem.
-
-    :param fingerprint: names the problem: ``pipeline/stage/task/error_type``, a condition's subject in the task's place
-    :param first: when it was first seen, in UTC
-    :param last: when it was seen last, in UTC
-    :param occurrences: how often it was seen
-    :param partitions: partitions that still have it
-    :param by_partition: message and link of each of them; :data:`NO_PARTITION` where it is about none
-    :param message: of the partitions that still have it
-    :param link: to the newest evidence of a partition that still has it
-    :param lasting: a condition, which a success of its stage does not end
-    """
-
-    fingerprint: str
-    first: datetime
-    last: datetime
-    occurrences: int
-    partitions: tuple[str, ...]
-    by_partition: Mapping[str, Occurrence]
-    message: str
-    link: str
-    pipeline: str
-    stage: str
-    task: str
-    error_type: str
-    subject: str = ""
-    owner: str = ""
-    runbook: str | None = None
-    lasting: bool = False
 
 
 def report_failure(

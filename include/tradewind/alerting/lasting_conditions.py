@@ -14,7 +14,7 @@ from tradewind.ledger.journal import Entry
 from tradewind.ledger.values import json_value
 
 if TYPE_CHECKING:
-    from tradewind.alerting.incidents import Incident
+    from tradewind.alerting.incident_history import Incident
     from tradewind.ledger.journal import Ledger
     from tradewind.spec.pipeline import Pipeline
 

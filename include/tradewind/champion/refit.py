@@ -29,8 +29,9 @@ from tradewind.spec.digest import config_hash
 from tradewind.spec.gates import CheckGate
 from tradewind.training import model_signature, recorded_training
 from tradewind.training.candidate import journal_version, log_model_version
-from tradewind.training.fitting import FittedCandidate, fit_candidate, training_config_hash
+from tradewind.training.fitting import fit_candidate, training_config_hash
 from tradewind.training.model_inputs import train_config
+from tradewind.training.training_plan import FittedCandidate
 from tradewind.verdict import evaluation_processes, serving_checks
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
     from tradewind.isolation.model_client import ModelHost
     from tradewind.spec.pipeline import Pipeline
-    from tradewind.training.fitting import TrainingPlan
+    from tradewind.training.training_plan import TrainingPlan
     from tradewind.verdict.comparators import Answer
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +106,6 @@ def current_user() -> str:
 
 def _files_by_pipeline(folder: Path) -> dict[str, Path]:
     """Files of pipelines by name; where two have one name, the first."""
-    from tradewind.cli.validate import find_pipeline_files
     from tradewind.spec.document import Unreadable, read_yaml
 
     found: dict[str, Path] = {}
@@ -152,3 +152,27 @@ def _airflow_runtime(actor: str, *, home: Path | None = None) -> Runtime:
         if home is None:
             raise UsageError(f"Airflow lacks a connection: {exc}") from exc
         raise UsageError(_NO_DEPLOYMENT.format(home=home)) from exc
+
+
+def find_pipeline_files(paths: Iterable[Path]) -> list[Path]:
+    """The pipeline files at ``paths``; a folder stands for those in it and below.
+
+    :raises click.UsageError: a path does not exist, or a folder holds no pipeline
+    """
+    files: list[Path] = []
+    for given in paths:
+        named = Path("dags") / f"{given}.yaml"
+        path = named if not given.exists() and named.exists() else given
+        if not path.exists():
+            raise click.UsageError(f"there is no {path} here; name the pipeline, the YAML file or its folder")
+        inside = _in_folder(path) if path.is_dir() else [path]
+        if not inside:
+            raise click.UsageError(f"{path} holds no pipeline (*.yaml)")
+        files += inside
+    return list(dict.fromkeys(files))
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    # `_defaults.yaml` and overlays like `flight_delay.prod.yaml` are no pipelines by themselves.
+    found = (path for ending in ("yaml", "yml") for path in folder.rglob(f"*.{ending}"))
+    return sorted(path for path in found if not path.name.startswith(("_", ".")) and "." not in path.stem)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tradewind.cli.deployment import find_pipeline_files
 from tradewind.errors import TradewindError
 from tradewind.spec.problems import Problem
 
@@ -39,24 +40,6 @@ def validate_files(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool
     ctx.exit(1 if any(problem.severity == "error" for problem in found) else 0)
 
 
-def find_pipeline_files(paths: Iterable[Path]) -> list[Path]:
-    """The pipeline files at ``paths``; a folder stands for those in it and below.
-
-    :raises click.UsageError: a path does not exist, or a folder holds no pipeline
-    """
-    files: list[Path] = []
-    for given in paths:
-        named = Path("dags") / f"{given}.yaml"
-        path = named if not given.exists() and named.exists() else given
-        if not path.exists():
-            raise click.UsageError(f"there is no {path} here; name the pipeline, the YAML file or its folder")
-        inside = _in_folder(path) if path.is_dir() else [path]
-        if not inside:
-            raise click.UsageError(f"{path} holds no pipeline (*.yaml)")
-        files += inside
-    return list(dict.fromkeys(files))
-
-
 def _verdicts(pipeline: str) -> list[Entry]:
     """Recorded verdicts; none where no ledger is there or it does not answer: validation needs no service."""
     from tradewind.cli import deployment
@@ -70,12 +53,6 @@ def _verdicts(pipeline: str) -> list[Entry]:
         return Ledger(deployment.find_runtime().ledger).find(pipeline, "verdict")
     except TradewindError:
         return []
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    # `_defaults.yaml` and overlays like `flight_delay.prod.yaml` are no pipelines by themselves.
-    found = (path for ending in ("yaml", "yml") for path in folder.rglob(f"*.{ending}"))
-    return sorted(path for path in found if not path.name.startswith(("_", ".")) and "." not in path.stem)
 
 
 def _as_text(files: Sequence[Path], found: Sequence[Problem]) -> str:

@@ -10,7 +10,7 @@ from tradewind.spec.metrics import MEASURES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
 
 ADDITIVE = frozenset(MEASURES) - {"roc_auc", "average_precision"}
 """Metrics of this kind."""

@@ -12,7 +12,7 @@ from tradewind.core.ranking import Ranking, RankMetric, ResampledRanking, concor
 from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
 
     Statistic = Callable[[Floats], Floats]
     """From how often each block is drawn, shape (resamples, blocks), to a value of each resample, (resamples,)."""

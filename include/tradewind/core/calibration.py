@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
 
 BINS = 10
 """Bins of equal width that the expected calibration error is computed with, and that the picture of it shows."""

@@ -24,10 +24,10 @@ from tradewind.spec.gates import UNITS_OF_TIME, CheckGate, FairnessGate, MetricG
 from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
+    from tradewind.core.arrays import Floats
     from tradewind.core.bootstrap import Interval, Statistic
     from tradewind.core.gate_cases import GateCase
     from tradewind.core.judged_rows import TestRows
-    from tradewind.core.metrics import Floats
 
 _ROUNDING = 1e-12  # 0.61 - 0.60 is a little more than 0.01
 

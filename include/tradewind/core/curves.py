@@ -9,7 +9,7 @@ from tradewind.core import metrics
 from tradewind.core.calibration import BINS, calibration_bin, claimed_probabilities
 
 if TYPE_CHECKING:
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
 
     Points = list[tuple[float, float]]
 

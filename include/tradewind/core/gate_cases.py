@@ -11,8 +11,8 @@ from tradewind.spec.gates import UNITS_OF_TIME, FairnessGate, MetricGate
 from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
+    from tradewind.core.arrays import Floats
     from tradewind.core.judged_rows import TestRows
-    from tradewind.core.metrics import Floats
 
 _SHOWN = 5
 

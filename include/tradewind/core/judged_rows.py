@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
     from tradewind.spec.metrics import Task
 
 _SAME = 1e-9

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tradewind.core.metrics import roc_auc
 
 if TYPE_CHECKING:
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
     from tradewind.spec.metrics import Task
 
 ROWS = 50_000

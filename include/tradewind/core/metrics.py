@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from tradewind.core import additive_metrics
 from tradewind.core.ranking import RankMetric, rank_metric
 from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[Any]
+    from tradewind.core.arrays import Floats
 
 _SLACK = 1e-6  # single-precision softmax may reach 1 + 1e-7
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
 
 RankMetric = Literal["roc_auc", "average_precision"]
 _AT_ONCE = 16

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tradewind.core import metrics
 
 if TYPE_CHECKING:
+    from tradewind.core.arrays import Floats
     from tradewind.core.gate_results import GateResult
-    from tradewind.core.metrics import Floats
     from tradewind.spec.metrics import Task
 
 _ERRORS = {"binary": "brier", "multiclass": "brier", "regression": "mae"}

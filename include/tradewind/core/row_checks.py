@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from tradewind.core.leakage import leakage_score
 
 if TYPE_CHECKING:
-    from tradewind.core.metrics import Floats
+    from tradewind.core.arrays import Floats
     from tradewind.spec.metrics import Task
     from tradewind.spec.training import RowChecks
 

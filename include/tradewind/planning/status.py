@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tradewind.alerting.incidents import Incident, close_incidents_outside_range, open_incidents
+from tradewind.alerting.incident_history import Incident
+from tradewind.alerting.incidents import close_incidents_outside_range, open_incidents
 from tradewind.etl.quarantine_release import Quarantined, list_quarantined
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import holds, pins, skipped_partitions

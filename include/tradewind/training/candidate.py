@@ -19,9 +19,10 @@ from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
 from tradewind.training import estimator as estimators
 from tradewind.training import evidence
 from tradewind.training.early_gate import EarlyGateResult
-from tradewind.training.fitting import FittedCandidate, TrainingPlan, fit_candidate, plan_training
+from tradewind.training.fitting import fit_candidate, plan_training
 from tradewind.training.model_inputs import train_config
 from tradewind.training.prediction_rows import require_same_task
+from tradewind.training.training_plan import FittedCandidate, TrainingPlan
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime

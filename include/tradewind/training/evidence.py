@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.spec.pipeline import Pipeline
-    from tradewind.training.fitting import FittedCandidate, TrainingPlan
     from tradewind.training.model_frame import ModelFrame
+    from tradewind.training.training_plan import FittedCandidate, TrainingPlan
 
 EXAMPLE_ROWS = 20
 _LIBRARIES = (

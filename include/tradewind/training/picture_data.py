@@ -13,8 +13,8 @@ from tradewind.pages.formatting import format_count
 from tradewind.spec.metrics import of_task
 
 if TYPE_CHECKING:
+    from tradewind.core.arrays import Floats
     from tradewind.core.judged_rows import TestRows
-    from tradewind.core.metrics import Floats
 
 METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "mae"}
 """What is drawn over time, where no metric is named."""

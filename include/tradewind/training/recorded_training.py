@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from tradewind.errors import ModelError
 from tradewind.isolation.project_code import ProjectCode, find_package_folder, locate_project_code
 from tradewind.spec.pipeline import Pipeline
-from tradewind.training.fitting import TrainingPlan
 from tradewind.training.model_inputs import PinnedInputs, train_config
+from tradewind.training.training_plan import TrainingPlan
 from tradewind.training.window import TrainingWindow
 
 if TYPE_CHECKING:

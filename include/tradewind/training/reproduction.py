@@ -24,9 +24,10 @@ from tradewind.registry.model_registry import ModelRegistry
 from tradewind.registry.version_files import open_model
 from tradewind.spec.digest import config_hash
 from tradewind.training import evidence, recorded_training, reproduction_comparison
-from tradewind.training.fitting import FittedCandidate, fit_candidate, training_config_hash
+from tradewind.training.fitting import fit_candidate, training_config_hash
 from tradewind.training.recorded_training import RecordedTraining
 from tradewind.training.reproduction_comparison import TOLERANCE, ReproductionDifference
+from tradewind.training.training_plan import FittedCandidate
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from tradewind.isolation.project_code import ProjectCode
     from tradewind.registry.model_registry import RegisteredVersion
     from tradewind.spec.pipeline import Pipeline
-    from tradewind.training.fitting import TrainingPlan
+    from tradewind.training.training_plan import TrainingPlan
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from tradewind.pages import layout
 from tradewind.pages.layout import mark_code
 
 if TYPE_CHECKING:
-    from tradewind.alerting.incidents import Incident
+    from tradewind.alerting.incident_history import Incident
     from tradewind.ledger.champions import ChampionChange
     from tradewind.ledger.journal import Entry, Ledger
     from tradewind.planning.candidate_outcome import JudgedCandidate

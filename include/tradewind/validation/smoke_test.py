@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tradewind
 from tradewind.errors import ModelError, TradewindError
 from tradewind.validation.synthetic_rows import WORDS, SyntheticColumn, make_synthetic_label, make_synthetic_rows
 
@@ -110,7 +111,6 @@ def _failure(exc: Exception, root: Path, columns: Sequence[SyntheticColumn]) -> 
     :return: ``error`` (message, file, line); ``unknown``: columns that the code names; ``certain``: whether it fails
         with any values, as far as can be seen
     """
-    from tradewind.validation.user_code import describe_user_error
 
     cause = exc.__cause__ if isinstance(exc, TradewindError) and isinstance(exc.__cause__, Exception) else exc
     unknown = _unknown_columns(cause, [column.name for column in columns])
@@ -144,3 +144,15 @@ def _depends_on_values(exc: Exception, root: Path) -> bool:
     frames = traceback.extract_tb(exc.__traceback__)
     own = bool(frames) and Path(frames[-1].filename).is_relative_to(root)
     return own and isinstance(exc, _OF_VALUES)
+
+
+def describe_user_error(exc: BaseException, root: Path) -> dict[str, Any]:
+    """What went wrong in the user's own words, and the last line of the project that it went through."""
+    cause = exc.__cause__ if isinstance(exc, TradewindError) and exc.__cause__ else exc
+    if isinstance(cause, SyntaxError) and cause.filename:
+        return {"message": f"{type(cause).__name__}: {cause.msg}", "file": cause.filename, "line": cause.lineno}
+    words = str(exc) if isinstance(exc, TradewindError) and cause is exc else f"{type(cause).__name__}: {cause}"
+    frames = traceback.extract_tb(cause.__traceback__)
+    own = Path(tradewind.__file__).parent
+    lines = [f for f in frames if (p := Path(f.filename)).is_relative_to(root) and not p.is_relative_to(own)]
+    return {"message": words, "file": lines[-1].filename, "line": lines[-1].lineno} if lines else {"message": words}

@@ -5,18 +5,15 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tradewind
 from tradewind.core.runtime import Runtime
-from tradewind.errors import TradewindError
 from tradewind.spec.pipeline import Features, Pipeline
-from tradewind.validation.smoke_test import try_model, try_rule
+from tradewind.validation.smoke_test import describe_user_error, try_model, try_rule
 from tradewind.validation.validated_pipeline import build_partial_pipeline
 
 if TYPE_CHECKING:
@@ -213,15 +210,3 @@ def _run_heuristic(request: Mapping[str, Any], root: Path) -> Answer:
         except ValueError:  # the arguments of some functions are unknown that are not written in Python
             pass
     return {}
-
-
-def describe_user_error(exc: BaseException, root: Path) -> dict[str, Any]:
-    """What went wrong in the user's own words, and the last line of the project that it went through."""
-    cause = exc.__cause__ if isinstance(exc, TradewindError) and exc.__cause__ else exc
-    if isinstance(cause, SyntaxError) and cause.filename:
-        return {"message": f"{type(cause).__name__}: {cause.msg}", "file": cause.filename, "line": cause.lineno}
-    words = str(exc) if isinstance(exc, TradewindError) and cause is exc else f"{type(cause).__name__}: {cause}"
-    frames = traceback.extract_tb(cause.__traceback__)
-    own = Path(tradewind.__file__).parent
-    lines = [f for f in frames if (p := Path(f.filename)).is_relative_to(root) and not p.is_relative_to(own)]
-    return {"message": words, "file": lines[-1].filename, "line": lines[-1].lineno} if lines else {"message": words}

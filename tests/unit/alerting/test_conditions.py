@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tradewind.alerting import incidents
-from tradewind.alerting.incidents import Incident
+from tradewind.alerting.incident_history import Incident
 from tradewind.alerting.lasting_conditions import LastingCondition, heal_condition, open_condition
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.pipeline import Pipeline

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tradewind.alerting import incidents
-from tradewind.alerting.incidents import Incident
+from tradewind.alerting.incident_history import Incident
 from tradewind.ledger.journal import Ledger
 
 WEEKS = ("2013-01-28", "2013-02-04")

@@ -11,7 +11,8 @@ from tests.unit.retraining.test_training_decision import pipeline as retrained
 
 from tradewind.alerting import model_alarms
 from tradewind.alerting.channels import describe_next_step
-from tradewind.alerting.incidents import Incident, open_incidents
+from tradewind.alerting.incident_history import Incident
+from tradewind.alerting.incidents import open_incidents
 from tradewind.core.runtime import Runtime
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.retraining.training_decision import decide_training

@@ -26,7 +26,8 @@ from tradewind.spec.digest import config_hash
 from tradewind.spec.training import Early, Search
 from tradewind.training import evidence
 from tradewind.training.candidate import TrainedCandidate, train_candidate
-from tradewind.training.fitting import FittedCandidate, fit_candidate, plan_training, training_config_hash
+from tradewind.training.fitting import fit_candidate, plan_training, training_config_hash
+from tradewind.training.training_plan import FittedCandidate
 from tradewind.training.window import TrainingWindow
 
 SPACE = "def space(trial):\n    return {'C': trial.suggest_float('C', 0.01, 1.0, log=True)}\n"
