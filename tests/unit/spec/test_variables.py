@@ -56,7 +56,7 @@ WRONG = {
     "a template in a path": ("{landing}/{day}", "{{ var.value.x }}/{day}", "datasets.flights.source.files", "{{ … }}"),
     "a template of another kind": (
         SOURCE,
-        "{files: a, connection: '{{ ds }}'}",
+        "{files: 's3://b/a', connection: '{{ ds }}'}",
         "datasets.flights.source.connection",
         "",
     ),
