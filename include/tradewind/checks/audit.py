@@ -54,7 +54,7 @@ def audit_partition(
     ]
     if suite is not None:
         results += expectations.evaluate_suite(suite, staged, frame_rows=rules.frame_rows)
-    done = AuditResult(all(result.outcome == "passed" for result in results), tuple(results), report)
+    done = AuditResult(not any(result.stops for result in results), tuple(results), report)
     about = {"dataset": staged.dataset, "partition": staged.key, "rows": f"{staged.rows:,}", "digest": staged.digest}
     if staged.dropped:
         about["duplicates"] = f"{staged.dropped:,} rows left out by the rule for duplicates"

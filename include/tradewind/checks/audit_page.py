@@ -10,7 +10,12 @@ from tradewind.checks.audit_result import AuditResult, CheckResult
 from tradewind.pages import layout
 from tradewind.pages.layout import mark_code
 
-_SIGNS = {"passed": "✓ passed", "failed": "✗ failed", "error": "? could not be evaluated"}
+_SIGNS = {
+    "passed": "✓ passed",
+    "failed": "✗ failed",
+    "error": "? could not be evaluated",
+    "insufficient": "– not compared",
+}
 _NEXT_FAILED = """
 <li>Look at the checks above, and at the rows in quarantine.</li>
 <li>If the delivery is wrong, have it corrected and run the partition again: a changed file is a new cause.</li>
@@ -23,7 +28,7 @@ _NEXT_ERROR = "<li>A check that could not be evaluated says nothing about the da
 _STYLE = """
 body{max-width:46rem}
 .verdict{font-size:1.2rem;font-weight:600;border-left:.4rem solid;padding:.4rem .8rem;margin:1rem 0}
-.passed{color:var(--ok)}.failed{color:var(--bad)}.error{color:var(--odd)}
+.passed{color:var(--ok)}.failed{color:var(--bad)}.error,.insufficient{color:var(--odd)}
 article{border-top:1px solid var(--line);padding:.6rem 0}article p{margin:.1rem 0}.sign{font-weight:600}
 """
 
@@ -42,15 +47,15 @@ def render_audit_page(audit: AuditResult, *, title: str, about: Mapping[str, str
     partitions, and everything that passed.
     """
     worst = "passed" if audit.success else "failed" if _count(audit, "failed") else "error"
-    passed = [result for result in audit.results if result.outcome == "passed"]
+    fine = [result for result in audit.results if not result.stops]
     body = f"""
 <p class="soft">Audit</p><h1>{escape(title)}</h1>
 <p class="verdict {worst}">{escape(_verdict(audit))}</p>
 {_section("What did not pass", audit.problems)}
 <h2>What to do next</h2><ul>{_next_steps(audit)}</ul>
 <h2>About these rows</h2>{layout.facts_table(about)}
-{_section("Beside earlier partitions", [result for result in passed if result.trailing])}
-{_section("What passed", [result for result in passed if not result.trailing])}
+{_section("Beside earlier partitions", [result for result in fine if result.trailing])}
+{_section("What passed", [result for result in fine if not result.trailing])}
 """
     return layout.page_document(f"{title}: {_verdict(audit)}", body, style=_STYLE)
 
@@ -62,7 +67,9 @@ def _section(title: str, results: Sequence[CheckResult]) -> str:
 def _verdict(audit: AuditResult) -> str:
     total, failed, errors = len(audit.results), _count(audit, "failed"), _count(audit, "error")
     if audit.success:
-        return f"Passed: all {total} checks"
+        missing = _count(audit, "insufficient")
+        few = f"; {missing} had too little to compare with" if missing else ""
+        return f"Passed: all {total - missing} checks{few}"
     text = [f"{failed} failed"] if failed else []
     text += [f"{errors} could not be evaluated"] if errors else []
     return f"Not published: of {total} checks {', '.join(text)}"
@@ -75,9 +82,8 @@ def _next_steps(audit: AuditResult) -> str:
 
 
 def _check_card(result: CheckResult) -> str:
-    passed = result.outcome == "passed"
-    text, about = (result.text, "Found") if passed else (result.problem, "Expected")
-    more = (result.observed or "as expected") if passed else result.text
+    text, about = (result.problem, "Expected") if result.stops else (result.text, "Found")
+    more = result.text if result.stops else (result.observed or "as expected")
     return (
         f'<article><p class="sign {result.outcome}">{_SIGNS[result.outcome]}</p><p>{mark_code(text)}</p>'
         f'<p class="soft">{about}: {mark_code(more)}</p>'

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-CheckOutcome = Literal["passed", "failed", "error"]
+CheckOutcome = Literal["passed", "failed", "error", "insufficient"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class CheckResult:
 
     :param name: the expectation's type, or the name of a check that is always made
     :param text: what was expected, in words
-    :param outcome: ``error``: it could not be evaluated, so nothing is known; that is not ``failed``
+    :param outcome: ``error``: it could not be evaluated, so nothing is known; that is not ``failed``.
+        ``insufficient``: there is too little to compare with, which does not stop the partition
     :param observed: what was found, or why it could not be evaluated
     :param trailing: it compares with earlier partitions
     :param wrong: what is wrong, as a sentence that begins with it; empty where ``text`` and ``observed`` make one
@@ -27,6 +28,11 @@ class CheckResult:
     observed: str
     trailing: bool = False
     wrong: str = ""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the partition is not published because of it."""
+        return self.outcome in ("failed", "error")
 
     @property
     def problem(self) -> str:
@@ -41,7 +47,7 @@ class CheckResult:
 class AuditResult:
     """All checks of one staged partition.
 
-    :param success: every check passed
+    :param success: no check stops the partition
     :param report: the report as one HTML file
     """
 
@@ -51,5 +57,5 @@ class AuditResult:
 
     @property
     def problems(self) -> tuple[CheckResult, ...]:
-        """The checks that did not pass."""
-        return tuple(result for result in self.results if result.outcome != "passed")
+        """The checks that stop the partition."""
+        return tuple(result for result in self.results if result.stops)

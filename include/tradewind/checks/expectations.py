@@ -170,7 +170,7 @@ def read_suite(suite: Path) -> list[Expectation]:
 def read_suite_entries(suite: Path) -> list[Any]:
     """What stands in the list of a suite file.
 
-    :raises SpecError: the file is no suite
+    :raises SpecError: the file is not a suite
     """
     try:
         content = json.loads(suite.read_text(encoding="utf-8"))

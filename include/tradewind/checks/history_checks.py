@@ -29,7 +29,7 @@ def compare_with_history(
     }
     if len(history) < rules.min_partitions:
         few = f"not compared: only {len(history)} earlier partitions, and it takes {rules.min_partitions}"
-        return [CheckResult(name, text, "passed", few, trailing=True) for name, text in texts.items()]
+        return [CheckResult(name, text, "insufficient", few, trailing=True) for name, text in texts.items()]
     counted = [null_counts(path, staged.schema) for path in staged.paths]
     nulls = {name: sum(file[name] for file in counted) for name in set.intersection(*map(set, counted))}
     return [
@@ -60,7 +60,7 @@ def _compare_null_shares(
             rises.append((count / rows - max(before), name, count / rows, max(before), allowed))
     if not rises:
         nothing = "not compared: nothing is known of the earlier partitions"
-        return CheckResult(_NULLS, text, "passed", nothing, trailing=True)
+        return CheckResult(_NULLS, text, "insufficient", nothing, trailing=True)
     rises.sort(key=lambda rise: (-rise[0], rise[1]))
     over = [rise for rise in rises if rise[0] > rise[4]]
     lines = [f"`{name}` {now:.1%}, at most {then:.1%} before" for _, name, now, then, _ in (over or rises[:1])[:_SHOWN]]

@@ -44,7 +44,7 @@ def check_regexes(kwargs: Mapping[str, Any]) -> None:
         if isinstance(pattern, str) and re2_pattern(pattern) is None:
             raise InvalidRegex(
                 argument,
-                f"{pattern!r} is no regular expression of RE2, with which DuckDB evaluates it: "
+                f"{pattern!r} is not a regular expression of RE2, with which DuckDB evaluates it: "
                 f"{_re2_error(pattern)}. RE2 has no lookarounds, no back references and at most 1000 repeats",
             )
     if found := sorted(_PYTHON_ONLY & set(_names(kwargs.get("json_schema")))):

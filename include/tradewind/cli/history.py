@@ -97,7 +97,7 @@ class HistoryLine:
     help="Who served the population of this partition, by partition time: also of a replay.",
 )
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N lines.")
-@click.option("--all", "everything", is_flag=True, help="Also what goes by itself: stages that began and ended.")
+@click.option("--all", "everything", is_flag=True, help="Include routine stage events: stages that began and ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show_history(
     name: str, until: str | None, population: str | None, last: int | None, everything: bool, as_json: bool
@@ -140,7 +140,7 @@ def collect_history(
 ) -> list[HistoryLine]:
     """Journal and changes of champion as one story, oldest first.
 
-    :param everything: also what goes by itself
+    :param everything: include routine stage events
     """
     found = [
         HistoryLine(entry.at, entry.partition, entry.kind, _entry_text(entry), entry.actor)

@@ -90,7 +90,7 @@ class LazyGroup(click.Group):
         module, _, attribute = lazy.target.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{lazy.target} is no click command")
+            raise TypeError(f"{lazy.target} is not a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -63,7 +63,7 @@ def keep_alive(connection: Any) -> None:
 def read_answer_seconds() -> float:
     """How long PostgreSQL may be silent after it was asked something, as ``TRADEWIND_ANSWER_SECONDS`` says (300).
 
-    :raises UsageError: the setting is no number of seconds above 0
+    :raises UsageError: the setting is not a number of seconds above 0
     """
     text = os.environ.get(ANSWER_SETTING) or str(_ANSWER_SECONDS)
     with suppress(ValueError):

@@ -69,7 +69,7 @@ class AirflowConnections:
         connection = self.find(conn_id)
         hook = _hook(connection)
         if not isinstance(hook, DbApiHook):
-            raise UsageError(f"connection {conn_id} is of type {connection.conn_type}, which is no database")
+            raise UsageError(f"connection {conn_id} is of type {connection.conn_type}, which is not a database")
         placeholder = str(hook.placeholder)
         paramstyle = "numeric" if placeholder.startswith(":") else _PARAMSTYLES.get(placeholder, "format")
         return DatabaseConnection(str(connection.conn_type), hook.get_conn, paramstyle, _secrets(connection))

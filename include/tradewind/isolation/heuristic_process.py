@@ -60,7 +60,7 @@ class HeuristicProcess(AbstractContextManager["HeuristicProcess"]):
         """What it says of each row, as a model would: float64 of shape (rows, outputs), and its classes.
 
         :param rows: the test rows without the label
-        :raises ModelError: it fails, takes too long, or its answer is none of the task
+        :raises ModelError: it fails, takes too long, or its answer does not match the task
         """
         import pyarrow as pa
 
@@ -87,7 +87,7 @@ def check_heuristic_answer(answer: pa.Table, rows: int, task: Task) -> tuple[npt
     """A rule's answer as a model's: float64 of shape (rows, outputs), and its classes; None for numbers.
 
     :param answer: as :func:`heuristic_answer_columns` gives it
-    :raises ModelError: it is none of the task
+    :raises ModelError: it does not match the task
     """
     import numpy as np
     import pyarrow as pa
@@ -104,7 +104,7 @@ def check_heuristic_answer(answer: pa.Table, rows: int, task: Task) -> tuple[npt
     else:
         classes = answer.column_names
     if task == "regression" or len(classes) < 2 or (task == "binary" and sorted(classes) != ["0", "1"]):
-        raise ModelError(f"answers with the columns {', '.join(answer.column_names)}, which is no {task} answer")
+        raise ModelError(f"answers with the columns {', '.join(answer.column_names)}, which is not a {task} answer")
     if (values < 0).any() or (np.abs(values.sum(axis=1) - 1) > 1e-6).any():
         raise ModelError("answers with something that is no probability: they lie between 0 and 1 and are 1 together")
     return values, list(classes)

@@ -102,7 +102,7 @@ def predict_output(model: Any, frame: pd.DataFrame, classes: Sequence[Any] | Non
     """What a model answers, checked: float64 of shape (rows, classes), or (rows, 1) for a regressor.
 
     :param classes: its classes, for ``predict_proba``; None for a regressor, which is asked for ``predict``
-    :raises ModelError: the answer has another shape, is not finite, or is no probability
+    :raises ModelError: the answer has another shape, is not finite, or is not a probability
     """
     import numpy as np
 
@@ -111,7 +111,9 @@ def predict_output(model: Any, frame: pd.DataFrame, classes: Sequence[Any] | Non
     try:
         answer = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as exc:
-        raise ModelError(f"`{asked}` answers with {type(given).__name__}, which is no array of numbers: {exc}") from exc
+        raise ModelError(
+            f"`{asked}` answers with {type(given).__name__}, which is not an array of numbers: {exc}"
+        ) from exc
     if classes is None and answer.ndim == 1:
         answer = answer.reshape(-1, 1)
     wanted = (len(frame), len(classes) if classes is not None else 1)

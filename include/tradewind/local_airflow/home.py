@@ -32,7 +32,7 @@ class Home:
     def of(cls, project: Path) -> Home:
         """The home of the project in ``project``: ``.tradewind/`` in it, or where ``TRADEWIND_HOME`` points.
 
-        :raises UsageError: ``project`` is no project root
+        :raises UsageError: ``project`` is not a project root
         """
         project = project.resolve()
         if not (project / "dags").is_dir():

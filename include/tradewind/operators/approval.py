@@ -77,7 +77,7 @@ class ApproveOperator(ApprovalOperator):
             self._link(approval.find_verdict_to_approve(spec, partition, ledger), runtime)
             self.log.info("nobody is asked: what this verdict says was approved, and promoted, before")
             return None
-        # After the fields are rendered: what people wrote into the ledger is no template.
+        # After the fields are rendered: what people wrote into the ledger is not a template.
         self.body = self._render_question(verdict, runtime, ledger)
         context["ti"].xcom_push(key=_ASKED, value=verdict.key)
         return super().execute(context)

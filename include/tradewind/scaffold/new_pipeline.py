@@ -86,7 +86,7 @@ def create_pipeline(
 def _check_name(name: str) -> None:
     if not re.fullmatch(NAME, name) or len(name) > 64:
         raise UsageError(
-            f"{name!r} is no name of a pipeline: lower case letters, digits and single underscores between them"
+            f"{name!r} is not a valid pipeline name: lower case letters, digits and single underscores between them"
         )
     if name in ("tradewind", "tests", "airflow"):
         raise UsageError(f"a pipeline called {name} would hide the package of that name; choose another")

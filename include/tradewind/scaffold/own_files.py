@@ -67,7 +67,7 @@ def inspect_csv(path: Path, timezone: str) -> OwnFile:
     """Read a CSV file, and those beside it whose names differ in the period only.
 
     :param timezone: of times that say none
-    :raises UsageError: it is no CSV file with a header
+    :raises UsageError: it is not a CSV file with a header
     """
     import duckdb
 

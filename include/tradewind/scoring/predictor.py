@@ -193,7 +193,7 @@ def load_predictor(
 
     :param stack: ends the process
     :param warm: fork this process; as the runtime says if None
-    :raises ModelError: it cannot be loaded, its files are not those that were judged, or it is no model of the
+    :raises ModelError: it cannot be loaded, its files are not those that were judged, or it is not a model of the
         pipeline's task
     :raises Unavailable: the registry does not answer
     """

@@ -134,7 +134,7 @@ def _require_regular_file(path: Path, called: str) -> None:
     if stat.S_ISDIR(kind):
         raise IsADirectoryError
     if not stat.S_ISREG(kind):
-        raise MalformedInput(f"{called} is no regular file; a file must stand there")
+        raise MalformedInput(f"{called} is not a regular file; a file must stand there")
 
 
 def _damaged_compression(called: str, exc: Exception) -> MalformedInput:

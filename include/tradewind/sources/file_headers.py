@@ -68,7 +68,7 @@ def _read_header(text: io.TextIOWrapper, called: str, fetched: Fetched) -> list[
     if not is_utf8(found.text):
         raise MalformedInput(f"{called}: this is not CSV text in UTF-8")
     if found.reason is not None:
-        raise MalformedInput(f"{called}, line 1: this is no header: {found.reason}")
+        raise MalformedInput(f"{called}, line 1: this is not a header: {found.reason}")
     if not found.text:
         raise MalformedInput(f"{called}: the first line is blank, and the header must stand there")
     refuse_many_columns(len(found.values), called, fetched.limits)
@@ -229,5 +229,5 @@ def _parquet_size(path: Path, called: str, limits: Limits) -> tuple[int, int]:
             return found.num_rows, found.num_columns
         except pa.ArrowException as exc:
             raise MalformedInput(
-                f"{called}: this is no whole Parquet file: {str(exc).splitlines()[0]}; deliver it again"
+                f"{called}: this is not a whole Parquet file: {str(exc).splitlines()[0]}; deliver it again"
             ) from exc

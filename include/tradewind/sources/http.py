@@ -159,7 +159,7 @@ def _exact_number(text: str) -> float | str:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _append_rows(rows: Any, path: Path) -> int:

@@ -224,7 +224,7 @@ def _says_zone(column: DeclaredColumn) -> str:
 def _malformed_reason(column: DeclaredColumn) -> str:
     name, kind = quote_identifier(column.name), column.kind
     missing = quote_string(_null_reason(column)) if column.required else "NULL"
-    wrong = _reason_with_value(column, f"which is no {kind}")
+    wrong = _reason_with_value(column, f"which is not of type {kind}")
     converted = f"TRY(CAST({name} AS {kind}))" if is_nested(column) else f"TRY_CAST({name} AS {kind})"
     cases = f"WHEN {name} IS NULL THEN {missing} WHEN {converted} IS NULL THEN {wrong}"
     if kind in WHOLE_NUMBERS:

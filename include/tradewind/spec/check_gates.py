@@ -131,5 +131,5 @@ def _columns(spec: Pipeline, gate: MetricGate | FairnessGate, path: Path) -> Ite
             yield Finding((*path, field), message, expected=expected, suggestion=nearest_word(column, known))
     if gate.by not in UNITS_OF_TIME and gate.by not in known:
         units = [*UNITS_OF_TIME, *known]
-        message = f"`{gate.by}` is no unit of time, and no column that judges"
+        message = f"`{gate.by}` is not a unit of time, and no column that judges"
         yield Finding((*path, "by"), message, expected=join_words(units), suggestion=nearest_word(gate.by, units))

@@ -66,16 +66,15 @@ def cron_error(expression: str) -> str | None:
     Accepted are lists, ranges, steps and the English names of months and days.
     """
     if expression.startswith("@"):
-        return None if expression in PRESETS else f"is no preset; there are {join_words(PRESETS, 'and')}"
+        return None if expression in PRESETS else f"is not a preset; there are {join_words(PRESETS, 'and')}"
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         return f"has {len(fields)} fields; cron has five: minute hour day-of-month month day-of-week"
     for text, (name, low, high, words) in zip(fields, _FIELDS, strict=True):
         for item in text.split(","):
             if not _fits(item.lower(), low, high, words):
-                return (
-                    f"`{item}` is no {name}: expected {low}-{high}, *, a list, a range or a step like */{min(high, 5)}"
-                )
+                expected = f"{low}-{high}, *, a list, a range or a step like */{min(high, 5)}"
+                return f"invalid {name} `{item}`: expected {expected}"
     return None
 
 

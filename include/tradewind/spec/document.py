@@ -78,7 +78,7 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.timestamp)
 
 
 class Unreadable(Exception):
-    """The file is no YAML at all; its problem is the argument."""
+    """The file is not YAML at all; its problem is the argument."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.text())
@@ -186,7 +186,7 @@ def parse_yaml(text: str, *, file: str, layer: bool = False) -> Document:
     if root is None and layer:
         return parse_yaml("{}", file=file)
     if not isinstance(root, MappingNode):
-        found = "the file is empty" if data is None else "this is no mapping"
+        found = "the file is empty" if data is None else "this is not a mapping"
         problem = _problem(file, lines, 0, 0, "", found, expected="`name: value` lines, `pipeline: …` first")
         raise Unreadable(problem)
     return Document(file, {file: lines}, root, data, findings)

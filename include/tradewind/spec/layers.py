@@ -67,7 +67,7 @@ def read_layers(path: FilePath, *, environment: str | None) -> ConfigurationLaye
 
     :param path: its YAML, or an overlay of it, which then is the one that is laid upon it
     :param environment: whose overlays are laid upon it; none if empty
-    :raises Unreadable: one of the files is no YAML, or ``path`` holds defaults
+    :raises Unreadable: one of the files is not YAML, or ``path`` holds defaults
     """
     path, environment = _pipeline(path, environment)
     main = read_yaml(path)

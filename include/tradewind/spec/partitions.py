@@ -167,7 +167,7 @@ class Partitioning:
 def key_of(kind: Kind, value: date | datetime | str) -> str:
     """Spell a YAML date, datetime or string as a partition key.
 
-    What does not lie on a key's edge (``05:30`` for hours) comes back as it was written and is no valid key.
+    What does not lie on a key's edge (``05:30`` for hours) comes back as it was written and is not a valid key.
     """
     if isinstance(value, str):
         return value

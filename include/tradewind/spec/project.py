@@ -62,7 +62,7 @@ def file_name_error(root: Path, name: str, *, plain: set[str] | None = None) -> 
         return None
     if not path.is_file():
         if path.exists():
-            return f"{name} is no file", None
+            return f"{name} is not a file", None
         return f"there is no file {name} in the project {root}", _neighbour(root, PurePosixPath(name))
     if not path.resolve().is_relative_to(root.resolve()):
         return f"{name} is a link that leaves the project", None

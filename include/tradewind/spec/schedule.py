@@ -27,7 +27,7 @@ def never_run(partitioning: Partitioning, schedule: str) -> str | None:
     pipeline's end.
 
     :param schedule: a cron expression without a flaw
-    :raises InvalidPartitionKey: ``start`` is no key
+    :raises InvalidPartitionKey: ``start`` is not a key
     """
     # Ticks and edges both go by the zone's clock: which zone it is does not matter.
     slicing = replace(partitioning, timezone="UTC")

@@ -40,7 +40,7 @@ def fit_estimator(
 
     :param name: how messages call the model function
     :param params: handed to it; those of the YAML if None
-    :raises ModelError: the function or the fit fails, or the result is no model of the task
+    :raises ModelError: the function or the fit fails, or the result is not a model of the task
     """
     _seed_generators(train.seed)
     try:
@@ -179,7 +179,7 @@ def _check_classes(fitted: Any, rows: ModelFrame, name: str) -> None:
     known = {0, 1} if rows.task == "binary" else set(rows.labels())
     if strange := [value for value in classes if value not in known]:
         raise ModelError(
-            f"model {name}: its `classes_` have {strange[0]!r}, which is no class of the label; an estimator that "
+            f"model {name}: its `classes_` have {strange[0]!r}, which is not a class of the label; an estimator that "
             "numbers classes by itself must give their names back in `classes_`"
         )
 

@@ -232,7 +232,7 @@ def _entity_keys(
         schema = parts[0].schema if parts else pa.schema(
             [(c.name, feast_value_type_to_pa(c.dtype.to_value_type())) for c in view.entity_columns]
         )  # fmt: skip
-        with contextlib.suppress(pa.ArrowInvalid):  # a text that is no number is no key
+        with contextlib.suppress(pa.ArrowInvalid):  # only a number is a key
             parts.append(given.cast(schema))
     return pa.concat_tables(parts).group_by(names).aggregate([]) if parts else None
 

@@ -20,7 +20,7 @@ from tradewind.validation.user_code import Answer, run_user_code
 
 _TIMEOUT = 300.0
 _TRIAL = 60.0
-"""Seconds for one answer; a trial on made-up rows is no training."""
+"""Seconds for one answer; a trial on made-up rows is not a training."""
 _TRIED = ("trial", "rule")
 _MEMORY = 4 * 2**30
 _DEPLOYMENT = ("AIRFLOW", "TRADEWIND_HOME", "MLFLOW", "FEAST", "AWS_", "AZURE_", "GOOGLE_")

@@ -51,7 +51,7 @@ def test_an_id_that_there_is_none_of_says_how_to_make_it() -> None:
 
 
 def test_a_connection_of_another_kind_is_refused(connect: Any) -> None:
-    with pytest.raises(UsageError, match="type http, which is no database"):
+    with pytest.raises(UsageError, match="type http, which is not a database"):
         connect("web", conn_type="http", host="x").database("web")
     with pytest.raises(UsageError, match="need one of type aws"):
         connect("web", conn_type="http", host="x").s3("web")

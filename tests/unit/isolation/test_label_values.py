@@ -113,7 +113,7 @@ def test_numbers_may_come_in_a_row_or_a_column(answer) -> None:
         ([1.0, math.inf], None, r"`predict` answers with \[inf\] in 1 of 2 rows"),
         ([[1.2, -0.2], [0, 1]], [0, 1], r"\[1.2, -0.2\] in 1 of 2 rows: probabilities lie between"),
         ([[0.2, 0.2], [0, 1]], [0, 1], r"\[0.2, 0.2\] in 1 of 2 rows: .* are 1 together"),
-        (["late", "early"], None, "`predict` answers with list, which is no array of numbers"),
+        (["late", "early"], None, "`predict` answers with list, which is not an array of numbers"),
         (None, None, r"shape \(\)|NoneType"),
     ],
     ids=["rows", "classes", "flat", "two", "nan", "inf", "outside", "sum", "text", "nothing"],

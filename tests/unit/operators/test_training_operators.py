@@ -205,7 +205,7 @@ def test_the_form_shows_the_verdict_as_it_is_when_the_task_starts(asked):
     form = asked()
     assert form["subject"] == f"trips: promote the candidate of {DAY}?"
     assert "Version 3 passed" in form["body"]
-    assert "here" in form["body"]  # what people wrote is no template
+    assert "here" in form["body"]  # what people wrote is not a template
     assert form["defaults"] == ["Reject"]
 
 

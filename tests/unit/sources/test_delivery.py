@@ -294,7 +294,7 @@ def test_a_parquet_file_that_is_cut_off_or_something_else_is_refused(shelf: Shel
     sink = pa.BufferOutputStream()
     pq.write_table(parquet(x=[1]), sink)
     for content in (sink.getvalue().to_pybytes()[:-9], b"", b"x,y\n1,2\n"):
-        with pytest.raises(MalformedInput, match=r"a.parquet: this is no whole Parquet file: .*; deliver it again"):
+        with pytest.raises(MalformedInput, match=r"a.parquet: this is not a whole Parquet file: .*; deliver it again"):
             shelf.put(content, columns={}, format="parquet").view()
 
 
@@ -306,14 +306,20 @@ def test_bytes_that_are_not_text_are_refused(shelf: Shelf) -> None:
 # Malformed rows
 
 BAD = {
-    "a value of another type": ("q,x,2013-01-28", "column 'id' is \"q\", which is no BIGINT"),
-    "a fraction": ("1.5,x,2013-01-28", "column 'id' is \"1.5\", which is no BIGINT"),
-    "a small fraction": ("1.000001,x,2013-01-28", "column 'id' is \"1.000001\", which is no BIGINT"),
-    "a fraction with an exponent": ("5e-1,x,2013-01-28", "column 'id' is \"5e-1\", which is no BIGINT"),
-    "a fraction that a DOUBLE loses": (f"{2**52 + 1}.5,x,", f"column 'id' is \"{2**52 + 1}.5\", which is no BIGINT"),
-    "a number that is too large": (f"{2**63},x,", f"column 'id' is \"{2**63}\", which is no BIGINT"),
-    "no date": ("1,x,28/01/2013", "column 'day' is \"28/01/2013\", which is no DATE"),
-    "two flaws": ("q,x,y", "column 'id' is \"q\", which is no BIGINT; column 'day' is \"y\", which is no DATE"),
+    "a value of another type": ("q,x,2013-01-28", "column 'id' is \"q\", which is not of type BIGINT"),
+    "a fraction": ("1.5,x,2013-01-28", "column 'id' is \"1.5\", which is not of type BIGINT"),
+    "a small fraction": ("1.000001,x,2013-01-28", "column 'id' is \"1.000001\", which is not of type BIGINT"),
+    "a fraction with an exponent": ("5e-1,x,2013-01-28", "column 'id' is \"5e-1\", which is not of type BIGINT"),
+    "a fraction that a DOUBLE loses": (
+        f"{2**52 + 1}.5,x,",
+        f"column 'id' is \"{2**52 + 1}.5\", which is not of type BIGINT",
+    ),
+    "a number that is too large": (f"{2**63},x,", f"column 'id' is \"{2**63}\", which is not of type BIGINT"),
+    "no date": ("1,x,28/01/2013", "column 'day' is \"28/01/2013\", which is not of type DATE"),
+    "two flaws": (
+        "q,x,y",
+        "column 'id' is \"q\", which is not of type BIGINT; column 'day' is \"y\", which is not of type DATE",
+    ),
     "too few fields": ("1,x", "2 fields where the header has 3"),
     "too many fields": ("1,x,2013-01-28,9", "4 fields where the header has 3"),
     "an open quote": ('1,"x,2013-01-28', "a quote is not closed, or stands in the wrong place"),
@@ -338,11 +344,11 @@ def test_a_malformed_row_of_csv_goes_aside_with_file_line_and_reason(shelf: Shel
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"id": "q"}', "column 'id' is \"q\", which is no BIGINT"),
-        ('{"id": 1.5}', "column 'id' is \"1.5\", which is no BIGINT"),
-        ('{"id": 0.00001}', "column 'id' is \"1e-05\", which is no BIGINT"),
-        ('{"id": true}', "column 'id' is \"true\", which is no BIGINT"),
-        ('{"id": 1, "tags": 7}', "column 'tags' is \"7\", which is no VARCHAR[]"),
+        ('{"id": "q"}', "column 'id' is \"q\", which is not of type BIGINT"),
+        ('{"id": 1.5}', "column 'id' is \"1.5\", which is not of type BIGINT"),
+        ('{"id": 0.00001}', "column 'id' is \"1e-05\", which is not of type BIGINT"),
+        ('{"id": true}', "column 'id' is \"true\", which is not of type BIGINT"),
+        ('{"id": 1, "tags": 7}', "column 'tags' is \"7\", which is not of type VARCHAR[]"),
         ('{"name": "x"}', "column 'id' is NULL, but declared NOT NULL"),
         ('{"id": 1, "name":', "it is not JSON"),
         ('{"id": 1}{"id": 2}', "it is not JSON"),
@@ -402,9 +408,9 @@ def test_more_malformed_rows_than_allowed_are_counted_and_the_first_are_told(she
     (kept,) = shelf.quarantine.iterdir()
     assert str(caught.value) == (
         "`source`: 4 rows are malformed, of 6 (`max_bad_rows: 3`): "
-        "b.csv, line 3: column 'id' is \"a\", which is no BIGINT; "
-        "b.csv, line 4: column 'id' is \"b\", which is no BIGINT; "
-        f"b.csv, line 5: column 'id' is \"c\", which is no BIGINT; and 1 more. All of them: {kept}"
+        "b.csv, line 3: column 'id' is \"a\", which is not of type BIGINT; "
+        "b.csv, line 4: column 'id' is \"b\", which is not of type BIGINT; "
+        f"b.csv, line 5: column 'id' is \"c\", which is not of type BIGINT; and 1 more. All of them: {kept}"
     )
     assert [row["text"] for row in pq.read_table(kept).to_pylist()] == ["a,,", "b,,", "c,,", "d,,"]
 
@@ -588,7 +594,7 @@ def test_json_lines_of_many_keys_have_a_column_for_each(shelf: Shelf) -> None:
 
 def test_a_header_of_a_million_names_is_refused(shelf: Shelf) -> None:
     text = ",".join(f"c{number}" for number in range(1_000_000))
-    with pytest.raises(MalformedInput, match=r"a\.csv, line 1: this is no header: it is longer than 2,000,000"):
+    with pytest.raises(MalformedInput, match=r"a\.csv, line 1: this is not a header: it is longer than 2,000,000"):
         shelf.put(f"{text}\n", columns={}).view()
 
 

@@ -332,7 +332,7 @@ def test_a_folder_in_the_place_of_a_file_is_told(disk: Landing) -> None:
 
 def test_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(disk: Landing) -> None:
     os.mkfifo(Path(disk.uri) / "x.csv")
-    with pytest.raises(MalformedInput, match=r"x.csv is no regular file"):
+    with pytest.raises(MalformedInput, match=r"x.csv is not a regular file"):
         disk.fetch("{landing}/x.csv")
 
 

@@ -319,7 +319,7 @@ def test_a_csv_page_of_a_header_ends_the_pages(web: Web) -> None:
     [
         (b"<html>", "this is not JSON"),
         (b'{"data": 1}', r"expected a list of rows at `rows` of the answer, found null"),
-        (b'{"rows": [NaN]}', "NaN is no JSON"),
+        (b'{"rows": [NaN]}', "NaN is not JSON"),
     ],
 )
 def test_an_answer_that_is_not_what_the_yaml_says_is_malformed(web: Web, body: bytes, message: str) -> None:

@@ -39,7 +39,7 @@ UNREADABLE = {
     ),
     "nothing": ("", 1, 1, "the file is empty"),
     "only comments": ("# a\n# b\n", 1, 1, "the file is empty"),
-    "a list": ("- a\n", 1, 1, "this is no mapping"),
+    "a list": ("- a\n", 1, 1, "this is not a mapping"),
 }
 
 

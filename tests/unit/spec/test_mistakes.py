@@ -303,7 +303,7 @@ MISTAKES = {
         42,
         "gates[0].by",
         "week",
-        "`weeek` is no unit of time, and no column that judges",
+        "`weeek` is not a unit of time, and no column that judges",
     ),
     "a metric of another task": (
         "{metric: roc_auc, at_least: 0.6}",
@@ -498,8 +498,16 @@ MISTAKES = {
     "a day that does not exist": ("2013-01-28", "2013-02-30", 6, 8, "start", None, "'2013-02-30' is not a key"),
     "an end before the start": ("2013-07-01", "2012-12-31", 7, 6, "end", None, "later than `start` (2013-01-28)"),
     "a cron of four fields": ('"0 6 * * 1"', '"0 6 * *"', 8, 11, "schedule", None, "4 fields"),
-    "a cron at 26 o'clock": ('"0 6 * * 1"', '"0 26 * * 1"', 8, 11, "schedule", None, "`26` is no hour: expected 0-23"),
-    "a preset that does not exist": ('"0 6 * * 1"', '"@dayly"', 8, 11, "schedule", "@daily", "is no preset"),
+    "a cron at 26 o'clock": (
+        '"0 6 * * 1"',
+        '"0 26 * * 1"',
+        8,
+        11,
+        "schedule",
+        None,
+        "invalid hour `26`: expected 0-23",
+    ),
+    "a preset that does not exist": ('"0 6 * * 1"', '"@dayly"', 8, 11, "schedule", "@daily", "is not a preset"),
     "a run on some days for weeks from Monday": (
         '"0 6 * * 1"',
         '"0 6 1,8,15,22 * *"',

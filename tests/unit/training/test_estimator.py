@@ -173,7 +173,7 @@ class Nameless(NoBase):
         (lambda _: LinearRegression(), "binary", "model build: LinearRegression has no `predict_proba`"),
         (lambda _: NoBase(), "regression", "model build: NoBase has no `predict`"),
         (lambda _: Nameless(), "binary", "model build: Nameless has no `classes_`"),
-        (lambda _: Numbers(), "multiclass", "model build: its `classes_` have 0, which is no class of the label"),
+        (lambda _: Numbers(), "multiclass", "model build: its `classes_` have 0, which is not a class of the label"),
         (lambda _: None, "binary", "model build returns NoneType, where an estimator with `fit` is needed"),
         (lambda _: DummyClassifier, "binary", "model build returns the class DummyClassifier"),
         (lambda _: 1 / 0, "binary", "model build cannot be fitted on 40 rows: ZeroDivisionError"),
