@@ -27,12 +27,14 @@ class ExpectationSql:
     :param unexpected: SQL of the rows that are not as expected; empty: those whose ``columns`` come more than once
     :param columns: what an example shows
     :param pair: an example is a pair of values, and not values by their columns
+    :param keys: SQL of what must not come more than once; empty: ``columns`` as they are
     """
 
     considered: str
     unexpected: str
     columns: tuple[str, ...]
     pair: bool = False
+    keys: tuple[str, ...] = ()
 
 
 def comparison_kind(kind: pa.DataType) -> str:
@@ -114,7 +116,12 @@ def multicolumn_condition(
     if considered is None or "other" in kinds:
         return None
     if metric == "compound_columns.unique":
-        return ExpectationSql(considered, "", tuple(columns))
+        # To pandas NaN and NULL are the same: two rows that differ in nothing else are equal.
+        keys = [
+            f"(CASE WHEN NOT {absent} THEN {quote_identifier(column)} END)"
+            for column, absent in zip(columns, gone, strict=True)
+        ]
+        return ExpectationSql(considered, "", tuple(columns), keys=tuple(keys))
     if metric == "multicolumn_sum.equal" and set(kinds) == {"int"}:
         total = " + ".join(f"coalesce({quote_identifier(column)}, 0)::HUGEINT" for column in columns)
         return ExpectationSql(

@@ -176,27 +176,24 @@ def _aggregate(name: str, domain: Mapping[str, Any], schema: pa.Schema) -> Metri
 
 
 def _count_duplicates(rows: MetricRows, condition: ExpectationSql) -> int:
-    groups = (
-        f"SELECT count(*) AS n FROM {rows.sql} WHERE {condition.considered} GROUP BY "
-        f"{_duplicate_groups_query(condition)} HAVING n > 1"
-    )
-    return int(rows.ask(f"SELECT coalesce(sum(n), 0)::BIGINT FROM ({groups})")[0][0])
+    groups = f"SELECT count(*) AS n FROM {rows.sql} WHERE {condition.considered} GROUP BY {', '.join(_keys(condition))}"
+    return int(rows.ask(f"SELECT coalesce(sum(n), 0)::BIGINT FROM ({groups} HAVING n > 1)")[0][0])
 
 
-def _duplicate_groups_query(condition: ExpectationSql) -> str:
-    return ", ".join(quote_identifier(column) for column in condition.columns)
+def _keys(condition: ExpectationSql) -> tuple[str, ...]:
+    return condition.keys or tuple(map(quote_identifier, condition.columns))
 
 
 def _examples(rows: MetricRows, condition: ExpectationSql, limit: int) -> list[Any]:
-    shown = _duplicate_groups_query(condition)
+    shown = ", ".join(map(quote_identifier, condition.columns))
     if condition.unexpected:
         query = f"SELECT {shown} FROM {rows.sql} WHERE {condition.unexpected} LIMIT {limit}"
     else:
-        equal = " AND ".join(
-            f"a.{quote_identifier(c)} IS NOT DISTINCT FROM b.{quote_identifier(c)}" for c in condition.columns
-        )
-        twice = f"SELECT {shown} FROM {rows.sql} WHERE {condition.considered} GROUP BY ALL HAVING count(*) > 1"
-        query = f"SELECT a.* FROM (SELECT {shown} FROM {rows.sql} WHERE {condition.considered}) a"
+        keys = {quote_identifier(f" key {number}"): key for number, key in enumerate(_keys(condition))}
+        keyed = ", ".join(f"{key} AS {name}" for name, key in keys.items())
+        equal = " AND ".join(f"a.{name} IS NOT DISTINCT FROM b.{name}" for name in keys)
+        twice = f"SELECT {keyed} FROM {rows.sql} WHERE {condition.considered} GROUP BY ALL HAVING count(*) > 1"
+        query = f"SELECT {shown} FROM (SELECT {shown}, {keyed} FROM {rows.sql} WHERE {condition.considered}) a"
         query += f" SEMI JOIN ({twice}) b ON {equal} LIMIT {limit}"
     found = rows.ask(query)
     if len(condition.columns) == 1:

@@ -238,6 +238,17 @@ def test_what_is_not_a_number_lies_in_no_range(
     assert (found[0].outcome, "nan" in found[0].observed) == ("failed", True)
 
 
+def test_rows_that_differ_in_null_and_not_a_number_are_equal(tmp_path: Path) -> None:
+    """As they are to pandas, on which Great Expectations would have compared them."""
+    table = pa.table({"i": [1, 1, 2], "f": pa.array([None, math.nan, 0.5], pa.float64(), from_pandas=False)})
+    kwargs = {"column_list": ["i", "f"], "ignore_row_if": "never"}
+    asked = load(tmp_path, [{"type": "expect_compound_columns_to_be_unique", "kwargs": kwargs}])
+    (ours,) = database_pass.evaluate_in_duckdb(asked, staged(tmp_path, table), examples=5).values()
+    (theirs,) = expectations._evaluate_on_frame(asked, table).values()
+    assert ours.result["unexpected_count"] == theirs.result["unexpected_count"] == 2
+    assert plain(ours.result) == plain(theirs.result)
+
+
 def test_null_lies_outside_of_no_range(tmp_path: Path) -> None:
     rows = staged(tmp_path, pa.table({"f": pa.array([0.5, None])}))
     load(tmp_path, [{"type": "expect_column_values_to_be_between", "kwargs": {"column": "f", "min_value": 0}}])
