@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tradewind.deployment import Deployment
+
 VIEWS = {"customer": 20_000, "merchant": 5_000, "terminal": 500}
 DAYS, FEATURES = 30, 4
 START = "2024-01-01"
@@ -121,9 +123,11 @@ def ours(folder: Path) -> Any:
     from tradewind.features.feature_join import join_features
 
     entities, spec, at = pq.read_table(folder / "entities.parquet"), pipeline(), runtime(folder)
-    versions = newest_versions(spec, at, VIEWS)
-    apply_definitions(spec, at)  # as below: Feast is imported and knows the definitions before the clock starts
-    return lambda: join_features(spec, at, entities, versions=versions)
+    versions = newest_versions(Deployment(spec, at), VIEWS)
+    apply_definitions(
+        Deployment(spec, at)
+    )  # as below: Feast is imported and knows the definitions before the clock starts
+    return lambda: join_features(Deployment(spec, at), entities, versions=versions)
 
 
 def feast(folder: Path) -> Any:

@@ -59,6 +59,7 @@ import deltalake, duckdb, pandas, pyarrow.dataset
 load_great_expectations()
 import great_expectations.expectations.core
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.spec.pipeline import Pipeline
 folder = Path(sys.argv[1])
@@ -109,7 +110,7 @@ def pipeline(folder: Path) -> None:
 
 def build(folder: Path) -> tuple[float, float, float]:
     pipeline(folder)
-    return run(OURS, 'build_dataset(spec, "orders", "2013-01-28", runtime)', str(folder))
+    return run(OURS, 'build_dataset(Deployment(spec, runtime), "orders", "2013-01-28")', str(folder))
 
 
 def bare(path: Path, options: str) -> tuple[float, float, float]:
@@ -143,7 +144,7 @@ def test_float_aggregates_over_an_earlier_dataset(tmp_path: Path, rows: int) -> 
         name = f"sums_{deterministic}".lower()
         spec["datasets"][name] = {"inputs": {"orders": {}}, "sql": "sums.sql", "deterministic": deterministic}
         (tmp_path / "pipeline.json").write_text(json.dumps(spec))
-        ran = run(OURS, f'build_dataset(spec, "{name}", "2013-01-28", runtime)', str(tmp_path))
+        ran = run(OURS, f'build_dataset(Deployment(spec, runtime), "{name}", "2013-01-28")', str(tmp_path))
         print(
             f"\navg, stddev and sum of {rows:,} DOUBLEs in 50,000 groups, deterministic: {deterministic}: {told(ran)}"
         )

@@ -29,6 +29,7 @@ from tradewind.features.feast_import import import_feast
 import_feast()
 import numpy as np, pyarrow as pa
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.features.feast_apply import apply_definitions
 from tradewind.features.stage import materialise_features
 from tradewind.features.feature_store import open_feature_store
@@ -102,18 +103,19 @@ dataset = Lake(runtime.lake).dataset(name, "user_week")
 staged = dataset.stage(WEEK, pa.table(columns).to_reader())
 dataset.publish(staged, cause=Cause({"rows": staged.digest}, "bench", "1"), run_id="bench")
 completion.record_completion(Ledger(runtime.ledger), name, "etl", WEEK, cause="bench")
-apply_definitions(spec, runtime)
+deployment = Deployment(spec, runtime)
+apply_definitions(deployment)
 del columns
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 begun, worked = time.perf_counter(), time.process_time()
 if who == "ours":
-    assert materialise_features(spec, WEEK, runtime).rows == {"user_week": entities}
+    assert materialise_features(deployment, WEEK).rows == {"user_week": entities}
 else:
-    with open_feature_store(runtime, spec, versions=newest_versions(spec, runtime, ["user_week"])) as store:
+    with open_feature_store(deployment, versions=newest_versions(deployment, ["user_week"])) as store:
         with contextlib.redirect_stdout(io.StringIO()):
             store.materialize(bounds.start, bounds.end)
 seconds, worked = time.perf_counter() - begun, time.process_time() - worked
-with open_feature_store(runtime, spec, versions={}) as store:
+with open_feature_store(deployment, versions={}) as store:
     found = store.get_online_features(["user_week:f0", "user_week:active0"], [{"user": entities // 2}]).to_dict()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = [found["f0"][0], found["active0"][0]]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.spec.load import load_pipeline
 from tradewind.spec.pipeline import Pipeline
 
@@ -69,7 +70,7 @@ def make(folder: Path) -> None:
     deliver_flights(folder / "landing", [day for key in keys for day in spec.partitioning.days(key)], schedule=[])
     for key in keys:
         for name in dataset_order(spec.datasets):
-            build_dataset(spec, name, key, places)
+            build_dataset(Deployment(spec, places), name, key)
     for stage in (train_candidate, judge_candidate_version, partial(promote_passed_candidate, actor="benchmark")):
         print(stage(spec, week(spec, CHAMPION), places), file=sys.stderr)
 
@@ -84,9 +85,9 @@ def ours(folder: Path) -> dict[str, Any]:
     spec, places = pipeline(), runtime(folder)
     key = week(spec, CANDIDATE)
     begun = time.perf_counter()
-    forked(lambda: train_candidate(spec, key, places), folder / "trained.json")
+    forked(lambda: train_candidate(Deployment(spec, places), key), folder / "trained.json")
     after = time.perf_counter()
-    forked(lambda: asdict(judge_candidate_version(spec, key, places)), folder / "verdict.json")
+    forked(lambda: asdict(judge_candidate_version(Deployment(spec, places), key)), folder / "verdict.json")
     ended = time.perf_counter()
     found = json.loads((folder / "verdict.json").read_text())
     assert found["champion"] is not None

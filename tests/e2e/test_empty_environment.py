@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.local_airflow.flight_landing import deliver_flights
 from tradewind.registry.model_registry import ModelRegistry
@@ -53,8 +54,8 @@ def test_a_model_predicts_in_an_empty_environment(project: Path, tmp_path: Path)
     deliver_flights(Path(runtime.landing), [day for week in weeks for day in spec.partitioning.days(week)], schedule=[])
     for week in weeks:
         for name in dataset_order(spec.datasets):
-            build_dataset(spec, name, week, runtime)
-    trained = train_candidate(spec, weeks[-1], runtime)
+            build_dataset(Deployment(spec, runtime), name, week)
+    trained = train_candidate(Deployment(spec, runtime), weeks[-1])
     assert isinstance(trained, TrainedCandidate)
 
     registry = ModelRegistry(runtime, spec.model_name)

@@ -18,6 +18,7 @@ import pytest
 from tradewind.alerting.incidents import open_incidents
 from tradewind.core.connections import DatabaseConnection
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import TradewindError
 from tradewind.hooks.airflow_connections import AirflowConnections
 from tradewind.hooks.tradewind import TradewindHook
@@ -67,7 +68,7 @@ def fail_http(runtime: Runtime, scratch: Path, echo: str) -> None:
     from tradewind.spec.sources import Http
 
     source = Http.model_validate({"http": "/orders", "connection": "web", "parameters": {"key": "known"}})
-    fetch_http(source, "2013-11-03", spec=SPEC, runtime=runtime, scratch=scratch)
+    fetch_http(source, "2013-11-03", deployment=Deployment(SPEC, runtime), scratch=scratch)
 
 
 def fail_s3(runtime: Runtime, scratch: Path, echo: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.lake.dataset import Lake
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.journal import Entry
     from tradewind.spec.pipeline import Pipeline
 
@@ -40,16 +40,16 @@ def drift_judgements(spec: Pipeline, keys: Sequence[str], lake: Lake) -> list[Ju
     return [_judge_rows(key, found[key]) for key in keys]
 
 
-def drifted_partitions(spec: Pipeline, trained: Entry | None, runtime: Runtime) -> Mapping[str, list[str]]:
+def drifted_partitions(deployment: Deployment, trained: Entry | None) -> Mapping[str, list[str]]:
     """Partitions of a training's window at which drift was alarmed, by what they were to it: ``fit`` and ``test``.
 
     Empty where the pipeline is not monitored, or where the ledger knows no training.
     """
-    if spec.monitor is None or trained is None:
+    if deployment.spec.monitor is None or trained is None:
         return {}
-    lake, known = Lake(runtime.lake, storage_options=runtime.storage_options), trained.evidence
+    lake, known = deployment.lake, trained.evidence
     parts = {"fit": known.get("train_partitions", ()), "test": known.get("test_partitions", ())}
-    return {name: _alarmed_keys(drift_judgements(spec, list(keys), lake)) for name, keys in parts.items()}
+    return {name: _alarmed_keys(drift_judgements(deployment.spec, list(keys), lake)) for name, keys in parts.items()}
 
 
 def any_true(values: Iterable[Any]) -> bool | None:

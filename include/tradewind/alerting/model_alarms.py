@@ -14,13 +14,12 @@ from tradewind.alerting.incidents import NO_PARTITION, open_incidents
 from tradewind.alerting.lasting_conditions import LastingCondition, heal_condition, open_condition
 from tradewind.core import retraining
 from tradewind.core.drift import IN_TRAINING
-from tradewind.lake.dataset import Lake
 from tradewind.ledger.journal import Entry, Ledger
 
 if TYPE_CHECKING:
     from tradewind.alerting.drift_alarms import JudgedPartition
     from tradewind.core.retraining import QuorumState
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 RULE = "2 of 4"
@@ -43,28 +42,26 @@ def drift_rule(spec: Pipeline) -> str:
     return spec.alerts.drift or spec.retrain.when.drift or RULE
 
 
-def check_pipeline_health(
-    spec: Pipeline, partition: str, runtime: Runtime, *, decay: Sequence[JudgedPartition]
-) -> None:
+def check_pipeline_health(deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition]) -> None:
     """Open and heal what this partition says of the pipeline's life, after it was decided.
 
     :param decay: the newest judged populations of one champion, oldest first, as many as :func:`decay_rule` looks at
     """
-    ledger = Ledger(runtime.ledger)
-    newest = _newest_decisions(spec, ledger)
+    ledger = deployment.ledger
+    newest = _newest_decisions(deployment.spec, ledger)
     if max(newest, default=partition) > partition:
         return
-    if spec.monitor is not None:
-        _check_decay(spec, partition, runtime, ledger, decay=decay)
-        _check_decay_judged(spec, partition, runtime, ledger, decay=decay)
-        _check_drift(spec, partition, runtime, ledger)
-    check_rejected_candidates(spec, runtime)
-    _check_champion(spec, partition, runtime, ledger, decisions=newest)
+    if deployment.spec.monitor is not None:
+        _check_decay(deployment, partition, decay=decay)
+        _check_decay_judged(deployment, partition, decay=decay)
+        _check_drift(deployment, partition)
+    check_rejected_candidates(deployment)
+    _check_champion(deployment, partition, decisions=newest)
 
 
-def check_rejected_candidates(spec: Pipeline, runtime: Runtime) -> None:
+def check_rejected_candidates(deployment: Deployment) -> None:
     """Open an incident for `alerts.rejected` rejected candidates in a row; one that passes heals it."""
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     judged = _judged_candidates(spec, ledger)
     last = next((number for number, entry in enumerate(reversed(judged)) if entry.outcome == "passed"), len(judged))
     row = judged[len(judged) - last :]
@@ -76,7 +73,7 @@ def check_rejected_candidates(spec: Pipeline, runtime: Runtime) -> None:
             if passed
             else f"{len(row)} candidates in a row were rejected"
         )
-        heal_condition(ledger, spec, kind=REJECTED, stage=_TRAIN, because=why, run_id=runtime.run_id)
+        heal_condition(ledger, spec, kind=REJECTED, stage=_TRAIN, because=why, run_id=deployment.runtime.run_id)
         return
     champions = ledger.champions(spec.pipeline)
     stays = f"version {champions[-1].model_version} stays champion" if champions else "there is no champion"
@@ -88,7 +85,7 @@ def check_rejected_candidates(spec: Pipeline, runtime: Runtime) -> None:
         "candidates": {_describe_candidate(entry): _shorten_reason(entry.reason) for entry in row},
     }
     condition = LastingCondition(REJECTED, _TRAIN, message=f"{message}{earlier}{reasons}", evidence=values)
-    open_condition(ledger, spec, condition, run_id=runtime.run_id)
+    open_condition(ledger, spec, condition, run_id=deployment.runtime.run_id)
 
 
 def close_champion_incident(spec: Pipeline, ledger: Ledger, *, version: str, run_id: str) -> None:
@@ -97,9 +94,8 @@ def close_champion_incident(spec: Pipeline, ledger: Ledger, *, version: str, run
     heal_condition(ledger, spec, kind=NO_CHAMPION, stage=_TRAIN, because=because, run_id=run_id)
 
 
-def _check_decay(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decay: Sequence[JudgedPartition]
-) -> None:
+def _check_decay(deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition]) -> None:
+    spec, ledger = deployment.spec, deployment.ledger
     assert spec.monitor is not None
     rule, limit = decay_rule(spec), spec.monitor.performance
     state = retraining.evaluate_quorum(rule, [one.violated for one in decay])
@@ -112,20 +108,19 @@ def _check_decay(
             f"{limit.metric} is {'below' if limit.at_most is None else 'above'} {limit.bound:g} in "
             f"{_describe_count(state)} populations (incident: {rule}), since population {since}: "
             f"{_describe_values(values)}; version {version} "
-            f"served them. {_report_hint(spec, partition, runtime)}"
+            f"served them. {_report_hint(deployment, partition)}"
         )
         evidence = {"since": since, "rule": rule, "metric": limit.metric, "limit": limit.bound, "values": values}
         condition = LastingCondition(DECAY, _MONITOR, message=message, evidence={**evidence, "version": version})
-        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+        open_condition(ledger, spec, condition, run_id=deployment.runtime.run_id)
     elif _is_rule_missed(state):
         because = f"{limit.metric} misses its limit in {_describe_count(state)} populations, fewer than {rule}"
-        heal_condition(ledger, spec, kind=DECAY, stage=_MONITOR, because=because, run_id=runtime.run_id)
+        heal_condition(ledger, spec, kind=DECAY, stage=_MONITOR, because=because, run_id=deployment.runtime.run_id)
 
 
-def _check_decay_judged(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decay: Sequence[JudgedPartition]
-) -> None:
+def _check_decay_judged(deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition]) -> None:
     """Open an incident if all populations that the rule looks at have a few labelled rows, and too few to judge."""
+    spec, ledger = deployment.spec, deployment.ledger
     assert spec.monitor is not None
     rule, limit = decay_rule(spec), spec.monitor.performance
     state = retraining.evaluate_quorum(rule, [one.violated for one in decay])
@@ -135,21 +130,24 @@ def _check_decay_judged(
         few = f"{min(rows.values())} to {max(rows.values())}" if len(set(rows.values())) > 1 else max(rows.values())
         message = (
             f"{limit.metric} could not be judged since population {since}, in any of the last {len(rows)} populations: "
-            f"{few} rows with a label each, fewer than {limit.min_rows}. {_report_hint(spec, partition, runtime)}"
+            f"{few} rows with a label each, fewer than {limit.min_rows}. {_report_hint(deployment, partition)}"
         )
         evidence = {"since": since, "rule": rule, "rows": rows, "min_rows": limit.min_rows}
         condition = LastingCondition(DECAY_NOT_JUDGED, _MONITOR, message=message, evidence=evidence)
-        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+        open_condition(ledger, spec, condition, run_id=deployment.runtime.run_id)
     elif state.newest is not None:
         because = f"{limit.metric} was judged on population {decay[-1].key}"
-        heal_condition(ledger, spec, kind=DECAY_NOT_JUDGED, stage=_MONITOR, because=because, run_id=runtime.run_id)
+        heal_condition(
+            ledger, spec, kind=DECAY_NOT_JUDGED, stage=_MONITOR, because=because, run_id=deployment.runtime.run_id
+        )
 
 
-def _check_drift(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger) -> None:
+def _check_drift(deployment: Deployment, partition: str) -> None:
+    spec, ledger = deployment.spec, deployment.ledger
     rule = drift_rule(spec)
-    judged = _drift_rows(spec, partition, runtime, length=int(rule.rsplit(" ", 1)[1]))
+    judged = _drift_rows(deployment, partition, length=int(rule.rsplit(" ", 1)[1]))
     state = retraining.evaluate_quorum(rule, [_has_drifted(rows) for rows in judged.values()])
-    _check_drift_judged(spec, partition, runtime, ledger, judged=judged, whole=len(judged) == state.of)
+    _check_drift_judged(deployment, partition, judged=judged, whole=len(judged) == state.of)
     if state.met:
         alarms = {key: [row for row in rows if row["alarm"]] for key, rows in judged.items()}
         since = _condition_since(spec, ledger, DRIFT, default=next(key for key, rows in alarms.items() if rows))
@@ -164,69 +162,68 @@ def _check_drift(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledge
         message = (
             f"drift {_describe_horizon(spec)} in {_describe_count(state)} partitions (incident: {rule}), since "
             f"partition {since}: {words}"
-            f"{more}. {_report_hint(spec, partition, runtime)}"
+            f"{more}. {_report_hint(deployment, partition)}"
         )
         condition = LastingCondition(
             DRIFT, _MONITOR, message=message, evidence={"since": since, "rule": rule, "features": features}
         )
-        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+        open_condition(ledger, spec, condition, run_id=deployment.runtime.run_id)
     elif _is_rule_missed(state):
         because = f"drift in {_describe_count(state)} partitions, fewer than {rule}"
-        heal_condition(ledger, spec, kind=DRIFT, stage=_MONITOR, because=because, run_id=runtime.run_id)
+        heal_condition(ledger, spec, kind=DRIFT, stage=_MONITOR, because=because, run_id=deployment.runtime.run_id)
 
 
 def _check_drift_judged(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *,
-    judged: Mapping[str, Sequence[Mapping[str, Any]]], whole: bool,
-) -> None:  # fmt: skip
+    deployment: Deployment, partition: str, *, judged: Mapping[str, Sequence[Mapping[str, Any]]], whole: bool
+) -> None:
     """Open an incident if nothing could be judged in all partitions that the rule looks at."""
+    spec, ledger = deployment.spec, deployment.ledger
     missing = [key for key, rows in judged.items() if rows and all(row["outcome"] == "insufficient" for row in rows)]
     newest = list(judged.values())[-1] if judged else []
     if whole and len(missing) == len(judged):
-        if _passes_by_itself(spec, partition, runtime, newest=newest, more=len(judged)):
+        if _passes_by_itself(deployment, partition, newest=newest, more=len(judged)):
             return
         since = _condition_since(spec, ledger, NOT_JUDGED, default=missing[0])
         reasons = Counter(str(row["reason"]) for row in newest)
         words = "; ".join(f"{reason} ({times} of {len(newest)})" for reason, times in reasons.most_common(_NAMED))
         message = (
             f"drift {_describe_horizon(spec)} could not be judged since partition {since}, in any of the last "
-            f"{len(missing)} partitions: {words}. {_report_hint(spec, partition, runtime)}"
+            f"{len(missing)} partitions: {words}. {_report_hint(deployment, partition)}"
         )
         condition = LastingCondition(
             NOT_JUDGED, _MONITOR, message=message, evidence={"since": since, "reasons": dict(reasons)}
         )
-        open_condition(ledger, spec, condition, run_id=runtime.run_id)
+        open_condition(ledger, spec, condition, run_id=deployment.runtime.run_id)
     elif _has_drifted(newest) is not None:
         because = f"drift was judged at partition {partition}"
-        heal_condition(ledger, spec, kind=NOT_JUDGED, stage=_MONITOR, because=because, run_id=runtime.run_id)
+        heal_condition(ledger, spec, kind=NOT_JUDGED, stage=_MONITOR, because=because, run_id=deployment.runtime.run_id)
 
 
 def _passes_by_itself(
-    spec: Pipeline, partition: str, runtime: Runtime, *, newest: Sequence[Mapping[str, Any]], more: int
+    deployment: Deployment, partition: str, *, newest: Sequence[Mapping[str, Any]], more: int
 ) -> bool:
     """Whether only a training is in the way, as after each; not where trainings follow each other before it has passed.
 
     :param newest: judgements of this partition
     :param more: so many partitions beside those of the horizon are looked at
     """
-    assert spec.monitor is not None
+    assert deployment.spec.monitor is not None
     if not all(IN_TRAINING in str(row["reason"]) for row in newest):
         return False
-    length = min(spec.monitor.horizons) + more
-    judged = _drift_rows(spec, partition, runtime, length=length)
+    length = min(deployment.spec.monitor.horizons) + more
+    judged = _drift_rows(deployment, partition, length=length)
     never = [rows for rows in judged.values() if rows and all(row["outcome"] == "insufficient" for row in rows)]
     return len(never) < length
 
 
-def _check_champion(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, decisions: Mapping[str, Entry]
-) -> None:
+def _check_champion(deployment: Deployment, partition: str, *, decisions: Mapping[str, Entry]) -> None:
     """Open an incident if the window was complete long ago and no candidate became champion since."""
+    spec, ledger = deployment.spec, deployment.ledger
     if spec.score is None or spec.alerts.no_champion is None:
         return
     champion = ledger.champion_for(spec.pipeline, spec.partitioning.shift(partition, spec.score.ahead))
     if champion is not None:
-        close_champion_incident(spec, ledger, version=champion.model_version, run_id=runtime.run_id)
+        close_champion_incident(spec, ledger, version=champion.model_version, run_id=deployment.runtime.run_id)
         return
     without: list[Entry] = []
     for key in sorted(decisions, reverse=True):
@@ -253,7 +250,7 @@ def _check_champion(
     condition = LastingCondition(
         NO_CHAMPION, _TRAIN, message=message, evidence={"since": since, "waited": waited, "candidates": len(judged)}
     )
-    open_condition(ledger, spec, condition, run_id=runtime.run_id)
+    open_condition(ledger, spec, condition, run_id=deployment.runtime.run_id)
 
 
 def _newest_decisions(spec: Pipeline, ledger: Ledger) -> dict[str, Entry]:
@@ -272,10 +269,11 @@ def _judged_candidates(spec: Pipeline, ledger: Ledger) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.partition or "", entry.id or 0))
 
 
-def _drift_rows(spec: Pipeline, partition: str, runtime: Runtime, *, length: int) -> dict[str, list[dict[str, Any]]]:
+def _drift_rows(deployment: Deployment, partition: str, *, length: int) -> dict[str, list[dict[str, Any]]]:
     """What was judged over the shortest horizon in the newest partitions, oldest first."""
+    spec = deployment.spec
     assert spec.monitor is not None
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     snapshot = lake.dataset(spec.pipeline, "drift").snapshot()
     found: dict[str, list[dict[str, Any]]] = {
         key: [] for key in spec.partitioning.window(partition, length) if key >= spec.start
@@ -338,5 +336,5 @@ def _shorten_reason(text: str) -> str:
     return text if len(text) <= _REASON else f"{text[:_REASON]} …"
 
 
-def _report_hint(spec: Pipeline, partition: str, runtime: Runtime) -> str:
-    return f"Report: {runtime.reports / spec.pipeline / 'monitor' / f'{partition}.html'}"
+def _report_hint(deployment: Deployment, partition: str) -> str:
+    return f"Report: {deployment.runtime.reports / deployment.spec.pipeline / 'monitor' / f'{partition}.html'}"

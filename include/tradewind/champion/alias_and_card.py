@@ -18,14 +18,15 @@ from tradewind.ledger.journal import Entry, Ledger
 from tradewind.registry import archive, mlflow_run
 from tradewind.registry.model_registry import (
     ALIAS,
-    ModelRegistry,
     create_mlflow_client,
+    open_registry,
     set_champion_alias,
     translate_mlflow_errors,
 )
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
     from tradewind.spec.pipeline import Pipeline
 
@@ -50,7 +51,7 @@ class Reconciliation:
     card: bool = True
 
 
-def update_alias_and_card(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> None:
+def update_alias_and_card(deployment: Deployment) -> None:
     """Let alias, tags and model card say what the newest change says, whichever was just asked for.
 
     A replayed promotion must not undo a later one, nor one that comes while the alias is set. What is told already is
@@ -59,6 +60,7 @@ def update_alias_and_card(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> N
     :raises ModelError: the model registry has no such version
     :raises Unavailable: it does not answer
     """
+    spec, runtime, ledger = deployment.spec, deployment.runtime, deployment.ledger
     newest = _newest_champion(spec, ledger)
     while newest is not None:
         set_champion_alias(runtime, spec.model_name, newest.model_version)
@@ -68,37 +70,42 @@ def update_alias_and_card(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> N
         known, newest = newest, _newest_champion(spec, ledger)
         if newest == known:
             break
-    write_champion_card(spec, runtime, ledger)
+    write_champion_card(deployment)
 
 
-def write_champion_card(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> bool:
+def write_champion_card(deployment: Deployment) -> bool:
     """Write the model card of the newest champion, unless it is there; a failure is logged, and upkeep tries again.
 
     :return: whether it is written
     """
-    changes = ledger.champions(spec.pipeline)
+    ledger = deployment.ledger
+    changes = ledger.champions(deployment.spec.pipeline)
     if not changes or _is_noted(ledger, changes[-1], CARDED):
         return bool(changes)
     try:
         from tradewind.champion import model_card
 
-        path = model_card.write_model_card(spec, runtime, changes[-1])
+        path = model_card.write_model_card(deployment, changes[-1])
     except Exception:
         # Whatever goes wrong with a page: the promotion stands.
-        log.exception("%s: no model card of version %s; upkeep tries again", spec.pipeline, changes[-1].model_version)
+        log.exception(
+            "%s: no model card of version %s; upkeep tries again", deployment.spec.pipeline, changes[-1].model_version
+        )
         return False
-    _note_outcome(ledger, changes[-1], CARDED, runtime, path=str(path))
+    _note_outcome(ledger, changes[-1], CARDED, deployment.runtime, path=str(path))
     return True
 
 
-def find_newest_card(spec: Pipeline, runtime: Runtime) -> Path | None:
+def find_newest_card(deployment: Deployment) -> Path | None:
     """Where the model card of the newest champion lies; None while it is not written."""
-    changes = Ledger(runtime.ledger).champions(spec.pipeline)
-    entry = Ledger(runtime.ledger).get(spec.pipeline, "note", key=f"{CARDED}/{changes[-1].seq}") if changes else None
+    changes = deployment.ledger.champions(deployment.spec.pipeline)
+    entry = (
+        deployment.ledger.get(deployment.spec.pipeline, "note", key=f"{CARDED}/{changes[-1].seq}") if changes else None
+    )
     return Path(entry.evidence["path"]) if entry is not None else None
 
 
-def reconcile_alias_and_card(spec: Pipeline, runtime: Runtime) -> Reconciliation:
+def reconcile_alias_and_card(deployment: Deployment) -> Reconciliation:
     """Make alias and model card say what the ledger says, and say what was wrong.
 
     A pipeline that is decommissioned has no alias any more, and gets none. A promotion that comes meanwhile is
@@ -106,31 +113,32 @@ def reconcile_alias_and_card(spec: Pipeline, runtime: Runtime) -> Reconciliation
 
     :raises Unavailable: the model registry does not answer
     """
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     if holds.decommission_entry(ledger, spec.pipeline) is not None:
         return Reconciliation("agreed", f"{spec.pipeline} is decommissioned and has no champion")
-    newest, before = _newest_champion(spec, ledger), aliased_version(runtime, spec.model_name)
+    newest, before = _newest_champion(spec, ledger), aliased_version(deployment.runtime, spec.model_name)
     while (now := _newest_champion(spec, ledger)) != newest:
-        newest, before = now, aliased_version(runtime, spec.model_name)
+        newest, before = now, aliased_version(deployment.runtime, spec.model_name)
     if newest is None:
-        return _reconcile_without_champion(spec, runtime, ledger, before)
+        return _reconcile_without_champion(deployment, before)
     try:
-        found = _reconcile_alias(spec, runtime, ledger, newest, before)
+        found = _reconcile_alias(deployment, newest, before)
         if _newest_champion(spec, ledger) != newest:
-            update_alias_and_card(spec, runtime, ledger)
-        _require_champion_files(spec, runtime, ledger, newest)
+            update_alias_and_card(deployment)
+        _require_champion_files(deployment, newest)
     except ModelError as exc:
         return Reconciliation("broken", _describe_remedy(spec, ledger.champions(spec.pipeline), exc))
-    return replace(found, card=write_champion_card(spec, runtime, ledger))
+    return replace(found, card=write_champion_card(deployment))
 
 
-def mark_abandoned_trainings(spec: Pipeline, runtime: Runtime, *, now: datetime) -> list[str]:
+def mark_abandoned_trainings(deployment: Deployment, *, now: datetime) -> list[str]:
     """Mark what killed trainings left in MLflow and no retry came back for; see :func:`mlflow_run.mark_abandoned_runs`.
 
     :param now: the present, aware; what is younger than a day may belong to a training that goes on
     :raises Unavailable: MLflow does not answer
     """
-    registry = ModelRegistry(runtime, spec.model_name)
+    spec = deployment.spec
+    registry = open_registry(deployment)
     with translate_mlflow_errors(f"what trainings of {spec.model_name} left cannot be searched"):
         marked = mlflow_run.mark_abandoned_runs(registry.client, registry.experiment(), before=now - timedelta(days=1))
     if marked:
@@ -138,14 +146,13 @@ def mark_abandoned_trainings(spec: Pipeline, runtime: Runtime, *, now: datetime)
     return marked
 
 
-def _reconcile_alias(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, newest: ChampionChange, before: str | None
-) -> Reconciliation:
-    known = _is_noted(ledger, newest, ALIASED)
+def _reconcile_alias(deployment: Deployment, newest: ChampionChange, before: str | None) -> Reconciliation:
+    spec, runtime = deployment.spec, deployment.runtime
+    known = _is_noted(deployment.ledger, newest, ALIASED)
     moved = set_champion_alias(runtime, spec.model_name, newest.model_version)
     if not known:
         _tag_champion(runtime, newest)
-        _note_outcome(ledger, newest, ALIASED, runtime)
+        _note_outcome(deployment.ledger, newest, ALIASED, runtime)
     if moved is None:
         return Reconciliation("agreed", f"alias {ALIAS} and ledger name version {newest.model_version}")
     if not known:
@@ -158,22 +165,23 @@ def _reconcile_alias(
             f"{newest.model_version}; {moved}. Nothing was served by {edited}. To change the champion: "
             f"tradewind rollback {spec.pipeline} --to VERSION --reason TEXT",
         )
-    _journal_reconciliation(spec, ledger, runtime, found)
+    _journal_reconciliation(deployment, found)
     return found
 
 
-def _reconcile_without_champion(spec: Pipeline, runtime: Runtime, ledger: Ledger, before: str | None) -> Reconciliation:
+def _reconcile_without_champion(deployment: Deployment, before: str | None) -> Reconciliation:
+    spec = deployment.spec
     if before is None:
         return Reconciliation("agreed", f"{spec.pipeline} has no champion")
     with translate_mlflow_errors(f"the alias {ALIAS} of {spec.model_name} cannot be removed"):
-        create_mlflow_client(runtime).delete_registered_model_alias(spec.model_name, ALIAS)
-    update_alias_and_card(spec, runtime, ledger)
+        create_mlflow_client(deployment.runtime).delete_registered_model_alias(spec.model_name, ALIAS)
+    update_alias_and_card(deployment)
     found = Reconciliation(
         "edited",
         f"somebody made version {before} {ALIAS} of {spec.model_name} in MLflow, where the ledger knows no champion; "
         "the alias is removed. A candidate becomes champion after a verdict",
     )
-    _journal_reconciliation(spec, ledger, runtime, found)
+    _journal_reconciliation(deployment, found)
     return found
 
 
@@ -190,12 +198,12 @@ def aliased_version(runtime: Runtime, name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _require_champion_files(spec: Pipeline, runtime: Runtime, ledger: Ledger, newest: ChampionChange) -> None:
+def _require_champion_files(deployment: Deployment, newest: ChampionChange) -> None:
     """The champion's files are there; one that was archived by mistake is restored."""
-    registry = ModelRegistry(runtime, spec.model_name)
+    registry = open_registry(deployment)
     version = registry.get(newest.model_version)
-    archive.restore_version(spec, version, runtime, ledger)
-    if not archive.has_version_files(version, runtime):
+    archive.restore_version(deployment, version)
+    if not archive.has_version_files(version, deployment.runtime):
         raise ModelError(f"{version}: its files are not at {version.model}")
 
 
@@ -240,10 +248,10 @@ def _note_outcome(ledger: Ledger, change: ChampionChange, outcome: str, runtime:
     ledger.append(entry)
 
 
-def _journal_reconciliation(spec: Pipeline, ledger: Ledger, runtime: Runtime, found: Reconciliation) -> None:
+def _journal_reconciliation(deployment: Deployment, found: Reconciliation) -> None:
     entry = Entry(
-        spec.pipeline, "note", "alias", None, f"alias/{datetime.now(UTC).isoformat()}",
-        outcome=found.outcome, reason=found.words, actor=runtime.actor, run_id=runtime.run_id,
+        deployment.spec.pipeline, "note", "alias", None, f"alias/{datetime.now(UTC).isoformat()}",
+        outcome=found.outcome, reason=found.words, actor=deployment.runtime.actor, run_id=deployment.runtime.run_id,
     )  # fmt: skip
-    ledger.append(entry)
-    log.warning("%s: %s", spec.pipeline, found.words)
+    deployment.ledger.append(entry)
+    log.warning("%s: %s", deployment.spec.pipeline, found.words)

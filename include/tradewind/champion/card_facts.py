@@ -13,7 +13,7 @@ from tradewind.registry.model_registry import ModelRegistry, translate_mlflow_er
 from tradewind.verdict import verdict_files
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
     from tradewind.registry.model_registry import RegisteredVersion
     from tradewind.spec.pipeline import Pipeline
@@ -80,14 +80,14 @@ class CardFacts:
 
 
 def gather_card_facts(
-    spec: Pipeline, runtime: Runtime, champion: ChampionChange, registry: ModelRegistry, version: RegisteredVersion
+    deployment: Deployment, champion: ChampionChange, registry: ModelRegistry, version: RegisteredVersion
 ) -> CardFacts:
     """Look everything up; nothing is computed, and nothing is missed that is not there.
 
     :param version: the champion in the registry
     :raises Unavailable: the ledger or MLflow does not answer
     """
-    ledger, name, number = Ledger(runtime.ledger), spec.pipeline, champion.model_version
+    ledger, name, number = deployment.ledger, deployment.spec.pipeline, champion.model_version
     changes = [change for change in ledger.champions(name) if change.seq <= champion.seq]
     trained = ledger.find(name, "trained", subject=number)
     # The time of partitions: what lies between the decision before and this one.
@@ -97,7 +97,7 @@ def gather_card_facts(
     judged, own = registry.get(refit_of) if refit_of else version, {number, refit_of}
     others = [entry for entry in verdicts if entry.subject not in own and (entry.partition or "") > since]
     facts = CardFacts(
-        spec=spec,
+        spec=deployment.spec,
         champion=champion,
         trained=trained[-1] if trained else None,
         judged=refit_of,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tradewind.pages.formatting import first_few, format_time, partition_span
+from tradewind.pages.formatting import describe_duration, first_few, partition_span
 from tradewind.spec.gates import FairnessGate
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _label_limits(facts: CardFacts) -> Iterator[str]:
         "these it was not measured."
     )
     if delay := train.label.available_after:
-        yield f"How well it does is known {format_time(delay)} after an entity's time at the earliest."
+        yield f"How well it does is known {describe_duration(delay)} after an entity's time at the earliest."
 
 
 def _gate_limits(facts: CardFacts) -> Iterator[str]:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from tradewind.champion.card_limits import known_limits
-from tradewind.pages.formatting import NOTHING, first_few, format_count, format_number, format_time, partition_span
+from tradewind.pages.formatting import (
+    NOTHING,
+    describe_duration,
+    first_few,
+    format_count,
+    format_number,
+    partition_span,
+)
 from tradewind.pages.sections import Block, Facts, Grid, Items, Prose, Section
 from tradewind.spec.gates import FairnessGate
 from tradewind.spec.metrics import MEASURES
@@ -186,7 +193,7 @@ def model_section(facts: CardFacts) -> Section:
 def data_section(facts: CardFacts) -> Section:
     """Which data it comes from, partition by partition."""
     known, train = facts.known, facts.spec.train
-    delay = f", known {format_time(train.label.available_after)} later" if train else ""
+    delay = f", known {describe_duration(train.label.available_after)} later" if train else ""
     judged = facts.decided.evidence.get("rows") if facts.decided else None
     counts = {"fitted on": facts.rows.get("train_rows"), "tested on": facts.rows.get("test_rows"), "judged by": judged}
     text = {

@@ -12,14 +12,13 @@ from tradewind.champion import card_sections as parts
 from tradewind.champion.card_facts import CardFacts, gather_card_facts
 from tradewind.pages import charts, layout, sections
 from tradewind.pages.sections import Section
-from tradewind.registry.model_registry import ModelRegistry, translate_mlflow_errors
+from tradewind.registry.model_registry import open_registry, translate_mlflow_errors
 from tradewind.training.picture_data import VerdictPictures
 from tradewind.training.verdict_figures import render_verdict_figures
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
-    from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ FOLDER = "card"
 _STYLE = ".card td:first-child{min-width:7rem}"
 
 
-def write_model_card(spec: Pipeline, runtime: Runtime, champion: ChampionChange) -> Path:
+def write_model_card(deployment: Deployment, champion: ChampionChange) -> Path:
     """Write the card of a champion into the folder of reports and into the run that trained it.
 
     The same facts give the same card: writing it again changes nothing. What is not recorded is said to be so.
@@ -36,9 +35,10 @@ def write_model_card(spec: Pipeline, runtime: Runtime, champion: ChampionChange)
     :raises ModelError: the registry has no such version
     :raises Unavailable: the registry or the ledger does not answer
     """
-    registry = ModelRegistry(runtime, spec.model_name)
+    runtime = deployment.runtime
+    registry = open_registry(deployment)
     version = registry.get(champion.model_version)
-    facts = gather_card_facts(spec, runtime, champion, registry, version)
+    facts = gather_card_facts(deployment, champion, registry, version)
     made = {"html": render_card_html(facts), "md": render_card_markdown(facts)}
     found = {runtime.reports / model_card_path(champion, kind): content for kind, content in made.items()}
     for path, content in found.items():
@@ -48,7 +48,7 @@ def write_model_card(spec: Pipeline, runtime: Runtime, champion: ChampionChange)
             Path(scratch, f"card{path.suffix}").write_text(content, encoding="utf-8")
         registry.client.log_artifacts(version.mlflow_run_id, scratch, FOLDER)
     page = runtime.reports / model_card_path(champion)
-    log.info("%s: the card of version %s is %s", spec.pipeline, champion.model_version, page)
+    log.info("%s: the card of version %s is %s", deployment.spec.pipeline, champion.model_version, page)
     return page
 
 

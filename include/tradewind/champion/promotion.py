@@ -10,13 +10,13 @@ from tradewind.alerting import model_alarms
 from tradewind.champion import alias_and_card
 from tradewind.core import fault_points
 from tradewind.errors import UsageError
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import champions, pins, serving_versions
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry, Ledger
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class WithheldPromotion:
 
 
 def promote_passed_candidate(
-    spec: Pipeline, partition: str, runtime: Runtime, *, actor: str, comment: str = ""
+    deployment: Deployment, partition: str, *, actor: str, comment: str = ""
 ) -> ChampionChange | WithheldPromotion:
     """Make the candidate that passed its verdict at a partition champion, from the first population not scored yet.
 
@@ -49,26 +49,27 @@ def promote_passed_candidate(
         to stand as shadow first
     :raises Conflict: the champion changed since the verdict; the candidate must be judged again
     """
+    spec = deployment.spec
     fault_points.reach_fault_point("after-verdict-before-promote")
-    ledger = Ledger(runtime.ledger)
+    ledger = deployment.ledger
     verdict = _require_passed_verdict(spec, partition, ledger)
     approval = _require_approval(spec, partition, verdict, ledger)
     if approval is not None:
         actor, comment = approval.actor, str(approval.evidence.get("comment", approval.reason))
-    new = _champion_change(spec, partition, runtime, ledger, verdict=verdict, actor=actor, comment=comment)
+    new = _champion_change(deployment, partition, verdict=verdict, actor=actor, comment=comment)
     if champions.find_recorded_change(ledger.champions(spec.pipeline), new) is None:
         _require_shadow(spec, verdict)
         if (withheld := _reason_withheld(verdict, ledger, asked=approval is not None)) is not None:
-            _journal_withheld(withheld, verdict, ledger, runtime=runtime, actor=actor)
+            _journal_withheld(withheld, verdict, ledger, runtime=deployment.runtime, actor=actor)
             return withheld
     champion = ledger.promote(
         new,
         expected=int(verdict.evidence["expected_seq"]),
-        first=lambda: first_unscored_population(spec, partition, runtime),
+        first=lambda: first_unscored_population(deployment, partition),
     )
     fault_points.reach_fault_point("after-ledger-before-alias")
-    model_alarms.close_champion_incident(spec, ledger, version=champion.model_version, run_id=runtime.run_id)
-    alias_and_card.update_alias_and_card(spec, runtime, ledger)
+    model_alarms.close_champion_incident(spec, ledger, version=champion.model_version, run_id=deployment.runtime.run_id)
+    alias_and_card.update_alias_and_card(deployment)
     log.info(
         "%s: version %s is champion from %s (change %s, decided at %s)",
         spec.pipeline, champion.model_version, champion.effective_from, champion.seq, partition,
@@ -76,20 +77,21 @@ def promote_passed_candidate(
     return champion
 
 
-def first_unscored_population(spec: Pipeline, partition: str, runtime: Runtime) -> str:
+def first_unscored_population(deployment: Deployment, partition: str) -> str:
     """The first population that no run keyed ``partition`` or earlier scores, and that no run has scored."""
+    spec = deployment.spec
     ahead = spec.score.ahead if spec.score else 0
     by_key = spec.partitioning.shift(partition, ahead + 1)
-    return max(by_key, population_after_newest_scored(spec, runtime) or by_key)
+    return max(by_key, population_after_newest_scored(deployment) or by_key)
 
 
-def population_after_newest_scored(spec: Pipeline, runtime: Runtime) -> str | None:
+def population_after_newest_scored(deployment: Deployment) -> str | None:
     """The population after the newest one that was scored; None while none was."""
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    snapshot = lake.dataset(spec.pipeline, "predictions").snapshot()
+    lake = deployment.lake
+    snapshot = lake.dataset(deployment.spec.pipeline, "predictions").snapshot()
     if snapshot is None or not snapshot.partitions:
         return None
-    return spec.partitioning.shift(max(snapshot.partitions), 1)
+    return deployment.spec.partitioning.shift(max(snapshot.partitions), 1)
 
 
 def champion_training_evidence(spec: Pipeline, version: str, ledger: Ledger) -> dict[str, Any]:
@@ -105,9 +107,10 @@ def champion_training_evidence(spec: Pipeline, version: str, ledger: Ledger) -> 
 
 
 def _champion_change(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, verdict: Entry, actor: str, comment: str
+    deployment: Deployment, partition: str, *, verdict: Entry, actor: str, comment: str
 ) -> ChampionChange:
-    version = _version_to_serve(spec, verdict, ledger)
+    spec = deployment.spec
+    version = _version_to_serve(spec, verdict, deployment.ledger)
     return ChampionChange(
         pipeline=spec.pipeline,
         seq=0,
@@ -117,8 +120,12 @@ def _champion_change(
         decided_at=partition,
         reason=verdict.reason,
         actor=actor,
-        run_id=runtime.run_id,
-        evidence={**champion_training_evidence(spec, version, ledger), "verdict_key": verdict.key, "comment": comment},
+        run_id=deployment.runtime.run_id,
+        evidence={
+            **champion_training_evidence(spec, version, deployment.ledger),
+            "verdict_key": verdict.key,
+            "comment": comment,
+        },
     )
 
 

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.core import case_judgement, fault_points
 from tradewind.core.refit_distance import RefitDistance, decide_refit, refit_distance
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, UsageError
 from tradewind.isolation import task_outputs
 from tradewind.isolation.project_code import import_project_code
 from tradewind.ledger import serving_versions
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.registry.mlflow_run import CAUSE
-from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
+from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion, open_registry
 from tradewind.registry.version_files import judged_files, open_model
 from tradewind.spec.digest import config_hash
 from tradewind.spec.gates import CheckGate
@@ -67,7 +68,7 @@ class RefitResult:
     experiment_id: str
 
 
-def refit_version(spec: Pipeline, partition: str, runtime: Runtime) -> RefitResult:
+def refit_version(deployment: Deployment, partition: str) -> RefitResult:
     """Fit the candidate that passed its verdict at a partition once more, on its whole window, and register that.
 
     It serves if its answers to the test rows stay near those that were judged (``train.refit_change``), or are no
@@ -79,16 +80,17 @@ def refit_version(spec: Pipeline, partition: str, runtime: Runtime) -> RefitResu
     :raises ModelError: what was recorded of the judged version is gone or was edited, or the fit fails
     :raises Unavailable: MLflow or the lake does not answer
     """
-    ledger, registry = Ledger(runtime.ledger), ModelRegistry(runtime, spec.model_name)
+    spec = deployment.spec
+    ledger, registry = deployment.ledger, open_registry(deployment)
     verdict = _require_passed_verdict(spec, partition, ledger)
     judged = registry.get(str(verdict.evidence["version"]))
     cause = config_hash(CODE, judged.tags[CAUSE])
-    version = _find_or_fit(spec, judged, runtime, registry, cause=cause)
+    version = _find_or_fit(deployment, judged, registry, cause=cause)
     fault_points.reach_fault_point("after-refit-before-ledger")
     entry = serving_versions.find_refit(ledger, spec.pipeline, judged.version)
     if entry is None or entry.outcome == serving_versions.KEPT or entry.evidence["refitted"] != version.version:
         entry = _journal_refit(
-            _examine_refit(spec, runtime, registry, judged, version, verdict=verdict), runtime, ledger
+            _examine_refit(deployment, registry, judged, version, verdict=verdict), deployment.runtime, ledger
         )
     log.info("%s at %s: %s", spec.pipeline, partition, entry.reason)
     return RefitResult(
@@ -109,32 +111,33 @@ def _require_passed_verdict(spec: Pipeline, partition: str, ledger: Ledger) -> E
 
 
 def _find_or_fit(
-    spec: Pipeline, judged: RegisteredVersion, runtime: Runtime, registry: ModelRegistry, *, cause: str
+    deployment: Deployment, judged: RegisteredVersion, registry: ModelRegistry, *, cause: str
 ) -> RegisteredVersion:
     """The refit, from the registry or fitted now; and the ledger knows of it."""
-    ledger = Ledger(runtime.ledger)
+    spec, runtime, ledger = deployment.spec, deployment.runtime, deployment.ledger
     known = registry.find(cause)
     if known is not None and ledger.find(spec.pipeline, "trained", subject=known.version):
         return known
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradewind-refit-")))
-        files = stack.enter_context(judged_files(spec, judged, runtime, ledger))
+        files = stack.enter_context(judged_files(deployment, judged))
         was = recorded_training.read_recorded_training(spec, judged, stack.enter_context(registry.evidence(judged)))
         trained = ledger.find(spec.pipeline, "trained", subject=judged.version)[-1]
         was = replace(was, window=replace(was.window, absent=dict(trained.evidence.get("absent", {}))))
         code, _ = recorded_training.write_recorded_project(was, files, scratch / "project", runtime.project)
         with import_project_code(code) as build_model:
-            own = recorded_training.scratch_runtime(runtime, scratch)
-            planned = was.plan(code, training_config_hash(was.spec, was.window, own), refit_of=judged.version)
-            version = known or _fit_and_log(planned, own, build_model, registry, params=was.params, cause=cause)
-        journal_version(planned, runtime, registry, version=version, cause=cause)
+            then = Deployment(was.spec, recorded_training.scratch_runtime(runtime, scratch))
+            config = training_config_hash(then, was.window)
+            planned = was.plan(then, code, config=config, refit_of=judged.version)
+            version = known or _fit_and_log(planned, build_model, registry, params=was.params, cause=cause)
+        journal_version(planned, registry, version=version, cause=cause)
     return version
 
 
 def _fit_and_log(
-    planned: TrainingPlan, runtime: Runtime, build_model: Any, registry: ModelRegistry, *, params: Any, cause: str
+    planned: TrainingPlan, build_model: Any, registry: ModelRegistry, *, params: Any, cause: str
 ) -> RegisteredVersion:
-    built = fit_candidate(planned, runtime, build_model, params=params)
+    built = fit_candidate(planned, build_model, params=params)
     assert isinstance(built, FittedCandidate)  # there is no early gate where parameters are given
     return log_model_version(planned, built, registry, cause=cause)
 
@@ -151,8 +154,7 @@ class _RefitExamination:
 
 
 def _examine_refit(
-    spec: Pipeline,
-    runtime: Runtime,
+    deployment: Deployment,
     registry: ModelRegistry,
     judged: RegisteredVersion,
     version: RegisteredVersion,
@@ -160,11 +162,11 @@ def _examine_refit(
     verdict: Entry,
 ) -> _RefitExamination:
     """Let both predict the rows that judged, from the registry's files, and check that the refit can serve."""
-    ledger = Ledger(runtime.ledger)
+    spec = deployment.spec
     with ExitStack() as stack:
         timeout = serving_checks.answer_timeout(spec.gates)
-        opened = stack.enter_context(open_model(spec, version, runtime, ledger, warm=False, timeout=timeout))
-        before = stack.enter_context(open_model(spec, judged, runtime, ledger, warm=False)).host
+        opened = stack.enter_context(open_model(deployment, version, warm=False, timeout=timeout))
+        before = stack.enter_context(open_model(deployment, judged, warm=False)).host
         logged = evaluation_processes.read_logged_rows(registry, version)
         running = evaluation_processes.make_running_candidate(spec, opened, logged)
         # How fast it answers was judged: it is the same model, and a busy machine would decide.
@@ -175,7 +177,7 @@ def _examine_refit(
             if isinstance(gate, CheckGate)
         ]
         loaded, answer = evaluation_processes.load_and_predict(running, asked)
-        wanted = model_signature.expected_input_columns(spec, runtime)
+        wanted = model_signature.expected_input_columns(deployment)
         measured = serving_checks.measure_serving(asked, running=running, loaded=loaded, wanted=wanted)
         near = (
             None if isinstance(answer, ModelError) else _measure_nearness(spec, logged.rows, before=before, now=answer)

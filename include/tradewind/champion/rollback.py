@@ -13,11 +13,11 @@ from tradewind.ledger import holds, pins, serving_versions
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.registry import archive
-from tradewind.registry.model_registry import ModelRegistry
+from tradewind.registry.model_registry import open_registry
 from tradewind.registry.version_files import open_model
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,7 @@ was away or its worker died, must not go back from where it went.
 """
 
 
-def roll_back_to_version(
-    spec: Pipeline, *, to_version: str, reason: str, actor: str, runtime: Runtime
-) -> ChampionChange:
+def roll_back_to_version(deployment: Deployment, *, to_version: str, reason: str, actor: str) -> ChampionChange:
     """Make a version champion, from the first population not scored yet, and pin it.
 
     The version must have been champion, or have passed its verdict; its files must be there and load. If it is the
@@ -45,7 +43,7 @@ def roll_back_to_version(
     :raises ModelError: the version cannot serve; nothing was changed
     :raises Conflict: another run or person changed the champion in the same moment
     """
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     if (ended := holds.decommission_entry(ledger, spec.pipeline)) is not None:
         raise UsageError(
             f"{spec.pipeline} was decommissioned by {ended.actor}: {ended.reason}; nothing serves any more"
@@ -58,7 +56,7 @@ def roll_back_to_version(
     version = _resolve_version(spec, to_version, changes, said=(None, actor, f"rollback: {reason}"))
     why = _justify_rollback(spec, version, changes, ledger)
     if changes[-1].model_version != version:
-        _require_servable(spec, version, changes, runtime, ledger)
+        _require_servable(deployment, version, changes)
     new = ChampionChange(
         pipeline=spec.pipeline,
         seq=0,
@@ -67,17 +65,17 @@ def roll_back_to_version(
         effective_from="",  # the ledger asks for it while it writes
         reason=f"rollback: {reason}",
         actor=actor,
-        run_id=runtime.run_id,
+        run_id=deployment.runtime.run_id,
         evidence={**why, "replaces": changes[-1].model_version},
     )
     champion = ledger.promote(
         new,
         expected=changes[-1].seq,
         pin=pins.pin_entry(new, reason=reason),
-        first=lambda: population_after_newest_scored(spec, runtime) or changes[-1].effective_from,
+        first=lambda: population_after_newest_scored(deployment) or changes[-1].effective_from,
     )
     fault_points.reach_fault_point("after-ledger-before-alias")
-    alias_and_card.update_alias_and_card(spec, runtime, ledger)
+    alias_and_card.update_alias_and_card(deployment)
     done = "rolled back to" if champion.seq > changes[-1].seq else "it stays with"
     log.warning(
         "%s: %s version %s, from %s on, pinned by %s: %s",
@@ -136,17 +134,16 @@ def _passed_gates(verdict: Entry) -> bool:
     return str(verdict.evidence.get("by_gates", verdict.outcome)) == "passed"
 
 
-def _require_servable(
-    spec: Pipeline, version: str, changes: list[ChampionChange], runtime: Runtime, ledger: Ledger
-) -> None:
+def _require_servable(deployment: Deployment, version: str, changes: list[ChampionChange]) -> None:
     """Check the version's files, then load it: who cannot serve is refused before it is champion."""
+    spec = deployment.spec
     try:
-        found = ModelRegistry(runtime, spec.model_name).get(version)
-        archive.restore_version(spec, found, runtime, ledger)
-        with open_model(spec, found, runtime, ledger) as opened:
+        found = open_registry(deployment).get(version)
+        archive.restore_version(deployment, found)
+        with open_model(deployment, found) as opened:
             assert opened.host.columns is not None  # waits until the model is loaded, or raises
     except ModelError as exc:
-        others = [one for one in rollback_candidates(spec, ledger) if one != version]
+        others = [one for one in rollback_candidates(spec, deployment.ledger) if one != version]
         raise ModelError(
             f"{spec.pipeline}: version {version} cannot serve, so version {changes[-1].model_version} stays champion: "
             f"{exc}\nother versions: {', '.join(others) or 'none'}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.run_starts import StartedRun, explain_paused_dags
 from tradewind.cli.text_layout import align_columns, format_quantity, join_partition_spans, shorten_list, wrap_paragraph
 from tradewind.errors import Held, TradewindError, Unavailable
@@ -79,15 +79,14 @@ def start_backfill(
     """
     from tradewind.cli.airflow_client import connect_airflow
     from tradewind.cli.run_starts import find_paused_dags
-    from tradewind.ledger.journal import Ledger
     from tradewind.planning import runs_to_start
     from tradewind.planning.delivery_digests import DeliveryDigests
     from tradewind.planning.plan import make_plan
 
     if not (stale or missing or first or last):
         raise click.UsageError("say what: --stale, --missing, or a range with --from and --to")
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime()
-    plan = make_plan(spec, runtime, first=first, last=last, deliveries=DeliveryDigests.of_user())
+    deployment = deployments.find_deployment(name)
+    plan = make_plan(deployment, first=first, last=last, deliveries=DeliveryDigests.of_user())
     chosen = [option for option, given in (("stale", stale), ("missing", missing)) if given]
     states = frozenset().union(*(runs_to_start.STATES_BY_OPTION[option] for option in chosen))
     wanted = runs_to_start.select_runs(plan, states) if states else runs_to_start.select_every_run(plan)
@@ -99,13 +98,15 @@ def start_backfill(
             paused = find_paused_dags(airflow, name, wanted)
             for dag_id in paused if unpause else ():
                 airflow.unpause(dag_id)
-            started = _start_runs(airflow, spec, wanted, again=partial(_command_text, name, chosen, last=last))
+            started = _start_runs(
+                airflow, deployment.spec, wanted, again=partial(_command_text, name, chosen, last=last)
+            )
             done = BackfillResult(tuple(wanted), tuple(started), () if unpause else tuple(paused))
     ended: WatchResult | None = None
     if not as_json:
         click.echo("\n".join(_lines(plan, done, chosen)))
     if wait and done.started:
-        ended = watch_runs(spec, done.started, Ledger(runtime.ledger))
+        ended = watch_runs(deployment.spec, done.started, deployment.ledger)
     elif done.started and not as_json:
         click.echo(f"To watch them: {_command_text(name, chosen, last=last, first=first)} --wait")
     if as_json:

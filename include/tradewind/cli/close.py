@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import format_quantity, shorten_list
 
 
@@ -13,7 +13,7 @@ from tradewind.cli.text_layout import format_quantity, shorten_list
 @click.argument("fingerprint")
 @click.option("--partition", metavar="KEY", help="Only what this partition has of it.")
 @click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
-@deployment.by_option
+@deployments.by_option
 def close_open_incident(name: str, fingerprint: str, partition: str | None, reason: str, by: str) -> None:
     """Close the incident FINGERPRINT of the pipeline NAME; `tradewind show NAME` lists those that are open.
 
@@ -23,9 +23,9 @@ def close_open_incident(name: str, fingerprint: str, partition: str | None, reas
     from tradewind.alerting import incidents
     from tradewind.ledger.journal import Ledger
 
-    ledger = Ledger(deployment.find_runtime(actor=by).ledger)
+    ledger = Ledger(deployments.find_runtime(actor=by).ledger)
     if name not in ledger.pipelines():
-        deployment.find_pipeline_file(name)  # which says the nearest name
+        deployments.find_pipeline_file(name)  # which says the nearest name
     keys = incidents.close_incident_by_hand(ledger, name, fingerprint, partition=partition, reason=reason, actor=by)
     what = (
         f" for {format_quantity(len(keys), 'partition')}: {shorten_list(keys)}"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import format_quantity, shorten_list, wrap_paragraph
+from tradewind.deployment import Deployment
 from tradewind.errors import TradewindError
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
     from tradewind.planning.status import PipelineStatus
     from tradewind.spec.pipeline import Pipeline
 
@@ -42,7 +42,7 @@ class DecommissionResult:
 @click.command("decommission", short_help="End a pipeline for good.")
 @click.argument("name")
 @click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
-@deployment.by_option
+@deployments.by_option
 @click.option("--dry-run", is_flag=True, help="Say what would end and what stays, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def decommission_pipeline(name: str, reason: str, by: str, dry_run: bool, as_json: bool) -> None:
@@ -52,21 +52,28 @@ def decommission_pipeline(name: str, reason: str, by: str, dry_run: bool, as_jso
     is left is done.
     """
     from tradewind.ledger import holds
-    from tradewind.ledger.journal import Ledger
     from tradewind.planning.status import read_pipeline_status
     from tradewind.registry.archive import archive_registered_model, list_model_versions
 
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
-    found = read_pipeline_status(spec, runtime)
+    deployment = deployments.find_deployment(name, actor=by)
+    spec = deployment.spec
+    found = read_pipeline_status(deployment)
     dags, runs = _dag_ids(spec), list[str]()
-    models = list_model_versions(spec.model_name, runtime) if spec.train else []
+    models = list_model_versions(spec.model_name, deployment.runtime) if spec.train else []
     if not dry_run:
-        ledger = Ledger(runtime.ledger)
+        ledger = deployment.ledger
         entry = holds.record_decommission(ledger, name, reason=reason, actor=by)
-        models = archive_registered_model(spec.model_name, runtime, reason=entry.reason) if spec.train else []
+        models = (
+            archive_registered_model(spec.model_name, deployment.runtime, reason=entry.reason) if spec.train else []
+        )
         dags, runs = _pause_dags(name, dags)
     ended = DecommissionResult(
-        name, dry_run, tuple(dags), tuple(runs), tuple(models), _describe_what_stays(spec, found, runtime, models)
+        name,
+        dry_run,
+        tuple(dags),
+        tuple(runs),
+        tuple(models),
+        _describe_what_stays(deployment, found, models),
     )
     click.echo(json.dumps(asdict(ended), indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(ended)))
 
@@ -94,9 +101,7 @@ def _pause_dags(name: str, dags: Sequence[str]) -> tuple[list[str], list[str]]:
         ) from exc
 
 
-def _describe_what_stays(
-    spec: Pipeline, found: PipelineStatus, runtime: Runtime, models: Sequence[str]
-) -> dict[str, str]:
+def _describe_what_stays(deployment: Deployment, found: PipelineStatus, models: Sequence[str]) -> dict[str, str]:
     tables = [table for table in found.tables if table.version is not None]
     rows = sum(table.rows for table in tables)
     root = found.tables[0].uri.rsplit("/", 1)[0]
@@ -105,14 +110,14 @@ def _describe_what_stays(
             f"{format_quantity(len(tables), 'dataset')} with {format_quantity(rows, 'row')} and all their versions, at "
             f"{root}"
         ),
-        "reports": f"at {runtime.reports / found.state.pipeline}",
+        "reports": f"at {deployment.runtime.reports / found.state.pipeline}",
         "ledger": "every decision, champion, incident and hold; the journal is append-only and stays for ever",
     }
     if models:
         stays["models"] = (
             f"{format_quantity(len(models), 'version')} in MLflow with runs and evidence, tagged as archived"
         )
-    if spec.features:
+    if deployment.spec.features:
         stays["features"] = "rows in the online store, which nothing refreshes; remove them when nobody reads them"
     return stays
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import format_quantity, wrap_paragraph
 from tradewind.errors import UsageError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--not-online", is_flag=True, help="Leave the online store alone.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@deployment.by_option
+@deployments.by_option
 def run_erasure(
     name: str, given: Sequence[str], reason: str, not_online: bool, dry_run: bool, as_json: bool, by: str
 ) -> None:
@@ -44,12 +44,17 @@ def run_erasure(
 
     from tradewind.upkeep import erasure
 
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
+    deployment = deployments.find_deployment(name, actor=by)
     entity, renamed = parse_entity(given)
     done = erasure.erase_entity(
-        spec, runtime, entity,
-        renamed=renamed, reason=reason, now=datetime.now(UTC), online=not not_online, dry_run=dry_run,
-    )  # fmt: skip
+        deployment,
+        entity,
+        renamed=renamed,
+        reason=reason,
+        now=datetime.now(UTC),
+        online=not not_online,
+        dry_run=dry_run,
+    )
     click.echo(json.dumps(erasure_as_json(done), indent=2) if as_json else "\n".join(_lines(done)))
     if done.staged:
         raise click.exceptions.Exit(1)

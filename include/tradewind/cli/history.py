@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradewind.alerting.incident_history import BY_HAND
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import format_quantity, wrap_paragraph
 from tradewind.errors import TradewindError
 from tradewind.ledger import shadows
@@ -113,14 +113,14 @@ def show_history(
     if population is not None:
         if until or last or everything:
             raise click.UsageError("--population goes with --json only: it is about one population, whenever")
-        _print_population(Ledger(deployment.find_runtime().ledger), name, population, as_json=as_json)
+        _print_population(Ledger(deployments.find_runtime().ledger), name, population, as_json=as_json)
         return
-    ledger, at = Ledger(deployment.find_runtime().ledger), _parse_time(until)
+    ledger, at = Ledger(deployments.find_runtime().ledger), _parse_time(until)
     entries = ledger.entries(name, at=at)
     champions = [one for one in ledger.champions(name) if at is None or one.at <= at]
     if not entries and not champions:
         if name not in ledger.pipelines():
-            deployment.find_pipeline_file(name)  # says the nearest, if no pipeline has this name
+            deployments.find_pipeline_file(name)  # says the nearest, if no pipeline has this name
         if not as_json:
             click.echo(f"{name}: nothing had happened" if at else f"{name}: nothing has happened yet")
             return
@@ -245,7 +245,7 @@ def _print_population(ledger: Ledger, name: str, key: str, *, as_json: bool) -> 
     from tradewind.planning.population_history import read_population_history
 
     if name not in ledger.pipelines():
-        deployment.find_pipeline_file(name)  # says the nearest, if no pipeline has this name
+        deployments.find_pipeline_file(name)  # says the nearest, if no pipeline has this name
     _require_key(name, key)
     found = read_population_history(ledger, name, key)
     if as_json:
@@ -258,7 +258,7 @@ def _print_population(ledger: Ledger, name: str, key: str, *, as_json: bool) -> 
 def _require_key(name: str, key: str) -> None:
     """Refuse a key that is none of the pipeline's, as far as its YAML is still there to say."""
     try:
-        spec = deployment.find_pipeline(name)
+        spec = deployments.find_pipeline(name)
     except TradewindError:
         return
     spec.partitioning.bounds(key)

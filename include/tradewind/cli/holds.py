@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import wrap_paragraph
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _REASON = click.option("--reason", required=True, metavar="TEXT", help="Goes int
 @click.command("hold", short_help="Stop a pipeline until somebody resumes it.")
 @click.argument("name")
 @_REASON
-@deployment.by_option
+@deployments.by_option
 def hold_running_pipeline(name: str, reason: str, by: str) -> None:
     """Let nothing of the pipeline NAME run until a person resumes it.
 
@@ -28,8 +28,8 @@ def hold_running_pipeline(name: str, reason: str, by: str) -> None:
     from tradewind.ledger import holds
     from tradewind.ledger.journal import Ledger
 
-    deployment.find_pipeline_file(name)  # which need not be right: what is wrong can be stopped too
-    entry = holds.hold_pipeline(Ledger(deployment.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
+    deployments.find_pipeline_file(name)  # which need not be right: what is wrong can be stopped too
+    entry = holds.hold_pipeline(Ledger(deployments.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
     if (entry.actor, entry.reason) == (by, reason):
         click.echo(f"{name} is held; it goes on with: tradewind resume {name}")
     else:
@@ -39,7 +39,7 @@ def hold_running_pipeline(name: str, reason: str, by: str) -> None:
 @click.command("resume", short_help="Let a held pipeline run again.")
 @click.argument("name")
 @click.option("--reason", default="", metavar="TEXT", help="Goes into the ledger with your name.")
-@deployment.by_option
+@deployments.by_option
 def resume_held_pipeline(name: str, reason: str, by: str) -> None:
     """Let the held pipeline NAME run again.
 
@@ -49,8 +49,8 @@ def resume_held_pipeline(name: str, reason: str, by: str) -> None:
     from tradewind.ledger import holds
     from tradewind.ledger.journal import Ledger
 
-    deployment.find_pipeline_file(name)
-    over = holds.resume_pipeline(Ledger(deployment.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
+    deployments.find_pipeline_file(name)
+    over = holds.resume_pipeline(Ledger(deployments.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
     click.echo(wrap_paragraph(f"{name} runs again; {over.actor} held it since {_when(over)}: {over.reason}"))
     click.echo(f"To run what came due meanwhile: tradewind backfill {name} --missing")
 
@@ -60,7 +60,7 @@ def resume_held_pipeline(name: str, reason: str, by: str) -> None:
 @click.argument("partition")
 @_REASON
 @click.option("--take-back", is_flag=True, help="It shall be run after all.")
-@deployment.by_option
+@deployments.by_option
 def keep_partition_out(name: str, partition: str, reason: str, take_back: bool, by: str) -> None:
     """Keep PARTITION of the pipeline NAME out: no stage of it runs, and later partitions go on without it.
 
@@ -70,9 +70,9 @@ def keep_partition_out(name: str, partition: str, reason: str, take_back: bool, 
     from tradewind.ledger import skipped_partitions
     from tradewind.ledger.journal import Ledger
 
-    spec = deployment.find_pipeline(name)
+    spec = deployments.find_pipeline(name)
     key = spec.partitioning.check(partition)
-    ledger = Ledger(deployment.find_runtime(actor=by).ledger)
+    ledger = Ledger(deployments.find_runtime(actor=by).ledger)
     if take_back:
         skipped_partitions.take_back(ledger, name, key, reason=reason, actor=by)
         click.echo(f"{key} of {name} may run again; start it with:")

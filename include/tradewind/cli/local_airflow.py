@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.local_airflow import processes, running_airflow, supervisor
 from tradewind.local_airflow.home import Home
 from tradewind.local_airflow.ports import PORTS
@@ -130,7 +130,7 @@ def _incidents(home: Home, *, exported: Sequence[str]) -> list[dict[str, Any]]:
     from tradewind.alerting.incidents import open_incidents
     from tradewind.ledger.journal import Ledger
 
-    ledger = Ledger((deployment.find_runtime() if exported else home.runtime()).ledger)
+    ledger = Ledger((deployments.find_runtime() if exported else home.runtime()).ledger)
     return [
         {
             "fingerprint": one.fingerprint,

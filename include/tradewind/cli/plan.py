@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import format_quantity, join_partition_spans, shorten_list, wrap_paragraph
+from tradewind.deployment import Deployment
 from tradewind.planning.plan_item import RUN_AGAIN, ItemState, PlanItem
 from tradewind.planning.runs_to_start import MISSING
 
@@ -50,8 +51,10 @@ def show_plan(name: str, first: str | None, last: str | None, as_json: bool) -> 
     from tradewind.planning.delivery_digests import DeliveryDigests
     from tradewind.planning.plan import make_plan
 
-    spec = deployment.find_pipeline(name)
-    found = make_plan(spec, deployment.find_runtime(), first=first, last=last, deliveries=DeliveryDigests.of_user())
+    spec = deployments.find_pipeline(name)
+    found = make_plan(
+        Deployment(spec, deployments.find_runtime()), first=first, last=last, deliveries=DeliveryDigests.of_user()
+    )
     click.echo(_as_json(found) if as_json else "\n".join(plan_lines(found)))
 
 

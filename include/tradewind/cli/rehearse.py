@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import align_columns, format_quantity, join_partition_spans, wrap_paragraph
+from tradewind.deployment import Deployment
 
 if TYPE_CHECKING:
     from tradewind.local_airflow.demo_progress import DemoProgressBars
@@ -62,9 +63,9 @@ def rehearse_pipeline(
     from tradewind.local_airflow.home import Home
     from tradewind.local_airflow.settings import adopt_home_settings
 
-    path = deployment.find_pipeline_file(name)
+    path = deployments.find_pipeline_file(name)
     own = Home.at(Path.cwd())
-    read = landing or deployment.exported_landing() or own.places()["landing"]
+    read = landing or deployments.exported_landing() or own.places()["landing"]
     if folder is None:
         own.make_private()
     # A command in a rehearsal's home (`TRADEWIND_HOME` names it) goes on with it, and begins none inside it.
@@ -137,7 +138,7 @@ def _summary(
 
     stages = rehearsal.spec.stages
     return {
-        **summarise_pipeline(rehearsal.spec, rehearsal.runtime),
+        **summarise_pipeline(Deployment(rehearsal.spec, rehearsal.runtime)),
         "home": str(rehearsal.home.root),
         "landing": rehearsal.runtime.landing,
         "partitions": list(keys),

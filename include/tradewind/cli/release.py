@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import format_quantity, shorten_list, wrap_paragraph
+from tradewind.deployment import Deployment
 from tradewind.errors import TradewindError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
 @click.option("--drop-bad-rows", is_flag=True, help="Without the rows that fail what is expected of every row.")
 @click.option("--no-start", is_flag=True, help="Start no run: the next one of this partition publishes it.")
-@deployment.by_option
+@deployments.by_option
 def release_quarantined(
     name: str, dataset: str, partition: str, reason: str, drop_bad_rows: bool, no_start: bool, by: str
 ) -> None:
@@ -36,14 +37,14 @@ def release_quarantined(
     """
     from tradewind.etl.quarantine_release import MALFORMED
     from tradewind.ledger import holds, releases
-    from tradewind.ledger.journal import Ledger
 
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
+    deployment = deployments.find_deployment(name, actor=by)
+    spec = deployment.spec
     if dataset not in spec.datasets:
         raise UsageError(f"{name}: there is no dataset {dataset}; there are {', '.join(spec.datasets)}")
     key = spec.partitioning.check(partition)
-    held = _find_quarantined(name, dataset, key, _list_quarantine(name, dataset, runtime))
-    _refuse_current(spec, dataset, key, runtime)
+    held = _find_quarantined(name, dataset, key, _list_quarantine(name, dataset, deployment.runtime))
+    _refuse_current(deployment, dataset, key)
     if held.digest == MALFORMED and not drop_bad_rows:
         raise UsageError(
             f"{name}: {format_quantity(held.rows, 'row')} of {dataset}, partition {key}, could not be read, so they "
@@ -53,11 +54,11 @@ def release_quarantined(
     for why in held.reasons:
         click.echo(wrap_paragraph(why, first="  -", indent=4))
     entry = releases.record_release(
-        Ledger(runtime.ledger), name, dataset, key,
+        deployment.ledger, name, dataset, key,
         digest=held.digest, cause=held.cause, drop_bad_rows=drop_bad_rows, reason=reason, actor=by,
     )  # fmt: skip
     click.echo(f"released {entry.outcome} by {entry.actor}: {entry.reason}")
-    stopped = holds.describe_stop(Ledger(runtime.ledger), name, key)
+    stopped = holds.describe_stop(deployment.ledger, name, key)
     if stopped is not None:
         click.echo(wrap_paragraph(f"No run is started, since it would do nothing: {stopped}"))
     if stopped is not None or no_start:
@@ -88,16 +89,16 @@ def _find_quarantined(name: str, dataset: str, key: str, found: Sequence[Quarant
     return held[-1]
 
 
-def _refuse_current(spec: Pipeline, dataset: str, key: str, runtime: Runtime) -> None:
+def _refuse_current(deployment: Deployment, dataset: str, key: str) -> None:
     """Failed and repaired since: no release is needed, as the rows in quarantine are not those that would be made."""
     from tradewind.planning.dataset_items import examine_datasets
     from tradewind.planning.delivery_digests import DeliveryDigests
 
-    items = examine_datasets(spec, runtime, [key], deliveries=DeliveryDigests.of_user(), left_out={}, skipped={})
+    items = examine_datasets(deployment, [key], deliveries=DeliveryDigests.of_user(), left_out={}, skipped={})
     if any(item.name == dataset and item.state == "current" and not item.why for item in items):
         raise UsageError(
-            f"{spec.pipeline}: {dataset}, partition {key}, is published and is what would be made now; what is in "
-            "quarantine of it is older"
+            f"{deployment.spec.pipeline}: {dataset}, partition {key}, is published and is what would be made now; what "
+            "is in quarantine of it is older"
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tradewind.cli.deployment import find_pipeline_file
+from tradewind.cli.deployments import find_pipeline_file
 from tradewind.errors import UsageError
 from tradewind.spec.effective import as_json, as_yaml
 from tradewind.spec.layers import ENVIRONMENT

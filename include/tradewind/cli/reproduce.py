@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import wrap_paragraph
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("reproduce", short_help="Make a model version again, and compare.")
 @click.argument("model", metavar="NAME[/VERSION]")
-@deployment.by_option
+@deployments.by_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def reproduce_model(model: str, by: str, as_json: bool) -> None:
     """Train VERSION of the pipeline NAME (without it: the champion) again, and say whether it comes out the same.
@@ -31,9 +31,9 @@ def reproduce_model(model: str, by: str, as_json: bool) -> None:
     from tradewind.training.reproduction import reproduce_version as make_again
 
     name, _, version = model.partition("/")
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
+    deployment = deployments.find_deployment(name, actor=by)
     signal.signal(signal.SIGTERM, _interrupt)
-    result = make_again(spec, version or None, runtime)
+    result = make_again(deployment, version or None)
     if as_json:
         click.echo(json.dumps(asdict(result), indent=2, ensure_ascii=False))
     else:

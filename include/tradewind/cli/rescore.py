@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import wrap_paragraph
+from tradewind.deployment import Deployment
 from tradewind.errors import TradewindError, UsageError
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
     from tradewind.scoring.fallbacks import PublishedBy
     from tradewind.spec.pipeline import Pipeline
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--accept-fallback", is_flag=True, help="Let a fallback replace better answers that are published.")
 @click.option("--reason", metavar="TEXT", help="Needed with --accept-fallback: goes into the ledger with your name.")
 @click.option("--no-start", is_flag=True, help="Start no run: the next one of this population looks again.")
-@deployment.by_option
+@deployments.by_option
 def rescore_population(
     name: str, population: str, accept_fallback: bool, reason: str | None, no_start: bool, by: str
 ) -> None:
@@ -33,7 +33,8 @@ def rescore_population(
     """
     from tradewind.training.model_inputs import score_config
 
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
+    deployment = deployments.find_deployment(name, actor=by)
+    spec = deployment.spec
     if spec.score is None:
         raise UsageError(f"{name} scores nothing: its YAML has no `score`")
     key = spec.partitioning.shift(population, 0)
@@ -41,25 +42,24 @@ def rescore_population(
     if accept_fallback != bool(reason and reason.strip()):
         raise UsageError("--accept-fallback and --reason go together: the reason goes into the ledger")
     if accept_fallback:
-        _accept_fallback(spec, key, runtime, reason=str(reason), by=by)
+        _accept_fallback(deployment, key, reason=str(reason), by=by)
     if no_start:
         click.echo(f"The next run of {name}__score with the key {partition} scores population {key}.")
     else:
         _start_run(spec, key, partition)
 
 
-def _accept_fallback(spec: Pipeline, population: str, runtime: Runtime, *, reason: str, by: str) -> None:
-    from tradewind.ledger.journal import Ledger
+def _accept_fallback(deployment: Deployment, population: str, *, reason: str, by: str) -> None:
     from tradewind.ledger.rescores import accept_fallback
 
-    published = _published(spec, population, runtime)
+    published = _published(deployment, population)
     if published is None:
         raise UsageError(
-            f"{spec.pipeline}: nothing is published of population {population}, so there is nothing that a fallback "
-            "would replace; it serves where `score.fallback` names it"
+            f"{deployment.spec.pipeline}: nothing is published of population {population}, so there is nothing that a "
+            "fallback would replace; it serves where `score.fallback` names it"
         )
     accepted = accept_fallback(
-        Ledger(runtime.ledger), spec.pipeline, population,
+        deployment.ledger, deployment.spec.pipeline, population,
         cause=published.cause, replaces=str(published), reason=reason, actor=by,
     )  # fmt: skip
     click.echo(
@@ -70,12 +70,11 @@ def _accept_fallback(spec: Pipeline, population: str, runtime: Runtime, *, reaso
     )
 
 
-def _published(spec: Pipeline, population: str, runtime: Runtime) -> PublishedBy | None:
-    from tradewind.lake.dataset import Lake
+def _published(deployment: Deployment, population: str) -> PublishedBy | None:
     from tradewind.scoring.batch_scoring import DATASET
     from tradewind.scoring.fallbacks import published_by
 
-    dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
+    dataset = deployment.lake.dataset(deployment.spec.pipeline, DATASET)
     return published_by(dataset.snapshot(), population)
 
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import wrap_paragraph
 
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
@@ -20,7 +20,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     help="Version in the model registry; `previous` for the champion before the present one.",
 )  # fmt: skip
 @_REASON
-@deployment.by_option
+@deployments.by_option
 @_JSON
 def roll_back_champion(name: str, version: str, reason: str, by: str, as_json: bool) -> None:
     """Let VERSION of the pipeline NAME serve from the next population on that is not scored yet.
@@ -30,8 +30,8 @@ def roll_back_champion(name: str, version: str, reason: str, by: str, as_json: b
     """
     from tradewind.champion.rollback import roll_back_to_version as roll_back
 
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
-    champion = roll_back(spec, to_version=version, reason=reason, actor=by, runtime=runtime)
+    deployment = deployments.find_deployment(name, actor=by)
+    champion = roll_back(deployment, to_version=version, reason=reason, actor=by)
     if as_json:
         facts = {
             "pipeline": name,
@@ -51,7 +51,7 @@ def roll_back_champion(name: str, version: str, reason: str, by: str, as_json: b
 @click.command("unpin", short_help="Let candidates become champion again after a rollback.")
 @click.argument("name")
 @_REASON
-@deployment.by_option
+@deployments.by_option
 @_JSON
 def unpin_champion(name: str, reason: str, by: str, as_json: bool) -> None:
     """Lift the pin that a rollback set on the champion of the pipeline NAME.
@@ -61,8 +61,8 @@ def unpin_champion(name: str, reason: str, by: str, as_json: bool) -> None:
     from tradewind.ledger import pins
     from tradewind.ledger.journal import Ledger
 
-    deployment.find_pipeline_file(name)
-    held = pins.lift_pin(Ledger(deployment.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
+    deployments.find_pipeline_file(name)
+    held = pins.lift_pin(Ledger(deployments.find_runtime(actor=by).ledger), name, reason=reason, actor=by)
     if as_json:
         facts = {"pipeline": name, "version": held.subject, "pinned_by": held.actor, "reason": held.reason}
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -11,8 +11,9 @@ import click
 
 from tradewind.alerting.channels import describe_next_step
 from tradewind.alerting.incidents import group_partitions_by_message
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import align_columns, format_quantity, shorten_list, wrap_paragraph
+from tradewind.deployment import Deployment
 from tradewind.monitoring.partition_judgement import describe_drift
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def show_pipeline(name: str, as_json: bool) -> None:
     """Show what is published of the pipeline NAME, who is champion, what is wrong, and what a person has stopped."""
     from tradewind.planning.status import read_pipeline_status
 
-    spec = deployment.find_pipeline(name)
-    found = read_pipeline_status(spec, deployment.find_runtime())
+    spec = deployments.find_pipeline(name)
+    found = read_pipeline_status(Deployment(spec, deployments.find_runtime()))
     click.echo(_as_json(found) if as_json else "\n".join(_lines(found, spec.monitor)))
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli import deployment
+from tradewind.cli import deployments
 from tradewind.cli.text_layout import shorten_list, wrap_paragraph
+from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, Held, UsageError
 
 if TYPE_CHECKING:
     from tradewind.cli.run_starts import StartedRun
-    from tradewind.core.runtime import Runtime
     from tradewind.ledger.journal import Ledger
     from tradewind.spec.pipeline import Pipeline
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--reason", required=True, metavar="TEXT", help="Goes into the ledger with your name.")
 @click.option("--unpause", is_flag=True, help="Unpause NAME__train first if it is paused.")
 @click.option("--wait", is_flag=True, help="Watch the run until it is over; exits with 1 if it failed.")
-@deployment.by_option
+@deployments.by_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def start_training(
     name: str, partition: str | None, reason: str, unpause: bool, wait: bool, by: str, as_json: bool
@@ -35,16 +35,16 @@ def start_training(
     person back, an incomplete window does. What is trained is judged and promoted as any candidate.
     """
     from tradewind.cli.backfill import watch_runs
-    from tradewind.ledger.journal import Ledger
 
-    spec, runtime = deployment.find_pipeline(name), deployment.find_runtime(actor=by)
+    deployment = deployments.find_deployment(name, actor=by)
+    spec = deployment.spec
     if spec.train is None:
         raise UsageError(f"pipeline {name} has no `train` in its YAML: there is nothing to train")
     if len(reason.strip()) < 3:
         raise UsageError("--reason: say why, in at least three characters; it goes into the ledger")
-    ledger = Ledger(runtime.ledger)
+    ledger = deployment.ledger
     key = _find_partition(spec, ledger, partition)
-    _refuse_useless_run(spec, ledger, runtime, key)
+    _refuse_useless_run(deployment, key)
     started = _start_run(spec, key, reason=reason.strip(), by=by, unpause=unpause)
     if not as_json:
         click.echo(f"started {started.dag_id} {key} ({started.run_id})")
@@ -76,17 +76,17 @@ def _find_partition(spec: Pipeline, ledger: Ledger, given: str | None) -> str:
     return key
 
 
-def _refuse_useless_run(spec: Pipeline, ledger: Ledger, runtime: Runtime, key: str) -> None:
+def _refuse_useless_run(deployment: Deployment, key: str) -> None:
     """Stop before a run is started that would train nothing."""
     from tradewind.ledger import holds
     from tradewind.training import window
 
-    if (held := holds.describe_stop(ledger, spec.pipeline, key)) is not None:
+    if (held := holds.describe_stop(deployment.ledger, deployment.spec.pipeline, key)) is not None:
         raise Held(f"nothing is started: {held}")
-    missing = window.find_training_window(spec, key, runtime).missing
+    missing = window.find_training_window(deployment, key).missing
     if missing:
         raise UsageError(
-            f"{spec.pipeline}: the training window of {key} is not complete: {shorten_list(missing, most=5)}"
+            f"{deployment.spec.pipeline}: the training window of {key} is not complete: {shorten_list(missing, most=5)}"
         )
 
 

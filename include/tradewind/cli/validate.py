@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradewind.cli.deployment import find_pipeline_files
+from tradewind.cli.deployments import find_pipeline_files
 from tradewind.errors import TradewindError
 from tradewind.spec.problems import Problem
 
@@ -42,15 +42,15 @@ def validate_files(ctx: click.Context, *, paths: tuple[Path, ...], as_json: bool
 
 def _verdicts(pipeline: str) -> list[Entry]:
     """Recorded verdicts; none where no ledger is there or it does not answer: validation needs no service."""
-    from tradewind.cli import deployment
+    from tradewind.cli import deployments
     from tradewind.ledger.journal import Ledger
     from tradewind.local_airflow.home import Home
 
     home = Home.of(Path.cwd()).root
-    if not (home / "ledger.db").is_file() and not os.environ.get(deployment.CONNECTION):
+    if not (home / "ledger.db").is_file() and not os.environ.get(deployments.CONNECTION):
         return []
     try:
-        return Ledger(deployment.find_runtime().ledger).find(pipeline, "verdict")
+        return Ledger(deployments.find_runtime().ledger).find(pipeline, "verdict")
     except TradewindError:
         return []
 

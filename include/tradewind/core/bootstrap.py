@@ -56,7 +56,7 @@ def metric_interval(
     block, count = _numbered(blocks)
     return block_interval(
         value,
-        lambda: of_metric(metric, y, score, block=block, blocks=count),
+        lambda: metric_statistic(metric, y, score, block=block, blocks=count),
         blocks=count, rows=len(y), confidence=confidence, seed=seed, resamples=resamples, min_blocks=min_blocks,
     )  # fmt: skip
 
@@ -78,8 +78,8 @@ def difference_interval(
     block, count = _numbered(blocks)
 
     def statistic() -> Statistic:
-        a, b = (of_metric(metric, y, score, block=block, blocks=count) for score in (score_a, score_b))
-        return of_difference(a, b, sign=sign)
+        a, b = (metric_statistic(metric, y, score, block=block, blocks=count) for score in (score_a, score_b))
+        return difference_statistic(a, b, sign=sign)
 
     return block_interval(
         value, statistic,
@@ -139,7 +139,7 @@ def blocks_for(confidence: float) -> int:
     return math.ceil(1 + math.log2(1 / (1 - confidence)) - 1e-9)
 
 
-def of_metric(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: int) -> Statistic:
+def metric_statistic(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: int) -> Statistic:
     """A metric as a function of how often each block is drawn, exactly that of the drawn rows.
 
     Formulas of sums need the sums of each block only. An AUC needs the concordant pairs between any two blocks; with
@@ -147,7 +147,7 @@ def of_metric(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: i
     """
     y, score = metrics.checked_arguments(metric, y, score)
     if metric in additive_metrics.ADDITIVE:
-        return of_table(
+        return table_statistic(
             additive_metrics.metric_sums_by_block(metric, y, score, block=block, blocks=blocks),
             lambda t: additive_metrics.metric_from_sums(metric, t),
         )
@@ -156,12 +156,12 @@ def of_metric(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: i
     return ResampledRanking(cast(RankMetric, metric), Ranking.of(y, score), block=block)
 
 
-def of_difference(a: Statistic, b: Statistic, *, sign: float) -> Statistic:
+def difference_statistic(a: Statistic, b: Statistic, *, sign: float) -> Statistic:
     """``sign`` × (a - b), of the same draws."""
     return lambda draws: sign * (a(draws) - b(draws))
 
 
-def of_table(table: Floats, value: Callable[[Floats], Floats]) -> Statistic:
+def table_statistic(table: Floats, value: Callable[[Floats], Floats]) -> Statistic:
     """A formula of sums.
 
     :param table: the sums of each block, shape (blocks, …)

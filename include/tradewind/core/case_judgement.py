@@ -12,10 +12,10 @@ from tradewind.core.gate_results import (
     GateResult,
     Measurement,
     Outcome,
-    bound_of,
     describe_demand,
     describe_gate,
     finite_or_none,
+    gate_bound,
     gate_result,
 )
 from tradewind.core.judged_rows import CANDIDATE, groups_of_column, local_blocks
@@ -96,7 +96,7 @@ def judge_case(case: GateCase, *, share: int, resamples: int, seed: int) -> Gate
 def _outcome(
     gate: MetricGate | FairnessGate, interval: Interval, words: str, *, confidence: float, shown: GateResolution | None
 ) -> tuple[Outcome, str]:
-    relation, bound = bound_of(gate)
+    relation, bound = gate_bound(gate)
     if not math.isfinite(interval.value):
         return "insufficient", words
     end = {"lower_bound": interval.low, "upper_bound": interval.high}.get(relation)
@@ -116,7 +116,7 @@ def _outcome(
 
 def _met(gate: MetricGate | FairnessGate, judged: float, *, passed: bool) -> str:
     """How what was judged lies to its bound, in words."""
-    relation, bound = bound_of(gate)
+    relation, bound = gate_bound(gate)
     least = relation in ("at_least", "lower_bound")
     which = {"lower_bound": "its lower end ", "upper_bound": "its upper end "}.get(relation, "this ")
     met = ("reaches" if passed else "misses") if least else ("keeps to" if passed else "exceeds")
@@ -139,7 +139,7 @@ def _is_gain(gate: MetricGate | FairnessGate) -> bool:
 
 def _resolution(gate: MetricGate | FairnessGate, interval: Interval, confidence: float) -> GateResolution | None:
     """What the blocks can show; None where no end of an interval decides, or there is none."""
-    if bound_of(gate)[0] not in ("lower_bound", "upper_bound") or not math.isfinite(interval.low):
+    if gate_bound(gate)[0] not in ("lower_bound", "upper_bound") or not math.isfinite(interval.low):
         return None
     return GateResolution.of_interval(interval.low, interval.high, blocks=interval.blocks, confidence=confidence)
 
@@ -148,7 +148,7 @@ def _detectable(gate: MetricGate | FairnessGate, shown: GateResolution | None) -
     """The true value nearest to the bound that passes as often as :data:`power.POWER` says."""
     if shown is None:
         return None
-    relation, bound = bound_of(gate)
+    relation, bound = gate_bound(gate)
     return bound + shown.margin() if relation == "lower_bound" else bound - shown.margin()
 
 
@@ -158,7 +158,7 @@ def _needed(
     """Blocks that would show this value; None where it is shown, or does not keep to its bound."""
     if shown is None or outcome != "not_shown":
         return None
-    return shown.blocks_for(abs(interval.value - bound_of(gate)[1]))
+    return shown.blocks_for(abs(interval.value - gate_bound(gate)[1]))
 
 
 def _would_take(gate: MetricGate | FairnessGate, interval: Interval, shown: GateResolution | None) -> str:
@@ -166,7 +166,7 @@ def _would_take(gate: MetricGate | FairnessGate, interval: Interval, shown: Gate
     if least is None:
         return ""
     what, sign = ("a gain", "+") if _is_gain(gate) else ("a value", "")
-    more = "more" if bound_of(gate)[0] == "lower_bound" else "less"
+    more = "more" if gate_bound(gate)[0] == "lower_bound" else "less"
     said = f": {interval.blocks} such blocks show {what} of {least:{sign}.3g} or {more} in 8 of 10 cases"
     needed = _needed(gate, interval, shown, "not_shown")
     return f"{said}; this one would take about {needed:,}" if needed is not None else said
@@ -188,7 +188,7 @@ def _metric(case: GateCase, gate: MetricGate, block: Floats, blocks: int) -> _Me
         return _Measured(math.nan, _nothing, _impossible(metric, rows, names))
 
     def of(name: str) -> Statistic:
-        return bootstrap.of_metric(metric, rows.y, rows.scores[name], block=block, blocks=blocks)
+        return bootstrap.metric_statistic(metric, rows.y, rows.scores[name], block=block, blocks=blocks)
 
     if gate.versus is None:
         return _Measured(values[0], lambda: of(CANDIDATE), f"{metric} {values[0]:.4f} on {len(rows.y)} rows")
@@ -196,7 +196,9 @@ def _metric(case: GateCase, gate: MetricGate, block: Floats, blocks: int) -> _Me
     better = sign * (values[0] - values[1])
     found = f"{metric} {values[0]:.4f}, {gate.versus} {values[1]:.4f}"
     words = f"{found}: {'better' if better >= 0 else 'worse'} by {abs(better):.4f} on {len(rows.y)} rows"
-    return _Measured(better, lambda: bootstrap.of_difference(of(CANDIDATE), of(gate.versus or ""), sign=sign), words)
+    return _Measured(
+        better, lambda: bootstrap.difference_statistic(of(CANDIDATE), of(gate.versus or ""), sign=sign), words
+    )
 
 
 def _gap(case: GateCase, gate: MetricGate, block: Floats, blocks: int) -> _Measured:
@@ -214,7 +216,8 @@ def _gap(case: GateCase, gate: MetricGate, block: Floats, blocks: int) -> _Measu
     def statistic() -> Statistic:
         y, score = rows.y, rows.scores[CANDIDATE]
         of = [
-            bootstrap.of_metric(gate.metric, y[part], score[part], block=block[part], blocks=blocks) for part in parts
+            bootstrap.metric_statistic(gate.metric, y[part], score[part], block=block[part], blocks=blocks)
+            for part in parts
         ]
         return lambda draws: np.ptp(np.stack([one(draws) for one in of]), axis=0)
 
@@ -247,7 +250,9 @@ def _fairness(case: GateCase, gate: FairnessGate, block: Floats, blocks: int) ->
     words = f"{gate.fairness} {value:.4f}: {rate} {_extremes(groups.names, rates)} on {len(rows.y)} rows"
     return _Measured(
         value,
-        lambda: bootstrap.of_table(table(block, blocks), lambda sums: fairness.fairness_from_sums(gate.fairness, sums)),
+        lambda: bootstrap.table_statistic(
+            table(block, blocks), lambda sums: fairness.fairness_from_sums(gate.fairness, sums)
+        ),
         words,
     )
 

@@ -62,7 +62,7 @@ def storage_fault(exc: BaseException, what: str, *folders: Path | str) -> Storag
     if found is None:
         return None
     folder = _place(exc, [Path(each) for each in folders])
-    return StorageFault(f"{what}: {_told(found, folder)}; it is tried again by itself")
+    return StorageFault(f"{what}: {_describe_fault(found, folder)}; it is tried again by itself")
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
@@ -110,7 +110,7 @@ def _there(folder: Path) -> Path:
     return next((each for each in (folder, *folder.parents) if each.is_dir()), Path("/"))
 
 
-def _told(kind: str, folder: Path | None) -> str:
+def _describe_fault(kind: str, folder: Path | None) -> str:
     if folder is None:
         return f"the disk {kind}; make room or mount it anew"
     if kind == _READ_ONLY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.core.gate_results import GateResult, Outcome, bound_of, gate_result
+from tradewind.core.gate_results import GateResult, Outcome, gate_bound, gate_result
 from tradewind.core.judged_rows import CANDIDATE, CHAMPION, Groups, groups_of_column
 from tradewind.spec.gates import UNITS_OF_TIME, FairnessGate, MetricGate
 from tradewind.spec.metrics import MEASURES
@@ -34,7 +34,7 @@ class GateCase:
     @property
     def decided_by_interval(self) -> bool:
         """Whether an end of the interval decides, and not the value."""
-        return bound_of(self.gate)[0] in ("lower_bound", "upper_bound")
+        return gate_bound(self.gate)[0] in ("lower_bound", "upper_bound")
 
 
 def prepare_case(gate: MetricGate | FairnessGate, rows: TestRows) -> list[GateCase | GateResult]:

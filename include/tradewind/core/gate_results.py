@@ -81,7 +81,7 @@ def gate_result(
     rows: int = 0, interval: Interval | None = None, confidence: float | None = None, slice_: str | None = None,
 ) -> GateResult:  # fmt: skip
     """The result of a gate that is no check; ``confidence`` counts only where there is an interval."""
-    relation, bound = bound_of(gate)
+    relation, bound = gate_bound(gate)
     value, low, high = (interval.value, interval.low, interval.high) if interval else (math.nan,) * 3
     return GateResult(
         gate=describe_gate(gate),
@@ -149,24 +149,24 @@ def describe_gate(gate: Gate) -> str:
     if isinstance(gate, CheckGate):
         return _check(gate)
     if isinstance(gate, FairnessGate):
-        relation, bound = bound_of(gate)
+        relation, bound = gate_bound(gate)
         return f"{gate.fairness} of {gate.group} {_plainly(relation, bound)} (selected above {gate.threshold:g})"
     where = f", where {gate.where}" if gate.where else ""
-    relation, bound = bound_of(gate)
+    relation, bound = gate_bound(gate)
     if relation == "gap_at_most":
         return f"{gate.metric} differs by at most {bound:g} between the values of {gate.slice}{where}"
     each = f", for each {gate.slice}" if gate.slice else ""
     return f"{gate.metric} {describe_demand(gate)}{_end(gate, relation)}{each}{where}"
 
 
-def bound_of(gate: MetricGate | FairnessGate) -> tuple[str, float]:
+def gate_bound(gate: MetricGate | FairnessGate) -> tuple[str, float]:
     """Which bound a gate has, and its value."""
     return next((name, bound) for name in BOUNDS if (bound := getattr(gate, name, None)) is not None)
 
 
 def describe_demand(gate: MetricGate | FairnessGate) -> str:
     """What its bound asks for, for example ``no worse than the champion's by more than 0.01``."""
-    relation, bound = bound_of(gate)
+    relation, bound = gate_bound(gate)
     if isinstance(gate, MetricGate) and gate.versus is not None:
         return _compared(gate, relation, bound)
     return _plainly(relation, bound)

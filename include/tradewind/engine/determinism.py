@@ -79,7 +79,7 @@ class DeterminismFacts:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def determinism_of(
+def examine_determinism(
     sql: str,
     views: Mapping[str, Mapping[str, str] | pa.Schema],
     *,

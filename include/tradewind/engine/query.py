@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tradewind.core.disk import storage_fault
 from tradewind.engine.database import MEMORY, connect_duckdb, quote_identifier, quote_string, quote_strings
-from tradewind.engine.determinism import determinism_of, function_spellings
+from tradewind.engine.determinism import examine_determinism, function_spellings
 from tradewind.engine.query_columns import SqlProblem, bind_select
 from tradewind.engine.sql_text import find_words
 from tradewind.errors import TransformError, UsageError
@@ -161,7 +161,7 @@ def _order(
         name: _columns(connection.sql(view.query)) if isinstance(view, FileView) else view.schema
         for name, view in views.items()
     }
-    found = determinism_of(query.query, columns, parameters=values, connection=connection)
+    found = examine_determinism(query.query, columns, parameters=values, connection=connection)
     if found.changing:
         text = sql_path.read_text(encoding="utf-8")
         line = text[: find_words(function_spellings(found.changing[0]), text)[0]].count("\n") + 1

@@ -254,7 +254,7 @@ def _no_parameter(name: str, sql: str, parameters: Mapping[str, object]) -> SqlP
     )
 
 
-def place_of(word: str, sql: str) -> int:
+def find_word(word: str, sql: str) -> int:
     """The last place at which ``word`` stands as a word, comments and strings left out; else the first word."""
     shown = _HIDDEN.sub(lambda hidden: " " * len(hidden[0]), sql)
     found = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", shown)]

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from tradewind.checks.audit import audit_partition
 from tradewind.checks.audit_result import AuditResult
-from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import AuditFailed
 from tradewind.etl.quarantine_release import CAUSE, Release
 from tradewind.lake.cause import Cause
@@ -22,29 +22,36 @@ log = logging.getLogger(__name__)
 
 
 def require_audit(
-    spec: Pipeline, dataset: Dataset, staged: StagedPartition, report: Path, runtime: Runtime, *,
-    cause: Cause, release: Release | None,
-) -> None:  # fmt: skip
+    deployment: Deployment,
+    dataset: Dataset,
+    staged: StagedPartition,
+    report: Path,
+    *,
+    cause: Cause,
+    release: Release | None,
+) -> None:
     """Let go what passes its audit, and what a person released as it is.
 
     :raises AuditFailed: the rows are in quarantine
     """
+    spec = deployment.spec
     if release is not None and not release.drops:
         log.warning("%s %s %s: published %s", spec.pipeline, dataset.name, staged.key, release)
         return
     if staged.dropped:
         log.warning("%s %s %s: %s rows left out by the rule for duplicates", spec.pipeline, dataset.name, staged.key,
                     staged.dropped)  # fmt: skip
-    audited = _run_audit(spec, dataset, staged, report, runtime, cause=cause)
+    audited = _run_audit(deployment, dataset, staged, report, cause=cause)
     if not audited.success:
         _quarantine(spec, dataset, staged, audited, cause=cause)
 
 
 def _run_audit(
-    spec: Pipeline, dataset: Dataset, staged: StagedPartition, report: Path, runtime: Runtime, *, cause: Cause
+    deployment: Deployment, dataset: Dataset, staged: StagedPartition, report: Path, *, cause: Cause
 ) -> AuditResult:
+    spec = deployment.spec
     part = spec.datasets[staged.dataset]
-    suite = runtime.project / part.expectations if part.expectations else None
+    suite = deployment.runtime.project / part.expectations if part.expectations else None
     title = f"{spec.pipeline} · {staged.dataset} · {staged.key}"
     audited = audit_partition(
         staged,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import LeftOut, UsageError
 from tradewind.etl.audit_step import require_audit
 from tradewind.etl.dataset_hash import hash_dataset_config
@@ -16,11 +16,9 @@ from tradewind.etl.quarantine_release import find_release, record_malformed_caus
 from tradewind.etl.transform_step import stage_transformed_rows
 from tradewind.lake import storage
 from tradewind.lake.cause import Cause
-from tradewind.lake.dataset import Dataset, Lake
+from tradewind.lake.dataset import Dataset
 from tradewind.lake.publish import PublishedPartition
 from tradewind.ledger import skipped_partitions
-from tradewind.ledger.journal import Ledger
-from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +41,7 @@ class DatasetResult:
     dropped: int = 0
 
 
-def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -> DatasetResult:
+def build_dataset(deployment: Deployment, name: str, partition: str) -> DatasetResult:
     """Stage, audit and publish one partition; nothing is done if its inputs, configuration and code are what they were.
 
     :param name: of the dataset in the YAML
@@ -55,41 +53,36 @@ def build_dataset(spec: Pipeline, name: str, partition: str, runtime: Runtime) -
     :raises AuditFailed: rows failed their checks; they are in quarantine
     :raises Conflict: another run published the partition meanwhile
     """
+    spec = deployment.spec
     spec.partitioning.check(partition)
     if name not in spec.datasets:
         raise UsageError(f"{spec.pipeline}: there is no dataset {name}; there are {', '.join(spec.datasets)}")
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     dataset = lake.dataset(spec.pipeline, name)
     base = dataset.base(partition)  # before the inputs: who sees older inputs than the publisher must lose
     try:
         with storage.scratch_folder(dataset.uri) as scratch:
-            inputs = gather_inputs(spec, name, partition, runtime, scratch=scratch)
-            return _build(spec, dataset, partition, inputs, runtime, base=base, scratch=scratch)
+            inputs = gather_inputs(deployment, name, partition, scratch=scratch)
+            return _build(deployment, dataset, partition, inputs, base=base, scratch=scratch)
     except LeftOut as exc:
         skipped_partitions.leave_out(
-            Ledger(runtime.ledger), spec.pipeline, partition, dataset=name, reason=str(exc),
-            actor=runtime.actor, run_id=runtime.run_id,
+            deployment.ledger, spec.pipeline, partition, dataset=name, reason=str(exc),
+            actor=deployment.runtime.actor, run_id=deployment.runtime.run_id,
         )  # fmt: skip
         raise
 
 
 def _build(
-    spec: Pipeline,
-    dataset: Dataset,
-    partition: str,
-    inputs: Inputs,
-    runtime: Runtime,
-    *,
-    base: frozenset[str],
-    scratch: Path,
+    deployment: Deployment, dataset: Dataset, partition: str, inputs: Inputs, *, base: frozenset[str], scratch: Path
 ) -> DatasetResult:
-    config = hash_dataset_config(spec, dataset.name, runtime)
+    spec = deployment.spec
+    config = hash_dataset_config(deployment, dataset.name)
     cause = Cause(inputs.digests, config.hash, CODE, {"configuration": config.parts})
-    report = _audit_page_path(spec, dataset.name, partition, runtime, cause)
+    report = _audit_page_path(deployment, dataset.name, partition, cause)
     if (published := _find_unchanged(dataset, partition, cause)) is not None:
         log.info("%s %s %s: unchanged, digest %s", spec.pipeline, dataset.name, partition, published.digest)
         return DatasetResult(published, report if report.exists() else None)
-    release = find_release(spec, dataset, partition, runtime, cause=cause.hash)
+    release = find_release(deployment, dataset, partition, cause=cause.hash)
     if release is not None:
         cause = replace(cause, notes={**cause.notes, "release": release.note()})
     if release is not None and not release.of_malformed:
@@ -97,14 +90,12 @@ def _build(
     else:
         inputs = without_bad_row_limit(inputs) if release is not None else inputs
         with record_malformed_cause(dataset, partition, cause):
-            staged, inputs = stage_transformed_rows(
-                spec, dataset, partition, inputs, runtime, base=base, scratch=scratch
-            )
+            staged, inputs = stage_transformed_rows(deployment, dataset, partition, inputs, base=base, scratch=scratch)
         cause = replace(cause, notes={**cause.notes, **_bad_rows_note(inputs)})
     try:
-        require_audit(spec, dataset, staged, report, runtime, cause=cause, release=release)
+        require_audit(deployment, dataset, staged, report, cause=cause, release=release)
         taken = spec.datasets[dataset.name].new_columns
-        published = dataset.publish(staged, cause=cause, run_id=runtime.run_id, new_columns=taken)
+        published = dataset.publish(staged, cause=cause, run_id=deployment.runtime.run_id, new_columns=taken)
     finally:
         dataset.discard(staged)
     log.info("%s %s %s publish: version %s, digest %s", spec.pipeline, dataset.name, partition, published.version,
@@ -120,9 +111,9 @@ def _bad_rows_note(inputs: Inputs) -> dict[str, dict[str, Any]]:
     return {"bad_rows": facts} if facts else {}
 
 
-def _audit_page_path(spec: Pipeline, name: str, partition: str, runtime: Runtime, cause: Cause) -> Path:
+def _audit_page_path(deployment: Deployment, name: str, partition: str, cause: Cause) -> Path:
     """Report of the audit of what has this cause: a bad delivery must not write over the report of a good one."""
-    return runtime.reports / spec.pipeline / name / f"{partition}-{cause.hash[:8]}.html"
+    return deployment.runtime.reports / deployment.spec.pipeline / name / f"{partition}-{cause.hash[:8]}.html"
 
 
 def _find_unchanged(dataset: Dataset, partition: str, cause: Cause) -> PublishedPartition | None:

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.engine.sql_text import canonical_text
 from tradewind.errors import SpecError
 from tradewind.spec.digest import config_hash
-from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.sources import Query
 
 
@@ -27,15 +26,16 @@ class DatasetHash:
     parts: Mapping[str, str]
 
 
-def hash_dataset_config(spec: Pipeline, name: str, runtime: Runtime) -> DatasetHash:
+def hash_dataset_config(deployment: Deployment, name: str) -> DatasetHash:
     """The configuration of the dataset ``name`` as the project has it now.
 
     :raises SpecError: a file that the YAML names cannot be read
     """
+    spec = deployment.spec
     part = spec.datasets[name]
     sources = [*([part.source] if part.source else []), *part.references.values()]
     queries = [source.query for source in sources if isinstance(source, Query)]
-    texts = {path: _text(runtime.project / path) for path in (part.sql, part.expectations, *queries) if path}
+    texts = {path: _text(deployment.runtime.project / path) for path in (part.sql, part.expectations, *queries) if path}
     # A comment or a line break changes nothing that is computed; a database may read hints in comments.
     texts[part.sql] = canonical_text(texts[part.sql])
     parts = {"YAML": config_hash(part, spec.partition, spec.timezone)[:32]}

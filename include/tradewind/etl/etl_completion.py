@@ -8,21 +8,19 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import LeftOut, NotReady
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import completion, skipped_partitions
-from tradewind.ledger.journal import Ledger
-from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
 
-def failed_dependent_runs(spec: Pipeline, partition: str, runtime: Runtime) -> dict[str, str]:
+def failed_dependent_runs(deployment: Deployment, partition: str) -> dict[str, str]:
     """Ids of the runs of later partitions that failed because they look back to this one, by their partition."""
     from tradewind.alerting.incidents import runs_not_ready
 
-    ledger, slicing = Ledger(runtime.ledger), spec.partitioning
+    spec = deployment.spec
+    ledger, slicing = deployment.ledger, spec.partitioning
     reach = max((read.lookback for part in spec.datasets.values() for read in part.inputs.values()), default=1) - 1
     waited = runs_not_ready(ledger, spec.pipeline, "etl") if reach else {}
     out = skipped_partitions.skipped_partitions(ledger, spec.pipeline) if waited else {}
@@ -30,15 +28,16 @@ def failed_dependent_runs(spec: Pipeline, partition: str, runtime: Runtime) -> d
     return {key: waited[key] for key in sorted(waited) if key in within and key not in out}
 
 
-def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
+def complete_etl(deployment: Deployment, partition: str) -> str:
     """Record in the ledger that every dataset has the partition.
 
     :returns: the stage's cause: a hash of the datasets' digests
     :raises NotReady: a dataset does not have the partition
     :raises LeftOut: a dataset does without it on purpose
     """
+    spec = deployment.spec
     spec.partitioning.check(partition)
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     evidence: dict[str, dict[str, Any]] = {}
     missing = []
     for name in spec.datasets:
@@ -48,7 +47,7 @@ def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
             missing.append(name)
         else:
             evidence[name] = {"digest": found.digest, "version": snapshot.version, "rows": found.rows}
-    ledger = Ledger(runtime.ledger)
+    ledger = deployment.ledger
     if missing:
         if left_out := skipped_partitions.left_out(ledger, spec.pipeline).get(partition):
             raise LeftOut(f"{spec.pipeline}: partition {partition} is left out: {left_out}")
@@ -58,7 +57,7 @@ def complete_etl(spec: Pipeline, partition: str, runtime: Runtime) -> str:
     digests = {name: found["digest"] for name, found in evidence.items()}
     cause = etl_cause(digests)
     new = completion.record_completion(
-        ledger, spec.pipeline, "etl", partition, cause=cause, evidence=evidence, run_id=runtime.run_id
+        ledger, spec.pipeline, "etl", partition, cause=cause, evidence=evidence, run_id=deployment.runtime.run_id
     )
     log.info("%s etl %s: complete, cause %s%s", spec.pipeline, partition, cause, "" if new else ", as before")
     return cause

@@ -9,23 +9,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradewind.core.runtime import Runtime
 from tradewind.engine.query import FileView
 from tradewind.errors import LeftOut, MissingInput, NotReady, SpecError
 from tradewind.etl.late_inputs import apply_late_policy
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import skipped_partitions
-from tradewind.ledger.journal import Ledger
 from tradewind.sources import files, http, query
 from tradewind.sources.delivery import Delivery, hash_delivery
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.rejected_rows import RejectedRows
-from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.sources import AnySource, Http, Query, Source
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
+    from tradewind.deployment import Deployment
     from tradewind.lake.snapshot import Snapshot
 
 SOURCE = "source"
@@ -94,7 +91,7 @@ class Inputs:
             delivery.confirm()
 
 
-def gather_inputs(spec: Pipeline, name: str, partition: str, runtime: Runtime, *, scratch: Path) -> Inputs:
+def gather_inputs(deployment: Deployment, name: str, partition: str, *, scratch: Path) -> Inputs:
     """Find all inputs of one partition of the dataset ``name``, and hash what sources gave.
 
     :param scratch: folder for what is copied; it lives as long as the inputs are read
@@ -105,14 +102,15 @@ def gather_inputs(spec: Pipeline, name: str, partition: str, runtime: Runtime, *
     :raises LeftOut: an input has not come, and the partition does without
     :raises NotReady: an earlier partition that the lookback needs is not published yet
     """
+    spec = deployment.spec
     dataset = spec.datasets[name]
     sources = {**({SOURCE: dataset.source} if dataset.source else {}), **dataset.references}
     names = [*([SOURCE] if dataset.source else []), *dataset.references, *dataset.inputs]
     if twice := {view for view in names if names.count(view) > 1}:
         raise SpecError(f"datasets.{name}: its SQL would see two views `{twice.pop()}`; give one of them another name")
-    found = fetch_deliveries(spec, sources, partition, runtime, scratch=scratch, waited=runtime.waited)
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    absent = skipped_partitions.left_out(Ledger(runtime.ledger), spec.pipeline) if dataset.inputs else {}
+    found = fetch_deliveries(deployment, sources, partition, scratch=scratch, waited=deployment.runtime.waited)
+    lake = deployment.lake
+    absent = skipped_partitions.left_out(deployment.ledger, spec.pipeline) if dataset.inputs else {}
     datasets = {}
     for other, part in dataset.inputs.items():
         snapshot = lake.dataset(spec.pipeline, other).snapshot()
@@ -121,17 +119,11 @@ def gather_inputs(spec: Pipeline, name: str, partition: str, runtime: Runtime, *
         keys = [key for key in window if key in there or key == partition or key not in absent]
         what = f"{spec.pipeline}: {name} of partition {partition}"
         datasets[other] = (_require_partitions(snapshot, keys, other, what, partition, absent.get(partition)), keys)
-    return Inputs(found, datasets, runtime.waited)
+    return Inputs(found, datasets, deployment.runtime.waited)
 
 
 def fetch_deliveries(
-    spec: Pipeline,
-    sources: Mapping[str, AnySource],
-    partition: str,
-    runtime: Runtime,
-    *,
-    scratch: Path,
-    waited: timedelta | None,
+    deployment: Deployment, sources: Mapping[str, AnySource], partition: str, *, scratch: Path, waited: timedelta | None
 ) -> dict[str, Delivery]:
     """Fetch and hash what each source gives for one partition, by view, in the order given.
 
@@ -140,17 +132,17 @@ def fetch_deliveries(
     found = {}
     for view, source in sources.items():
         with _late_policy(source, waited):
-            fetched = _fetch_source(source, partition, spec=spec, runtime=runtime, scratch=_make_folder(scratch / view))
+            fetched = _fetch_source(source, partition, deployment=deployment, scratch=_make_folder(scratch / view))
         found[view] = hash_delivery(source, fetched)
     return found
 
 
-def _fetch_source(source: AnySource, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+def _fetch_source(source: AnySource, partition: str, *, deployment: Deployment, scratch: Path) -> Fetched:
     if isinstance(source, Query):
-        return query.fetch_query(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+        return query.fetch_query(source, partition, deployment=deployment, scratch=scratch)
     if isinstance(source, Http):
-        return http.fetch_http(source, partition, spec=spec, runtime=runtime, scratch=scratch)
-    return files.fetch_files(source, partition, spec=spec, runtime=runtime, scratch=scratch)
+        return http.fetch_http(source, partition, deployment=deployment, scratch=scratch)
+    return files.fetch_files(source, partition, deployment=deployment, scratch=scratch)
 
 
 def _late_policy(source: Source, waited: timedelta | None) -> AbstractContextManager[None]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from tradewind.checks.bad_rows import bad_rows_condition
 from tradewind.checks.row_conditions import VIEW
-from tradewind.core.runtime import Runtime
 from tradewind.engine.database import connect_duckdb, restrict_access
 from tradewind.errors import MalformedInput, UsageError
 from tradewind.etl.inputs import Inputs
@@ -20,11 +19,12 @@ from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Dataset
 from tradewind.lake.staging import StagedPartition
 from tradewind.ledger import releases
-from tradewind.ledger.journal import Entry, Ledger
-from tradewind.spec.pipeline import Pipeline
+from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from tradewind.deployment import Deployment
 
 CAUSE = "cause.json"
 """File beside quarantined rows: what they were made from."""
@@ -122,12 +122,12 @@ def list_quarantined(dataset: Dataset, partition: str | None = None) -> list[Qua
     return [_read_quarantined(path.parent) for path in found]
 
 
-def find_release(spec: Pipeline, dataset: Dataset, partition: str, runtime: Runtime, *, cause: str) -> Release | None:
+def find_release(deployment: Deployment, dataset: Dataset, partition: str, *, cause: str) -> Release | None:
     """The release of rows that were made from this cause; None if they were not released.
 
     :raises UsageError: they were released, but are not in quarantine any more
     """
-    entry = releases.granted_release(Ledger(runtime.ledger), spec.pipeline, dataset.name, partition, cause=cause)
+    entry = releases.granted_release(deployment.ledger, deployment.spec.pipeline, dataset.name, partition, cause=cause)
     if entry is None:
         return None
     digest = entry.evidence["digest"]
@@ -137,8 +137,10 @@ def find_release(spec: Pipeline, dataset: Dataset, partition: str, runtime: Runt
             f"dataset {dataset.name}, partition {partition}: {entry.actor} released rows that are not in quarantine "
             "any more; run the partition again after its input is repaired"
         )
-    part = spec.datasets[dataset.name]
-    return Release(entry, folder, runtime.project / part.expectations if part.expectations else None, part.keys)
+    part = deployment.spec.datasets[dataset.name]
+    return Release(
+        entry, folder, deployment.runtime.project / part.expectations if part.expectations else None, part.keys
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.engine.query import run_select
 from tradewind.errors import TransformError, UsageError
 from tradewind.etl.inputs import Inputs
@@ -15,7 +15,6 @@ from tradewind.lake import storage
 from tradewind.lake.dataset import Dataset
 from tradewind.lake.duplicates import DuplicateRule
 from tradewind.lake.staging import StagedPartition
-from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +23,7 @@ MALFORMED = "malformed"
 
 
 def stage_transformed_rows(
-    spec: Pipeline,
-    dataset: Dataset,
-    partition: str,
-    inputs: Inputs,
-    runtime: Runtime,
-    *,
-    base: frozenset[str],
-    scratch: Path,
+    deployment: Deployment, dataset: Dataset, partition: str, inputs: Inputs, *, base: frozenset[str], scratch: Path
 ) -> tuple[StagedPartition, Inputs]:
     """Stage what the dataset's SQL makes of the inputs.
 
@@ -46,7 +38,7 @@ def stage_transformed_rows(
     """
     read, views = inputs, inputs.views()
     try:
-        staged = _stage_query(spec, dataset, partition, views, runtime, base=base, spill=scratch / "spill")
+        staged = _stage_query(deployment, dataset, partition, views, base=base, spill=scratch / "spill")
     except TransformError as exc:
         if not exc.running:
             raise
@@ -54,13 +46,13 @@ def stage_transformed_rows(
         read = inputs.sift(scratch=scratch, quarantine=quarantine)
         if read == inputs:
             raise
-        staged = _stage_query(spec, dataset, partition, read.views(), runtime, base=base, spill=scratch / "again")
+        staged = _stage_query(deployment, dataset, partition, read.views(), base=base, spill=scratch / "again")
     try:
         inputs.confirm()
     except BaseException:
         dataset.discard(staged)
         raise
-    what = f"{spec.pipeline} {dataset.name} {partition}"
+    what = f"{deployment.spec.pipeline} {dataset.name} {partition}"
     for view, bad in read.bad.items():
         log.warning("%s: %s of %s rows of `%s` are malformed: %s", what, bad.count, bad.rows, view, bad.path)
     log.info("%s stage: %s rows, digest %s", what, staged.rows, staged.digest)
@@ -68,24 +60,28 @@ def stage_transformed_rows(
 
 
 def _stage_query(
-    spec: Pipeline,
+    deployment: Deployment,
     dataset: Dataset,
     partition: str,
     views: Mapping[str, Any],
-    runtime: Runtime,
     *,
     base: frozenset[str],
     spill: Path,
 ) -> StagedPartition:
-    part = spec.datasets[dataset.name]
-    sql = runtime.project / part.sql
-    bounds = spec.partitioning.bounds(partition)
+    part = deployment.spec.datasets[dataset.name]
+    sql = deployment.runtime.project / part.sql
+    bounds = deployment.spec.partitioning.bounds(partition)
     parameters = {"partition": partition, "partition_start": bounds.start, "partition_end": bounds.end}
     rule = DuplicateRule(part.keys, part.duplicates.keep, part.duplicates.by) if part.duplicates else None
     spill.mkdir()
     try:
         with run_select(
-            sql, views, parameters=parameters, spill=spill, deterministic=part.deterministic, threads=runtime.threads
+            sql,
+            views,
+            parameters=parameters,
+            spill=spill,
+            deterministic=part.deterministic,
+            threads=deployment.runtime.threads,
         ) as rows:
             return dataset.stage(partition, rows, base=base, duplicates=rule)
     except UsageError as exc:

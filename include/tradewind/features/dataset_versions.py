@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING
 from tradewind.errors import NotReady
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 
-def newest_versions(spec: Pipeline, runtime: Runtime, datasets: Iterable[str]) -> dict[str, int]:
+def newest_versions(deployment: Deployment, datasets: Iterable[str]) -> dict[str, int]:
     """Newest version of each of ``datasets``.
 
     :raises NotReady: nothing has been published to one of them yet
     """
-    from tradewind.lake.dataset import Lake
 
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     versions = {}
     for name in datasets:
-        snapshot = lake.dataset(spec.pipeline, name).snapshot()
+        snapshot = lake.dataset(deployment.spec.pipeline, name).snapshot()
         if snapshot is None:
             raise NotReady(
-                f"pipeline {spec.pipeline}: nothing has been published to dataset {name} yet; run its etl first"
+                f"pipeline {deployment.spec.pipeline}: nothing has been published to dataset {name} yet; "
+                "run its etl first"
             )
         versions[name] = snapshot.version
     return versions

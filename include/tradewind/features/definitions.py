@@ -17,7 +17,7 @@ from tradewind.features.feast_import import import_feast
 if TYPE_CHECKING:
     from feast import FeatureService, FeatureView
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.features.source import LakeSource
     from tradewind.spec.pipeline import Pipeline
 
@@ -92,45 +92,50 @@ class DefinitionFlaw:
         return f"{what}{self.message}{hint}"
 
 
-def load_definitions(spec: Pipeline, runtime: Runtime) -> Definitions:
-    """Run the definitions file of ``spec`` and collect its Feast objects.
+def load_definitions(deployment: Deployment) -> Definitions:
+    """The Feast objects of the pipeline's definitions file, which runs once a deployment.
 
-    :raises SpecError: there is no such file, it does not run, or it says something that the YAML contradicts
+    :raises SpecError: there is no such file, it does not run, or it contradicts the YAML
     """
-    definitions = collect_definitions(spec, runtime)
-    if found := find_definition_flaws(definitions, spec):
+    return deployment.load_once(_load_definitions)
+
+
+def _load_definitions(deployment: Deployment) -> Definitions:
+    definitions = collect_definitions(deployment)
+    if found := find_definition_flaws(definitions, deployment.spec):
         raise SpecError("\n".join(f"{definitions.path}: {flaw.text()}" for flaw in found))
     return definitions
 
 
-def collect_definitions(spec: Pipeline, runtime: Runtime) -> Definitions:
+def collect_definitions(deployment: Deployment) -> Definitions:
     """As :func:`load_definitions`, but whether the definitions agree with the YAML is not looked at.
 
     :raises SpecError: there is no such file, or it does not run
     """
+    spec = deployment.spec
     if spec.features is None:
         raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
     import_feast()
-    path = runtime.project / spec.features.definitions
+    path = deployment.runtime.project / spec.features.definitions
     objects = _collect_objects(_run_definitions(path, spec.pipeline))
     return Definitions(path, objects, _digest(objects))
 
 
-def service_features(spec: Pipeline, runtime: Runtime) -> list[str]:
+def service_features(deployment: Deployment) -> list[str]:
     """Names of the features of ``train.service``, in its order: the columns that :func:`join` adds.
 
     :raises SpecError: the pipeline has no `train`, or there is no such service
     """
-    return [name for _, name in _service_columns(train_service(spec, load_definitions(spec, runtime)))]
+    return [name for _, name in _service_columns(train_service(deployment.spec, load_definitions(deployment)))]
 
 
-def needed_datasets(spec: Pipeline, runtime: Runtime) -> list[str]:
+def needed_datasets(deployment: Deployment) -> list[str]:
     """Datasets that a join with ``train.service`` reads; their versions must be pinned.
 
     :raises SpecError: the pipeline has no `train`, or there is no such service
     """
-    definitions = load_definitions(spec, runtime)
-    used = {view for view, _ in _service_columns(train_service(spec, definitions))}
+    definitions = load_definitions(deployment)
+    used = {view for view, _ in _service_columns(train_service(deployment.spec, definitions))}
     return definitions.datasets(view for view in definitions.views if view.name in used)
 
 

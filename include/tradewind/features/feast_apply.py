@@ -21,14 +21,13 @@ from tradewind.features.registry_lock import hold_registry_lock
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 log = logging.getLogger(__name__)
 _APPLIED = "tradewind_definitions_digest"
 
 
-def apply_definitions(spec: Pipeline, runtime: Runtime) -> bool:
+def apply_definitions(deployment: Deployment) -> bool:
     """Apply the definitions if the registry does not hold just these; one process at a time.
 
     What the definitions no longer name is deleted, with its online table.
@@ -36,22 +35,21 @@ def apply_definitions(spec: Pipeline, runtime: Runtime) -> bool:
     :returns: whether anything was applied
     :raises NotReady: a dataset of the definitions has not been published yet
     """
-    definitions = load_definitions(spec, runtime)
+    definitions = load_definitions(deployment)
     return apply_loaded_definitions(
-        spec, runtime, definitions, versions=newest_versions(spec, runtime, definitions.datasets())
+        deployment, definitions, versions=newest_versions(deployment, definitions.datasets())
     )
 
 
-def apply_loaded_definitions(
-    spec: Pipeline, runtime: Runtime, definitions: Definitions, *, versions: Mapping[str, int]
-) -> bool:
+def apply_loaded_definitions(deployment: Deployment, definitions: Definitions, *, versions: Mapping[str, int]) -> bool:
     """As :func:`apply_definitions`, for definitions that are loaded already; columns are looked up in ``versions``."""
+    spec, runtime = deployment.spec, deployment.runtime
     cannot = f"{spec.pipeline}: the definitions of features cannot be written"
     with (
         translate_disk_errors(cannot, *feature_store_folders(runtime)),
         hold_registry_lock(runtime.feast_registry, "registry"),
     ):
-        made = make_store_unlocked(runtime, spec, versions=versions)
+        made = make_store_unlocked(deployment, versions=versions)
         try:
             if sql_registry(made).get_project_metadata(spec.pipeline, _APPLIED) == definitions.digest:
                 return False

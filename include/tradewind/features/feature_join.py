@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureService, FeatureStore
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 TIME = "event_timestamp"
 
 
-def join_features(spec: Pipeline, runtime: Runtime, entities: pa.Table, *, versions: Mapping[str, int]) -> pa.Table:
+def join_features(deployment: Deployment, entities: pa.Table, *, versions: Mapping[str, int]) -> pa.Table:
     """Add the features of ``train.service`` to ``entities``, each as it was known at the row's ``event_timestamp``.
 
     For each view the newest feature row at or before the entity's time and not older than the view's ttl, among those
@@ -36,12 +36,13 @@ def join_features(spec: Pipeline, runtime: Runtime, entities: pa.Table, *, versi
     """
     from tradewind.features.offline_store import known_rows_reader
 
-    definitions = load_definitions(spec, runtime)
+    spec = deployment.spec
+    definitions = load_definitions(deployment)
     service = train_service(spec, definitions)
     features = [feature.name for p in service.feature_view_projections for feature in p.features]
     _check_entities(spec, entities, features)
-    apply_loaded_definitions(spec, runtime, definitions, versions=versions)
-    with open_feature_store(runtime, spec, versions=versions) as made:
+    apply_loaded_definitions(deployment, definitions, versions=versions)
+    with open_feature_store(deployment, versions=versions) as made:
         views = _joined_views(made, service)
         _require_columns(spec, entities, [*dict.fromkeys(key for view in views for key in view.keys), TIME])
         if not entities.num_rows:

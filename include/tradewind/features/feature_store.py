@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from feast.infra.registry.sql import SqlRegistry
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 _SQLITE_BUSY_SECONDS = 60
 
 
-def make_feature_store(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> FeatureStore:
+def make_feature_store(deployment: Deployment, *, versions: Mapping[str, int]) -> FeatureStore:
     """A Feast store of the pipeline; its offline side reads the datasets at ``versions``.
 
     The registry is read once, when the store is made.
@@ -31,8 +31,8 @@ def make_feature_store(runtime: Runtime, spec: Pipeline, *, versions: Mapping[st
     :param versions: table version of every dataset that is going to be read
     :raises MissingExtra: the driver of the online store is not installed
     """
-    with hold_registry_lock(runtime.feast_registry, "registry"):
-        return make_store_unlocked(runtime, spec, versions=versions)
+    with hold_registry_lock(deployment.runtime.feast_registry, "registry"):
+        return make_store_unlocked(deployment, versions=versions)
 
 
 def feature_store_folders(runtime: Runtime) -> list[Path]:
@@ -44,14 +44,16 @@ def feature_store_folders(runtime: Runtime) -> list[Path]:
     return [Path(each).parent for each in found]
 
 
-def make_store_unlocked(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> FeatureStore:
+def make_store_unlocked(deployment: Deployment, *, versions: Mapping[str, int]) -> FeatureStore:
     """As :func:`make_feature_store`, for a caller that holds the registry's lock: it may create its tables."""
     import_feast()
     limit_connecting()  # Feast's own connections to an online store take no other limit
     from feast import FeatureStore
 
-    with translate_disk_errors(f"{spec.pipeline}: the feature store", *feature_store_folders(runtime)):
-        made = FeatureStore(config=feast_config(runtime, spec, versions=versions))
+    with translate_disk_errors(
+        f"{deployment.spec.pipeline}: the feature store", *feature_store_folders(deployment.runtime)
+    ):
+        made = FeatureStore(config=feast_config(deployment, versions=versions))
         assert made.registry is not None  # made on first use, and that shall be under the lock
     _limit_online(made)
     return made
@@ -74,9 +76,9 @@ def _limit_online(made: FeatureStore) -> None:
 
 
 @contextmanager
-def open_feature_store(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> Iterator[FeatureStore]:
+def open_feature_store(deployment: Deployment, *, versions: Mapping[str, int]) -> Iterator[FeatureStore]:
     """As :func:`make_feature_store`, with its database connections closed at the end."""
-    made = make_feature_store(runtime, spec, versions=versions)
+    made = make_feature_store(deployment, versions=versions)
     try:
         yield made
     finally:
@@ -104,16 +106,17 @@ def sql_registry(made: FeatureStore) -> SqlRegistry:
     return registry
 
 
-def feast_config(runtime: Runtime, spec: Pipeline, *, versions: Mapping[str, int]) -> RepoConfig:
+def feast_config(deployment: Deployment, *, versions: Mapping[str, int]) -> RepoConfig:
     """Feast's configuration of one pipeline; nothing of it is read from or written to a file."""
     from feast import RepoConfig
 
+    runtime = deployment.runtime
     return RepoConfig(
-        project=spec.pipeline,
+        project=deployment.spec.pipeline,
         provider="local",
         registry=_registry_config(runtime.feast_registry),
         online_store=online_store_config(runtime.feast_online),
-        offline_store=_offline_store_config(runtime, spec, versions),
+        offline_store=_offline_store_config(deployment, versions),
         batch_engine={"type": "local"},
         entity_key_serialization_version=3,
         # the newest row of an entity is found by DuckDB, before anything becomes a Python object
@@ -138,15 +141,16 @@ def _registry_config(url: str) -> dict[str, Any]:
     return settings
 
 
-def _offline_store_config(runtime: Runtime, spec: Pipeline, versions: Mapping[str, int]) -> dict[str, Any]:
+def _offline_store_config(deployment: Deployment, versions: Mapping[str, int]) -> dict[str, Any]:
     from tradewind.features.offline_store import TYPE
 
+    spec = deployment.spec
     return {
         "type": TYPE,
-        "lake": runtime.lake,
+        "lake": deployment.runtime.lake,
         "pipeline": spec.pipeline,
         "versions": dict(versions),
-        "storage_options": dict(runtime.storage_options),
+        "storage_options": dict(deployment.runtime.storage_options),
         "partition_kind": spec.partition,
         "timezone": spec.timezone,
         "start": spec.start,

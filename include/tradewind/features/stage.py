@@ -21,15 +21,14 @@ from tradewind.features.feature_window import FeatureWindow, check_window_rows, 
 from tradewind.features.online.store_config import explain_online_errors, online_store_digest
 from tradewind.features.online.view_write import WrittenView, keeps_newer_values, write_view_online
 from tradewind.features.registry_lock import hold_registry_lock
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import completion
-from tradewind.ledger.journal import Entry, Ledger
+from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
-    from tradewind.core.runtime import Runtime
     from tradewind.core.skew import FeatureSkew
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class Materialised:
     changed: bool
 
 
-def materialise_features(spec: Pipeline, partition: str, runtime: Runtime) -> Materialised:
+def materialise_features(deployment: Deployment, partition: str) -> Materialised:
     """Apply changed definitions, bring the partition's features into the online store, and journal it.
 
     Nothing is written again while the partition's datasets, the definitions and the configuration are the same.
@@ -67,21 +66,22 @@ def materialise_features(spec: Pipeline, partition: str, runtime: Runtime) -> Ma
     :raises Unavailable: the online store is away or full, or another run holds it or the registry for too long
     :raises MissingExtra: the driver of the online store is not installed
     """
+    spec, runtime = deployment.spec, deployment.runtime
     if spec.features is None:
         raise SpecError(f"pipeline {spec.pipeline} has no `features` in its YAML")
-    ledger = Ledger(runtime.ledger)
+    ledger = deployment.ledger
     completion.require_completion(ledger, spec.pipeline, "etl", partition)
     _refuse_future(spec, partition)
     upstream = str(completion.latest_cause(ledger, spec.pipeline, "etl", partition))
     completion.record_start(ledger, spec.pipeline, _STAGE, partition, cause=upstream, run_id=runtime.run_id)
-    definitions = load_definitions(spec, runtime)
+    definitions = load_definitions(deployment)
     cause = materialisation_cause(spec, definitions, upstream)
     # One at a time: two windows that overlap could write their values in the wrong order.
     with hold_registry_lock(runtime.feast_registry, f"materialise-{spec.pipeline}"):
         earlier = ledger.find(spec.pipeline, "materialised", subject=_STAGE)
         done = _find_written(earlier, partition, cause)
         if done is None:
-            done, skewed = _materialise_views(spec, partition, runtime, definitions, cause=cause, earlier=earlier)
+            done, skewed = _materialise_views(deployment, partition, definitions, cause=cause, earlier=earlier)
             ledger.append(done)
             online_skew.report_skew(spec, ledger, skewed, partition=partition, run_id=runtime.run_id)
             changed = True
@@ -125,21 +125,22 @@ def _find_written(earlier: list[Entry], partition: str, cause: str) -> Entry | N
 
 
 def _materialise_views(
-    spec: Pipeline, partition: str, runtime: Runtime, definitions: Definitions, *, cause: str, earlier: list[Entry]
+    deployment: Deployment, partition: str, definitions: Definitions, *, cause: str, earlier: list[Entry]
 ) -> tuple[Entry, dict[str, dict[str, FeatureSkew]]]:
     """Check and write every view, and look at what can be read then; what to journal about it."""
-    versions = newest_versions(spec, runtime, definitions.datasets())
+    spec, runtime = deployment.spec, deployment.runtime
+    versions = newest_versions(deployment, definitions.datasets())
     place = online_store_digest(runtime.feast_online)
     later = _find_later(partition, earlier, definitions=definitions.digest, place=place)
     done: dict[str, tuple[FeatureWindow, WrittenView]] = {}
     with explain_online_errors(spec.pipeline, runtime.feast_online):
-        apply_loaded_definitions(spec, runtime, definitions, versions=versions)
-        with open_feature_store(runtime, spec, versions=versions) as store:
+        apply_loaded_definitions(deployment, definitions, versions=versions)
+        with open_feature_store(deployment, versions=versions) as store:
             for name in [str(view.name) for view in definitions.views if view.online]:
                 done[name] = _materialise_view(spec, partition, store, store.get_feature_view(name), later=later)
             at, online = (
                 spec.partitioning.bounds(later.newest).end,
-                _online_partitions(spec, runtime, definitions, earlier),
+                _online_partitions(deployment, definitions, earlier),
             )
             skewed = {
                 name: online_skew.measure_view_skew(
@@ -177,13 +178,14 @@ def _materialise_views(
 
 
 def _online_partitions(
-    spec: Pipeline, runtime: Runtime, definitions: Definitions, earlier: list[Entry]
+    deployment: Deployment, definitions: Definitions, earlier: list[Entry]
 ) -> online_skew.OnlinePartitions:
     """Which partitions are in the online store as they are in the lake now.
 
     The lake is asked and not the ledger, which hears of new rows only when all datasets of a partition are published.
     """
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    spec = deployment.spec
+    lake = deployment.lake
     snapshots = {name: lake.dataset(spec.pipeline, name).snapshot() for name in spec.datasets}
     materialised = online_skew.newest_causes(earlier)
     causes = {}

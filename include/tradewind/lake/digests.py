@@ -53,7 +53,7 @@ def hash_rows(reader: pa.RecordBatchReader, *, without: Collection[str] = ()) ->
     return _content(reader.schema, without, (partial(_same, batch) for batch in reader))
 
 
-def of_files(paths: Sequence[Path], schema: pa.Schema, *, without: Collection[str] = ()) -> PartitionContent:
+def hash_files(paths: Sequence[Path], schema: pa.Schema, *, without: Collection[str] = ()) -> PartitionContent:
     """:func:`hash_rows` of the rows of Parquet files that have the columns of ``schema``."""
     return _content(schema, without, _groups(paths, schema, [f.name for f in schema if f.name not in without]))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tradewind.core.disk import translate_disk_errors
 from tradewind.errors import UsageError
 from tradewind.lake import parquet, storage
-from tradewind.lake.digests import of_files
+from tradewind.lake.digests import hash_files
 from tradewind.lake.duplicates import DuplicateRule, resolve_duplicates
 from tradewind.lake.parquet import ArrowRows, CopyableRows
 from tradewind.lake.schema import lake_schema
@@ -84,7 +84,7 @@ def stage_rows(
             if duplicates:
                 paths, dropped = resolve_duplicates(paths, schema, folder, rule=duplicates, what=what)
             _refuse_far_times(paths, schema, what=what)
-            hashed = of_files(paths, schema, without=run_columns)
+            hashed = hash_files(paths, schema, without=run_columns)
     except BaseException:
         storage.remove_path(folder)
         raise

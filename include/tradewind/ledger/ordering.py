@@ -25,7 +25,7 @@ MOST = 50
 """After so many partitions in a row for which there is nothing to wait, no earlier one is looked at."""
 
 
-def require_before(
+def require_stage_complete(
     spec: Pipeline, ledger: Ledger, partition: str, *, stage: str, of: str, now: datetime | None = None,
     alone: bool = False,
 ) -> Mapping[str, str]:  # fmt: skip
@@ -57,7 +57,7 @@ def require_earlier_partition(
     spec: Pipeline, ledger: Ledger, partition: str, *, stage: str, of: str, key: str, now: datetime | None = None,
     alone: bool = False,
 ) -> Mapping[str, str]:  # fmt: skip
-    """As :func:`require_before`, for one partition that is named.
+    """As :func:`require_stage_complete`, for one partition that is named.
 
     :param key: the partition for which ``of`` must be complete
     :raises NotReady: it is not complete, and not yet given up

@@ -9,39 +9,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.lake.dataset import Lake
+from tradewind.deployment import Deployment
 from tradewind.ledger.journal import Ledger
 from tradewind.local_airflow.home import Home
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
     from tradewind.lake.snapshot import Snapshot
     from tradewind.spec.pipeline import Pipeline
 
 MONITORING_DATASETS = ("profiles", "drift", "performance")
 
 
-def summarise_demo(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
+def summarise_demo(deployment: Deployment) -> dict[str, Any]:
     """Everything that the demo's tables show."""
-    realised = _realised_performance(spec, runtime)
+    realised = _realised_performance(deployment)
     return {
-        **summarise_pipeline(spec, runtime),
+        **summarise_pipeline(deployment),
         "realised": realised,
-        "policy": _compare_policy(spec, runtime, Ledger(runtime.ledger), realised),
-        "drift": _drift(spec, runtime),
-        "judgements": _judgements(spec, runtime),
+        "policy": _compare_policy(deployment, realised),
+        "drift": _drift(deployment),
+        "judgements": _judgements(deployment),
     }
 
 
-def summarise_pipeline(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
+def summarise_pipeline(deployment: Deployment) -> dict[str, Any]:
     """Rows, versions with their verdicts, champions, decisions and open incidents of any pipeline."""
     from tradewind.alerting.incidents import open_incidents
 
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     return {
         "pipeline": spec.pipeline,
-        "datasets": _datasets(spec, runtime),
-        "quarantined": _quarantined(spec, runtime),
+        "datasets": _datasets(deployment),
+        "quarantined": _quarantined(deployment),
         "features": _features(spec, ledger),
         "versions": _versions(spec, ledger),
         "champions": _champions(spec, ledger),
@@ -53,20 +52,20 @@ def summarise_pipeline(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def _snapshot(spec: Pipeline, runtime: Runtime, name: str) -> Snapshot | None:
-    return Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, name).snapshot()
+def _snapshot(deployment: Deployment, name: str) -> Snapshot | None:
+    return deployment.lake.dataset(deployment.spec.pipeline, name).snapshot()
 
 
-def _rows(spec: Pipeline, runtime: Runtime, name: str) -> list[dict[str, Any]]:
-    snapshot = _snapshot(spec, runtime, name)
+def _rows(deployment: Deployment, name: str) -> list[dict[str, Any]]:
+    snapshot = _snapshot(deployment, name)
     rows: list[dict[str, Any]] = snapshot.arrow().to_table().to_pylist() if snapshot else []
     return rows
 
 
-def _datasets(spec: Pipeline, runtime: Runtime) -> dict[str, dict[str, Any]]:
+def _datasets(deployment: Deployment) -> dict[str, dict[str, Any]]:
     found = {}
-    for name in (*spec.datasets, *MONITORING_DATASETS, "predictions"):
-        if snapshot := _snapshot(spec, runtime, name):
+    for name in (*deployment.spec.datasets, *MONITORING_DATASETS, "predictions"):
+        if snapshot := _snapshot(deployment, name):
             states = snapshot.partitions
             rows = {key: state.rows for key, state in states.items()}
             found[name] = {
@@ -78,9 +77,9 @@ def _datasets(spec: Pipeline, runtime: Runtime) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _quarantined(spec: Pipeline, runtime: Runtime) -> list[dict[str, str]]:
+def _quarantined(deployment: Deployment) -> list[dict[str, str]]:
     """Partitions of which something lies in quarantine; the lake of the demo is a local folder."""
-    places = sorted(Path(runtime.lake).glob(f"{spec.pipeline}/*/_quarantine/*"))
+    places = sorted(Path(deployment.runtime.lake).glob(f"{deployment.spec.pipeline}/*/_quarantine/*"))
     return [{"dataset": place.parent.parent.name, "partition": place.name} for place in places]
 
 
@@ -127,25 +126,25 @@ def _champions(spec: Pipeline, ledger: Ledger) -> list[dict[str, Any]]:
     ]
 
 
-def _realised_performance(spec: Pipeline, runtime: Runtime) -> list[dict[str, Any]]:
+def _realised_performance(deployment: Deployment) -> list[dict[str, Any]]:
     """Performance of each scored population as it was judged last."""
     newest: dict[str, dict[str, Any]] = {}
-    for row in sorted(_rows(spec, runtime, "performance"), key=lambda row: str(row["partition"])):
+    for row in sorted(_rows(deployment, "performance"), key=lambda row: str(row["partition"])):
         if row["outcome"] != "no data":
             newest[row["population"]] = row
     return [newest[population] for population in sorted(newest)]
 
 
-def _drift(spec: Pipeline, runtime: Runtime) -> list[dict[str, Any]]:
-    alarms = [row for row in _rows(spec, runtime, "drift") if row["alarm"]]
+def _drift(deployment: Deployment) -> list[dict[str, Any]]:
+    alarms = [row for row in _rows(deployment, "drift") if row["alarm"]]
     return sorted(alarms, key=lambda row: (row["partition"], row["horizon"], row["feature"]))
 
 
-def _judgements(spec: Pipeline, runtime: Runtime) -> dict[str, Any]:
+def _judgements(deployment: Deployment) -> dict[str, Any]:
     """How many judgements of drift there are, by outcome."""
     from tradewind.monitoring.partition_judgement import count_judgements
 
-    return count_judgements(_rows(spec, runtime, "drift"))
+    return count_judgements(_rows(deployment, "drift"))
 
 
 def _decisions(spec: Pipeline, ledger: Ledger) -> list[dict[str, Any]]:
@@ -156,18 +155,16 @@ def _decisions(spec: Pipeline, ledger: Ledger) -> list[dict[str, Any]]:
     ]
 
 
-def _compare_policy(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, realised: Sequence[dict[str, Any]]
-) -> dict[str, Any] | None:
+def _compare_policy(deployment: Deployment, realised: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """Mean of the realised metric beside that of the first champion, had it never been replaced."""
     judged = [row for row in realised if row["value"] is not None and not row["in_sample"]]
-    champions = ledger.champions(spec.pipeline)
+    champions = deployment.ledger.champions(deployment.spec.pipeline)
     if not judged or not champions:
         return None
     first = champions[0].model_version
     others = [row["population"] for row in judged if row["model_version"] != first]
     kept = {row["population"]: row["value"] for row in judged if row["model_version"] == first}
-    kept |= _score_with_version(spec, runtime, first, others) if others else {}
+    kept |= _score_with_version(deployment, first, others) if others else {}
     return {
         "metric": judged[0]["metric"],
         "mean": sum(row["value"] for row in judged) / len(judged),
@@ -177,29 +174,29 @@ def _compare_policy(
     }
 
 
-def _score_with_version(spec: Pipeline, runtime: Runtime, version: str, populations: Sequence[str]) -> dict[str, float]:
+def _score_with_version(deployment: Deployment, version: str, populations: Sequence[str]) -> dict[str, float]:
     """ROC AUC of one model version on populations that another one scored."""
-    from tradewind.ledger.journal import Ledger
-    from tradewind.registry.model_registry import ModelRegistry
+    from tradewind.registry.model_registry import open_registry
     from tradewind.registry.version_files import open_model
 
-    found = ModelRegistry(runtime, spec.model_name).get(version)
-    with open_model(spec, found, runtime, Ledger(runtime.ledger), warm=False) as opened:
-        return {population: _auc(spec, runtime, opened.host, population) for population in populations}
+    found = open_registry(deployment).get(version)
+    with open_model(deployment, found, warm=False) as opened:
+        return {population: _auc(deployment, opened.host, population) for population in populations}
 
 
-def _auc(spec: Pipeline, runtime: Runtime, host: Any, population: str) -> float:
+def _auc(deployment: Deployment, host: Any, population: str) -> float:
     from tradewind.core.metrics import roc_auc
     from tradewind.features.dataset_versions import newest_versions
     from tradewind.isolation import task_outputs
     from tradewind.training.model_frame import population_frame
 
+    spec = deployment.spec
     assert spec.train is not None
     label = spec.train.label
-    frame = population_frame(spec, population, runtime, versions=newest_versions(spec, runtime, list(spec.datasets)))
+    frame = population_frame(deployment, population, versions=newest_versions(deployment, list(spec.datasets)))
     predicted = task_outputs.metric_scores("binary", host.predict(frame.inputs()), host.classes)
     scores = dict(zip(frame.table[frame.key].to_pylist(), predicted.tolist(), strict=True))
-    snapshot = _snapshot(spec, runtime, label.dataset)
+    snapshot = _snapshot(deployment, label.dataset)
     assert snapshot is not None
     truth = snapshot.arrow([population]).to_table(columns=[frame.key, label.column]).to_pylist()
     known = [(row[label.column], scores[row[frame.key]]) for row in truth if row[label.column] is not None]
@@ -220,7 +217,7 @@ def main(root: str, project: str, target: str) -> None:
 
     home = Home(root=Path(root), project=Path(project))
     spec = load_pipeline(home.project / "dags" / f"{PIPELINE}.yaml")
-    found = summarise_demo(spec, home.runtime())
+    found = summarise_demo(Deployment(spec, home.runtime()))
     Path(target).write_text(json.dumps(found, indent=2, default=str), encoding="utf-8")
 
 

@@ -15,11 +15,10 @@ from tradewind.monitoring.profile_rows import PREDICTION
 from tradewind.spec.digest import config_hash
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.publish import PublishedPartition
     from tradewind.lake.snapshot import Snapshot
     from tradewind.ledger.champions import ChampionChange
-    from tradewind.ledger.journal import Ledger
     from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class _KnownProfiles:
     predicted_by: Mapping[str, str]
 
 
-def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, ledger: Ledger) -> PublishedPartition:
+def publish_drift(deployment: Deployment, partition: str) -> PublishedPartition:
     """Publish the dataset `drift` of one partition: one row for each feature and horizon.
 
     The baseline of a feature are the profiles of the partitions that the champion was fitted on. A prediction has none
@@ -48,9 +47,10 @@ def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, ledger: L
     :raises MissingInput: the partition has not been profiled
     :raises Conflict: another run published the partition meanwhile
     """
-    base = monitoring_datasets.monitoring_base(spec, runtime, "drift", partition)
-    champion = ledger.champion_for(spec.pipeline, partition)
-    profiled = monitoring_datasets.monitoring_snapshot(spec, runtime, "profiles")
+    spec = deployment.spec
+    base = monitoring_datasets.monitoring_base(deployment, "drift", partition)
+    champion = deployment.ledger.champion_for(spec.pipeline, partition)
+    profiled = monitoring_datasets.monitoring_snapshot(deployment, "profiles")
     states = monitoring_datasets.partition_states(profiled)
     if partition not in states:
         raise MissingInput(f"pipeline {spec.pipeline}: dataset profiles has no partition {partition}; profile it first")
@@ -59,8 +59,7 @@ def publish_drift(spec: Pipeline, partition: str, runtime: Runtime, *, ledger: L
     if champion is not None:
         inputs["champion"] = f"{champion.seq}:{champion.model_version}"
     return monitoring_datasets.publish_monitoring_rows(
-        spec,
-        runtime,
+        deployment,
         "drift",
         partition=partition,
         cause=Cause(inputs, drift_config_hash(spec), CODE),

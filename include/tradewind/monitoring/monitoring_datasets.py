@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import UsageError
-from tradewind.lake.dataset import Lake
 from tradewind.lake.publish import PublishedPartition
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.cause import Cause
     from tradewind.lake.dataset import Dataset
     from tradewind.lake.snapshot import PartitionState, Snapshot
@@ -70,8 +69,7 @@ def require_monitor(spec: Pipeline) -> Monitor:
 
 
 def publish_monitoring_rows(
-    spec: Pipeline,
-    runtime: Runtime,
+    deployment: Deployment,
     name: str,
     *,
     partition: str,
@@ -87,7 +85,7 @@ def publish_monitoring_rows(
     """
     import pyarrow as pa
 
-    dataset = _monitoring_dataset(spec, runtime, name)
+    dataset = _monitoring_dataset(deployment, name)
     known = dataset.snapshot()
     found = known.partitions.get(partition) if known else None
     if known and found and found.cause == cause.hash:
@@ -95,17 +93,17 @@ def publish_monitoring_rows(
     schema = pa.schema([(column, pa.type_for_alias(kind)) for column, kind in _COLUMNS[name].items()])
     table = pa.Table.from_pylist([dict(row) for row in rows()], schema=schema)
     staged = dataset.stage(partition, table.to_reader(), base=base)
-    return dataset.publish(staged, cause=cause, run_id=runtime.run_id)
+    return dataset.publish(staged, cause=cause, run_id=deployment.runtime.run_id)
 
 
-def monitoring_base(spec: Pipeline, runtime: Runtime, name: str, partition: str) -> frozenset[str]:
+def monitoring_base(deployment: Deployment, name: str, partition: str) -> frozenset[str]:
     """What is published of a partition; ask before its inputs are looked up, so that stale rows never replace newer."""
-    return _monitoring_dataset(spec, runtime, name).base(partition)
+    return _monitoring_dataset(deployment, name).base(partition)
 
 
-def monitoring_snapshot(spec: Pipeline, runtime: Runtime, name: str) -> Snapshot | None:
+def monitoring_snapshot(deployment: Deployment, name: str) -> Snapshot | None:
     """A dataset as it is now; None while there is no table."""
-    return _monitoring_dataset(spec, runtime, name).snapshot()
+    return _monitoring_dataset(deployment, name).snapshot()
 
 
 def partition_states(found: Snapshot | None) -> Mapping[str, PartitionState]:
@@ -118,10 +116,10 @@ def snapshot_rows(found: Snapshot | None, partitions: Sequence[str]) -> pa.Table
     return found.arrow([key for key in partitions if key in found.partitions]).to_table() if found else None
 
 
-def read_monitoring_rows(spec: Pipeline, runtime: Runtime, name: str, *, partitions: Sequence[str]) -> pa.Table | None:
+def read_monitoring_rows(deployment: Deployment, name: str, *, partitions: Sequence[str]) -> pa.Table | None:
     """Rows of those of ``partitions`` that are there now; None while there is no table."""
-    return snapshot_rows(monitoring_snapshot(spec, runtime, name), partitions)
+    return snapshot_rows(monitoring_snapshot(deployment, name), partitions)
 
 
-def _monitoring_dataset(spec: Pipeline, runtime: Runtime, name: str) -> Dataset:
-    return Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, name)
+def _monitoring_dataset(deployment: Deployment, name: str) -> Dataset:
+    return deployment.lake.dataset(deployment.spec.pipeline, name)

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.ledger import completion
-from tradewind.ledger.journal import Ledger
 from tradewind.monitoring import monitor_page, monitoring_datasets
 from tradewind.monitoring.drift_rows import publish_drift
 from tradewind.monitoring.performance_rows import publish_performance
 from tradewind.monitoring.profile_rows import require_monitor_turn
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.publish import PublishedPartition
-    from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ class PartitionJudgement:
     changed: bool
 
 
-def judge_partition(spec: Pipeline, partition: str, runtime: Runtime) -> PartitionJudgement:
+def judge_partition(deployment: Deployment, partition: str) -> PartitionJudgement:
     """Publish `drift` and `performance` of one partition, write the report, and complete the stage `monitor`.
 
     :param partition: partition key; it must have been profiled
@@ -50,12 +48,12 @@ def judge_partition(spec: Pipeline, partition: str, runtime: Runtime) -> Partiti
     :raises MissingInput: the partition has not been profiled
     :raises Conflict: another run published the partition meanwhile
     """
-    ledger = Ledger(runtime.ledger)
+    spec, runtime, ledger = deployment.spec, deployment.runtime, deployment.ledger
     require_monitor_turn(spec, partition, ledger, alone=runtime.alone)
-    drift = publish_drift(spec, partition, runtime, ledger=ledger)
-    performance = publish_performance(spec, partition, runtime)
-    drifts = _published_rows(spec, runtime, drift)
-    realised = _published_rows(spec, runtime, performance)
+    drift = publish_drift(deployment, partition)
+    performance = publish_performance(deployment, partition)
+    drifts = _published_rows(deployment, drift)
+    realised = _published_rows(deployment, performance)
     path = runtime.reports / spec.pipeline / "monitor" / f"{partition}.html"
     monitor_page.write_monitor_page(
         path, pipeline=spec.pipeline, partition=partition, drift=drifts, performance=realised
@@ -74,7 +72,7 @@ def judge_partition(spec: Pipeline, partition: str, runtime: Runtime) -> Partiti
         spec.pipeline,
         "monitor",
         partition,
-        cause=_monitoring_cause(spec, partition, runtime),
+        cause=_monitoring_cause(deployment, partition),
         evidence={"alarms": alarms, "performance": values, "outcomes": outcomes, "judgements": judged},
         run_id=runtime.run_id,
     )
@@ -112,19 +110,19 @@ def describe_drift(alarms: Sequence[str], judged: Mapping[str, Any], *, most: in
     return f"{found}; {missing} of {total} judgements are insufficient ({reason})" if missing else found
 
 
-def _published_rows(spec: Pipeline, runtime: Runtime, published: PublishedPartition | None) -> list[dict[str, Any]]:
+def _published_rows(deployment: Deployment, published: PublishedPartition | None) -> list[dict[str, Any]]:
     if published is None:
         return []
-    table = monitoring_datasets.read_monitoring_rows(spec, runtime, published.dataset, partitions=[published.partition])
+    table = monitoring_datasets.read_monitoring_rows(deployment, published.dataset, partitions=[published.partition])
     rows: list[dict[str, Any]] = table.to_pylist() if table is not None else []
     return rows
 
 
-def _monitoring_cause(spec: Pipeline, partition: str, runtime: Runtime) -> str:
+def _monitoring_cause(deployment: Deployment, partition: str) -> str:
     """Hash of what caused everything that monitoring published for the partition."""
     names = ("profiles", "drift", "performance")
     found = {
-        name: monitoring_datasets.partition_states(monitoring_datasets.monitoring_snapshot(spec, runtime, name)).get(
+        name: monitoring_datasets.partition_states(monitoring_datasets.monitoring_snapshot(deployment, name)).get(
             partition
         )
         for name in names

@@ -21,7 +21,7 @@ from tradewind.training.prediction_rows import COLUMNS, answers_from_columns, ta
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.publish import PublishedPartition
     from tradewind.lake.snapshot import Snapshot
     from tradewind.spec.pipeline import Pipeline
@@ -54,7 +54,7 @@ def due_populations(spec: Pipeline, partition: str) -> list[str]:
     return sorted(found)
 
 
-def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> PublishedPartition | None:
+def publish_performance(deployment: Deployment, partition: str) -> PublishedPartition | None:
     """Publish the dataset `performance` of one partition: one row for each population whose labels fell due in it.
 
     The metric is computed over the scored entities whose label is known; those without are counted. A population that
@@ -65,21 +65,21 @@ def publish_performance(spec: Pipeline, partition: str, runtime: Runtime) -> Pub
     :return: None if no population fell due
     :raises Conflict: another run published the partition meanwhile
     """
+    spec = deployment.spec
     populations = due_populations(spec, partition)
     if not populations:
         return None
     label = train_config(spec).label
-    base = monitoring_datasets.monitoring_base(spec, runtime, "performance", partition)
+    base = monitoring_datasets.monitoring_base(deployment, "performance", partition)
     predictions, labels = (
-        monitoring_datasets.monitoring_snapshot(spec, runtime, name) for name in (PREDICTIONS, label.dataset)
+        monitoring_datasets.monitoring_snapshot(deployment, name) for name in (PREDICTIONS, label.dataset)
     )
     inputs: dict[str, str] = {}
     for name, found in ((PREDICTIONS, predictions), (label.dataset, labels)):
         states = monitoring_datasets.partition_states(found)
         inputs |= {f"{name}/{key}": states[key].digest for key in populations if key in states}
     return monitoring_datasets.publish_monitoring_rows(
-        spec,
-        runtime,
+        deployment,
         "performance",
         partition=partition,
         cause=Cause(inputs, performance_config_hash(spec, populations), CODE),

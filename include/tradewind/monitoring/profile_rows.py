@@ -26,7 +26,7 @@ from tradewind.training.prediction_rows import COLUMNS, task_from_columns
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.publish import PublishedPartition
     from tradewind.lake.snapshot import Snapshot
     from tradewind.spec.pipeline import Pipeline
@@ -40,7 +40,7 @@ MAJORITY = "majority"
 CODE = "1"  # raise it when the profiles of the same input change
 
 
-def profile_partition(spec: Pipeline, partition: str, runtime: Runtime) -> PublishedPartition:
+def profile_partition(deployment: Deployment, partition: str) -> PublishedPartition:
     """Publish the dataset `profiles` of one partition: one row for each input of the model, one for the predictions.
 
     All entities of the partition count, also those whose label is not known. Predictions are there if the partition
@@ -50,34 +50,37 @@ def profile_partition(spec: Pipeline, partition: str, runtime: Runtime) -> Publi
     :raises NotReady: its features, the scoring of its population, or the stage of the partition before, is not complete
     :raises MissingInput: the label dataset lacks the partition
     """
+    spec = deployment.spec
     monitoring_datasets.require_monitor(spec)
-    ledger = Ledger(runtime.ledger)
+    ledger = deployment.ledger
     completion.require_completion(ledger, spec.pipeline, "features", partition)
     upstream = completion.latest_cause(ledger, spec.pipeline, "features", partition)
-    completion.record_start(ledger, spec.pipeline, "monitor", partition, cause=str(upstream), run_id=runtime.run_id)
-    require_monitor_turn(spec, partition, ledger, alone=runtime.alone)
-    base = monitoring_datasets.monitoring_base(spec, runtime, "profiles", partition)
-    pinned = _pin_inputs(spec, partition, runtime)
-    predictions = monitoring_datasets.monitoring_snapshot(spec, runtime, PREDICTIONS)
+    completion.record_start(
+        ledger, spec.pipeline, "monitor", partition, cause=str(upstream), run_id=deployment.runtime.run_id
+    )
+    require_monitor_turn(spec, partition, ledger, alone=deployment.runtime.alone)
+    base = monitoring_datasets.monitoring_base(deployment, "profiles", partition)
+    pinned = _pin_inputs(deployment, partition)
+    predictions = monitoring_datasets.monitoring_snapshot(deployment, PREDICTIONS)
     scored = monitoring_datasets.partition_states(predictions).get(partition)
     inputs = pinned.by_name() | ({f"{PREDICTIONS}/{partition}": scored.digest} if scored else {})
     return monitoring_datasets.publish_monitoring_rows(
-        spec,
-        runtime,
+        deployment,
         "profiles",
         partition=partition,
-        cause=Cause(inputs, profile_config_hash(spec, runtime), CODE),
+        cause=Cause(inputs, profile_config_hash(deployment), CODE),
         base=base,
-        rows=lambda: _profile_rows(spec, partition, runtime, pinned, predictions=predictions if scored else None),
+        rows=lambda: _profile_rows(deployment, partition, pinned, predictions=predictions if scored else None),
     )
 
 
-def profile_config_hash(spec: Pipeline, runtime: Runtime) -> str:
+def profile_config_hash(deployment: Deployment) -> str:
     """Hash of the configuration that determines profiles."""
+    spec = deployment.spec
     train, score = train_config(spec), score_config(spec)
     return config_hash(
         *(train.service, train.columns, train.label.dataset, score.predict_at, score.ahead),
-        *(spec.partition, spec.timezone, definitions_digest(spec, runtime)),
+        *(spec.partition, spec.timezone, definitions_digest(deployment)),
     )
 
 
@@ -91,7 +94,7 @@ def require_monitor_turn(spec: Pipeline, partition: str, ledger: Ledger, *, alon
     :param alone: no other run works on the pipeline, so nothing is waited for
     :raises NotReady: it is not so yet
     """
-    ordering.require_before(spec, ledger, partition, stage="monitor", of="monitor", alone=alone)
+    ordering.require_stage_complete(spec, ledger, partition, stage="monitor", of="monitor", alone=alone)
     scorer = spec.partitioning.shift(partition, -score_config(spec).ahead)
     if scorer >= spec.start and scorer not in skipped_partitions.left_out(ledger, spec.pipeline):
         ordering.require_earlier_partition(
@@ -115,17 +118,19 @@ def profile_column(column: pa.ChunkedArray) -> profiles.ColumnProfile | None:
     return None
 
 
-def _pin_inputs(spec: Pipeline, partition: str, runtime: Runtime) -> PinnedInputs:
+def _pin_inputs(deployment: Deployment, partition: str) -> PinnedInputs:
+    spec = deployment.spec
     asked = feature_time(spec, partition) or spec.partitioning.bounds(partition).start
     newest = spec.partitioning.shift(partition, -score_config(spec).ahead)
-    return pin_inputs(spec, runtime, since=asked, last=newest, rows={train_config(spec).label.dataset: [partition]})
+    return pin_inputs(deployment, since=asked, last=newest, rows={train_config(spec).label.dataset: [partition]})
 
 
 def _profile_rows(
-    spec: Pipeline, partition: str, runtime: Runtime, pinned: PinnedInputs, *, predictions: Snapshot | None
+    deployment: Deployment, partition: str, pinned: PinnedInputs, *, predictions: Snapshot | None
 ) -> list[Mapping[str, Any]]:
+    spec = deployment.spec
     end = spec.partitioning.bounds(partition).end
-    frame = training_frame(spec, [partition], runtime, known_by=end, versions=pinned.versions, labelled=False)
+    frame = training_frame(deployment, [partition], known_by=end, versions=pinned.versions, labelled=False)
     inputs = frame.inputs()
     rows = [row for name in inputs.column_names if (row := _profile_row(name, inputs[name], None))]
     task, predicted = train_config(spec).task, monitoring_datasets.snapshot_rows(predictions, [partition])

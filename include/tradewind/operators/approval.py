@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from tradewind.deployment import Deployment
 from tradewind.hooks.tradewind import TradewindHook
 from tradewind.links.report import ReportLink, report_url
 from tradewind.spec.scalars import format_duration
@@ -72,7 +73,7 @@ class ApproveOperator(ApprovalOperator):
             # Written down as not started, so that upkeep sends the event again after `resume`.
             completion.record_start(ledger, spec.pipeline, "train", partition, cause="held", run_id=run.run_id)
             raise AirflowSkipException(f"nobody is asked: {reason}")
-        verdict = approval.find_open_approval(spec, partition, runtime)
+        verdict = approval.find_open_approval(Deployment(spec, runtime), partition)
         if verdict is None:
             self._link(approval.find_verdict_to_approve(spec, partition, ledger), runtime)
             self.log.info("nobody is asked: what this verdict says was approved, and promoted, before")

@@ -11,8 +11,7 @@ from tradewind.operators.stage import StageOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 
 class BuildDatasetOperator(StageOperator):
@@ -29,16 +28,16 @@ class BuildDatasetOperator(StageOperator):
         super().__init__(stage="etl", **kwargs)
         self.dataset = dataset
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> dict[str, Any]:
         """Build the partition; the report is linked also when the audit fails."""
         from tradewind.etl.dataset_build import build_dataset
 
         try:
-            result = build_dataset(spec, self.dataset, partition, runtime)
+            result = build_dataset(deployment, self.dataset, partition)
         except AuditFailed as exc:
-            self.link_report(exc.report, runtime)
+            self.link_report(exc.report, deployment.runtime)
             raise
-        self.link_report(result.report, runtime)
+        self.link_report(result.report, deployment.runtime)
         published = result.published
         return {
             "dataset": self.dataset,
@@ -58,23 +57,23 @@ class CompleteEtlOperator(StageOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="etl", **kwargs)
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> str:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> str:
         """Return the cause of the partition: a hash over its datasets' digests."""
         from tradewind.core import fault_points
         from tradewind.etl.etl_completion import complete_etl
 
-        cause = complete_etl(spec, partition, runtime)
-        self.complete(spec, partition, runtime)
+        cause = complete_etl(deployment, partition)
+        self.complete(deployment, partition)
         fault_points.reach_fault_point("after-commit-before-event")
-        self._clear_followers(spec, partition, runtime, context)
+        self._clear_followers(deployment, partition, context)
         return cause
 
-    def _clear_followers(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> None:
+    def _clear_followers(self, deployment: Deployment, partition: str, context: Context) -> None:
         """Clear the failed runs that waited for this partition; one that cannot be cleared stays failed."""
         from tradewind.etl.etl_completion import failed_dependent_runs
 
         instance = context["ti"]
-        for key, run_id in failed_dependent_runs(spec, partition, runtime).items():
+        for key, run_id in failed_dependent_runs(deployment, partition).items():
             try:
                 if instance.get_dagrun_state(instance.dag_id, run_id) == "failed":
                     _clear_run(instance.dag_id, run_id)

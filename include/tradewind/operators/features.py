@@ -9,8 +9,7 @@ from tradewind.operators.stage import StageOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 
 class MaterialiseOperator(StageOperator):
@@ -19,10 +18,10 @@ class MaterialiseOperator(StageOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="features", **kwargs)
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> dict[str, Any]:
         """Return the rows written for each feature view."""
         from tradewind.features.stage import materialise_features
 
-        result = materialise_features(spec, partition, runtime)
-        self.complete(spec, partition, runtime)
+        result = materialise_features(deployment, partition)
+        self.complete(deployment, partition)
         return {"rows": dict(result.rows), "changed": result.changed}

@@ -9,8 +9,7 @@ from tradewind.operators.stage import StageOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 
 class ProfileOperator(StageOperator):
@@ -19,11 +18,11 @@ class ProfileOperator(StageOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="monitor", **kwargs)
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> dict[str, Any]:
         """Return version and digest of the published profiles."""
         from tradewind.monitoring.profile_rows import profile_partition
 
-        published = profile_partition(spec, partition, runtime)
+        published = profile_partition(deployment, partition)
         return {"version": published.version, "digest": published.digest}
 
 
@@ -33,11 +32,11 @@ class JudgeOperator(StageOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="monitor", **kwargs)
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> dict[str, Any]:
         """Return the alarms and the realised metrics."""
         from tradewind.monitoring.partition_judgement import judge_partition
 
-        judged = judge_partition(spec, partition, runtime)
-        self.link_report(judged.report, runtime)
-        self.complete(spec, partition, runtime)
+        judged = judge_partition(deployment, partition)
+        self.link_report(judged.report, deployment.runtime)
+        self.complete(deployment, partition)
         return {"alarms": list(judged.alarms), "performance": dict(judged.performance)}

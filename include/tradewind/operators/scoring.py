@@ -11,8 +11,7 @@ from tradewind.operators.stage import StageOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 
 class ScoreOperator(StageOperator):
@@ -21,12 +20,12 @@ class ScoreOperator(StageOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="score", **kwargs)
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> dict[str, Any]:
         """Return population, rows, and the model version that served."""
         from tradewind.scoring.batch_scoring import SkippedPopulation, score_population
 
-        scored = score_population(spec, partition, runtime)
-        self.complete(spec, partition, runtime)
+        scored = score_population(deployment, partition)
+        self.complete(deployment, partition)
         if isinstance(scored, SkippedPopulation):
             raise AirflowSkipException(scored.reason)
         return {
@@ -44,11 +43,11 @@ class ShadowOperator(StageOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(stage="score", **kwargs)
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> dict[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> dict[str, Any]:
         """Return population, rows and version; skip where no shadow has to predict this population."""
         from tradewind.scoring.shadow import score_shadow
 
-        done = score_shadow(spec, partition, runtime)
+        done = score_shadow(deployment, partition)
         if done is None:
             raise AirflowSkipException("no shadow stands for this population")
         return {"population": done.population, "rows": done.rows, "model_version": done.version, "reason": done.reason}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tradewind.core.disk import translate_disk_errors
+from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, InvalidPartitionKey, LeftOut, NotDelivered, NotReady, Unavailable
 from tradewind.links.mlflow import MlflowRunLink
 from tradewind.links.report import ReportLink, report_url
@@ -41,7 +42,7 @@ class StageOperator(TradewindOperator):
         self.opens = opens
         self.wait = wait
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Any:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> Any:
         """Call the stage's function; what it returns goes to XCom."""
         raise NotImplementedError
 
@@ -52,15 +53,15 @@ class StageOperator(TradewindOperator):
         """
         spec = self.spec()
         partition = _partition_is_over(spec, spec.partitioning.check(context["dag_run"].partition_key))
-        runtime = self.runtime(context)
-        self._stop_if_held(spec, partition, runtime)
+        deployment = Deployment(spec, self.runtime(context))
+        self._stop_if_held(deployment, partition)
         if self.opens:
-            self._write_down_start(spec, partition, runtime)
+            self._write_down_start(deployment, partition)
         try:
             with translate_disk_errors(
-                f"{spec.pipeline} {partition}: {self.task_id} cannot write", *task_folders(runtime)
+                f"{spec.pipeline} {partition}: {self.task_id} cannot write", *task_folders(deployment.runtime)
             ):
-                done = self.work(spec, partition, runtime, context)
+                done = self.work(deployment, partition, context)
         except NotReady as exc:
             if exc.stage is None or exc.partition is None:
                 raise
@@ -72,7 +73,9 @@ class StageOperator(TradewindOperator):
         except Conflict as exc:
             # Who lost looks again: it finds the same result, or builds a newer one from what is there now.
             raise Unavailable(str(exc)) from exc
-        self.close_incidents(runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition, task=self.task_id)
+        self.close_incidents(
+            deployment.runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition, task=self.task_id
+        )
         return done
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
@@ -95,37 +98,45 @@ class StageOperator(TradewindOperator):
         base = MlflowHook(self.mlflow_conn_id).ui_url()
         self.mlflow_run_url = f"{base}/#/experiments/{experiment_id}/runs/{run_id}"
 
-    def complete(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
+    def complete(self, deployment: Deployment, partition: str) -> None:
         """All that the stage does for this partition is done."""
         from tradewind.alerting import incidents
-        from tradewind.ledger.journal import Ledger
 
-        self.close_incidents(runtime, pipeline=spec.pipeline, stage=self.stage, partition=partition)
-        incidents.close_incidents_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id)
+        self.close_incidents(
+            deployment.runtime, pipeline=deployment.spec.pipeline, stage=self.stage, partition=partition
+        )
+        incidents.close_incidents_outside_range(deployment.ledger, deployment.spec, run_id=deployment.runtime.run_id)
 
-    def _stop_if_held(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
+    def _stop_if_held(self, deployment: Deployment, partition: str) -> None:
         """End as skipped, with the reason, while a person holds the pipeline or keeps the partition out.
 
         Every task asks, not only the first: nothing that begins after the hold publishes anything. What is skipped in
         the middle of a run is written down as not started, so that upkeep sends its event again after `resume`.
         """
         from tradewind.ledger import completion, holds
-        from tradewind.ledger.journal import Ledger
 
-        ledger = Ledger(runtime.ledger)
+        spec, ledger = deployment.spec, deployment.ledger
         reason = holds.describe_stop(ledger, spec.pipeline, partition)
         if reason is None:
             return
         if not self.opens and completion.upstream_stage(self.stage, spec.stages):
-            completion.record_start(ledger, spec.pipeline, self.stage, partition, cause="held", run_id=runtime.run_id)
+            completion.record_start(
+                ledger, spec.pipeline, self.stage, partition, cause="held", run_id=deployment.runtime.run_id
+            )
         raise AirflowSkipException(f"nothing is done: {reason}")
 
-    def _write_down_start(self, spec: Pipeline, partition: str, runtime: Runtime) -> None:
+    def _write_down_start(self, deployment: Deployment, partition: str) -> None:
         from tradewind.ledger import completion
-        from tradewind.ledger.journal import Ledger
 
-        ledger = Ledger(runtime.ledger)
-        completion.record_begin(ledger, spec.pipeline, self.stage, partition, stages=spec.stages, run_id=runtime.run_id)
+        ledger = deployment.ledger
+        completion.record_begin(
+            ledger,
+            deployment.spec.pipeline,
+            self.stage,
+            partition,
+            stages=deployment.spec.stages,
+            run_id=deployment.runtime.run_id,
+        )
 
     def _defer_until_ready(self, spec: Pipeline, missing: NotReady) -> None:
         assert missing.stage is not None

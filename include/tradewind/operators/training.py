@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
+from tradewind.deployment import Deployment
 from tradewind.errors import NotReady, TradewindError, Unavailable
 from tradewind.operators.base import TradewindOperator
 from tradewind.operators.stage import StageOperator
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from tradewind.core.runtime import Runtime
     from tradewind.retraining.train_stage import TrainStep
-    from tradewind.spec.pipeline import Pipeline
 
 
 class TrainStageOperator(StageOperator, SkipMixin):
@@ -55,31 +55,31 @@ class TrainStageOperator(StageOperator, SkipMixin):
 
         spec, partition = self.spec(), context["dag_run"].partition_key
         if partition:
-            settle_training(spec, partition, self.runtime(context), outcome="failed")
+            settle_training(Deployment(spec, self.runtime(context)), partition, outcome="failed")
 
 
 class DecideOperator(TrainStageOperator):
     """Decides whether to train, or to judge the shadow; journals it with the numbers, and skips the rest on no."""
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> Mapping[str, Any]:
         """Return outcome and reason."""
         from tradewind.retraining.train_stage import run_decision
 
         params, asked_by = context["params"], getattr(context["dag_run"], "triggering_user_name", None)
         by_hand = params.get("by_hand") or None
         if by_hand and (person := params.get("by") or asked_by):
-            runtime = replace(runtime, actor=str(person))
-        return self.end_step(run_decision(spec, partition, runtime, by_hand=by_hand), runtime, context)
+            deployment = replace(deployment, runtime=replace(deployment.runtime, actor=str(person)))
+        return self.end_step(run_decision(deployment, partition, by_hand=by_hand), deployment.runtime, context)
 
 
 class TrainOperator(TrainStageOperator):
     """Fits a candidate on the window that ends with the partition and registers it; not where a shadow is judged."""
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> Mapping[str, Any]:
         """Return version and MLflow run of the candidate."""
         from tradewind.retraining.train_stage import run_training
 
-        return self.end_step(run_training(spec, partition, runtime), runtime, context)
+        return self.end_step(run_training(deployment, partition), deployment.runtime, context)
 
 
 class VerdictOperator(TrainStageOperator):
@@ -89,11 +89,11 @@ class VerdictOperator(TrainStageOperator):
     and stands as shadow from now on.
     """
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> Mapping[str, Any]:
         """Return outcome and reason of the verdict."""
         from tradewind.retraining.train_stage import run_verdict
 
-        return self.end_step(run_verdict(spec, partition, runtime), runtime, context)
+        return self.end_step(run_verdict(deployment, partition), deployment.runtime, context)
 
 
 class RefitOperator(TrainStageOperator):
@@ -102,11 +102,11 @@ class RefitOperator(TrainStageOperator):
     Where the YAML asks for a shadow the refit stands from now on, which ends the run green.
     """
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> Mapping[str, Any]:
         """Return the version that serves, and why."""
         from tradewind.retraining.train_stage import run_refit
 
-        return self.end_step(run_refit(spec, partition, runtime), runtime, context)
+        return self.end_step(run_refit(deployment, partition), deployment.runtime, context)
 
 
 class PromoteOperator(TrainStageOperator):
@@ -116,14 +116,14 @@ class PromoteOperator(TrainStageOperator):
     champion since, ends the run green, and the event is not sent.
     """
 
-    def work(self, spec: Pipeline, partition: str, runtime: Runtime, context: Context) -> Mapping[str, Any]:
+    def work(self, deployment: Deployment, partition: str, context: Context) -> Mapping[str, Any]:
         """Return version and the partition from which it holds."""
         from tradewind.retraining.train_stage import run_promotion
 
-        step = run_promotion(spec, partition, runtime)
+        step = run_promotion(deployment, partition)
         if step.outcome != "promoted":
             raise AirflowSkipException(step.reason)
-        self.link_report(step.report, runtime)
+        self.link_report(step.report, deployment.runtime)
         return step.about
 
 
@@ -160,7 +160,7 @@ class RollbackOperator(TradewindOperator):
             done = {"action": self.action, "version": held.subject}
         else:
             champion = roll_back_to_version(
-                spec, to_version=self.to_version, reason=self.reason, actor=actor, runtime=runtime
+                Deployment(spec, runtime), to_version=self.to_version, reason=self.reason, actor=actor
             )
             done = {"version": champion.model_version, "effective_from": champion.effective_from}
         self.close_incidents(runtime, pipeline=spec.pipeline, stage="rollback", partition=None)

@@ -9,6 +9,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tradewind.core.disk import translate_disk_errors
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, Unavailable
 from tradewind.operators.base import TradewindOperator, task_folders
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
 
 
 ALIAS_STAGE = "alias"
@@ -28,30 +28,32 @@ ALIAS_STAGE = "alias"
 class UpkeepOperator(TradewindOperator):
     """Base of the upkeep tasks."""
 
-    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> Any:
+    def work(self, deployment: Deployment, context: Context) -> Any:
         """Look after the pipeline; what it returns goes to XCom."""
         raise NotImplementedError
 
     def execute(self, context: Context) -> Any:
         """Work, then close what an earlier failure of this task had opened."""
-        runtime, spec = self.runtime(context), self.spec()
-        self._stop_if_decommissioned(spec, runtime)
+        spec, runtime = self.spec(), self.runtime(context)
+        deployment = Deployment(spec, runtime)
+        self._stop_if_decommissioned(deployment)
         try:
             with translate_disk_errors(f"{spec.pipeline}: {self.task_id} cannot write", *task_folders(runtime)):
-                done = self.work(spec, runtime, context)
+                done = self.work(deployment, context)
         except AirflowSkipException:
             self._well(runtime)
             raise
         self._well(runtime)
         return done
 
-    def _stop_if_decommissioned(self, spec: Pipeline, runtime: Runtime) -> None:
+    def _stop_if_decommissioned(self, deployment: Deployment) -> None:
         from tradewind.ledger import holds
-        from tradewind.ledger.journal import Ledger
 
-        ledger = Ledger(runtime.ledger)
-        if holds.decommission_entry(ledger, spec.pipeline) is not None:
-            raise AirflowSkipException(f"nothing is looked after: {holds.describe_stop(ledger, spec.pipeline)}")
+        ledger = deployment.ledger
+        if holds.decommission_entry(ledger, deployment.spec.pipeline) is not None:
+            raise AirflowSkipException(
+                f"nothing is looked after: {holds.describe_stop(ledger, deployment.spec.pipeline)}"
+            )
 
     def _well(self, runtime: Runtime) -> None:
         self.close_incidents(runtime, pipeline="tradewind", stage="upkeep", partition=None, task=self.task_id)
@@ -86,13 +88,12 @@ class ResendOperator(UpkeepOperator):
         self.asset = asset
         self.grace_minutes = grace_minutes
 
-    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> list[str]:
+    def work(self, deployment: Deployment, context: Context) -> list[str]:
         """Return the partition keys that were sent again; skip when there is none."""
         from tradewind.alerting import incidents
         from tradewind.ledger import completion, holds, skipped_partitions
-        from tradewind.ledger.journal import Ledger
 
-        ledger = Ledger(runtime.ledger)
+        spec, ledger = deployment.spec, deployment.ledger
         if (reason := holds.describe_stop(ledger, spec.pipeline)) is not None:
             raise AirflowSkipException(f"nothing is sent: {reason}")
         grace = timedelta(minutes=int(self.grace_minutes))
@@ -115,25 +116,27 @@ class ReconcileOperator(UpkeepOperator):
     with what to do, and so does a model card that cannot be written.
     """
 
-    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
+    def work(self, deployment: Deployment, context: Context) -> str:
         """Return what was found and done."""
         from datetime import UTC, datetime
 
         from tradewind.alerting.lasting_conditions import LastingCondition, heal_condition, open_condition
         from tradewind.champion.alias_and_card import mark_abandoned_trainings, reconcile_alias_and_card
-        from tradewind.ledger.journal import Ledger
 
-        found, ledger = reconcile_alias_and_card(spec, runtime), Ledger(runtime.ledger)
+        spec = deployment.spec
+        found, ledger = reconcile_alias_and_card(deployment), deployment.ledger
         if found.outcome == "broken":
             raise ModelError(found.words)
         self.log.info("%s: %s", spec.pipeline, found.words)
-        mark_abandoned_trainings(spec, runtime, now=datetime.now(UTC))
+        mark_abandoned_trainings(deployment, now=datetime.now(UTC))
         edited = LastingCondition("AliasEdited", ALIAS_STAGE, message=found.words)
         if found.outcome == "edited":
-            open_condition(ledger, spec, edited, run_id=runtime.run_id)
+            open_condition(ledger, spec, edited, run_id=deployment.runtime.run_id)
         else:
             because = "alias and ledger agree again"
-            heal_condition(ledger, spec, kind=edited.kind, stage=edited.stage, because=because, run_id=runtime.run_id)
+            heal_condition(
+                ledger, spec, kind=edited.kind, stage=edited.stage, because=because, run_id=deployment.runtime.run_id
+            )
         if not found.card:
             raise Unavailable(
                 f"{spec.pipeline}: the champion's model card could not be written; the log of this task says why. The "
@@ -147,21 +150,22 @@ class HeartbeatOperator(UpkeepOperator):
     and for a training that waits for its window for too long; closes what partitions had that left the range.
     """
 
-    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> str:
+    def work(self, deployment: Deployment, context: Context) -> str:
         """Return what was found."""
         from datetime import UTC, datetime
 
         from tradewind.alerting.incidents import close_incidents_outside_range
-        from tradewind.ledger.journal import Ledger
         from tradewind.retraining import window_incident
         from tradewind.upkeep.heartbeat import report_overdue_stages
 
-        if gone := close_incidents_outside_range(Ledger(runtime.ledger), spec, run_id=runtime.run_id):
-            self.log.info("%s: incidents closed of partitions outside the range: %s", spec.pipeline, ", ".join(gone))
+        if gone := close_incidents_outside_range(deployment.ledger, deployment.spec, run_id=deployment.runtime.run_id):
+            self.log.info(
+                "%s: incidents closed of partitions outside the range: %s", deployment.spec.pipeline, ", ".join(gone)
+            )
         now = datetime.now(UTC)
         found = [
-            report_overdue_stages(spec, runtime, now=now),
-            window_incident.check_incomplete_window(spec, runtime, now=now),
+            report_overdue_stages(deployment, now=now),
+            window_incident.check_incomplete_window(deployment, now=now),
         ]
         return "\n".join(said for said in found if said) or "nothing is overdue"
 
@@ -178,13 +182,13 @@ class VacuumOperator(UpkeepOperator):
         super().__init__(**kwargs)
         self.look_only = look_only
 
-    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> dict[str, int]:
+    def work(self, deployment: Deployment, context: Context) -> dict[str, int]:
         """Return how many files and folders were removed, by dataset."""
         from datetime import UTC, datetime
 
         from tradewind.upkeep.retention import vacuum_pipeline
 
-        done = vacuum_pipeline(spec, runtime, now=datetime.now(UTC), dry_run=_parse_boolean(self.look_only))
+        done = vacuum_pipeline(deployment, now=datetime.now(UTC), dry_run=_parse_boolean(self.look_only))
         return {one.dataset: one.removed for one in done}
 
 
@@ -200,13 +204,13 @@ class ArchiveOperator(UpkeepOperator):
         super().__init__(**kwargs)
         self.look_only = look_only
 
-    def work(self, spec: Pipeline, runtime: Runtime, context: Context) -> dict[str, str]:
+    def work(self, deployment: Deployment, context: Context) -> dict[str, str]:
         """Return why each version was archived."""
         from datetime import UTC, datetime
 
         from tradewind.upkeep.archiving import archive_old_versions
 
-        done = archive_old_versions(spec, runtime, now=datetime.now(UTC), dry_run=_parse_boolean(self.look_only))
+        done = archive_old_versions(deployment, now=datetime.now(UTC), dry_run=_parse_boolean(self.look_only))
         return {one.version: one.reason for one in done}
 
 

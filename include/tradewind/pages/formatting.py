@@ -41,7 +41,7 @@ def format_count(many: int, what: str) -> str:
     return f"{many:,} {what}{'' if many == 1 else 's'}"
 
 
-def format_time(time: timedelta) -> str:
+def describe_duration(time: timedelta) -> str:
     """``2 days``, ``36 hours``, ``10 minutes``: the largest unit that says it whole."""
     seconds = round(time.total_seconds())
     for length, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):

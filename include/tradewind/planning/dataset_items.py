@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tradewind.deployment import Deployment
 from tradewind.errors import InputError, MissingInput
 from tradewind.etl.dataset_build import CODE
 from tradewind.etl.dataset_hash import DatasetHash, hash_dataset_config
 from tradewind.etl.inputs import SOURCE
 from tradewind.etl.quarantine_release import Quarantined, list_quarantined
 from tradewind.lake.cause import Cause
-from tradewind.lake.dataset import Lake
 from tradewind.planning import recorded_causes
 from tradewind.planning.cause_differences import explain_cause_change
 from tradewind.planning.delivery_digests import DeliveryDigests, is_comparable_source
@@ -21,10 +21,9 @@ from tradewind.planning.plan_item import DOUBT, NOT_DETERMINISTIC, UNSURE, ItemS
 from tradewind.spec.dataset_order import dataset_order
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
     from tradewind.lake.snapshot import PartitionState, Snapshot
     from tradewind.ledger.journal import Entry
-    from tradewind.spec.pipeline import DatasetSpec, Pipeline
+    from tradewind.spec.pipeline import DatasetSpec
     from tradewind.spec.sources import AnySource
 
 
@@ -45,8 +44,7 @@ class _CurrentInputs:
 
 
 def examine_datasets(
-    spec: Pipeline,
-    runtime: Runtime,
+    deployment: Deployment,
     keys: Sequence[str],
     *,
     deliveries: DeliveryDigests,
@@ -59,19 +57,20 @@ def examine_datasets(
     :param skipped: partitions that a person keeps out
     :raises SpecError: a file that the YAML names cannot be read
     """
-    tables = {name: _PublishedDataset(spec, runtime, name) for name in spec.datasets}
-    looking = _DatasetExamination(spec, runtime, deliveries, tables, left_out, skipped)
+    spec = deployment.spec
+    tables = {name: _PublishedDataset(deployment, name) for name in spec.datasets}
+    looking = _DatasetExamination(deployment, deliveries, tables, left_out, skipped)
     return [looking.item(name, key) for name in dataset_order(spec.datasets) for key in keys]
 
 
 class _PublishedDataset:
     """One dataset as it is published, in quarantine, and configured."""
 
-    def __init__(self, spec: Pipeline, runtime: Runtime, name: str) -> None:
-        self._dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, name)
+    def __init__(self, deployment: Deployment, name: str) -> None:
+        self._dataset = deployment.lake.dataset(deployment.spec.pipeline, name)
         self.snapshot: Snapshot | None = self._dataset.snapshot()
         self.partitions: Mapping[str, PartitionState] = self.snapshot.partitions if self.snapshot else {}
-        self.configuration: DatasetHash = hash_dataset_config(spec, name, runtime)
+        self.configuration: DatasetHash = hash_dataset_config(deployment, name)
 
     @cached_property
     def causes(self) -> Mapping[str, Cause]:
@@ -84,8 +83,7 @@ class _PublishedDataset:
 
 @dataclass
 class _DatasetExamination:
-    spec: Pipeline
-    runtime: Runtime
+    deployment: Deployment
     deliveries: DeliveryDigests
     tables: Mapping[str, _PublishedDataset]
     left_out: Mapping[str, str]
@@ -107,7 +105,7 @@ class _DatasetExamination:
             state, why = self._published(table, key, inputs)
         else:
             state, why = self._absent(table, key, inputs)
-        if not self.spec.datasets[name].deterministic:
+        if not self.deployment.spec.datasets[name].deterministic:
             why = [*why, Reason("note", NOT_DETERMINISTIC)]
         return PlanItem("etl", name, key, state, tuple(why))
 
@@ -133,7 +131,7 @@ class _DatasetExamination:
     def _came(self, key: str) -> bool:
         """Whether everything has been delivered since that is read for a partition that was left out."""
         found = _CurrentInputs()
-        for name, part in self.spec.datasets.items():
+        for name, part in self.deployment.spec.datasets.items():
             self._delivered(found, name, part, key)
         return not found.waits and not found.unseen
 
@@ -146,11 +144,11 @@ class _DatasetExamination:
         return Cause(digests, config.hash, CODE, {"configuration": config.parts})
 
     def _inputs(self, name: str, key: str) -> _CurrentInputs:
-        part, found = self.spec.datasets[name], _CurrentInputs()
+        part, found = self.deployment.spec.datasets[name], _CurrentInputs()
         self._delivered(found, name, part, key)
         for other, read in part.inputs.items():
-            for earlier in self.spec.partitioning.window(key, read.lookback):
-                if earlier >= self.spec.start:
+            for earlier in self.deployment.spec.partitioning.window(key, read.lookback):
+                if earlier >= self.deployment.spec.start:
                     self._read(found, other, earlier)
         return found
 
@@ -159,11 +157,11 @@ class _DatasetExamination:
             self._deliver(found, view, source, name=name, key=key)
 
     def _deliver(self, found: _CurrentInputs, view: str, source: AnySource, *, name: str, key: str) -> None:
-        if not is_comparable_source(source, self.runtime):
+        if not is_comparable_source(source, self.deployment.runtime):
             found.unseen[view] = "what is not a local file is not compared: only fetching it would tell"
             return
         try:
-            found.digests[view] = self.deliveries.digest(source, key, spec=self.spec, runtime=self.runtime)
+            found.digests[view] = self.deliveries.digest(source, key, deployment=self.deployment)
         except InputError as exc:
             published, missing = key in self.tables[name].partitions, isinstance(exc, MissingInput)
             if published and missing:

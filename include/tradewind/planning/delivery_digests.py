@@ -20,7 +20,7 @@ from tradewind.spec.sources import Files, Source
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +53,13 @@ class DeliveryDigests:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cls(cache / "tradewind" / "deliveries.json")
 
-    def digest(self, source: Files, partition: str, *, spec: Pipeline, runtime: Runtime) -> str:
+    def digest(self, source: Files, partition: str, *, deployment: Deployment) -> str:
         """Digest of the files of one partition, as `etl` computes it.
 
         :raises MissingInput: they are not there, or the landing zone is away
         """
         try:
-            fetched = files.fetch_files(source, partition, spec=spec, runtime=runtime, scratch=Path(gettempdir()))
+            fetched = files.fetch_files(source, partition, deployment=deployment, scratch=Path(gettempdir()))
         except Unavailable as exc:
             raise MissingInput(str(exc)) from exc
         seen = _fingerprint_files(fetched.paths)
@@ -70,12 +70,12 @@ class DeliveryDigests:
             self._known[seen], self._new = digest, True
         return digest
 
-    def changed(self, source: Source, partition: str, before: str, *, spec: Pipeline, runtime: Runtime) -> bool:
+    def changed(self, source: Source, partition: str, before: str, *, deployment: Deployment) -> bool:
         """Whether what is delivered is not what had the digest ``before``; of what cannot be looked at: no."""
-        if not is_comparable_source(source, runtime):
+        if not is_comparable_source(source, deployment.runtime):
             return False
         try:
-            return self.digest(source, partition, spec=spec, runtime=runtime) != before
+            return self.digest(source, partition, deployment=deployment) != before
         except MissingInput:
             return False
         except InputError:

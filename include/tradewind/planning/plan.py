@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import UsageError
 from tradewind.ledger import holds, skipped_partitions
-from tradewind.ledger.journal import Ledger
 from tradewind.planning import dataset_items, stage_items, training_status
 from tradewind.planning.delivery_digests import DeliveryDigests
 from tradewind.planning.plan_item import PlanItem
 from tradewind.planning.training_status import TrainingStatus
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 
@@ -38,8 +37,7 @@ class PipelinePlan:
 
 
 def make_plan(
-    spec: Pipeline,
-    runtime: Runtime,
+    deployment: Deployment,
     *,
     first: str | None = None,
     last: str | None = None,
@@ -57,17 +55,16 @@ def make_plan(
     :raises InvalidPartitionKey: a key is malformed or outside the pipeline's range
     :raises SpecError: a file that the YAML names cannot be read
     """
-    ledger, deliveries = Ledger(runtime.ledger), deliveries or DeliveryDigests()
+    spec = deployment.spec
+    ledger, deliveries = deployment.ledger, deliveries or DeliveryDigests()
     keys = ended_partitions(spec, first=first, last=last, now=now or datetime.now(UTC))
     left_out = skipped_partitions.left_out(ledger, spec.pipeline)
     skipped = skipped_partitions.skipped_partitions(ledger, spec.pipeline)
-    found = dataset_items.examine_datasets(
-        spec, runtime, keys, deliveries=deliveries, left_out=left_out, skipped=skipped
-    )
+    found = dataset_items.examine_datasets(deployment, keys, deliveries=deliveries, left_out=left_out, skipped=skipped)
     run = [key for key in keys if key not in skipped]
-    later = stage_items.examine_stages(spec, runtime, run, datasets=found, ledger=ledger, deliveries=deliveries)
+    later = stage_items.examine_stages(deployment, run, datasets=found, deliveries=deliveries)
     deliveries.remember()
-    if (training := training_status.examine_training(spec, runtime, ledger)) is not None:
+    if (training := training_status.examine_training(deployment)) is not None:
         later = training_status.add_training_status(later, training)
     return PipelinePlan(
         spec.pipeline, tuple(keys), (*found, *later), holds.describe_stop(ledger, spec.pipeline), training

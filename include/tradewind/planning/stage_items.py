@@ -7,32 +7,24 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tradewind.deployment import Deployment
 from tradewind.etl.inputs import SOURCE
 from tradewind.lake.cause import Cause
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import completion
 from tradewind.planning import recorded_causes
 from tradewind.planning.plan_item import DOUBT, NOT_DETERMINISTIC, UNSURE, ItemState, PlanItem, Reason
 from tradewind.planning.served_populations import served_population
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
     from tradewind.features.definitions import Definitions
-    from tradewind.ledger.journal import Entry, Ledger
+    from tradewind.ledger.journal import Entry
     from tradewind.planning.delivery_digests import DeliveryDigests
-    from tradewind.spec.pipeline import Pipeline
 
 NewestEntries = Mapping[tuple[str, str], "Entry"]
 
 
 def examine_stages(
-    spec: Pipeline,
-    runtime: Runtime,
-    keys: Sequence[str],
-    *,
-    datasets: Sequence[PlanItem],
-    ledger: Ledger,
-    deliveries: DeliveryDigests,
+    deployment: Deployment, keys: Sequence[str], *, datasets: Sequence[PlanItem], deliveries: DeliveryDigests
 ) -> list[PlanItem]:
     """How each stage stands for each of ``keys`` for which the stage before it is complete.
 
@@ -42,9 +34,10 @@ def examine_stages(
 
     :raises SpecError: the feature definitions are wrong
     """
+    spec, ledger = deployment.spec, deployment.ledger
     complete = _newest(ledger.find(spec.pipeline, "complete"))
     started = _newest(ledger.find(spec.pipeline, "started"))
-    looking = _StageExamination(spec, runtime, ledger, deliveries, complete, started)
+    looking = _StageExamination(deployment, deliveries, complete, started)
     etl = [item for key in keys if (item := looking.end_of_etl(key))]
     later = [
         item
@@ -77,16 +70,14 @@ def _with_doubts(datasets: Sequence[PlanItem], later: Sequence[PlanItem], stages
 
 @dataclass
 class _StageExamination:
-    spec: Pipeline
-    runtime: Runtime
-    ledger: Ledger
+    deployment: Deployment
     deliveries: DeliveryDigests
     complete: NewestEntries
     started: NewestEntries
 
     def end_of_etl(self, key: str) -> PlanItem | None:
         digests = {name: states[key] for name, states in self._digests.items() if key in states}
-        if len(digests) < len(self.spec.datasets):
+        if len(digests) < len(self.deployment.spec.datasets):
             return None
         entry = self.complete.get(("etl", key))
         if entry is None:
@@ -99,7 +90,7 @@ class _StageExamination:
         return PlanItem("etl", "complete", key, "stale", (why,))
 
     def item(self, stage: str, key: str) -> PlanItem | None:
-        before = completion.upstream_stage(stage, self.spec.stages)
+        before = completion.upstream_stage(stage, self.deployment.spec.stages)
         upstream = self.complete.get((before or "", key))
         if upstream is None:
             return None
@@ -114,7 +105,11 @@ class _StageExamination:
         if stage in self._own:
             why += self._own[stage](key)
         state: ItemState = "stale" if why else "current"
-        if stage == "score" and self.spec.score is not None and not self.spec.score.population.deterministic:
+        if (
+            stage == "score"
+            and self.deployment.spec.score is not None
+            and not self.deployment.spec.score.population.deterministic
+        ):
             why.append(Reason("note", f"score.population: {NOT_DETERMINISTIC}"))
         return PlanItem(stage, stage, key, state, tuple(why))
 
@@ -128,7 +123,7 @@ class _StageExamination:
 
         entry, upstream = self._materialised.get(("features", key)), self.complete["etl", key].evidence["cause"]
         if entry is None or entry.evidence["cause"] == materialisation_cause(
-            self.spec, self._definitions, str(upstream)
+            self.deployment.spec, self._definitions, str(upstream)
         ):
             return []
         if entry.evidence["definitions"] != self._definitions.digest:
@@ -142,19 +137,21 @@ class _StageExamination:
         from tradewind.monitoring import drift_rows, performance_rows, profile_rows
 
         def realised() -> str:
-            return performance_rows.performance_config_hash(self.spec, performance_rows.due_populations(self.spec, key))
+            return performance_rows.performance_config_hash(
+                self.deployment.spec, performance_rows.due_populations(self.deployment.spec, key)
+            )
 
         return [
             *self._compared("profiles", key, lambda: self._profiles, profile_rows.CODE),
-            *self._compared("drift", key, lambda: drift_rows.drift_config_hash(self.spec), drift_rows.CODE),
+            *self._compared("drift", key, lambda: drift_rows.drift_config_hash(self.deployment.spec), drift_rows.CODE),
             *self._compared("performance", key, realised, performance_rows.CODE),
         ]
 
     def _score(self, key: str) -> list[Reason]:
         from tradewind.scoring import batch_scoring
 
-        ahead = self.spec.score.ahead if self.spec.score else 0
-        population = self.spec.partitioning.shift(key, ahead)
+        ahead = self.deployment.spec.score.ahead if self.deployment.spec.score else 0
+        population = self.deployment.spec.partitioning.shift(key, ahead)
         compared = self._compared(batch_scoring.DATASET, population, lambda: self._scoring, batch_scoring.CODE)
         return [*self._served(key), *self._delivered(population), *compared]
 
@@ -175,14 +172,14 @@ class _StageExamination:
         from tradewind.scoring.batch_scoring import DATASET
 
         recorded_ = self._recorded(DATASET).get(population)
-        if recorded_ is None or self.spec.score is None:
+        if recorded_ is None or self.deployment.spec.score is None:
             return []
-        declared = self.spec.score.population
+        declared = self.deployment.spec.score.population
         changed = [
             view
             for view, source in {SOURCE: declared, **declared.references}.items()
             if (before := recorded_.inputs.get(f"population/{population}/{view}"))
-            and self.deliveries.changed(source, population, before, spec=self.spec, runtime=self.runtime)
+            and self.deliveries.changed(source, population, before, deployment=self.deployment)
         ]
         return [Reason("input", "its population has changed since", tuple(changed))] if changed else []
 
@@ -200,7 +197,7 @@ class _StageExamination:
 
     def _recorded(self, name: str) -> Mapping[str, Cause]:
         if name not in self._causes:
-            snapshot = self._lake.dataset(self.spec.pipeline, name).snapshot()
+            snapshot = self.deployment.lake.dataset(self.deployment.spec.pipeline, name).snapshot()
             self._causes[name] = recorded_causes.read_recorded_causes(snapshot, snapshot.partitions) if snapshot else {}
         return self._causes[name]
 
@@ -209,12 +206,11 @@ class _StageExamination:
         return {}
 
     @cached_property
-    def _lake(self) -> Lake:
-        return Lake(self.runtime.lake, storage_options=self.runtime.storage_options)
-
-    @cached_property
     def _digests(self) -> Mapping[str, Mapping[str, str]]:
-        snapshots = {name: self._lake.dataset(self.spec.pipeline, name).snapshot() for name in self.spec.datasets}
+        snapshots = {
+            name: self.deployment.lake.dataset(self.deployment.spec.pipeline, name).snapshot()
+            for name in self.deployment.spec.datasets
+        }
         return {
             name: {key: state.digest for key, state in snapshot.partitions.items()} if snapshot else {}
             for name, snapshot in snapshots.items()
@@ -222,25 +218,25 @@ class _StageExamination:
 
     @cached_property
     def _materialised(self) -> NewestEntries:
-        return _newest(self.ledger.find(self.spec.pipeline, "materialised"))
+        return _newest(self.deployment.ledger.find(self.deployment.spec.pipeline, "materialised"))
 
     @cached_property
     def _definitions(self) -> Definitions:
         from tradewind.features.definitions import load_definitions
 
-        return load_definitions(self.spec, self.runtime)
+        return load_definitions(self.deployment)
 
     @cached_property
     def _profiles(self) -> str:
         from tradewind.monitoring.profile_rows import profile_config_hash
 
-        return profile_config_hash(self.spec, self.runtime)
+        return profile_config_hash(self.deployment)
 
     @cached_property
     def _scoring(self) -> str:
         from tradewind.scoring.batch_scoring import scoring_config_hash
 
-        return scoring_config_hash(self.spec, self.runtime)
+        return scoring_config_hash(self.deployment)
 
 
 def _newest(entries: Sequence[Entry]) -> NewestEntries:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from tradewind.alerting.incident_history import Incident
 from tradewind.alerting.incidents import close_incidents_outside_range, open_incidents
 from tradewind.etl.quarantine_release import Quarantined, list_quarantined
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import holds, pins, skipped_partitions
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.planning import candidate_outcome
@@ -17,10 +16,9 @@ from tradewind.planning.served_populations import ServedPopulation, served_popul
 from tradewind.registry import version_files
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
     from tradewind.planning.candidate_outcome import JudgedCandidate
-    from tradewind.spec.pipeline import Pipeline
 
 OTHER_DATASETS = ("profiles", "drift", "performance", "predictions", "shadow_predictions")
 """Datasets that later stages write."""
@@ -118,9 +116,9 @@ def read_ledger_status(ledger: Ledger, pipeline: str) -> LedgerStatus:
     )
 
 
-def read_pipeline_status(spec: Pipeline, runtime: Runtime) -> PipelineStatus:
+def read_pipeline_status(deployment: Deployment) -> PipelineStatus:
     """How a pipeline stands; nothing is computed, only looked up. What left its range is an incident no more."""
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     close_incidents_outside_range(ledger, spec)
     found = read_ledger_status(ledger, spec.pipeline)
     champions, pin = ledger.champions(spec.pipeline), pins.current_pin(ledger, spec.pipeline)
@@ -129,7 +127,7 @@ def read_pipeline_status(spec: Pipeline, runtime: Runtime) -> PipelineStatus:
     judged = monitored.evidence if monitored else {}
     return PipelineStatus(
         found,
-        tuple(_read_dataset_statuses(spec, runtime, ledger, found.incidents)),
+        tuple(_read_dataset_statuses(deployment, found.incidents)),
         champions[-1] if champions else None,
         pins.describe_pin(pin) if pin else None,
         _foreign_files_reason(ledger, champions[-1]) if champions else None,
@@ -137,7 +135,9 @@ def read_pipeline_status(spec: Pipeline, runtime: Runtime) -> PipelineStatus:
         candidate.verdict if candidate else None,
         candidate,
         tuple(served_populations(ledger, spec.pipeline)),
-        candidate_outcome.find_evidence_pages(candidate, champions[-1] if champions else None, runtime.reports),
+        candidate_outcome.find_evidence_pages(
+            candidate, champions[-1] if champions else None, deployment.runtime.reports
+        ),
         monitored.partition if monitored else None,
         tuple(judged.get("alarms", ())),
         judged.get("judgements", {}),
@@ -156,11 +156,12 @@ def _entry_order(entry: Entry) -> tuple[str, int]:
     return entry.partition or "", entry.id or 0
 
 
-def _read_dataset_statuses(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, incidents: Sequence[Incident]
-) -> list[DatasetStatus]:
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    releases = {(entry.subject, str(entry.partition)): entry for entry in ledger.find(spec.pipeline, "release")}
+def _read_dataset_statuses(deployment: Deployment, incidents: Sequence[Incident]) -> list[DatasetStatus]:
+    spec = deployment.spec
+    lake = deployment.lake
+    releases = {
+        (entry.subject, str(entry.partition)): entry for entry in deployment.ledger.find(spec.pipeline, "release")
+    }
     found = []
     for name in (*spec.datasets, *OTHER_DATASETS):
         dataset = lake.dataset(spec.pipeline, name)

@@ -14,7 +14,7 @@ from tradewind.planning.plan_item import PlanItem, Reason
 
 if TYPE_CHECKING:
     from tradewind.core.retraining import PolicyOutlook
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.journal import Entry, Ledger
     from tradewind.spec.pipeline import Pipeline
 
@@ -97,11 +97,12 @@ class TrainingStatus:
     at_latest: str | None
 
 
-def examine_training(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> TrainingStatus | None:
+def examine_training(deployment: Deployment) -> TrainingStatus | None:
     """Compare the version that serves and the newest one with what would be trained now; None without `train`.
 
     Nothing is trained, and MLflow is not asked: what a version was made from is in the ledger.
     """
+    spec, ledger = deployment.spec, deployment.ledger
     if spec.train is None:
         return None
     decisions = _newest_by_partition(ledger.find(spec.pipeline, "decision", subject="train"))
@@ -109,7 +110,7 @@ def examine_training(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> Traini
     waiting = tuple(str(reason) for reason in (newest.evidence.get("waiting") or ())) if newest else ()
     words, not_before, at_latest = _next_training(spec, ledger, decisions)
     return TrainingStatus(
-        tuple(_compare_versions(spec, runtime, ledger)),
+        tuple(_compare_versions(deployment)),
         _find_failed_training(spec, ledger, decisions),
         waiting,
         words,
@@ -141,7 +142,8 @@ def _with_training_status(item: PlanItem, training: TrainingStatus) -> PlanItem:
     return item
 
 
-def _compare_versions(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> list[ComparedVersion]:
+def _compare_versions(deployment: Deployment) -> list[ComparedVersion]:
+    spec, ledger = deployment.spec, deployment.ledger
     trained = {entry.subject: entry for entry in ledger.find(spec.pipeline, "trained")}
     champions = ledger.champions(spec.pipeline)
     roles: dict[str, list[str]] = {}
@@ -155,9 +157,9 @@ def _compare_versions(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> list[
         if version in trained:
             # What a refit was made from is what its judged version was.
             source = trained.get(str(trained[version].evidence.get("refit_of")), trained[version])
-            compared = replace(_compare_version(spec, runtime, source, tuple(named)), version=version)
+            compared = replace(_compare_version(deployment, source, tuple(named)), version=version)
             if compared.changes and (again := _unchanged(spec, ledger, trained, source, champion=version)) is not None:
-                now = _compare_version(spec, runtime, again, tuple(named))
+                now = _compare_version(deployment, again, tuple(named))
                 compared = compared if now.changes or now.unknown else replace(compared, changes=())
             found.append(compared)
     return found
@@ -173,12 +175,12 @@ def _unchanged(
     return trained.get(verdicts[-1].subject)
 
 
-def _compare_version(spec: Pipeline, runtime: Runtime, entry: Entry, roles: tuple[str, ...]) -> ComparedVersion:
+def _compare_version(deployment: Deployment, entry: Entry, roles: tuple[str, ...]) -> ComparedVersion:
     from tradewind.training.fitting import plan_training
 
     partition = str(entry.partition)
     try:
-        now = plan_training(spec, partition, runtime)
+        now = plan_training(deployment, partition)
     except TradewindError as exc:
         return ComparedVersion(entry.subject, partition, roles, (), unknown=str(exc))
     if entry.key.partition("/")[0] == now.cause:

@@ -27,7 +27,7 @@ from tradewind.registry.model_registry import (
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +69,15 @@ def list_model_versions(name: str, runtime: Runtime) -> list[str]:
     return [str(number) for number in sorted(int(version.version) for version in found)]
 
 
-def restore_version(spec: Pipeline, version: RegisteredVersion, runtime: Runtime, ledger: Ledger) -> bool:
+def restore_version(deployment: Deployment, version: RegisteredVersion) -> bool:
     """Bring the files of a version back, if they are archived.
 
     :return: whether they were
     :raises ModelError: the pack is gone or is not what was packed
     :raises Unavailable: MLflow does not answer
     """
-    entry = find_archive_entry(ledger, spec.pipeline, version.version)
+    spec, runtime = deployment.spec, deployment.runtime
+    entry = find_archive_entry(deployment.ledger, spec.pipeline, version.version)
     if entry is None:
         return False
     registry = ModelRegistry(runtime, version.name)
@@ -90,7 +91,7 @@ def restore_version(spec: Pipeline, version: RegisteredVersion, runtime: Runtime
         spec.pipeline, "restored", version.version, None, entry.key,
         outcome="restored", reason="its files are back from the archive", actor=runtime.actor, run_id=runtime.run_id,
     )  # fmt: skip
-    ledger.append(back)
+    deployment.ledger.append(back)
     log.warning("%s: the files of %s are back from the archive", spec.pipeline, version)
     return True
 
@@ -142,15 +143,7 @@ def has_version_files(version: RegisteredVersion, runtime: Runtime) -> bool:
         return any(Path(one.path).name == "MLmodel" for one in _artifact_repository(version, runtime).list_artifacts())
 
 
-def pack_version(
-    spec: Pipeline,
-    version: RegisteredVersion,
-    runtime: Runtime,
-    ledger: Ledger,
-    registry: ModelRegistry,
-    *,
-    reason: str,
-) -> Entry:
+def pack_version(deployment: Deployment, version: RegisteredVersion, registry: ModelRegistry, *, reason: str) -> Entry:
     """Pack the files of a version into its run and journal it; the files stay where they are.
 
     :param reason: why they are not needed, in words
@@ -167,13 +160,13 @@ def pack_version(
             registry.client.log_artifact(version.mlflow_run_id, str(Path(scratch) / PACK), FOLDER)
         if _sha256_hex(_fetch_pack(registry, version, Path(scratch))) != _sha256_hex(pack):
             raise ModelError(f"{version} is not archived: its pack cannot be read back as it was written")
-    number = len(ledger.find(spec.pipeline, "archived", subject=version.version))
+    number = len(deployment.ledger.find(deployment.spec.pipeline, "archived", subject=version.version))
     entry = Entry(
-        spec.pipeline, "archived", version.version, None, f"{version.version}/{number}",
+        deployment.spec.pipeline, "archived", version.version, None, f"{version.version}/{number}",
         outcome="archived", reason=reason, evidence=_describe_pack(files, pack),
-        actor=runtime.actor, run_id=runtime.run_id,
+        actor=deployment.runtime.actor, run_id=deployment.runtime.run_id,
     )  # fmt: skip
-    ledger.append(entry)
+    deployment.ledger.append(entry)
     return entry
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
 
 log = logging.getLogger(__name__)
 
@@ -224,6 +225,15 @@ class ModelRegistry:
         return RegisteredVersion(
             self.name, str(found.version), found.run_id, run.info.experiment_id, found.source, dict(found.tags)
         )
+
+
+def open_registry(deployment: Deployment) -> ModelRegistry:
+    """The registered model of a pipeline; a deployment opens it once."""
+    return deployment.load_once(_make_registry)
+
+
+def _make_registry(deployment: Deployment) -> ModelRegistry:
+    return ModelRegistry(deployment.runtime, deployment.spec.model_name)
 
 
 def set_champion_alias(runtime: Runtime, name: str, version: str) -> str | None:

@@ -24,8 +24,8 @@ from tradewind.registry.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.registry.model_registry import RegisteredVersion
-    from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,8 @@ class OpenedModel:
 
 @contextmanager
 def open_model(
-    spec: Pipeline, version: RegisteredVersion, runtime: Runtime, ledger: Ledger, *,
-    warm: bool | None = None, timeout: float = 300.0,
-) -> Iterator[OpenedModel]:  # fmt: skip
+    deployment: Deployment, version: RegisteredVersion, *, warm: bool | None = None, timeout: float = 300.0
+) -> Iterator[OpenedModel]:
     """Check the files of a version, then start a process that loads them.
 
     :param warm: fork this process; as the runtime says if None
@@ -58,8 +57,8 @@ def open_model(
     :raises ModelError: the files are not there, or the ledger knows nothing of the version's training
     :raises Unavailable: the registry does not answer
     """
-    warm, kept = runtime.warm if warm is None else warm, runtime.hosts
-    with judged_files(spec, version, runtime, ledger) as folder:
+    warm, kept = deployment.runtime.warm if warm is None else warm, deployment.runtime.hosts
+    with judged_files(deployment, version) as folder:
         if kept is None:
             with ModelHost(folder, name=str(version), warm=warm, timeout=timeout) as host:
                 yield OpenedModel(host, folder)
@@ -79,7 +78,7 @@ def _host_with_own_files(folder: Path, version: RegisteredVersion) -> Iterator[M
 
 
 @contextmanager
-def judged_files(spec: Pipeline, version: RegisteredVersion, runtime: Runtime, ledger: Ledger) -> Iterator[Path]:
+def judged_files(deployment: Deployment, version: RegisteredVersion) -> Iterator[Path]:
     """A private copy of a version's own files, which are those that were judged.
 
     Of an archived version they come from its pack; it stays archived.
@@ -88,6 +87,7 @@ def judged_files(spec: Pipeline, version: RegisteredVersion, runtime: Runtime, l
     :raises ModelError: the files are not there, or the ledger knows nothing of the version's training
     :raises Unavailable: the registry does not answer
     """
+    spec, runtime, ledger = deployment.spec, deployment.runtime, deployment.ledger
     trained = ledger.find(spec.pipeline, "trained", subject=version.version)
     if not trained:
         raise ModelError(f"{spec.pipeline} version {version.version}: the ledger knows nothing of its training")

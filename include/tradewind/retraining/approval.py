@@ -10,22 +10,23 @@ from tradewind.retraining import train_stage
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 WAITS_FOR_APPROVAL = "waits for approval"
 
 
-def find_open_approval(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
+def find_open_approval(deployment: Deployment, partition: str) -> Entry | None:
     """The verdict that must be approved before promotion; the training is settled meanwhile, so nothing waits for it.
 
     :return: None where this very verdict was approved and promoted before, as in a replay
     :raises UsageError: there is no verdict for the partition
     """
-    ledger = Ledger(runtime.ledger)
-    verdict = find_verdict_to_approve(spec, partition, ledger)
+    ledger = deployment.ledger
+    verdict = find_verdict_to_approve(deployment.spec, partition, ledger)
     if _is_promoted(verdict, ledger):
         return None
-    train_stage.settle_training(spec, partition, runtime, outcome=WAITS_FOR_APPROVAL)
+    train_stage.settle_training(deployment, partition, outcome=WAITS_FOR_APPROVAL)
     return verdict
 
 

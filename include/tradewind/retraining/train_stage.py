@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from tradewind.alerting import incidents
 from tradewind.errors import Conflict
 from tradewind.ledger import completion
-from tradewind.ledger.journal import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
 STAGE = "train"
 
@@ -44,7 +42,7 @@ class TrainStep:
     report: Path | str | None = None
 
 
-def run_decision(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | None = None) -> TrainStep:
+def run_decision(deployment: Deployment, partition: str, *, by_hand: str | None = None) -> TrainStep:
     """Decide whether a candidate is trained, or the shadow judged; on no the training is settled.
 
     :param by_hand: the reason a person gives for training now
@@ -52,13 +50,13 @@ def run_decision(spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: s
     """
     from tradewind.retraining.training_decision import decide_training
 
-    decision = decide_training(spec, partition, runtime, by_hand=by_hand)
+    decision = decide_training(deployment, partition, by_hand=by_hand)
     about = {"outcome": decision.outcome, "reason": decision.reason}
     step = TrainStep(decision.outcome, settled=decision.outcome == "skip", reason=decision.reason, about=about)
-    return _settle_step(step, spec, partition, runtime)
+    return _settle_step(step, deployment, partition)
 
 
-def run_training(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+def run_training(deployment: Deployment, partition: str) -> TrainStep:
     """Fit and register a candidate; where a shadow is judged, nothing is fitted.
 
     :raises TradewindError: the candidate could not be made
@@ -66,20 +64,20 @@ def run_training(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
     from tradewind.scoring import shadow
     from tradewind.training.candidate import EarlyRejection, train_candidate
 
-    if (standing := shadow.find_shadow_to_judge(spec, partition, runtime)) is not None:
+    if (standing := shadow.find_shadow_to_judge(deployment, partition)) is not None:
         reason = f"nothing is trained: version {standing.subject}, the shadow, is judged"
         unchanged: dict[str, Any] = {"version": standing.subject, "changed": False}
         return TrainStep("judge", reason=reason, about=unchanged)
-    trained = train_candidate(spec, partition, runtime)
+    trained = train_candidate(deployment, partition)
     if isinstance(trained, EarlyRejection):
         none = {"version": None, "reason": trained.reason}
         step = TrainStep("not worth continuing", settled=True, reason=trained.reason, about=none)
-        return _settle_step(step, spec, partition, runtime)
+        return _settle_step(step, deployment, partition)
     about = {"version": trained.version, "mlflow_run_id": trained.mlflow_run_id, "changed": trained.changed}
     return TrainStep("trained", about=about, mlflow=(trained.experiment_id, trained.mlflow_run_id))
 
 
-def run_verdict(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+def run_verdict(deployment: Deployment, partition: str) -> TrainStep:
     """Judge the candidate, or the shadow; unless it passed and need not stand as shadow first, training is settled.
 
     :raises TradewindError: no verdict could be reached
@@ -88,13 +86,13 @@ def run_verdict(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
     from tradewind.training.model_inputs import train_config
     from tradewind.verdict.judgement import judge_candidate_version
 
-    if shadow.find_shadow_to_judge(spec, partition, runtime) is not None:
-        judged, begun = shadow.judge_shadow(spec, partition, runtime), None
+    if shadow.find_shadow_to_judge(deployment, partition) is not None:
+        judged, begun = shadow.judge_shadow(deployment, partition), None
     else:
-        judged = judge_candidate_version(spec, partition, runtime)
+        judged = judge_candidate_version(deployment, partition)
         # What is fitted once more stands as shadow when that is done.
-        later = judged.outcome == "passed" and train_config(spec).refit
-        begun = None if later else shadow.begin_shadow(spec, partition, runtime)
+        later = judged.outcome == "passed" and train_config(deployment.spec).refit
+        begun = None if later else shadow.begin_shadow(deployment, partition)
     reason = f"{judged.reason}; {begun.reason}" if begun else judged.reason
     step = TrainStep(
         "shadow" if begun else judged.outcome,
@@ -104,10 +102,10 @@ def run_verdict(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
         mlflow=(judged.experiment_id, judged.mlflow_run_id),
         report=judged.report,
     )
-    return _settle_step(step, spec, partition, runtime)
+    return _settle_step(step, deployment, partition)
 
 
-def run_refit(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+def run_refit(deployment: Deployment, partition: str) -> TrainStep:
     """Fit the candidate that passed once more, on its whole window; where it stands as shadow then, that settles.
 
     A shadow that was judged is not fitted: it was, before it stood.
@@ -117,20 +115,20 @@ def run_refit(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
     from tradewind.champion.refit import refit_version
     from tradewind.scoring import shadow
 
-    if (standing := shadow.find_shadow_to_judge(spec, partition, runtime)) is not None:
+    if (standing := shadow.find_shadow_to_judge(deployment, partition)) is not None:
         reason = f"nothing is fitted: version {standing.subject} stood as shadow"
         return TrainStep("judge", reason=reason, about={"version": standing.subject, "refitted": None})
-    done, begun = refit_version(spec, partition, runtime), shadow.begin_shadow(spec, partition, runtime)
+    done, begun = refit_version(deployment, partition), shadow.begin_shadow(deployment, partition)
     reason = f"{done.reason}; {begun.reason}" if begun else done.reason
     about = {"version": done.version, "judged": done.judged, "refitted": done.refitted, "reason": reason}
     step = TrainStep(
         "shadow" if begun else "refitted",
         settled=begun is not None, reason=reason, about=about, mlflow=(done.experiment_id, done.mlflow_run_id),
     )  # fmt: skip
-    return _settle_step(step, spec, partition, runtime)
+    return _settle_step(step, deployment, partition)
 
 
-def run_promotion(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+def run_promotion(deployment: Deployment, partition: str) -> TrainStep:
     """Make the candidate champion, unless a pin, a newer candidate or another champion since is in the way.
 
     :raises UsageError: the verdict rejected it, or it was not approved where the YAML asks for that
@@ -139,32 +137,40 @@ def run_promotion(spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep
     from tradewind.champion.promotion import WithheldPromotion, promote_passed_candidate
 
     try:
-        champion = promote_passed_candidate(spec, partition, runtime, actor=runtime.actor)
+        champion = promote_passed_candidate(deployment, partition, actor=deployment.runtime.actor)
     except Conflict as exc:
-        return _settle_step(TrainStep("conflict", settled=True, reason=str(exc)), spec, partition, runtime)
+        return _settle_step(TrainStep("conflict", settled=True, reason=str(exc)), deployment, partition)
     if isinstance(champion, WithheldPromotion):
         reason = f"version {champion.version} is not promoted: {champion.reason}"
-        return _settle_step(TrainStep(champion.outcome, settled=True, reason=reason), spec, partition, runtime)
+        return _settle_step(TrainStep(champion.outcome, settled=True, reason=reason), deployment, partition)
     about = {"version": champion.model_version, "effective_from": champion.effective_from}
-    step = TrainStep("promoted", settled=True, about=about, report=find_newest_card(spec, runtime))
-    return _settle_step(step, spec, partition, runtime)
+    step = TrainStep("promoted", settled=True, about=about, report=find_newest_card(deployment))
+    return _settle_step(step, deployment, partition)
 
 
-def settle_training(spec: Pipeline, partition: str, runtime: Runtime, *, outcome: str) -> None:
+def settle_training(deployment: Deployment, partition: str, *, outcome: str) -> None:
     """Record that the training of a partition is settled, and its outcome: later partitions need not wait for it.
 
     The newest entry holds. Unless it failed, what was wrong with the stage no longer is.
     """
-    ledger, evidence = Ledger(runtime.ledger), {"outcome": outcome}
+    ledger, evidence = deployment.ledger, {"outcome": outcome}
     cause = f"settled: {outcome}"
     completion.record_completion(
-        ledger, spec.pipeline, STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id
+        ledger,
+        deployment.spec.pipeline,
+        STAGE,
+        partition,
+        cause=cause,
+        evidence=evidence,
+        run_id=deployment.runtime.run_id,
     )
     if outcome != "failed":
-        incidents.close_stage_incidents(ledger, spec.pipeline, STAGE, partition, run_id=runtime.run_id)
+        incidents.close_stage_incidents(
+            ledger, deployment.spec.pipeline, STAGE, partition, run_id=deployment.runtime.run_id
+        )
 
 
-def _settle_step(step: TrainStep, spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+def _settle_step(step: TrainStep, deployment: Deployment, partition: str) -> TrainStep:
     if step.settled:
-        settle_training(spec, partition, runtime, outcome=step.outcome)
+        settle_training(deployment, partition, outcome=step.outcome)
     return step

@@ -26,7 +26,7 @@ from tradewind.retraining import window_incident
 from tradewind.training import window as windows
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
     from tradewind.spec.pipeline import Pipeline
 
@@ -36,7 +36,7 @@ SUBJECT = "train"
 
 
 def decide_training(
-    spec: Pipeline, partition: str, runtime: Runtime, *, by_hand: str | None = None, now: datetime | None = None
+    deployment: Deployment, partition: str, *, by_hand: str | None = None, now: datetime | None = None
 ) -> RetrainingDecision:
     """Apply the retraining policy to a partition and journal the decision, also a "no".
 
@@ -54,15 +54,20 @@ def decide_training(
     :raises NotReady: training of the partition before, or monitoring of this one, is not complete
     :raises UsageError: the pipeline trains nothing
     """
+    spec = deployment.spec
     if spec.train is None:
         raise UsageError(f"pipeline {spec.pipeline} has no `train` in its YAML: there is nothing to decide")
-    ledger, lake = Ledger(runtime.ledger), Lake(runtime.lake, storage_options=runtime.storage_options)
+    ledger, lake = deployment.ledger, deployment.lake
     now = now or datetime.now(UTC)
-    completion.record_begin(ledger, spec.pipeline, "train", partition, stages=spec.stages, run_id=runtime.run_id)
-    passed = ordering.require_before(spec, ledger, partition, stage="train", of="train", now=now, alone=runtime.alone)
+    completion.record_begin(
+        ledger, spec.pipeline, "train", partition, stages=spec.stages, run_id=deployment.runtime.run_id
+    )
+    passed = ordering.require_stage_complete(
+        spec, ledger, partition, stage="train", of="train", now=now, alone=deployment.runtime.alone
+    )
     if spec.monitor is not None:
         completion.require_completion(ledger, spec.pipeline, "monitor", partition)
-    window = windows.find_training_window(spec, partition, runtime)
+    window = windows.find_training_window(deployment, partition)
     performance = _judged_performance(spec, partition, lake, ledger, rule=spec.retrain.when.decay)
     drift = _judged_drift(spec, partition, lake)
     champion = ledger.champion_for(spec.pipeline, _scored_population(spec, partition))
@@ -80,11 +85,11 @@ def decide_training(
     )
     numbers: dict[str, Any] = {"performance": _numbers_by_key(performance), "drift_alarms": _numbers_by_key(drift)}
     numbers |= {"absent": dict(window.absent), "went_on_without": dict(passed)}
-    journalled = _journal_decision(spec, partition, runtime, ledger, decision=decision, numbers=numbers)
+    journalled = _journal_decision(deployment, partition, decision=decision, numbers=numbers)
     log.info("%s %s: %s, because %s", spec.pipeline, partition, journalled.outcome, journalled.reason)
-    window_incident.check_incomplete_window(spec, runtime, now=now)
+    window_incident.check_incomplete_window(deployment, now=now)
     decay = _judged_performance(spec, partition, lake, ledger, rule=model_alarms.decay_rule(spec))
-    model_alarms.check_pipeline_health(spec, partition, runtime, decay=decay)
+    model_alarms.check_pipeline_health(deployment, partition, decay=decay)
     return journalled
 
 
@@ -216,14 +221,9 @@ def _numbers_by_key(judged: Sequence[JudgedPartition]) -> dict[str, Any]:
 
 
 def _journal_decision(
-    spec: Pipeline,
-    partition: str,
-    runtime: Runtime,
-    ledger: Ledger,
-    *,
-    decision: RetrainingDecision,
-    numbers: dict[str, Any],
+    deployment: Deployment, partition: str, *, decision: RetrainingDecision, numbers: dict[str, Any]
 ) -> RetrainingDecision:
+    spec, ledger = deployment.spec, deployment.ledger
     inputs = hashlib.sha256(json.dumps(json_value(decision.evidence), sort_keys=True).encode()).hexdigest()[:32]
     before = ledger.find(spec.pipeline, "decision", subject=SUBJECT, partition=partition)
     if before and before[-1].key.endswith(f"/{inputs}"):
@@ -235,9 +235,17 @@ def _journal_decision(
         evidence["before"] = [{"id": entry.id, "outcome": entry.outcome, "reason": entry.reason} for entry in before]
         reason = f"{reason} (decided again, on other inputs: entry {before[-1].id} says {before[-1].outcome})"
     entry = Entry(
-        spec.pipeline, "decision", SUBJECT, partition, key,
-        outcome=decision.outcome, reason=reason, evidence=evidence, actor=runtime.actor, run_id=runtime.run_id,
-    )  # fmt: skip
+        spec.pipeline,
+        "decision",
+        SUBJECT,
+        partition,
+        key,
+        outcome=decision.outcome,
+        reason=reason,
+        evidence=evidence,
+        actor=deployment.runtime.actor,
+        run_id=deployment.runtime.run_id,
+    )
     ledger.append(entry)
     written = ledger.get(spec.pipeline, "decision", key=key)
     return _recorded_decision(written or entry)

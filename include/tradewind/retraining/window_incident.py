@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from tradewind.alerting import incidents
 from tradewind.alerting.lasting_conditions import LastingCondition, heal_condition, open_condition
 from tradewind.etl.quarantine_release import list_quarantined
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import holds
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.scalars import format_duration
@@ -18,7 +17,7 @@ from tradewind.training import window as windows
 from tradewind.training.model_inputs import train_config
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.journal import Entry
     from tradewind.spec.pipeline import Pipeline
     from tradewind.training.window import TrainingWindow
@@ -30,7 +29,7 @@ ERROR = "WindowIncomplete"
 _NAMED = 8
 
 
-def check_incomplete_window(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
+def check_incomplete_window(deployment: Deployment, *, now: datetime) -> str | None:
     """Open an incident if training waits for its window for longer than `train.patience`; close it when it goes on.
 
     It has waited since the end of the first of the newest decided partitions that all had a reason to train and an
@@ -39,20 +38,21 @@ def check_incomplete_window(spec: Pipeline, runtime: Runtime, *, now: datetime) 
     :param now: the present, aware
     :return: what is missing and what to do, or None
     """
+    spec = deployment.spec
     if spec.train is None:
         return None
-    ledger = Ledger(runtime.ledger)
+    ledger = deployment.ledger
     waiting = _waiting_partitions(spec, ledger)
-    window = windows.find_training_window(spec, waiting[-1], runtime) if waiting else None
+    window = windows.find_training_window(deployment, waiting[-1]) if waiting else None
     if window is None or not window.missing or _is_too_young(spec, waiting[-1]):
         because = "training does not wait for its window any more"
-        heal_condition(ledger, spec, kind=ERROR, stage=STAGE, because=because, run_id=runtime.run_id)
+        heal_condition(ledger, spec, kind=ERROR, stage=STAGE, because=because, run_id=deployment.runtime.run_id)
         return None
     since = spec.partitioning.bounds(waiting[0]).end
     if now - since <= train_config(spec).patience:
         return None
-    message = _incident_message(spec, runtime, ledger, waiting, window)
-    open_condition(ledger, spec, LastingCondition(ERROR, STAGE, message=message), run_id=runtime.run_id)
+    message = _incident_message(deployment, waiting, window)
+    open_condition(ledger, spec, LastingCondition(ERROR, STAGE, message=message), run_id=deployment.runtime.run_id)
     return message
 
 
@@ -76,11 +76,10 @@ def _is_too_young(spec: Pipeline, partition: str) -> bool:
     return bool(windows.split_window(spec, partition, published=keys, left_out={}).missing)
 
 
-def _incident_message(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, waiting: Sequence[str], window: TrainingWindow
-) -> str:
+def _incident_message(deployment: Deployment, waiting: Sequence[str], window: TrainingWindow) -> str:
+    spec = deployment.spec
     lacking = [key for key in window.absent if key >= spec.start]
-    named = [_explain_absence(spec, runtime, ledger, key, window.absent[key]) for key in lacking[:_NAMED]]
+    named = [_explain_absence(deployment, key, window.absent[key]) for key in lacking[:_NAMED]]
     more = f"; and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
     also = "" if len(waiting) == 1 else f", in {len(waiting)} partitions"
     train, out = train_config(spec), (lacking or waiting)[0]
@@ -93,14 +92,15 @@ def _incident_message(
     )
 
 
-def _explain_absence(spec: Pipeline, runtime: Runtime, ledger: Ledger, key: str, absence: str) -> str:
+def _explain_absence(deployment: Deployment, key: str, absence: str) -> str:
     """Why a partition is not there, as far as anybody knows, and what to do about it."""
+    spec, ledger = deployment.spec, deployment.ledger
     if absence.startswith("left out"):
         return f"{key} is {absence}"
     held = holds.describe_stop(ledger, spec.pipeline, key)
     if held is not None:
         return f"{key} is held: {held}"
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     for name in _label_sources(spec):
         found = list_quarantined(lake.dataset(spec.pipeline, name), key)
         snapshot = lake.dataset(spec.pipeline, name).snapshot()

@@ -13,10 +13,9 @@ from typing import Any, Literal, Self
 
 from tradewind.alerting import incidents
 from tradewind.core.connections import Connections, DatabaseConnection, ObjectStoreConnection, WebServiceConnection
-from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, LeftOut, NotReady, TradewindError, UsageError
 from tradewind.ledger import completion, holds
-from tradewind.ledger.journal import Ledger
 from tradewind.local_airflow.home import Home
 from tradewind.local_airflow.supervisor import lock_home
 from tradewind.planning.plan import ended_partitions
@@ -24,7 +23,6 @@ from tradewind.retraining import approval, train_stage
 from tradewind.retraining.train_stage import TrainStep
 from tradewind.spec.dataset_order import dataset_order
 from tradewind.spec.load import load_pipeline
-from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.project import project_root
 
 ACTOR = "rehearsal"
@@ -143,7 +141,7 @@ class Rehearsal:
         """
         self.spec.partitioning.check(partition)
         run = f"{ACTOR}__{partition}__{self._began.isoformat(timespec='seconds')}"
-        work = _PartitionWork(self.spec, partition, replace(self.runtime, run_id=run), approve=self.approve)
+        work = _PartitionWork(Deployment(self.spec, replace(self.runtime, run_id=run)), partition, approve=self.approve)
         done: dict[str, StageOutcome] = {}
         for name in _order_stages(self.spec.stages):
             before = completion.upstream_stage(name, self.spec.stages)
@@ -159,9 +157,8 @@ class Rehearsal:
 class _PartitionWork:
     """The work on one partition."""
 
-    spec: Pipeline
+    deployment: Deployment
     partition: str
-    runtime: Runtime
     approve: bool
 
     def stage(self, name: str) -> StageOutcome:
@@ -171,10 +168,18 @@ class _PartitionWork:
         error: Exception | None = None
         outcome: Literal["done", "failed", "skipped"] = "done"
         try:
-            if (held := holds.describe_stop(self._ledger, self.spec.pipeline, self.partition)) is not None:
+            if (
+                held := holds.describe_stop(self.deployment.ledger, self.deployment.spec.pipeline, self.partition)
+            ) is not None:
                 raise LeftOut(f"nothing is done: {held}")
-            completion.record_begin(self._ledger, self.spec.pipeline, name, self.partition, stages=self.spec.stages,
-                           run_id=self.runtime.run_id)  # fmt: skip
+            completion.record_begin(
+                self.deployment.ledger,
+                self.deployment.spec.pipeline,
+                name,
+                self.partition,
+                stages=self.deployment.spec.stages,
+                run_id=self.deployment.runtime.run_id,
+            )
             value = getattr(self, f"_{name}")()
         except LeftOut as exc:
             outcome, reason, error = "skipped", str(exc), exc
@@ -183,38 +188,49 @@ class _PartitionWork:
             outcome, reason, error = "failed", text, exc
         else:
             incidents.close_stage_incidents(
-                self._ledger, self.spec.pipeline, name, self.partition, run_id=self.runtime.run_id
+                self.deployment.ledger,
+                self.deployment.spec.pipeline,
+                name,
+                self.partition,
+                run_id=self.deployment.runtime.run_id,
             )
         return StageOutcome(self.partition, name, outcome, time.monotonic() - began, value, reason, error)
-
-    @cached_property
-    def _ledger(self) -> Ledger:
-        return Ledger(self.runtime.ledger)
 
     @contextmanager
     def _task(self, stage: str, name: str) -> Iterator[None]:
         """What Airflow does around a task: a failure is an incident, and a success closes the one that was open."""
-        about = {"pipeline": self.spec.pipeline, "stage": stage, "task": name, "partition": self.partition}
+        about = {"pipeline": self.deployment.spec.pipeline, "stage": stage, "task": name, "partition": self.partition}
         try:
             yield
         except LeftOut:
             raise
         except Exception as exc:
             incidents.report_failure(
-                self._ledger, **about, run_id=self.runtime.run_id, error_type=type(exc).__name__, message=str(exc),
-                attempt=1, owner=self.spec.owner, runbook=self.spec.runbook,
-            )  # fmt: skip
+                self.deployment.ledger,
+                **about,
+                run_id=self.deployment.runtime.run_id,
+                error_type=type(exc).__name__,
+                message=str(exc),
+                attempt=1,
+                owner=self.deployment.spec.owner,
+                runbook=self.deployment.spec.runbook,
+            )
             raise
         incidents.close_stage_incidents(
-            self._ledger, self.spec.pipeline, stage, self.partition, task=name, run_id=self.runtime.run_id
+            self.deployment.ledger,
+            self.deployment.spec.pipeline,
+            stage,
+            self.partition,
+            task=name,
+            run_id=self.deployment.runtime.run_id,
         )
 
-    def _do(self, stage: str, name: str, work: Callable[[Pipeline, str, Runtime], Any]) -> Any:
+    def _do(self, stage: str, name: str, work: Callable[[Deployment, str], Any]) -> Any:
         """One task; what lost against another run looks again, as a retry would."""
         with self._task(stage, name):
             for left in reversed(range(_TRIES)):
                 try:
-                    return work(self.spec, self.partition, self.runtime)
+                    return work(self.deployment, self.partition)
                 except Conflict:
                     if not left:
                         raise
@@ -226,13 +242,13 @@ class _PartitionWork:
 
         rows: dict[str, int] = {}
         wrong: dict[str, Exception] = {}
-        for name in dataset_order(self.spec.datasets):
-            if upstream := wrong.keys() & self.spec.datasets[name].inputs.keys():
+        for name in dataset_order(self.deployment.spec.datasets):
+            if upstream := wrong.keys() & self.deployment.spec.datasets[name].inputs.keys():
                 wrong[name] = wrong[sorted(upstream)[0]]  # as a task whose upstream task failed
                 continue
 
-            def build(spec: Pipeline, key: str, runtime: Runtime, dataset: str = name) -> DatasetResult:
-                return build_dataset(spec, dataset, key, runtime)
+            def build(deployment: Deployment, key: str, dataset: str = name) -> DatasetResult:
+                return build_dataset(deployment, dataset, key)
 
             try:
                 rows[name] = self._do("etl", name, build).published.rows
@@ -256,9 +272,11 @@ class _PartitionWork:
         return list(self._do("monitor", "judge", judge_partition).alarms)
 
     def _train(self) -> str:
-        refit = {"refit": train_stage.run_refit} if self.spec.train and self.spec.train.refit else {}
-        asked = {"approve": self._answer} if self.spec.promotion.mode == "approval" else {}
-        steps: Mapping[str, Callable[[Pipeline, str, Runtime], TrainStep]] = {
+        refit = (
+            {"refit": train_stage.run_refit} if self.deployment.spec.train and self.deployment.spec.train.refit else {}
+        )
+        asked = {"approve": self._answer} if self.deployment.spec.promotion.mode == "approval" else {}
+        steps: Mapping[str, Callable[[Deployment, str], TrainStep]] = {
             "decide": train_stage.run_decision,
             "train": train_stage.run_training,
             "verdict": train_stage.run_verdict,
@@ -277,19 +295,19 @@ class _PartitionWork:
             raise
         except Exception:
             # Scoring goes on with who serves now.
-            train_stage.settle_training(self.spec, self.partition, self.runtime, outcome="failed")
+            train_stage.settle_training(self.deployment, self.partition, outcome="failed")
             raise
         return outcome
 
-    def _answer(self, spec: Pipeline, partition: str, runtime: Runtime) -> TrainStep:
+    def _answer(self, deployment: Deployment, partition: str) -> TrainStep:
         """The answer of a person who is not here; a "no" leaves the training as waiting, as Airflow does."""
-        verdict = approval.find_open_approval(spec, partition, runtime)
+        verdict = approval.find_open_approval(deployment, partition)
         if verdict is None:
             return TrainStep("approved")
         word = "approved" if self.approve else "rejected"
         reason = f"{word} by a rehearsal, which asks nobody"
         approval.record_approval(
-            verdict, runtime, approved=self.approve, reason=reason, actor=ACTOR, occasion=verdict.key
+            verdict, deployment.runtime, approved=self.approve, reason=reason, actor=ACTOR, occasion=verdict.key
         )
         return TrainStep("approved" if self.approve else "not approved", settled=not self.approve)
 
@@ -298,7 +316,7 @@ class _PartitionWork:
         from tradewind.scoring.batch_scoring import SkippedPopulation, score_population
 
         scored = self._do("score", "score", score_population)
-        if self.spec.promotion.shadow:
+        if self.deployment.spec.promotion.shadow:
             self._do("score", "shadow", shadow.score_shadow)
         if isinstance(scored, SkippedPopulation):
             return {"population": scored.population, "rows": 0, "reason": scored.reason}

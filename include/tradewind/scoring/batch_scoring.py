@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from tradewind.engine.sql_text import canonical_text
 from tradewind.errors import LeftOut, ModelError, Unavailable
 from tradewind.lake.cause import Cause
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import completion, ordering
 from tradewind.ledger.journal import Ledger
 from tradewind.scoring.fallbacks import (
@@ -43,7 +42,7 @@ from tradewind.training.prediction_rows import prediction_batches
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.etl.inputs import Inputs
     from tradewind.lake.dataset import Dataset
     from tradewind.lake.publish import PublishedPartition
@@ -116,7 +115,7 @@ class _ScoringWork:
     delivered: Inputs
 
 
-def score_population(spec: Pipeline, partition: str, runtime: Runtime) -> ScoredPopulation | SkippedPopulation:
+def score_population(deployment: Deployment, partition: str) -> ScoredPopulation | SkippedPopulation:
     """Predict the population ``ahead`` partitions after ``partition``; publish it as one partition of ``predictions``.
 
     Nothing is predicted again if champion, population, features and configuration are what they were. Where only a
@@ -130,53 +129,60 @@ def score_population(spec: Pipeline, partition: str, runtime: Runtime) -> Scored
     :raises Conflict: another run published the same population in the meantime
     :raises Unavailable: another champion came, or a file changed, in the meantime; scoring again uses the new one
     """
-    ledger = Ledger(runtime.ledger)
-    completion.record_begin(ledger, spec.pipeline, STAGE, partition, stages=spec.stages, run_id=runtime.run_id)
+    spec, ledger = deployment.spec, deployment.ledger
+    completion.record_begin(
+        ledger, spec.pipeline, STAGE, partition, stages=spec.stages, run_id=deployment.runtime.run_id
+    )
     if spec.train is not None:
-        ordering.require_before(spec, ledger, partition, stage=STAGE, of="train", alone=runtime.alone)
+        ordering.require_stage_complete(
+            spec, ledger, partition, stage=STAGE, of="train", alone=deployment.runtime.alone
+        )
     population = spec.partitioning.shift(partition, score_config(spec).ahead)
     champion = ledger.champion_for(spec.pipeline, population)
     if champion is None:
         none = f"no champion holds for population {population}"
-        return _skip_population(spec, partition, runtime, ledger, population, reason=none, cause="no champion")
+        return _skip_population(deployment, partition, population, reason=none, cause="no champion")
     try:
-        with open_fallback_chain(spec, champion, population, runtime, ledger) as line:
-            return _score_with_chain(spec, partition, runtime, ledger, line=line)
+        with open_fallback_chain(deployment, champion, population) as line:
+            return _score_with_chain(deployment, partition, line=line)
     except LeftOut as exc:
         # Settled, or monitoring of the population's partition would wait for predictions that never come.
-        return _skip_population(spec, partition, runtime, ledger, population, reason=str(exc), cause="left out")
+        return _skip_population(deployment, partition, population, reason=str(exc), cause="left out")
 
 
 def _skip_population(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, population: str, *, reason: str, cause: str
+    deployment: Deployment, partition: str, population: str, *, reason: str, cause: str
 ) -> SkippedPopulation:
-    log.info("%s at %s: nothing is scored: %s", spec.pipeline, partition, reason)
-    close_fallback_incident(spec, partition, runtime, ledger, because=f"nothing is scored: {reason}")
+    log.info("%s at %s: nothing is scored: %s", deployment.spec.pipeline, partition, reason)
+    close_fallback_incident(deployment, partition, because=f"nothing is scored: {reason}")
     evidence = {"population": population, "skipped": reason}
     completion.record_completion(
-        ledger, spec.pipeline, STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id
+        deployment.ledger,
+        deployment.spec.pipeline,
+        STAGE,
+        partition,
+        cause=cause,
+        evidence=evidence,
+        run_id=deployment.runtime.run_id,
     )
     return SkippedPopulation(population, reason)
 
 
-def _score_with_chain(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, line: FallbackChain
-) -> ScoredPopulation:
-    dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
+def _score_with_chain(deployment: Deployment, partition: str, *, line: FallbackChain) -> ScoredPopulation:
+    spec = deployment.spec
+    dataset = deployment.lake.dataset(spec.pipeline, DATASET)
     population = line.population
     # After the model's process began: nothing of the lake may be used before a fork. The champion is asked for again.
     base = dataset.base(population)
-    pinned = pin_population_inputs(spec, partition, runtime, population)
-    delivered = population_inputs(spec, population, runtime, waits=True)
+    pinned = pin_population_inputs(deployment, partition, population)
+    delivered = population_inputs(deployment, population, waits=True)
     work = _ScoringWork(population, line.champion, base, pinned, delivered)
     published = published_by(dataset.snapshot(), population)
-    answer = _first_answer(spec, runtime, ledger, line, work, published=published)
+    answer = _first_answer(deployment, line, work, published=published)
     line.note(kept=answer.kept)
-    scored = _publish_answer(
-        spec, partition, runtime, ledger, dataset, line=line, work=work, answer=answer, known=published
-    )
-    _confirm_champion(spec, ledger, work)
-    update_fallback_incident(spec, partition, line, runtime, ledger, kept=answer.kept)
+    scored = _publish_answer(deployment, partition, dataset, line=line, work=work, answer=answer, known=published)
+    _confirm_champion(spec, deployment.ledger, work)
+    update_fallback_incident(deployment, partition, line, kept=answer.kept)
     evidence = {
         "population": population,
         "rows": scored.rows,
@@ -188,7 +194,13 @@ def _score_with_chain(
     # What is kept has a cause of its own, so that the ledger has an entry of it, and another one when it is over.
     cause = f"{answer.cause.hash}/kept" if answer.kept else answer.cause.hash
     completion.record_completion(
-        ledger, spec.pipeline, STAGE, partition, cause=cause, evidence=evidence, run_id=runtime.run_id
+        deployment.ledger,
+        spec.pipeline,
+        STAGE,
+        partition,
+        cause=cause,
+        evidence=evidence,
+        run_id=deployment.runtime.run_id,
     )
     log.info(
         "%s at %s: %s rows of population %s %s by %s",
@@ -199,30 +211,28 @@ def _score_with_chain(
 
 
 def _publish_answer(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, dataset: Dataset, *,
-    line: FallbackChain, work: _ScoringWork, answer: _ScoringAnswer, known: PublishedBy | None,
-) -> ScoredPopulation:  # fmt: skip
+    deployment: Deployment,
+    partition: str,
+    dataset: Dataset,
+    *,
+    line: FallbackChain,
+    work: _ScoringWork,
+    answer: _ScoringAnswer,
+    known: PublishedBy | None,
+) -> ScoredPopulation:
     """Publish the answer, if there is something to publish."""
     if answer.kept:
         assert known is not None  # it is what is kept
         return ScoredPopulation(work.population, known.rows, known.version, known.served_by, False, answer.kept)
     rows, changed = (known.rows if known else 0), False
     if answer.batches is not None:
-        published = _publish_batches(
-            spec, runtime, ledger, dataset, batches=answer.batches, cause=answer.cause, work=work
-        )
+        published = _publish_batches(deployment, dataset, batches=answer.batches, cause=answer.cause, work=work)
         rows, changed = published.rows, published.changed
     return ScoredPopulation(work.population, rows, line.service.version, line.service.served_by, changed)
 
 
 def _first_answer(
-    spec: Pipeline,
-    runtime: Runtime,
-    ledger: Ledger,
-    line: FallbackChain,
-    work: _ScoringWork,
-    *,
-    published: PublishedBy | None,
+    deployment: Deployment, line: FallbackChain, work: _ScoringWork, *, published: PublishedBy | None
 ) -> _ScoringAnswer:
     """Rows of the first in line that predicts the whole population, unless what is published is better or the same.
 
@@ -231,38 +241,36 @@ def _first_answer(
     frame: ModelFrame | None = None
     while True:
         service = line.service
-        cause = _prediction_cause(spec, runtime, work, service)
+        cause = _prediction_cause(deployment, work, service)
         if published is not None and published.cause == cause.hash:
             return _ScoringAnswer(cause)
         if published is not None and keeps_published_predictions(
-            spec, published, service.served_by, population=work.population, ledger=ledger
+            deployment.spec, published, service.served_by, population=work.population, ledger=deployment.ledger
         ):  # fmt: skip
-            return _ScoringAnswer(cause, kept=_explain_kept(spec, runtime, line, work, published))
+            return _ScoringAnswer(cause, kept=_explain_kept(deployment, line, work, published))
         if frame is None:
             frame = population_frame(
-                spec, work.population, runtime, versions=work.pinned.versions, delivered=work.delivered
+                deployment, work.population, versions=work.pinned.versions, delivered=work.delivered
             )
         try:
             return _ScoringAnswer(
                 cause,
-                predict_population(spec, runtime, work.population, frame=frame, service=service, pinned=work.pinned),
+                predict_population(deployment, work.population, frame=frame, service=service, pinned=work.pinned),
             )
         except ModelError as exc:
             line.fall_back(exc)
 
 
-def _explain_kept(
-    spec: Pipeline, runtime: Runtime, line: FallbackChain, work: _ScoringWork, published: PublishedBy
-) -> str:
+def _explain_kept(deployment: Deployment, line: FallbackChain, work: _ScoringWork, published: PublishedBy) -> str:
     there = Predictor(published.version, published.served_by, frozenset(), None)
     if published.served_by == CHAMPION:  # perhaps another one than now: that is no change of what it was scored from
         work = replace(work, champion=replace(work.champion, model_version=published.version))
-    same = _prediction_cause(spec, runtime, work, there).hash == published.cause
-    return explain_kept_predictions(spec, published, line, population=work.population, same_inputs=same)
+    same = _prediction_cause(deployment, work, there).hash == published.cause
+    return explain_kept_predictions(deployment.spec, published, line, population=work.population, same_inputs=same)
 
 
 def predict_population(
-    spec: Pipeline, runtime: Runtime, population: str, *, frame: ModelFrame, service: Predictor, pinned: PinnedInputs
+    deployment: Deployment, population: str, *, frame: ModelFrame, service: Predictor, pinned: PinnedInputs
 ) -> Iterator[pa.RecordBatch]:
     """Rows of ``predictions`` for a population; when this returns, the model has predicted all of them.
 
@@ -271,52 +279,52 @@ def predict_population(
     :raises ModelError: the model fails
     """
     output, classes = service.answers(frame.inputs())
-    lineage = _row_lineage(spec, runtime, pinned, service=service, population=population)
-    return prediction_batches(frame, output, classes, lineage, pipeline=spec.pipeline, population=population)
+    lineage = _row_lineage(deployment, pinned, service=service, population=population)
+    return prediction_batches(frame, output, classes, lineage, pipeline=deployment.spec.pipeline, population=population)
 
 
-def pin_population_inputs(spec: Pipeline, partition: str, runtime: Runtime, population: str) -> PinnedInputs:
+def pin_population_inputs(deployment: Deployment, partition: str, population: str) -> PinnedInputs:
     """What the features of a population are read from by the run of ``partition``.
 
     :raises NotReady: a dataset has not been published yet
     """
-    since = feature_time(spec, population) or spec.partitioning.bounds(population).start
-    return pin_inputs(spec, runtime, since=since, last=partition)
+    since = feature_time(deployment.spec, population) or deployment.spec.partitioning.bounds(population).start
+    return pin_inputs(deployment, since=since, last=partition)
 
 
-def _prediction_cause(spec: Pipeline, runtime: Runtime, work: _ScoringWork, service: Predictor) -> Cause:
+def _prediction_cause(deployment: Deployment, work: _ScoringWork, service: Predictor) -> Cause:
     inputs = {
         **work.pinned.by_name(),
         **{f"population/{work.population}/{name}": digest for name, digest in work.delivered.digests.items()},
         "champion": work.champion.model_version,
         "served": f"{service.served_by} {service.version}",
     }
-    return Cause(inputs, scoring_config_hash(spec, runtime), CODE)
+    return Cause(inputs, scoring_config_hash(deployment), CODE)
 
 
-def scoring_config_hash(spec: Pipeline, runtime: Runtime) -> str:
+def scoring_config_hash(deployment: Deployment) -> str:
     """Hash of the configuration that determines predictions."""
+    spec = deployment.spec
     declared = score_config(spec)
     references = declared.population.references.values()
     files = [declared.population.sql, *(source.query for source in references if isinstance(source, Query))]
-    sql, *queries = [(runtime.project / name).read_text(encoding="utf-8") for name in files]
+    sql, *queries = [(deployment.runtime.project / name).read_text(encoding="utf-8") for name in files]
     about = [train_config(spec).columns, train_config(spec).service, spec.timezone]
     # A comment or a line break changes nothing that is computed; a database may read hints in comments.
-    return config_hash(declared, canonical_text(sql), about, definitions_digest(spec, runtime), *queries)
+    return config_hash(declared, canonical_text(sql), about, definitions_digest(deployment), *queries)
 
 
 def _publish_batches(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, dataset: Dataset, *,
-    batches: Iterator[pa.RecordBatch], cause: Cause, work: _ScoringWork,
-) -> PublishedPartition:  # fmt: skip
+    deployment: Deployment, dataset: Dataset, *, batches: Iterator[pa.RecordBatch], cause: Cause, work: _ScoringWork
+) -> PublishedPartition:
     import pyarrow as pa
 
     first = next(batches)
     reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
     staged = dataset.stage(work.population, reader, run_columns=RUN_COLUMNS, base=work.base)
     try:
-        _confirm_champion(spec, ledger, work)
-        return dataset.publish(staged, cause=cause, run_id=runtime.run_id)
+        _confirm_champion(deployment.spec, deployment.ledger, work)
+        return dataset.publish(staged, cause=cause, run_id=deployment.runtime.run_id)
     finally:
         dataset.discard(staged)
 
@@ -338,15 +346,15 @@ def _confirm_champion(spec: Pipeline, ledger: Ledger, work: _ScoringWork) -> Non
 
 
 def _row_lineage(
-    spec: Pipeline, runtime: Runtime, pinned: PinnedInputs, *, service: Predictor, population: str
+    deployment: Deployment, pinned: PinnedInputs, *, service: Predictor, population: str
 ) -> Mapping[str, Any]:
     """What is the same for every row."""
     return {
-        "model_name": spec.model_name,
+        "model_name": deployment.spec.model_name,
         "model_version": service.version,
         "dataset_versions": json.dumps(dict(pinned.versions), sort_keys=True),
-        "pipeline_version": config_hash(spec)[:12],
-        "run_id": runtime.run_id,
+        "pipeline_version": config_hash(deployment.spec)[:12],
+        "run_id": deployment.runtime.run_id,
         "scored_at": datetime.now(UTC),
         "served_by": service.served_by,
         "in_sample": population in service.train_partitions,

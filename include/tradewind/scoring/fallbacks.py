@@ -14,7 +14,7 @@ from tradewind.ledger.rescores import accepted_fallback
 from tradewind.training.model_inputs import score_config
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.snapshot import Snapshot
     from tradewind.ledger.journal import Ledger
     from tradewind.scoring.predictor import FallbackChain
@@ -87,9 +87,7 @@ def explain_kept_predictions(
     )
 
 
-def update_fallback_incident(
-    spec: Pipeline, partition: str, line: FallbackChain, runtime: Runtime, ledger: Ledger, *, kept: str
-) -> None:  # fmt: skip
+def update_fallback_incident(deployment: Deployment, partition: str, line: FallbackChain, *, kept: str) -> None:
     """Open the incident of a population that the champion did not serve, or close it because it did.
 
     :param partition: whose run scored
@@ -98,7 +96,7 @@ def update_fallback_incident(
     population, service = line.population, line.service
     if service.served_by == CHAMPION:
         served = f"the champion, version {service.version}, serves population {population}"
-        close_fallback_incident(spec, partition, runtime, ledger, because=served)
+        close_fallback_incident(deployment, partition, because=served)
         return
     champion = line.champion.model_version
     what = kept or (
@@ -113,14 +111,20 @@ def update_fallback_incident(
             "version": service.version, "kept": bool(kept),
         },
     )  # fmt: skip
-    open_condition(ledger, spec, condition, run_id=runtime.run_id)
+    open_condition(deployment.ledger, deployment.spec, condition, run_id=deployment.runtime.run_id)
 
 
-def close_fallback_incident(spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, because: str) -> None:
+def close_fallback_incident(deployment: Deployment, partition: str, *, because: str) -> None:
     """Close the incident of a partition's population.
 
     :param because: what healed it
     """
     heal_condition(
-        ledger, spec, kind=KIND, stage="score", partition=partition, because=because, run_id=runtime.run_id
-    )  # fmt: skip
+        deployment.ledger,
+        deployment.spec,
+        kind=KIND,
+        stage="score",
+        partition=partition,
+        because=because,
+        run_id=deployment.runtime.run_id,
+    )

@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError
 from tradewind.isolation import task_outputs
 from tradewind.ledger.journal import Entry
-from tradewind.registry.model_registry import ModelRegistry
+from tradewind.registry.model_registry import open_registry
 from tradewind.registry.version_files import open_model
 from tradewind.training import prediction_rows
 from tradewind.training.model_inputs import score_config, train_config
@@ -19,7 +20,6 @@ from tradewind.training.model_inputs import score_config, train_config
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
     from tradewind.isolation.model_client import ModelHost
     from tradewind.isolation.task_outputs import Array
     from tradewind.ledger.champions import ChampionChange
@@ -70,11 +70,9 @@ class FallbackChain:
     :param failed: why none before it could, in order
     """
 
-    spec: Pipeline
+    deployment: Deployment
     champion: ChampionChange
     population: str
-    runtime: Runtime
-    ledger: Ledger
     stack: ExitStack
     service: Predictor = field(init=False)
     failed: list[ModelError] = field(default_factory=list)
@@ -85,12 +83,11 @@ class FallbackChain:
 
         :raises ModelError: none can
         """
-        self.behind = list(score_config(self.spec).fallback)
+        self.behind = list(score_config(self.deployment.spec).fallback)
         try:
-            self.service = load_predictor(self.spec, self.champion.model_version, "champion", self.runtime, self.ledger,
-                                self.stack)  # fmt: skip
+            self.service = load_predictor(self.deployment, self.champion.model_version, "champion", self.stack)
         except ModelError as exc:
-            self.fall_back(exc, warm=self.runtime.warm)
+            self.fall_back(exc, warm=self.deployment.runtime.warm)
 
     def fall_back(self, failed: ModelError, *, warm: bool = False) -> None:
         """Let the next one serve that can be loaded.
@@ -105,14 +102,14 @@ class FallbackChain:
             try:
                 service = self._load(fallback, warm=warm)
             except ModelError as exc:
-                log.warning("%s: %s cannot serve population %s either: %s", self.spec.pipeline, fallback,
+                log.warning("%s: %s cannot serve population %s either: %s", self.deployment.spec.pipeline, fallback,
                             self.population, exc)  # fmt: skip
                 continue
             if service is not None:
                 self.service = service
                 return
-        name = self.spec.pipeline
-        asked = score_config(self.spec).fallback
+        name = self.deployment.spec.pipeline
+        asked = score_config(self.deployment.spec).fallback
         behind = f"{', '.join(asked)} cannot either" if asked else "`score.fallback` is empty"
         raise ModelError(
             f"{self.failed[0]}\n{name} version {self.champion.model_version} cannot serve population "
@@ -131,64 +128,81 @@ class FallbackChain:
         if kept:
             self._note_kept(f"{kept}; {reason}")
             return
-        log.error("%s: population %s is served by %s (version %s), because %s", self.spec.pipeline, self.population,
-                  self.service.served_by, self.service.version, reason)  # fmt: skip
+        log.error(
+            "%s: population %s is served by %s (version %s), because %s",
+            self.deployment.spec.pipeline,
+            self.population,
+            self.service.served_by,
+            self.service.version,
+            reason,
+        )
         served = f"{self.service.served_by}/{self.service.version}"
         key = f"fallback/{self.population}/{self.champion.model_version}/{served}"
         evidence = {"champion": self.champion.model_version, "served": self.service.version}
         entry = Entry(
-            self.spec.pipeline, "note", "fallback", self.population, key, outcome=self.service.served_by,
-            reason=reason, evidence=evidence, actor=self.runtime.actor, run_id=self.runtime.run_id,
-        )  # fmt: skip
-        self.ledger.append(entry)
+            self.deployment.spec.pipeline,
+            "note",
+            "fallback",
+            self.population,
+            key,
+            outcome=self.service.served_by,
+            reason=reason,
+            evidence=evidence,
+            actor=self.deployment.runtime.actor,
+            run_id=self.deployment.runtime.run_id,
+        )
+        self.deployment.ledger.append(entry)
 
     def _note_kept(self, reason: str) -> None:
-        log.error("%s: %s", self.spec.pipeline, reason)
+        log.error("%s: %s", self.deployment.spec.pipeline, reason)
         key = f"kept/{self.population}/{self.champion.model_version}/{self.service.served_by}/{self.service.version}"
         evidence = {"champion": self.champion.model_version, "could_serve": self.service.version}
         entry = Entry(
-            self.spec.pipeline, "note", "fallback", self.population, key, outcome="kept",
-            reason=reason, evidence=evidence, actor=self.runtime.actor, run_id=self.runtime.run_id,
-        )  # fmt: skip
-        self.ledger.append(entry)
+            self.deployment.spec.pipeline,
+            "note",
+            "fallback",
+            self.population,
+            key,
+            outcome="kept",
+            reason=reason,
+            evidence=evidence,
+            actor=self.deployment.runtime.actor,
+            run_id=self.deployment.runtime.run_id,
+        )
+        self.deployment.ledger.append(entry)
 
     def _load(self, fallback: str, *, warm: bool) -> Predictor | None:
         """A fallback; None if there is no such one."""
         if fallback == "majority":
             version = self.champion.model_version
-            known, fitted_on = _majority_and_partitions(self.spec, version, self.ledger)
+            known, fitted_on = _majority_and_partitions(self.deployment.spec, version, self.deployment.ledger)
             if known is None:
                 raise ModelError(f"the ledger does not say what the majority in the training of version {version} was")
             task_outputs.check_classes(
-                train_config(self.spec).task, known.get("classes"), f"the majority of version {version}"
+                train_config(self.deployment.spec).task, known.get("classes"), f"the majority of version {version}"
             )
             return Predictor(version, fallback, fitted_on, None, known)
-        previous = self.ledger.previous_champion(self.spec.pipeline, self.population)
+        previous = self.deployment.ledger.previous_champion(self.deployment.spec.pipeline, self.population)
         if previous is None:
             return None
-        return load_predictor(
-            self.spec, previous.model_version, fallback, self.runtime, self.ledger, self.stack, warm=warm
-        )
+        return load_predictor(self.deployment, previous.model_version, fallback, self.stack, warm=warm)
 
 
 @contextmanager
-def open_fallback_chain(
-    spec: Pipeline, champion: ChampionChange, population: str, runtime: Runtime, ledger: Ledger
-) -> Iterator[FallbackChain]:
+def open_fallback_chain(deployment: Deployment, champion: ChampionChange, population: str) -> Iterator[FallbackChain]:
     """Who can serve a population; the first of them is loaded.
 
     :raises ModelError: none can be loaded
     """
     with ExitStack() as stack:
-        line = FallbackChain(spec, champion, population, runtime, ledger, stack)
+        line = FallbackChain(deployment, champion, population, stack)
         line.begin()
         yield line
 
 
 def load_predictor(
-    spec: Pipeline, version: str, served_by: str, runtime: Runtime, ledger: Ledger, stack: ExitStack, *,
-    warm: bool | None = None,
-) -> Predictor:  # fmt: skip
+    deployment: Deployment, version: str, served_by: str, stack: ExitStack, *, warm: bool | None = None
+) -> Predictor:
     """Load a model version into a process of its own and wait until it is there.
 
     :param stack: ends the process
@@ -197,9 +211,10 @@ def load_predictor(
         pipeline's task
     :raises Unavailable: the registry does not answer
     """
-    found = ModelRegistry(runtime, spec.model_name).get(version)
-    evidence = _training_evidence(spec, version, ledger)
-    opened = stack.enter_context(open_model(spec, found, runtime, ledger, warm=warm))
+    spec = deployment.spec
+    found = open_registry(deployment).get(version)
+    evidence = _training_evidence(spec, version, deployment.ledger)
+    opened = stack.enter_context(open_model(deployment, found, warm=warm))
     task_outputs.check_classes(train_config(spec).task, opened.host.classes, str(found))
     return Predictor(found.version, served_by, frozenset(evidence["train_partitions"]), opened.host)
 

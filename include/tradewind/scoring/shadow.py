@@ -15,8 +15,8 @@ from tradewind.errors import ModelError
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import serving_versions, shadows
-from tradewind.ledger.journal import Entry, Ledger
-from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
+from tradewind.ledger.journal import Entry
+from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion, open_registry
 from tradewind.scoring import batch_scoring as scores
 from tradewind.scoring.predictor import load_predictor
 from tradewind.spec.digest import config_hash
@@ -30,7 +30,7 @@ from tradewind.verdict.judgement import CandidateVerdict, judge_prepared_rows, v
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
     from tradewind.spec.pipeline import Pipeline
     from tradewind.verdict.comparators import Answer
@@ -56,7 +56,7 @@ class ShadowedPopulation:
     reason: str = ""
 
 
-def begin_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
+def begin_shadow(deployment: Deployment, partition: str) -> Entry | None:
     """Let the candidate that passed its verdict at a partition stand as shadow, where the YAML asks for one.
 
     One that stands because of this partition's verdict stands no more if the verdict was made again and rejects it.
@@ -64,7 +64,8 @@ def begin_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | No
     :return: the entry that began it; None where it does not have to: no ``promotion.shadow``, a rejection, or no
         champion beside which it could stand, so that it is promoted at once
     """
-    ledger, number = Ledger(runtime.ledger), spec.promotion.shadow
+    spec, runtime = deployment.spec, deployment.runtime
+    ledger, number = deployment.ledger, spec.promotion.shadow
     verdicts = ledger.find(spec.pipeline, "verdict", partition=partition)
     if not number or not verdicts:
         return None
@@ -79,7 +80,7 @@ def begin_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | No
     if judged.evidence["champion"] is None:
         log.info("%s: there is no champion to stand beside: version %s goes on at once", spec.pipeline, version)
         return None
-    first = promotion.first_unscored_population(spec, partition, runtime)
+    first = promotion.first_unscored_population(deployment, partition)
     populations = [spec.partitioning.shift(first, later) for later in range(number)]
     begun = shadows.record_shadow_begin(
         ledger, spec.pipeline, partition,
@@ -90,16 +91,16 @@ def begin_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | No
     return begun
 
 
-def find_shadow_to_judge(spec: Pipeline, partition: str, runtime: Runtime) -> Entry | None:
+def find_shadow_to_judge(deployment: Deployment, partition: str) -> Entry | None:
     """The shadow that the run of a partition judges in place of a training; the decision of that partition says so."""
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     decisions = ledger.find(spec.pipeline, "decision", subject="train", partition=partition)
     if not spec.promotion.shadow or not decisions or decisions[-1].outcome != "judge":
         return None
     return shadows.standing_shadow(ledger, spec.pipeline, partition)
 
 
-def score_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> ShadowedPopulation | None:
+def score_shadow(deployment: Deployment, partition: str) -> ShadowedPopulation | None:
     """Predict the population that a partition's run scores by the shadow too, into the dataset ``shadow_predictions``.
 
     A shadow that cannot load or predict is journalled and does no harm; its verdict misses these rows.
@@ -108,24 +109,29 @@ def score_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> ShadowedPo
     :raises Unavailable: the model registry or the lake does not answer
     :raises Conflict: another run published the same population in the meantime
     """
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     population = spec.partitioning.shift(partition, score_config(spec).ahead)
     standing = shadows.standing_shadow(ledger, spec.pipeline, partition) if spec.promotion.shadow else None
     if standing is None or population not in standing.evidence["populations"]:
         return None
     try:
-        rows = _score_with_shadow(spec, partition, runtime, ledger, version=standing.subject, population=population)
+        rows = _score_with_shadow(deployment, partition, version=standing.subject, population=population)
     except ModelError as exc:
         log.exception("%s: shadow %s cannot predict population %s", spec.pipeline, standing.subject, population)
         shadows.record_shadow_failure(
-            ledger, standing, population, reason=str(exc), actor=runtime.actor, run_id=runtime.run_id
+            ledger,
+            standing,
+            population,
+            reason=str(exc),
+            actor=deployment.runtime.actor,
+            run_id=deployment.runtime.run_id,
         )
         return ShadowedPopulation(population, 0, standing.subject, str(exc))
     log.info("%s: shadow %s predicted %s rows of population %s", spec.pipeline, standing.subject, rows, population)
     return ShadowedPopulation(population, rows, standing.subject)
 
 
-def judge_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> CandidateVerdict:
+def judge_shadow(deployment: Deployment, partition: str) -> CandidateVerdict:
     """Judge the shadow on what it would have predicted, beside what the champion predicted for the same entities.
 
     Only entities count that both predicted and whose label is known by the end of the partition. Where there are too
@@ -133,23 +139,30 @@ def judge_shadow(spec: Pipeline, partition: str, runtime: Runtime) -> CandidateV
 
     Only where :func:`find_shadow_to_judge` names one.
     """
-    ledger, registry = Ledger(runtime.ledger), ModelRegistry(runtime, spec.model_name)
-    standing = find_shadow_to_judge(spec, partition, runtime)
+    runtime = deployment.runtime
+    ledger, registry = deployment.ledger, open_registry(deployment)
+    standing = find_shadow_to_judge(deployment, partition)
     assert standing is not None  # the caller asked
     candidate = registry.get(standing.subject)
-    champion = find_champion_to_replace(spec, partition, ledger, candidate=candidate.version)
+    champion = find_champion_to_replace(deployment.spec, partition, ledger, candidate=candidate.version)
     populations = list(standing.evidence["populations"])
-    table, answers, notes = _rows_and_answers(spec, partition, runtime, registry, candidate, champion, populations)
+    table, answers, notes = _rows_and_answers(deployment, partition, registry, candidate, champion, populations)
     against = registry.get(champion.model_version) if champion else None
-    prepared = comparators.prepare_test_rows(
-        spec, runtime, table, answers=answers, candidate=candidate, champion=against
-    )
-    asked = config_hash(CODE, verdict_config_hash(spec, champion, runtime))
+    prepared = comparators.prepare_test_rows(deployment, table, answers=answers, candidate=candidate, champion=against)
+    asked = config_hash(CODE, verdict_config_hash(deployment, champion))
     verdict = judge_prepared_rows(
-        spec, partition, runtime, candidate=candidate, champion=champion, test=prepared.test, measurements={},
-        key=f"{standing.key}/{asked}", basis="shadow", partitions=populations, classes=prepared.classes,
+        deployment,
+        partition,
+        candidate=candidate,
+        champion=champion,
+        test=prepared.test,
+        measurements={},
+        key=f"{standing.key}/{asked}",
+        basis="shadow",
+        partitions=populations,
+        classes=prepared.classes,
         notes=[*notes, *prepared.notes],
-    )  # fmt: skip
+    )
     shadows.record_shadow_end(
         ledger, standing, partition,
         outcome=verdict.outcome, reason=verdict.reason, actor=runtime.actor, run_id=runtime.run_id,
@@ -166,27 +179,25 @@ def _partition_with_labels(spec: Pipeline, population: str) -> str:
     return key
 
 
-def _score_with_shadow(
-    spec: Pipeline, partition: str, runtime: Runtime, ledger: Ledger, *, version: str, population: str
-) -> int:
-    dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET)
+def _score_with_shadow(deployment: Deployment, partition: str, *, version: str, population: str) -> int:
+    dataset = deployment.lake.dataset(deployment.spec.pipeline, DATASET)
     with ExitStack() as stack:
-        service = load_predictor(spec, version, SHADOW, runtime, ledger, stack)
+        service = load_predictor(deployment, version, SHADOW, stack)
         # After the model's process began: nothing of the lake may be used before a fork.
         base = dataset.base(population)
-        pinned = scores.pin_population_inputs(spec, partition, runtime, population)
-        delivered = population_inputs(spec, population, runtime)
+        pinned = scores.pin_population_inputs(deployment, partition, population)
+        delivered = population_inputs(deployment, population)
         given = {f"population/{population}/{name}": digest for name, digest in delivered.digests.items()}
-        cause = Cause({**pinned.by_name(), **given, SHADOW: version}, scores.scoring_config_hash(spec, runtime), CODE)
+        cause = Cause({**pinned.by_name(), **given, SHADOW: version}, scores.scoring_config_hash(deployment), CODE)
         snapshot = dataset.snapshot()
         known = snapshot.partitions.get(population) if snapshot else None
         if known is not None and known.cause == cause.hash:
             return known.rows
-        frame = population_frame(spec, population, runtime, versions=pinned.versions, delivered=delivered)
-        rows = scores.predict_population(spec, runtime, population, frame=frame, service=service, pinned=pinned)
+        frame = population_frame(deployment, population, versions=pinned.versions, delivered=delivered)
+        rows = scores.predict_population(deployment, population, frame=frame, service=service, pinned=pinned)
         staged = dataset.stage(population, _batch_reader(rows), run_columns=scores.RUN_COLUMNS, base=base)
         try:
-            return dataset.publish(staged, cause=cause, run_id=runtime.run_id).rows
+            return dataset.publish(staged, cause=cause, run_id=deployment.runtime.run_id).rows
         finally:
             dataset.discard(staged)
 
@@ -199,14 +210,19 @@ def _batch_reader(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
 
 
 def _rows_and_answers(
-    spec: Pipeline, partition: str, runtime: Runtime, registry: ModelRegistry, candidate: RegisteredVersion,
-    champion: ChampionChange | None, populations: list[str],
-) -> tuple[pa.Table, dict[str, Answer | ModelError], list[str]]:  # fmt: skip
+    deployment: Deployment,
+    partition: str,
+    registry: ModelRegistry,
+    candidate: RegisteredVersion,
+    champion: ChampionChange | None,
+    populations: list[str],
+) -> tuple[pa.Table, dict[str, Answer | ModelError], list[str]]:
     """The labelled entities that both predicted, with what a test set has of them; both models' answers; a note."""
     import pyarrow.compute as pc
 
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    labelled = _labelled_entities(spec, partition, runtime, registry, candidate, populations)
+    spec = deployment.spec
+    lake = deployment.lake
+    labelled = _labelled_entities(deployment, partition, registry, candidate, populations)
     asked = {CANDIDATE: (DATASET, candidate.version, SHADOW)}
     if champion is not None:
         asked[CHAMPION] = (scores.DATASET, champion.model_version, "champion")
@@ -225,17 +241,17 @@ def _rows_and_answers(
 
 
 def _labelled_entities(
-    spec: Pipeline,
+    deployment: Deployment,
     partition: str,
-    runtime: Runtime,
     registry: ModelRegistry,
     candidate: RegisteredVersion,
     populations: list[str],
 ) -> pa.Table:
     import pyarrow.parquet as pq
 
+    spec = deployment.spec
     name = train_config(spec).label.dataset
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     snapshot = lake.dataset(spec.pipeline, name).snapshot()
     there = [key for key in populations if snapshot and key in snapshot.partitions]
     if not there:
@@ -243,9 +259,9 @@ def _labelled_entities(
             return pq.read_table(folder / "test.parquet").slice(0, 0)
     since = spec.partitioning.bounds(there[0]).start
     last = spec.partitioning.shift(there[-1], -score_config(spec).ahead)
-    pinned = pin_inputs(spec, runtime, since=since, last=last, rows={name: there})
+    pinned = pin_inputs(deployment, since=since, last=last, rows={name: there})
     known_by = spec.partitioning.bounds(partition).end
-    frame = training_frame(spec, there, runtime, known_by=known_by, versions=pinned.versions)
+    frame = training_frame(deployment, there, known_by=known_by, versions=pinned.versions)
     return evidence.select_test_rows(spec, frame)
 
 

@@ -20,8 +20,8 @@ from tradewind.spec.sources import Files
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.sources.s3 import ObjectStore
-    from tradewind.spec.pipeline import Pipeline
 
 _S3 = "s3://"
 _DEFAULT_CONNECTION = "aws_default"
@@ -31,7 +31,7 @@ _DIGIT = re.compile(r"\d")
 _PATTERN = re.compile(r"[*?\[\]]")
 
 
-def fetch_files(source: Files, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+def fetch_files(source: Files, partition: str, *, deployment: Deployment, scratch: Path) -> Fetched:
     """Find the files that ``partition`` needs, in order of time and then of their names; copy those in an object store.
 
     :param scratch: folder for the copies
@@ -41,7 +41,8 @@ def fetch_files(source: Files, partition: str, *, spec: Pipeline, runtime: Runti
     :raises MalformedInput: a file cannot be read
     :raises Unavailable: the object store, or the landing zone, is away
     """
-    wanted = file_patterns(source, partition, partitioning=spec.partitioning, landing=runtime.landing)
+    runtime = deployment.runtime
+    wanted = file_patterns(source, partition, partitioning=deployment.spec.partitioning, landing=runtime.landing)
     if wanted[0].startswith(_S3):
         fetched = _fetch_from_store(source, partition, wanted, runtime, scratch)
     else:

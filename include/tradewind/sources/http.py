@@ -26,7 +26,7 @@ from tradewind.sources.text_records import CsvRecords, json_records
 from tradewind.spec.sources import Limits
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
     from tradewind.spec.sources import Http
 
@@ -41,8 +41,7 @@ def fetch_http(
     source: Http,
     partition: str,
     *,
-    spec: Pipeline,
-    runtime: Runtime,
+    deployment: Deployment,
     scratch: Path,
     wait: Callable[[float], None] = time.sleep,
     clock: Clock = time.monotonic,
@@ -58,9 +57,11 @@ def fetch_http(
     :raises InputError: the service refuses the request
     :raises Unavailable: the service is away, or busy for too long
     """
-    endpoint = runtime.connections.http(source.connection)
-    path = _fill_placeholders(source.http, partition, spec)
-    parameters = {name: _fill_placeholders(value, partition, spec) for name, value in source.parameters.items()}
+    endpoint = deployment.runtime.connections.http(source.connection)
+    path = _fill_placeholders(source.http, partition, deployment.spec)
+    parameters = {
+        name: _fill_placeholders(value, partition, deployment.spec) for name, value in source.parameters.items()
+    }
     with (
         HttpClient(endpoint, path, parameters, limits=source.limits, wait=wait, clock=clock) as service,
         translate_disk_errors(f"{service.name}: its answers cannot be kept", scratch),

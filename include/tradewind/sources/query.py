@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.connections import DatabaseConnection
-    from tradewind.core.runtime import Runtime
     from tradewind.core.secrets import Secrets
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
     from tradewind.spec.sources import Query
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ _GROUP_ROWS, _GROUP_BYTES = 131_072, 64 * 2**20
 _PASSES = ("locked", "unable to open", "disk i/o")
 
 
-def fetch_query(source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, scratch: Path) -> Fetched:
+def fetch_query(source: Query, partition: str, *, deployment: Deployment, scratch: Path) -> Fetched:
     """Run the query for one partition and write its rows into ``scratch``.
 
     Where the driver tells the columns' types, or the YAML declares none, the file is Parquet; else it is JSON lines,
@@ -67,9 +66,9 @@ def fetch_query(source: Query, partition: str, *, spec: Pipeline, runtime: Runti
     :raises Unavailable: the database is away
     :raises UsageError: the connection asks for rows that are not tuples
     """
-    database = runtime.connections.database(source.connection)
+    database = deployment.runtime.connections.database(source.connection)
     what = f"{source.query} on {source.connection}"
-    sql, values = _bound_query(source, partition, spec=spec, runtime=runtime, database=database)
+    sql, values = _bound_query(source, partition, deployment=deployment, database=database)
     with (
         _open_cursor(database, what=what, longest=source.limits.time) as cursor,
         _explain_query_errors(sql, path=source.query, what=what, secrets=database.secrets),
@@ -99,14 +98,14 @@ def fetch_query(source: Query, partition: str, *, spec: Pipeline, runtime: Runti
 
 
 def _bound_query(
-    source: Query, partition: str, *, spec: Pipeline, runtime: Runtime, database: DatabaseConnection
+    source: Query, partition: str, *, deployment: Deployment, database: DatabaseConnection
 ) -> tuple[str, Mapping[str, Any] | Sequence[Any] | None]:
-    path = runtime.project / source.query
+    path = deployment.runtime.project / source.query
     try:
         sql = path.read_text(encoding="utf-8").rstrip().rstrip(";")
     except (OSError, UnicodeDecodeError) as exc:
         raise TransformError(f"{path}: the pipeline names this query, but it cannot be read: {exc}") from exc
-    bounds = spec.partitioning.bounds(partition)
+    bounds = deployment.spec.partitioning.bounds(partition)
     values = {
         "partition": partition,
         "partition_start": _instant_parameter(bounds.start, database),

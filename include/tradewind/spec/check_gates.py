@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tradewind.spec.gates import UNITS_OF_TIME, CheckGate, FairnessGate, MetricGate
-from tradewind.spec.metrics import MEASURES, of_task
+from tradewind.spec.metrics import MEASURES, task_metrics
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Finding, Path, join_words, nearest_word
 
@@ -52,7 +52,9 @@ def metric_in(metric: str, task: str, path: Path) -> Finding | None:
     """A finding if the metric means nothing for the task."""
     if task in MEASURES[metric].tasks:
         return None
-    return Finding(path, f"{metric} means nothing where `train.task` is {task}", expected=join_words(of_task(task)))
+    return Finding(
+        path, f"{metric} means nothing where `train.task` is {task}", expected=join_words(task_metrics(task))
+    )
 
 
 def value_out_of_range(metric: str, value: float | None, path: Path) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ def explain_errors(errors: Sequence[ErrorDetails], document: Document) -> list[F
     :param errors: of a `pydantic.ValidationError` of a `Pipeline`
     :param document: the text that was validated
     """
-    findings = [replace(found, path=_written(found.path)) for found in (finding_of(e, document) for e in errors)]
+    findings = [replace(found, path=_written(found.path)) for found in (error_finding(e, document) for e in errors)]
     meant = {(*f.path[:-1], f.suggestion) for f in findings if f.suggestion and f.message == _UNKNOWN}
     # Of a gate whose kind is misspelt, pydantic misses `metric`.
     meant |= {(*path, "metric") for *path, name in meant if name in _GATES}
@@ -54,7 +54,7 @@ _ONE_GATE = "`metric`, `fairness` and `check`, which says what kind of gate it i
 _MISSING = "is missing"
 
 
-def finding_of(error: ErrorDetails, document: Document) -> Finding:
+def error_finding(error: ErrorDetails, document: Document) -> Finding:
     """One error of pydantic in the words of the YAML.
 
     :param document: the text that was validated

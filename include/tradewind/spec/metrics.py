@@ -58,6 +58,6 @@ MEASURES: Mapping[str, MetricInfo] = {
 }
 
 
-def of_task(task: str) -> list[str]:
+def task_metrics(task: str) -> list[str]:
     """Names of the metrics that mean something for a task."""
     return [name for name, measure in MEASURES.items() if task in measure.tasks]

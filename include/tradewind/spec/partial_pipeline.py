@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tradewind.spec.document import Document
-from tradewind.spec.error_messages import finding_of, inner_type, model_at
+from tradewind.spec.error_messages import error_finding, inner_type, model_at
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Path
 
@@ -105,7 +105,7 @@ def mend_pipeline(document: Document, doubtful: Iterable[Path] = ()) -> MendedPi
 
 
 def _repair(work: _Work, error: ErrorDetails) -> None:
-    found = finding_of(error, work.document)
+    found = error_finding(error, work.document)
     place = tuple(error["loc"])
     path = tuple(part for part in place if not _is_kind(part) and part != "[key]")
     if error["type"] == "extra_forbidden":

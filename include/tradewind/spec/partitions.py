@@ -164,7 +164,7 @@ class Partitioning:
         return self._instant(local) >= self._instant(self._neighbour(local, 1))
 
 
-def key_of(kind: Kind, value: date | datetime | str) -> str:
+def normalise_partition_key(kind: Kind, value: date | datetime | str) -> str:
     """Spell a YAML date, datetime or string as a partition key.
 
     What does not lie on a key's edge (``05:30`` for hours) comes back as it was written and is not a valid key.

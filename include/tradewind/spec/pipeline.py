@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
 from tradewind.spec.gates import Gate, VerdictSpec
-from tradewind.spec.partitions import Kind, Partitioning, key_of
+from tradewind.spec.partitions import Kind, Partitioning, normalise_partition_key
 from tradewind.spec.policy import Alerts, Monitor, Promotion, Retention, Retrain
 from tradewind.spec.scalars import Boolean, Integer, Key, Name, Number, Text, value_error
 from tradewind.spec.sources import AnySource, Files
@@ -219,7 +219,11 @@ class Pipeline(Model):
             return data
         # A wrong `partition` is reported by itself; the dates should not be reported with it.
         kind: Kind = data["partition"] if data.get("partition") in ("hour", "day", "week", "month") else "day"
-        dated = {k: key_of(kind, data[k]) for k in ("start", "end") if isinstance(data.get(k), date | datetime)}
+        dated = {
+            k: normalise_partition_key(kind, data[k])
+            for k in ("start", "end")
+            if isinstance(data.get(k), date | datetime)
+        }
         return {**data, **dated}
 
     @property

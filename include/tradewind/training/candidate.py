@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting import model_alarms
+from tradewind.deployment import Deployment
 from tradewind.isolation.project_code import import_project_code
-from tradewind.ledger.journal import Entry, Ledger
+from tradewind.ledger.journal import Entry
 from tradewind.registry.mlflow_run import MODEL_DIGEST, NestedRun, TrainingRecord
-from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
+from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion, open_registry
 from tradewind.training import estimator as estimators
 from tradewind.training import evidence
 from tradewind.training.early_gate import EarlyGateResult
@@ -25,8 +26,6 @@ from tradewind.training.prediction_rows import require_same_task
 from tradewind.training.training_plan import FittedCandidate, TrainingPlan
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
     from tradewind.training.parameter_search import SearchResult
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class EarlyRejection:
     reason: str
 
 
-def train_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> TrainedCandidate | EarlyRejection:
+def train_candidate(deployment: Deployment, partition: str) -> TrainedCandidate | EarlyRejection:
     """Fit a candidate on the window that ends with ``partition``, evaluate it on the window's last part, register it.
 
     Nothing is fitted if a version with the same cause is there already, or was found not worth it.
@@ -78,20 +77,21 @@ def train_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> Trained
     :raises MissingExtra: a search is asked for and Optuna is not installed
     :raises ModelError: the rows are not fit for training, or the model cannot be built, fitted, or logged
     """
-    require_same_task(spec, runtime)
-    planned = plan_training(spec, partition, runtime)
-    ledger = Ledger(runtime.ledger)
+    spec = deployment.spec
+    require_same_task(deployment)
+    planned = plan_training(deployment, partition)
+    ledger = deployment.ledger
     if (rejected := ledger.get(spec.pipeline, "early", key=planned.cause)) is not None:
         return _early_rejection(rejected)
-    registry = ModelRegistry(runtime, spec.model_name)
+    registry = open_registry(deployment)
     version = registry.find(planned.cause)
     changed = version is None
     if version is None:
-        made = _fit_and_register(planned, runtime, registry)
+        made = _fit_and_register(planned, registry)
         if isinstance(made, EarlyGateResult):
-            return _early_rejection(_journal_early_rejection(planned, runtime, ledger, made))
+            return _early_rejection(_journal_early_rejection(planned, made))
         version = made
-    journal_version(planned, runtime, registry, version=version, cause=planned.cause)
+    journal_version(planned, registry, version=version, cause=planned.cause)
     learned, test = planned.learned, planned.judging
     log.info(
         "%s at %s: %s is %s; fitted on %s … %s, tested on %s … %s",
@@ -103,11 +103,9 @@ def train_candidate(spec: Pipeline, partition: str, runtime: Runtime) -> Trained
     )
 
 
-def _fit_and_register(
-    planned: TrainingPlan, runtime: Runtime, registry: ModelRegistry
-) -> RegisteredVersion | EarlyGateResult:
+def _fit_and_register(planned: TrainingPlan, registry: ModelRegistry) -> RegisteredVersion | EarlyGateResult:
     with import_project_code(planned.code) as build_model:
-        built = fit_candidate(planned, runtime, build_model)
+        built = fit_candidate(planned, build_model)
         if not isinstance(built, FittedCandidate):
             return built
         return log_model_version(planned, built, registry, cause=planned.cause)
@@ -178,13 +176,12 @@ def _trial_runs(found: SearchResult | None) -> list[NestedRun]:
     ]
 
 
-def journal_version(
-    planned: TrainingPlan, runtime: Runtime, registry: ModelRegistry, *, version: RegisteredVersion, cause: str
-) -> None:
+def journal_version(planned: TrainingPlan, registry: ModelRegistry, *, version: RegisteredVersion, cause: str) -> None:
     """Write down how a version was trained. The newest entry of a partition is its candidate, or its refit, also when
     its inputs changed and changed back.
     """
-    ledger, pipeline, partition = Ledger(runtime.ledger), planned.spec.pipeline, planned.partition
+    deployment, pipeline, partition = planned.deployment, planned.spec.pipeline, planned.partition
+    ledger, runtime = deployment.ledger, deployment.runtime
     outcome = REFITTED if planned.refit_of else TRAINED
     earlier = ledger.find(pipeline, "trained", partition=partition)
     same = [entry for entry in earlier if entry.outcome == outcome]
@@ -223,7 +220,8 @@ def journal_version(
     ledger.append(entry)
 
 
-def _journal_early_rejection(planned: TrainingPlan, runtime: Runtime, ledger: Ledger, chance: EarlyGateResult) -> Entry:
+def _journal_early_rejection(planned: TrainingPlan, chance: EarlyGateResult) -> Entry:
+    runtime = planned.deployment.runtime
     facts = {
         **asdict(chance),
         "train_partitions": list(planned.window.fit),
@@ -234,8 +232,8 @@ def _journal_early_rejection(planned: TrainingPlan, runtime: Runtime, ledger: Le
         planned.spec.pipeline, "early", "train", planned.partition, planned.cause,
         outcome="rejected", reason=chance.reason, evidence=facts, actor=runtime.actor, run_id=runtime.run_id,
     )  # fmt: skip
-    ledger.append(entry)
-    model_alarms.check_rejected_candidates(planned.spec, runtime)
+    planned.deployment.ledger.append(entry)
+    model_alarms.check_rejected_candidates(planned.deployment)
     return entry
 
 

@@ -11,7 +11,7 @@ from tradewind.core import bootstrap, metrics
 from tradewind.core.judged_rows import local_blocks
 from tradewind.isolation import task_outputs
 from tradewind.spec.gates import MetricGate
-from tradewind.spec.metrics import Metric, of_task
+from tradewind.spec.metrics import Metric, task_metrics
 from tradewind.training import estimator as estimators
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def evaluate_metrics(fitted: Any, rows: ModelFrame, *, name: str) -> dict[str, f
     """
     output, classes = estimators.predict_rows(fitted, rows, name=name)
     y, score = metric_arguments(rows, output, classes)
-    found = {metric: metrics.compute_metric(metric, y, score) for metric in of_task(rows.task)}
+    found = {metric: metrics.compute_metric(metric, y, score) for metric in task_metrics(rows.task)}
     return {metric: one if math.isfinite(one) else None for metric, one in found.items()}
 
 
@@ -71,7 +71,7 @@ def evaluate_with_intervals(
     instants = rows.table[rows.timestamp].cast(pa.timestamp("us")).to_numpy()
     days = local_blocks(instants, spec.timezone, by="day")
     found = {}
-    for metric in of_task(rows.task):
+    for metric in task_metrics(rows.task):
         measured = asdict(bootstrap.metric_interval(y, score, days, metric=metric, confidence=CONFIDENCE, seed=seed))
         ends = {end: measured[end] if math.isfinite(measured[end]) else None for end in ("low", "high")}
         found[metric] = {**measured, **ends}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tradewind.deployment import Deployment
 from tradewind.errors import MissingInput
 from tradewind.isolation import task_outputs
 from tradewind.isolation.project_code import locate_project_code
@@ -27,8 +28,6 @@ from tradewind.training.window import TrainingWindow
 
 if TYPE_CHECKING:
     from tradewind.core.row_checks import RowFinding
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
     from tradewind.training.model_frame import ModelFrame
     from tradewind.training.parameter_search import SearchResult
 
@@ -38,43 +37,46 @@ _NOT_HASHED = {
 """Fields of `train` that say how a window is found, which then is in the cause; or what is done after a verdict."""
 
 
-def plan_training(spec: Pipeline, partition: str, runtime: Runtime) -> TrainingPlan:
+def plan_training(deployment: Deployment, partition: str) -> TrainingPlan:
     """Find window, code and newest versions of the datasets for a training at ``partition``.
 
     :raises MissingInput: the window is not complete
     :raises NotReady: a dataset has not been published yet
     :raises ModelError: there is no such code
     """
-    found = window.find_training_window(spec, partition, runtime)
+    spec = deployment.spec
+    found = window.find_training_window(deployment, partition)
     if found.missing:
         raise MissingInput(
             f"{spec.pipeline}: the training window that ends with {partition} is not complete: "
             f"{'; '.join(found.missing)}; train at a later partition, or see `train.complete`"
         )
-    code = locate_project_code(train_config(spec).model, runtime.project)
+    code = locate_project_code(train_config(spec).model, deployment.runtime.project)
     since = feature_time(spec, found.keys[0]) or spec.partitioning.bounds(found.keys[0]).start
     last = spec.partitioning.shift(found.keys[-1], -score_config(spec).ahead)
-    pinned = pin_inputs(spec, runtime, since=since, last=last, rows={train_config(spec).label.dataset: found.keys})
-    config, parts = training_config_hash(spec, found, runtime), training_config_parts(spec, found, runtime)
-    return TrainingPlan(spec, partition, found, code, pinned, config, parts)
+    pinned = pin_inputs(deployment, since=since, last=last, rows={train_config(spec).label.dataset: found.keys})
+    config, parts = training_config_hash(deployment, found), training_config_parts(deployment, found)
+    return TrainingPlan(deployment, partition, found, code, pinned, config, parts)
 
 
-def training_config_hash(spec: Pipeline, found: TrainingWindow, runtime: Runtime) -> str:
+def training_config_hash(deployment: Deployment, found: TrainingWindow) -> str:
     """Hash of the configuration that determines a training.
 
     How the window was found is not in it, what it is is; so patience, or a longer window that has the same partitions,
     is no cause to train again.
     """
+    spec = deployment.spec
     train, population = train_config(spec), score_config(spec).population
     entity = [score_config(spec).ahead, score_config(spec).predict_at, population.key, population.timestamp]
     parts = [found.fit, found.validation, found.test, window.training_gap(train).total_seconds()]
     judged = [evaluation.primary_metric(spec, train), *sorted(spec.verdict.columns)]
     chosen = train.model_copy(update={**_NOT_HASHED, "patience": type(train).model_fields["patience"].default})
-    return config_hash(chosen, entity, spec.timezone, parts, judged, definitions_digest(spec, runtime))
+    return config_hash(chosen, entity, spec.timezone, parts, judged, definitions_digest(deployment))
 
 
-def training_config_parts(spec: Pipeline, found: TrainingWindow, runtime: Runtime) -> dict[str, str]:
+def training_config_parts(deployment: Deployment, found: TrainingWindow) -> dict[str, str]:
     """What :func:`training_config_hash` hashes, part by part: fields of `train` that are given, and the rest."""
+    spec = deployment.spec
     train, score = train_config(spec), score_config(spec)
     fields = {
         f"train.{name}": value
@@ -89,11 +91,11 @@ def training_config_parts(spec: Pipeline, found: TrainingWindow, runtime: Runtim
         "verdict": [evaluation.primary_metric(spec, train), *sorted(spec.verdict.columns)],
     }
     hashes = {name: config_hash(value) for name, value in {**fields, **others}.items()}
-    return {**hashes, "feature definitions": definitions_digest(spec, runtime)}
+    return {**hashes, "feature definitions": definitions_digest(deployment)}
 
 
 def fit_candidate(
-    planned: TrainingPlan, runtime: Runtime, build_model: Callable[..., Any], *, params: Mapping[str, Any] | None = None
+    planned: TrainingPlan, build_model: Callable[..., Any], *, params: Mapping[str, Any] | None = None
 ) -> FittedCandidate | EarlyGateResult:
     """Read the rows, check them, and fit; nothing is written. Inside :func:`code.imported`, which gives the function.
 
@@ -103,18 +105,18 @@ def fit_candidate(
     """
     spec, train = planned.spec, train_config(planned.spec)
     rows = training_frame(
-        spec, planned.window.keys, runtime, known_by=planned.known_by, versions=planned.pinned.versions
+        planned.deployment, planned.window.keys, known_by=planned.known_by, versions=planned.pinned.versions
     )
     evidence.require_verdict_columns(spec, rows)
     fit = window.learnable_rows(rows.where(planned.learned), until=planned.learned_until)
     test = rows.where(planned.window.test)
     # The labels of the last of them were not known when the test began: nothing is chosen by these either.
     validation = window.learnable_rows(rows.where(planned.window.validation), until=planned.learned_until)
-    findings = _check_rows(planned, runtime, fit=fit, validation=validation, test=test)
+    findings = _check_rows(planned, fit=fit, validation=validation, test=test)
     early: EarlyGateResult | None = None
     found: SearchResult | None = None
     if params is None:
-        early, found = _run_gate_and_search(planned, runtime, rows, build_model, validation=validation)
+        early, found = _run_gate_and_search(planned, rows, build_model, validation=validation)
         if early is not None and not early.worth:
             return early
         params = found.params if found is not None else train.params
@@ -127,11 +129,11 @@ def fit_candidate(
 
 
 def _check_rows(
-    planned: TrainingPlan, runtime: Runtime, *, fit: ModelFrame, validation: ModelFrame, test: ModelFrame
+    planned: TrainingPlan, *, fit: ModelFrame, validation: ModelFrame, test: ModelFrame
 ) -> tuple[RowFinding, ...]:
     spec, split, train = planned.spec, planned.window, train_config(planned.spec)
     version = planned.pinned.versions.get(train.label.dataset)
-    due = training_rows.count_due_labels(spec, split.keys, runtime, version=version, known_by=planned.known_by)
+    due = training_rows.count_due_labels(planned.deployment, split.keys, version=version, known_by=planned.known_by)
     judging, parts = {"test rows": test}, {"training rows": planned.learned, "test rows": split.test}
     if planned.refit_of:
         judging = {}
@@ -144,7 +146,6 @@ def _check_rows(
 
 def _run_gate_and_search(
     planned: TrainingPlan,
-    runtime: Runtime,
     rows: ModelFrame,
     build_model: Callable[..., Any],
     *,
@@ -162,7 +163,7 @@ def _run_gate_and_search(
             return early, None
     if train.search is None:
         return early, None
-    space = searching.locate_search_space(train.search, planned.code, runtime.project)
+    space = searching.locate_search_space(train.search, planned.code, planned.deployment.runtime.project)
     found = searching.search_parameters(
         train, train.search, space, build_model=build_model, fit=fit, validation=validation
     )

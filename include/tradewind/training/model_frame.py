@@ -19,14 +19,13 @@ from tradewind.features.definitions import service_features
 from tradewind.features.feature_join import TIME, join_features
 from tradewind.isolation import task_outputs
 from tradewind.lake import storage
-from tradewind.lake.dataset import Lake
 from tradewind.training.model_inputs import feature_time, knowledge_end, score_config, train_config
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.metrics import Task
     from tradewind.spec.pipeline import Pipeline
 
@@ -77,9 +76,8 @@ class ModelFrame:
 
 
 def training_frame(
-    spec: Pipeline,
+    deployment: Deployment,
     partitions: Sequence[str],
-    runtime: Runtime,
     *,
     known_by: datetime,
     versions: Mapping[str, int],
@@ -94,12 +92,13 @@ def training_frame(
     :raises MissingInput: a partition is not there
     :raises ModelError: a column is not there
     """
+    spec = deployment.spec
     label, population = train_config(spec).label, score_config(spec).population
-    rows = _read_label_rows(spec, partitions, runtime, versions)
+    rows = _read_label_rows(deployment, partitions, versions)
     if labelled:
         rows = rows.filter(_keep_known_labels(spec, rows, known_by))
     rows = _sort_rows(rows, PARTITION, population.timestamp, population.key)
-    frame = _join_features(spec, rows.drop_columns([label.column]), runtime, versions)
+    frame = _join_features(deployment, rows.drop_columns([label.column]), versions)
     if not labelled:
         return frame
     # After the join: the label never reaches the feature store.
@@ -108,7 +107,7 @@ def training_frame(
 
 
 def population_frame(
-    spec: Pipeline, population: str, runtime: Runtime, *, versions: Mapping[str, int], delivered: Inputs | None = None
+    deployment: Deployment, population: str, *, versions: Mapping[str, int], delivered: Inputs | None = None
 ) -> ModelFrame:
     """The entities that must be predicted, with features as they are known to the run that predicts them.
 
@@ -121,13 +120,13 @@ def population_frame(
     """
     import pyarrow as pa
 
-    delivered = delivered or population_inputs(spec, population, runtime)
-    entities = _select_entities(spec, population, runtime, delivered)
+    delivered = delivered or population_inputs(deployment, population)
+    entities = _select_entities(deployment, population, delivered)
     entities = entities.append_column(PARTITION, pa.array([population] * entities.num_rows, pa.string()))
-    return _join_features(spec, entities, runtime, versions)
+    return _join_features(deployment, entities, versions)
 
 
-def population_inputs(spec: Pipeline, population: str, runtime: Runtime, *, waits: bool = False) -> Inputs:
+def population_inputs(deployment: Deployment, population: str, *, waits: bool = False) -> Inputs:
     """What the sources of a population gave, hashed, by the view that its SQL sees it as.
 
     :param waits: what has not come may be waited for, or left out, as the YAML says; else it is an error
@@ -135,12 +134,12 @@ def population_inputs(spec: Pipeline, population: str, runtime: Runtime, *, wait
     :raises NotDelivered: it has not come yet
     :raises LeftOut: the population does without
     """
-    declared = score_config(spec).population
+    declared = score_config(deployment.spec).population
     sources = {SOURCE: declared, **declared.references}
-    waited = runtime.waited if waits else None
+    waited = deployment.runtime.waited if waits else None
     scratch = Path(tempfile.mkdtemp(prefix="tradewind-population-"))
     try:
-        found = fetch_deliveries(spec, sources, population, runtime, scratch=scratch, waited=waited)
+        found = fetch_deliveries(deployment, sources, population, scratch=scratch, waited=waited)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -174,12 +173,11 @@ def _input_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(field.name, kind(field)) for field in schema])
 
 
-def _read_label_rows(
-    spec: Pipeline, partitions: Sequence[str], runtime: Runtime, versions: Mapping[str, int]
-) -> pa.Table:
+def _read_label_rows(deployment: Deployment, partitions: Sequence[str], versions: Mapping[str, int]) -> pa.Table:
+    spec = deployment.spec
     train, population = train_config(spec), score_config(spec).population
     name = train.label.dataset
-    dataset = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, name)
+    dataset = deployment.lake.dataset(spec.pipeline, name)
     snapshot = dataset.snapshot(versions.get(name))
     if snapshot is None:
         raise MissingInput(f"pipeline {spec.pipeline}: label dataset {name} has not been published yet; run its etl")
@@ -207,20 +205,21 @@ def _keep_known_labels(spec: Pipeline, rows: pa.Table, known_by: datetime) -> pa
     return pc.and_(pc.is_valid(rows[label.column]), pc.less_equal(happened, known_by - label.available_after))
 
 
-def _select_entities(spec: Pipeline, population: str, runtime: Runtime, delivered: Inputs) -> pa.Table:
+def _select_entities(deployment: Deployment, population: str, delivered: Inputs) -> pa.Table:
     from tradewind.engine.query import run_select
 
+    spec = deployment.spec
     bounds = spec.partitioning.bounds(population)
     parameters = {"partition": population, "partition_start": bounds.start, "partition_end": bounds.end}
     declared = score_config(spec).population
 
     def read(inputs: Inputs) -> pa.Table:
         with run_select(
-            runtime.project / declared.sql,
+            deployment.runtime.project / declared.sql,
             inputs.views(),
             parameters=parameters,
             deterministic=declared.deterministic,
-            threads=runtime.threads,
+            threads=deployment.runtime.threads,
         ) as rows:
             return rows.read_all()
 
@@ -229,7 +228,7 @@ def _select_entities(spec: Pipeline, population: str, runtime: Runtime, delivere
     except TransformError as exc:
         if not exc.running:
             raise
-        predictions = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, _PREDICTIONS)
+        predictions = deployment.lake.dataset(spec.pipeline, _PREDICTIONS)
         quarantine = storage.local_path(predictions.uri) / storage.QUARANTINE / population / MALFORMED
         with tempfile.TemporaryDirectory(prefix="tradewind-population-") as scratch:
             sifted = delivered.sift(scratch=Path(scratch), quarantine=quarantine)
@@ -267,10 +266,11 @@ def _check_entities(spec: Pipeline, population: str, entities: pa.Table) -> None
         raise MalformedInput(f"{what} has no rows; check the delivered files and the SQL")
 
 
-def _join_features(spec: Pipeline, entities: pa.Table, runtime: Runtime, versions: Mapping[str, int]) -> ModelFrame:
+def _join_features(deployment: Deployment, entities: pa.Table, versions: Mapping[str, int]) -> ModelFrame:
+    spec = deployment.spec
     train, population = train_config(spec), score_config(spec).population
     timed = entities.append_column(TIME, _feature_times(spec, entities))
-    features = service_features(spec, runtime)
+    features = service_features(deployment)
     if both := sorted(set(train.columns) & set(features)):
         raise UsageError(
             f"pipeline {spec.pipeline}: {', '.join(both)} is a feature and in `train.columns`; keep one of them"
@@ -279,7 +279,7 @@ def _join_features(spec: Pipeline, entities: pa.Table, runtime: Runtime, version
         raise UsageError(
             f"pipeline {spec.pipeline}: the label {train.label.column} is among the model's columns; take it out"
         )
-    joined = join_features(spec, runtime, timed, versions=versions)
+    joined = join_features(deployment, timed, versions=versions)
     return ModelFrame(joined, (*train.columns, *features), population.key, population.timestamp, None, train.task)
 
 

@@ -13,7 +13,7 @@ from tradewind.lake.corrections import corrected_partitions
 from tradewind.lake.dataset import Lake
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.snapshot import Snapshot
     from tradewind.spec.pipeline import Pipeline, Score
     from tradewind.spec.training import Train
@@ -38,7 +38,7 @@ class PinnedInputs:
 
 
 def pin_inputs(
-    spec: Pipeline, runtime: Runtime, *, since: datetime, last: str, rows: Mapping[str, Iterable[str]] | None = None
+    deployment: Deployment, *, since: datetime, last: str, rows: Mapping[str, Iterable[str]] | None = None
 ) -> PinnedInputs:
     """Take the newest versions of what the feature service reads, and say which partitions matter.
 
@@ -47,8 +47,9 @@ def pin_inputs(
     :param rows: partitions of datasets that are read for their rows, by dataset
     :raises NotReady: a dataset has not been published yet
     """
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    reach = _feature_lifetimes(spec, runtime)
+    spec = deployment.spec
+    lake = deployment.lake
+    reach = _feature_lifetimes(deployment)
     versions: dict[str, int] = {}
     digests: dict[str, dict[str, str]] = {}
     for name in sorted({*reach, *(rows or {})}):
@@ -100,9 +101,9 @@ def train_config(spec: Pipeline) -> Train:
     return spec.train
 
 
-def definitions_digest(spec: Pipeline, runtime: Runtime) -> str:
+def definitions_digest(deployment: Deployment) -> str:
     """Digest of the feature definitions."""
-    return definitions.load_definitions(spec, runtime).digest
+    return definitions.load_definitions(deployment).digest
 
 
 def _before_corrections(spec: Pipeline, lake: Lake, snapshot: Snapshot, keys: set[str]) -> dict[str, str]:
@@ -111,10 +112,10 @@ def _before_corrections(spec: Pipeline, lake: Lake, snapshot: Snapshot, keys: se
     return {f"{key}@{one.reached}": one.digest for key, made in found.items() for one in made[:-1]}
 
 
-def _feature_lifetimes(spec: Pipeline, runtime: Runtime) -> dict[str, timedelta]:
+def _feature_lifetimes(deployment: Deployment) -> dict[str, timedelta]:
     """For each dataset of the service: the longest time for which a feature stays valid; zero for ever."""
-    loaded = definitions.load_definitions(spec, runtime)
-    service = definitions.train_service(spec, loaded)
+    loaded = definitions.load_definitions(deployment)
+    service = definitions.train_service(deployment.spec, loaded)
     used = {projection.name for projection in service.feature_view_projections}
     reach: dict[str, timedelta] = {}
     for view in loaded.views:

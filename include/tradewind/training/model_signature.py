@@ -8,40 +8,39 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import ModelError, TradewindError
 from tradewind.features import definitions
-from tradewind.lake.dataset import Lake
 from tradewind.training.model_frame import cast_model_inputs
 from tradewind.training.model_inputs import train_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.deployment import Deployment
 
     Columns = list[tuple[str, str]]
 
 _KINDS = {"double": "double", "string": "string", "timestamp[us]": "datetime"}
 
 
-def expected_input_columns(spec: Pipeline, runtime: Runtime) -> Columns | TradewindError:
+def expected_input_columns(deployment: Deployment) -> Columns | TradewindError:
     """Columns that a model of this pipeline gets now, in order, with MLflow's names of their types; else why not."""
     try:
-        schema = cast_model_inputs(_input_fields(spec, runtime).empty_table()).schema
+        schema = cast_model_inputs(_input_fields(deployment).empty_table()).schema
     except TradewindError as exc:
         return exc
     return [(field.name, _KINDS[str(field.type)]) for field in schema]
 
 
-def _input_fields(spec: Pipeline, runtime: Runtime) -> pa.Schema:
+def _input_fields(deployment: Deployment) -> pa.Schema:
     """`train.columns` as the label dataset has them, and the features as the service declares them."""
     import pyarrow as pa
 
+    spec = deployment.spec
     train = train_config(spec)
-    service = definitions.train_service(spec, definitions.load_definitions(spec, runtime))
+    service = definitions.train_service(spec, definitions.load_definitions(deployment))
     from feast.type_map import feast_value_type_to_pa  # after the definitions, which import Feast as it has to be
 
     features = [feature for projection in service.feature_view_projections for feature in projection.features]
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     snapshot = lake.dataset(spec.pipeline, train.label.dataset).snapshot()
     if snapshot is None:
         raise ModelError(f"the dataset {train.label.dataset} has not been published")

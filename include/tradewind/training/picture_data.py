@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tradewind.core import metrics
 from tradewind.core.judged_rows import CANDIDATE, CHAMPION, local_blocks
 from tradewind.pages.formatting import format_count
-from tradewind.spec.metrics import of_task
+from tradewind.spec.metrics import task_metrics
 
 if TYPE_CHECKING:
     from tradewind.core.arrays import Floats
@@ -84,7 +84,7 @@ def compute_pictures(
     :param classes: names of the classes in the order of their codes, for several classes
     """
     rows, whose, notes = _select_shown_rows(test)
-    drawn = metric if metric in of_task(test.task) else METRIC[test.task]
+    drawn = metric if metric in task_metrics(test.task) else METRIC[test.task]
     by, blocks = _metric_over_time(rows, whose, metric=str(drawn))
     features = sorted(importance, key=lambda one: -float(one["mean"]))[:_FEATURES]
     binary, regression = test.task == "binary", test.task == "regression"
@@ -137,7 +137,7 @@ def _metrics_by_model(rows: TestRows) -> dict[str, dict[str, float | None]]:
         return {}
     return {
         metric: {name: _measure_metric(metric, rows.y, values) for name, values in rows.scores.items()}
-        for metric in of_task(rows.task)
+        for metric in task_metrics(rows.task)
     }
 
 

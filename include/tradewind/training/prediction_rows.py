@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import UsageError
 from tradewind.isolation import task_outputs
-from tradewind.lake.dataset import Lake
 from tradewind.spec.metrics import Task
 from tradewind.training.model_inputs import train_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.isolation.task_outputs import Array
-    from tradewind.spec.pipeline import Pipeline
     from tradewind.training.model_frame import ModelFrame
 
 DATASET = "predictions"
@@ -116,12 +114,13 @@ def answers_from_columns(task: Task, rows: pa.Table) -> tuple[Array, list[Any] |
     return np.array([[row.get(name, 0.0) for name in known] for row in said]).reshape(len(said), len(known)), known
 
 
-def require_same_task(spec: Pipeline, runtime: Runtime) -> None:
+def require_same_task(deployment: Deployment) -> None:
     """See that what was predicted before was of the task that the YAML states now.
 
     :raises UsageError: it was not: its table has no place for the predictions of a model that is trained now
     """
-    snapshot = Lake(runtime.lake, storage_options=runtime.storage_options).dataset(spec.pipeline, DATASET).snapshot()
+    spec = deployment.spec
+    snapshot = deployment.lake.dataset(spec.pipeline, DATASET).snapshot()
     if snapshot is not None and (before := task_from_columns(snapshot.schema.names)) != (
         task := train_config(spec).task
     ):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.registry.model_registry import RegisteredVersion
 
 _ZERO_DURATION = "0w"
@@ -59,14 +60,17 @@ class RecordedTraining:
     refit_of: str | None = None
     commit: str | None = None
 
-    def plan(self, code: ProjectCode, config: str, *, refit_of: str | None = None) -> TrainingPlan:
+    def plan(
+        self, deployment: Deployment, code: ProjectCode, *, config: str, refit_of: str | None = None
+    ) -> TrainingPlan:
         """What its training did, to be done again.
 
+        :param deployment: the pipeline as it was then, with places of its own
         :param config: hash of the configuration as it is computed now
         :param refit_of: the version that it is fitted once more of; its own if None
         """
         return TrainingPlan(
-            self.spec, self.partition, self.window, code, self.pinned, config,
+            deployment, self.partition, self.window, code, self.pinned, config,
             refit_of=refit_of or self.refit_of, commit=self.commit,
         )  # fmt: skip
 

@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tradewind.deployment import Deployment
 from tradewind.errors import MissingInput, ModelError, SpecError, UsageError
 from tradewind.isolation.project_code import import_project_code
 from tradewind.lake import digests, storage
 from tradewind.lake.dataset import Lake
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.registry import archive
-from tradewind.registry.model_registry import ModelRegistry
+from tradewind.registry.model_registry import open_registry
 from tradewind.registry.version_files import open_model
 from tradewind.spec.digest import config_hash
 from tradewind.training import evidence, recorded_training, reproduction_comparison
@@ -67,7 +68,7 @@ class Reproduction:
     tolerance: float = TOLERANCE
 
 
-def reproduce_version(spec: Pipeline, version: str | None, runtime: Runtime) -> Reproduction:
+def reproduce_version(deployment: Deployment, version: str | None) -> Reproduction:
     """Train a version again from what was recorded of it, compare, and journal what came of it.
 
     :param spec: today's YAML of its pipeline
@@ -75,33 +76,34 @@ def reproduce_version(spec: Pipeline, version: str | None, runtime: Runtime) -> 
     :raises UsageError: there is no such version, or no champion
     :raises Unavailable: MLflow or the lake does not answer
     """
-    ledger = Ledger(runtime.ledger)
-    found = _find_version(spec, version, runtime, ledger)
+    ledger = deployment.ledger
+    found = _find_version(deployment, version)
     partition = found.tags.get("tradewind.partition", "")
     try:
-        _require_rows(spec, ledger, found)
-        result = _refit_and_compare(spec, found, runtime, ledger)
+        _require_rows(deployment.spec, ledger, found)
+        result = _refit_and_compare(deployment, found)
     except (MissingInput, ModelError, SpecError) as exc:
-        result = Reproduction(spec.pipeline, found.version, partition, "impossible", str(exc))
-    _journal_reproduction(result, runtime, ledger)
+        result = Reproduction(deployment.spec.pipeline, found.version, partition, "impossible", str(exc))
+    _journal_reproduction(result, deployment.runtime, ledger)
     log.info("%s: %s: %s", found, result.outcome, result.reason)
     return result
 
 
-def _find_version(spec: Pipeline, version: str | None, runtime: Runtime, ledger: Ledger) -> RegisteredVersion:
+def _find_version(deployment: Deployment, version: str | None) -> RegisteredVersion:
+    spec = deployment.spec
     if version is None:
-        changes = ledger.champions(spec.pipeline)
+        changes = deployment.ledger.champions(spec.pipeline)
         if not changes:
             raise UsageError(f"{spec.pipeline} has no champion yet; name a version: {spec.pipeline}/VERSION")
         version = changes[-1].model_version
-    known = archive.list_model_versions(spec.model_name, runtime)
+    known = archive.list_model_versions(spec.model_name, deployment.runtime)
     if version not in known:
         there = f"there are {', '.join(known)}" if known else "there is none"
         text = f"the model registry has no version {version} of {spec.pipeline}; {there}"
-        if ledger.find(spec.pipeline, "trained", subject=version):
+        if deployment.ledger.find(spec.pipeline, "trained", subject=version):
             raise MissingInput(f"{text}, although the ledger knows its training: restore the registry")
         raise UsageError(text)
-    return ModelRegistry(runtime, spec.model_name).get(version)
+    return open_registry(deployment).get(version)
 
 
 def _require_rows(spec: Pipeline, ledger: Ledger, version: RegisteredVersion) -> None:
@@ -109,22 +111,23 @@ def _require_rows(spec: Pipeline, ledger: Ledger, version: RegisteredVersion) ->
         raise MissingInput(f"{version}: {erased[-1].reason} (by {erased[-1].actor})")
 
 
-def _refit_and_compare(spec: Pipeline, version: RegisteredVersion, runtime: Runtime, ledger: Ledger) -> Reproduction:
+def _refit_and_compare(deployment: Deployment, version: RegisteredVersion) -> Reproduction:
+    spec, runtime = deployment.spec, deployment.runtime
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradewind-reproduce-")))
-        registry = ModelRegistry(runtime, spec.model_name)
-        opened = stack.enter_context(open_model(spec, version, runtime, ledger, warm=False))
+        registry = open_registry(deployment)
+        opened = stack.enter_context(open_model(deployment, version, warm=False))
         was = recorded_training.read_recorded_training(spec, version, stack.enter_context(registry.evidence(version)))
         code, borrowed = recorded_training.write_recorded_project(
             was, opened.folder, scratch / "project", runtime.project
         )
-        own = recorded_training.scratch_runtime(runtime, scratch)
-        found = [*_data_differences(was, runtime), *_code_differences(was, code)]
+        then = Deployment(was.spec, recorded_training.scratch_runtime(runtime, scratch))
+        found = [*_data_differences(was, deployment.lake), *_code_differences(was, code)]
         with import_project_code(code) as build_model:
-            config = training_config_hash(was.spec, was.window, own)
+            config = training_config_hash(then, was.window)
             found += _configuration_differences(was, config, borrowed)
-            plan = was.plan(code, config)
-            built = _fit_again(plan, own, build_model, was)
+            plan = was.plan(then, code, config=config)
+            built = _fit_again(plan, build_model, was)
             if isinstance(built, ReproductionDifference):
                 found.append(built)
                 return Reproduction(
@@ -142,22 +145,20 @@ def _refit_and_compare(spec: Pipeline, version: RegisteredVersion, runtime: Runt
         )
 
 
-def _fit_again(
-    plan: TrainingPlan, runtime: Runtime, build_model: Any, was: RecordedTraining
-) -> FittedCandidate | ReproductionDifference:
+def _fit_again(plan: TrainingPlan, build_model: Any, was: RecordedTraining) -> FittedCandidate | ReproductionDifference:
     """The model, fitted again; or that the rows, which are there, cannot be read or learned from any more."""
     from deltalake.exceptions import DeltaError
     from pyarrow import ArrowException
 
     try:
-        built = fit_candidate(plan, runtime, build_model, params=was.params)
+        built = fit_candidate(plan, build_model, params=was.params)
     except (ArrowException, DeltaError, ModelError) as exc:
         return ReproductionDifference("data", f"nothing can be fitted again: {type(exc).__name__}: {exc}")
     assert isinstance(built, FittedCandidate)  # there is no early gate where parameters are given
     return built
 
 
-def _data_differences(was: RecordedTraining, runtime: Runtime) -> Iterator[ReproductionDifference]:
+def _data_differences(was: RecordedTraining, lake: Lake) -> Iterator[ReproductionDifference]:
     """Partitions whose content is not what it was, read from the files of the recorded table versions.
 
     :raises MissingInput: a version or a file is gone
@@ -166,7 +167,6 @@ def _data_differences(was: RecordedTraining, runtime: Runtime) -> Iterator[Repro
         yield ReproductionDifference(
             "data", "the recorded lineage is not what the version says it was made from: it was edited"
         )
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
     for name, version in sorted(was.pinned.versions.items()):
         dataset = lake.dataset(was.spec.pipeline, name)
         snapshot = _recorded_snapshot(dataset, name, version)
@@ -203,7 +203,7 @@ def _content_digest(uri: str, state: Any, digest: str) -> str:
         return str(state.digest)
     paths = [storage.local_path(uri) / file for file in sorted(state.files)]
     try:
-        return digests.of_files(paths, pq.read_schema(paths[0])).digest if paths else str(state.digest)
+        return digests.hash_files(paths, pq.read_schema(paths[0])).digest if paths else str(state.digest)
     except (ArrowException, OSError) as exc:
         return f"not to be read ({exc})"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tradewind.core.row_checks import RowFinding
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
     from tradewind.training.model_frame import ModelFrame
     from tradewind.training.parameter_search import SearchResult
@@ -39,7 +40,7 @@ class TrainingPlan:
     :param commit: of the project's code, where it is not where it was committed
     """
 
-    spec: Pipeline
+    deployment: Deployment
     partition: str
     window: TrainingWindow
     code: ProjectCode
@@ -48,6 +49,11 @@ class TrainingPlan:
     parts: Mapping[str, str] = field(default_factory=dict)
     refit_of: str | None = None
     commit: str | None = None
+
+    @property
+    def spec(self) -> Pipeline:
+        """The pipeline; of a version that is made again, as it was then."""
+        return self.deployment.spec
 
     @property
     def made_from(self) -> dict[str, str]:

@@ -11,14 +11,13 @@ from tradewind.core import row_checks
 from tradewind.core.row_checks import FeatureColumn, RowFinding, RowsPart
 from tradewind.errors import ModelError
 from tradewind.isolation import task_outputs
-from tradewind.lake.dataset import Lake
 from tradewind.training.model_inputs import score_config, train_config
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
     from tradewind.training.model_frame import ModelFrame
 
@@ -29,7 +28,7 @@ LabelCounts = Mapping[str, tuple[int, int]]
 
 
 def count_due_labels(
-    spec: Pipeline, keys: Sequence[str], runtime: Runtime, *, version: int | None, known_by: datetime
+    deployment: Deployment, keys: Sequence[str], *, version: int | None, known_by: datetime
 ) -> LabelCounts:
     """Count labels that should be known, and those that are missing, in partitions of the label dataset.
 
@@ -39,8 +38,9 @@ def count_due_labels(
     """
     import pyarrow.compute as pc
 
+    spec = deployment.spec
     label, timestamp = train_config(spec).label, score_config(spec).population.timestamp
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    lake = deployment.lake
     snapshot = lake.dataset(spec.pipeline, label.dataset).snapshot(version)
     if snapshot is None:
         return {}

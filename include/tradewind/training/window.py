@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tradewind.lake.dataset import Lake
 from tradewind.ledger import skipped_partitions
-from tradewind.ledger.journal import Ledger
 from tradewind.training.model_inputs import train_config
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
     from tradewind.spec.training import Train
     from tradewind.training.model_frame import ModelFrame
@@ -50,11 +48,12 @@ class TrainingWindow:
         return (*self.fit, *self.validation, *self.test)
 
 
-def find_training_window(spec: Pipeline, partition: str, runtime: Runtime) -> TrainingWindow:
+def find_training_window(deployment: Deployment, partition: str) -> TrainingWindow:
     """The window that ends with ``partition``, as lake and ledger are now."""
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    spec = deployment.spec
+    lake = deployment.lake
     snapshot = lake.dataset(spec.pipeline, train_config(spec).label.dataset).snapshot()
-    left_out = skipped_partitions.left_out(Ledger(runtime.ledger), spec.pipeline)
+    left_out = skipped_partitions.left_out(deployment.ledger, spec.pipeline)
     return split_window(spec, partition, published=snapshot.partitions if snapshot else (), left_out=left_out)
 
 

@@ -18,11 +18,11 @@ from tradewind.registry.archive import (
     remove_version_files,
 )
 from tradewind.registry.mlflow_run import CAUSE
-from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
+from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion, open_registry
 from tradewind.upkeep import retention
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,7 @@ class ArchivedVersion:
     reason: str
 
 
-def archive_old_versions(
-    spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run: bool = False
-) -> list[ArchivedVersion]:
+def archive_old_versions(deployment: Deployment, *, now: datetime, dry_run: bool = False) -> list[ArchivedVersion]:
     """Pack the files of versions that are not needed, and that were trained longer ago than ``retention.models``.
 
     Runs, test rows, verdicts, cards and all tags stay; the pack holds the signature too. A version of another tool in
@@ -53,8 +51,9 @@ def archive_old_versions(
     :param dry_run: say what would be packed, and change nothing
     :raises Unavailable: the registry does not answer
     """
-    ledger, registry = Ledger(runtime.ledger), ModelRegistry(runtime, spec.model_name)
-    needed = retention.needed_model_versions(spec, runtime, ledger)
+    spec = deployment.spec
+    ledger, registry = deployment.ledger, open_registry(deployment)
+    needed = retention.needed_model_versions(deployment)
     done = []
     for version, since in _training_times(spec, ledger).items():
         if version in needed or now - since <= spec.retention.models:
@@ -62,9 +61,9 @@ def archive_old_versions(
         if (found := _find_own_version(registry, version)) is None or ARCHIVED in found.tags:
             continue
         reason = f"trained on {since:%Y-%m-%d}, not needed since"
-        one = ArchivedVersion(version, measure_version_size(found, runtime), reason)
+        one = ArchivedVersion(version, measure_version_size(found, deployment.runtime), reason)
         if not dry_run:
-            _archive_version(spec, found, runtime, ledger, registry, reason=reason)
+            _archive_version(deployment, found, registry, reason=reason)
         log.info("%s: %s %s: %s", spec.pipeline, found, "would be archived" if dry_run else "is archived", reason)
         done.append(one)
     return done
@@ -89,18 +88,12 @@ def _find_own_version(registry: ModelRegistry, version: str) -> RegisteredVersio
 
 
 def _archive_version(
-    spec: Pipeline,
-    version: RegisteredVersion,
-    runtime: Runtime,
-    ledger: Ledger,
-    registry: ModelRegistry,
-    *,
-    reason: str,
+    deployment: Deployment, version: RegisteredVersion, registry: ModelRegistry, *, reason: str
 ) -> None:
-    entry = find_archive_entry(ledger, spec.pipeline, version.version)
+    entry = find_archive_entry(deployment.ledger, deployment.spec.pipeline, version.version)
     if entry is None:
-        entry = pack_version(spec, version, runtime, ledger, registry, reason=reason)
+        entry = pack_version(deployment, version, registry, reason=reason)
         fault_points.reach_fault_point("after-pack-before-removal")
-    if version.version in retention.needed_model_versions(spec, runtime, ledger):
+    if version.version in retention.needed_model_versions(deployment):
         return  # in this moment a person rolled back to it
-    remove_version_files(version, runtime, registry, entry=entry)
+    remove_version_files(version, deployment.runtime, registry, entry=entry)

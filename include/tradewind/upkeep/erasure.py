@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureView
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.lake.table_log import FileSpan
     from tradewind.spec.pipeline import Pipeline
 
@@ -64,8 +64,7 @@ class ErasureReport:
 
 
 def erase_entity(
-    spec: Pipeline,
-    runtime: Runtime,
+    deployment: Deployment,
     entity: Mapping[str, str],
     *,
     renamed: Mapping[str, Mapping[str, str]] | None = None,
@@ -87,28 +86,28 @@ def erase_entity(
     :raises UsageError: no dataset has these columns, or the reason names the entity
     :raises Unavailable: another run holds the online store for too long, or publishes all the time
     """
+    spec = deployment.spec
     renamed = renamed or {}
     named = sorted({value for part in (entity, *renamed.values()) for value in part.values() if value in reason})
     if named:
         raise UsageError("the reason is kept for ever and names the entity; say it without the value")
-    searched, without = _datasets_to_search(spec, runtime, entity, renamed)
-    ledger = Ledger(runtime.ledger)
+    searched, without = _datasets_to_search(deployment, entity, renamed)
+    ledger = deployment.ledger
     about = {"columns": sorted(entity), "datasets": sorted(searched)}
     if not dry_run:
-        _journal_erasure(spec, runtime, ledger, "begun", reason, now=now, evidence=about)
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+        _journal_erasure(deployment, "begun", reason, now=now, evidence=about)
+    lake = deployment.lake
 
     def from_lake() -> list[ErasedRows]:
         return [
             _erase_from_dataset(
-                spec, runtime, ledger, lake.dataset(spec.pipeline, name), values,
-                reason=reason, now=now, dry_run=dry_run,
+                deployment, lake.dataset(spec.pipeline, name), values, reason=reason, now=now, dry_run=dry_run
             )
             for name, values in searched.items()
-        ]  # fmt: skip
+        ]
 
     if online and spec.features is not None and not dry_run:
-        removed, served = _erase_with_online_store(spec, runtime, searched, from_lake)
+        removed, served = _erase_with_online_store(deployment, searched, from_lake)
     else:
         removed, served = from_lake(), {}
     # What is gone by now, not only what this run removed: one before it may have been killed.
@@ -120,33 +119,29 @@ def erase_entity(
         tuple(one for one in removed if one.found), tuple(without), served, models, predictions, dry_run
     )  # fmt: skip
     if not dry_run:
-        _journal_erasure(
-            spec, runtime, ledger, "erased", reason, now=now, evidence={**about, **_erasure_evidence(done)}
-        )
-        _mark_not_reproducible(spec, runtime, ledger, done, now=now)
+        _journal_erasure(deployment, "erased", reason, now=now, evidence={**about, **_erasure_evidence(done)})
+        _mark_not_reproducible(deployment, done, now=now)
     return done
 
 
 def _erase_from_dataset(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, dataset: Dataset, values: Mapping[str, str], *,
-    reason: str, now: datetime, dry_run: bool,
-) -> ErasedRows:  # fmt: skip
+    deployment: Deployment, dataset: Dataset, values: Mapping[str, str], *, reason: str, now: datetime, dry_run: bool
+) -> ErasedRows:
     """Erase from one dataset; what is going to be removed is journalled first, so that a kill leaves a record of it."""
     columns = RUN_COLUMNS if dataset.name in (PREDICTIONS, SHADOWED) else ()
-    found = erase_from(dataset, values, run_id=runtime.run_id, now=now, dry_run=True, run_columns=columns)
+    found = erase_from(dataset, values, run_id=deployment.runtime.run_id, now=now, dry_run=True, run_columns=columns)
     if dry_run or not found.found:
         return found
-    _journal_erasure(
-        spec, runtime, ledger, REMOVING, reason, now=now, evidence=_removed_counts(found), subject=dataset.name
-    )
-    return erase_from(dataset, values, run_id=runtime.run_id, now=now, run_columns=columns)
+    _journal_erasure(deployment, REMOVING, reason, now=now, evidence=_removed_counts(found), subject=dataset.name)
+    return erase_from(dataset, values, run_id=deployment.runtime.run_id, now=now, run_columns=columns)
 
 
 def _datasets_to_search(
-    spec: Pipeline, runtime: Runtime, entity: Mapping[str, str], renamed: Mapping[str, Mapping[str, str]]
+    deployment: Deployment, entity: Mapping[str, str], renamed: Mapping[str, Mapping[str, str]]
 ) -> tuple[dict[str, Mapping[str, str]], list[str]]:
     """Values to look for by dataset, and the datasets that do not have the columns; every table on disk counts."""
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    spec = deployment.spec
+    lake = deployment.lake
     root = storage.local_path(lake.root) / spec.pipeline
     folders = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     unknown = sorted(set(renamed) - set(folders))
@@ -176,7 +171,7 @@ def _column_names(dataset: Dataset) -> set[str] | None:
 
 
 def _erase_with_online_store(
-    spec: Pipeline, runtime: Runtime, searched: Mapping[str, Mapping[str, str]], from_lake: Any
+    deployment: Deployment, searched: Mapping[str, Mapping[str, str]], from_lake: Any
 ) -> tuple[list[ErasedRows], dict[str, int]]:
     """Remove from the online store, from the lake, and from the online store again: no run materialises meanwhile."""
     from tradewind.features.feature_store import open_feature_store
@@ -186,11 +181,11 @@ def _erase_with_online_store(
 
     counts: dict[str, int] = {}
     with (
-        hold_registry_lock(runtime.feast_registry, f"materialise-{spec.pipeline}"),
-        explain_online_errors(spec.pipeline, runtime.feast_online),
-        open_feature_store(runtime, spec, versions={}) as store,
+        hold_registry_lock(deployment.runtime.feast_registry, f"materialise-{deployment.spec.pipeline}"),
+        explain_online_errors(deployment.spec.pipeline, deployment.runtime.feast_online),
+        open_feature_store(deployment, versions={}) as store,
     ):
-        views = {view: _entity_keys(spec, runtime, view, searched) for view in store.list_feature_views()}
+        views = {view: _entity_keys(deployment, view, searched) for view in store.list_feature_views()}
         for view, entities in views.items():
             counts[str(view.name)] = erase_online(store, view, entities) if entities is not None else 0
         removed: list[ErasedRows] = from_lake()
@@ -198,7 +193,7 @@ def _erase_with_online_store(
 
 
 def _entity_keys(
-    spec: Pipeline, runtime: Runtime, view: FeatureView, searched: Mapping[str, Mapping[str, str]]
+    deployment: Deployment, view: FeatureView, searched: Mapping[str, Mapping[str, str]]
 ) -> pa.Table | None:
     """Keys of the view that are the entity's: as its rows have them, in whatever version, and as they were given."""
     import pyarrow as pa
@@ -214,8 +209,8 @@ def _entity_keys(
     before = {new: old for old, new in source.field_mapping.items()}
     names = [column.name for column in view.entity_columns]
     columns = [before.get(name, name) for name in names]
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    files = published_and_old(lake.dataset(spec.pipeline, source.dataset))
+    lake = deployment.lake
+    files = published_and_old(lake.dataset(deployment.spec.pipeline, source.dataset))
     picked = ", ".join(
         f"{quote_identifier(column)} AS {quote_identifier(name)}" for column, name in zip(columns, names, strict=True)
     )
@@ -284,13 +279,12 @@ def _removed_counts(one: ErasedRows) -> dict[str, Any]:
 
 
 def _journal_erasure(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, outcome: str, reason: str, *,
-    now: datetime, evidence: Any, subject: str = SUBJECT,
-) -> None:  # fmt: skip
+    deployment: Deployment, outcome: str, reason: str, *, now: datetime, evidence: Any, subject: str = SUBJECT
+) -> None:
     key = f"{subject}/{now.isoformat()}/{outcome}"
-    ledger.append(
+    deployment.ledger.append(
         Entry(
-            spec.pipeline,
+            deployment.spec.pipeline,
             "erased",
             subject,
             None,
@@ -298,21 +292,26 @@ def _journal_erasure(
             outcome=outcome,
             reason=reason,
             evidence=evidence,
-            actor=runtime.actor,
-            run_id=runtime.run_id,
+            actor=deployment.runtime.actor,
+            run_id=deployment.runtime.run_id,
         )
     )
 
 
-def _mark_not_reproducible(
-    spec: Pipeline, runtime: Runtime, ledger: Ledger, done: ErasureReport, *, now: datetime
-) -> None:
+def _mark_not_reproducible(deployment: Deployment, done: ErasureReport, *, now: datetime) -> None:
     """Say with each model version and each partition of predictions that it cannot be made again."""
     what = "rows that it was made from were erased on {day}; it cannot be made again"
     subjects = [*((version, None) for version in done.models), *((PREDICTIONS, key) for key in done.predictions)]
     for subject, partition in subjects:
         entry = Entry(
-            spec.pipeline, "erased", subject, partition, f"{subject}/{partition or '-'}/{now.isoformat()}",
-            outcome=GONE, reason=what.format(day=now.date().isoformat()), actor=runtime.actor, run_id=runtime.run_id,
-        )  # fmt: skip
-        ledger.append(entry)
+            deployment.spec.pipeline,
+            "erased",
+            subject,
+            partition,
+            f"{subject}/{partition or '-'}/{now.isoformat()}",
+            outcome=GONE,
+            reason=what.format(day=now.date().isoformat()),
+            actor=deployment.runtime.actor,
+            run_id=deployment.runtime.run_id,
+        )
+        deployment.ledger.append(entry)

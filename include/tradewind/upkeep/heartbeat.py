@@ -12,7 +12,7 @@ from tradewind.ledger import completion, holds, skipped_partitions
 from tradewind.ledger.journal import Ledger
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 GRACE = timedelta(hours=1)
@@ -21,7 +21,7 @@ MOST = 50
 """So many partitions are looked at and named; a stage that stands still for longer is in trouble enough."""
 
 
-def report_overdue_stages(spec: Pipeline, runtime: Runtime, *, now: datetime) -> str | None:
+def report_overdue_stages(deployment: Deployment, *, now: datetime) -> str | None:
     """Open an incident for each stage that has overdue partitions; each partition closes when its stage completes.
 
     A stage is late for a partition only if the stage before it is complete: else that one is late. Nothing is late
@@ -30,7 +30,7 @@ def report_overdue_stages(spec: Pipeline, runtime: Runtime, *, now: datetime) ->
     :param now: the present, aware
     :return: what was found, one line a stage, or None
     """
-    ledger = Ledger(runtime.ledger)
+    spec, ledger = deployment.spec, deployment.ledger
     if holds.stopping_entry(ledger, spec.pipeline) is not None:
         return None
     out = {

@@ -18,7 +18,7 @@ from tradewind.ledger.journal import Entry, Ledger
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ MODEL_VERSION = "model_version"
 SUBJECT = "vacuum"
 
 
-def vacuum_pipeline(spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run: bool = False) -> list[VacuumedFiles]:
+def vacuum_pipeline(deployment: Deployment, *, now: datetime, dry_run: bool = False) -> list[VacuumedFiles]:
     """Remove what no version needs any more from every dataset of the pipeline, and journal what was removed.
 
     A run that is killed leaves the rest to the next one.
@@ -38,13 +38,14 @@ def vacuum_pipeline(spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run:
     :param now: the present, aware
     :param dry_run: say what would be removed, remove and journal nothing
     """
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
-    as_known = _read_as_known(spec, runtime)
+    spec = deployment.spec
+    lake = deployment.lake
+    as_known = _read_as_known(deployment)
     done = [
         _vacuum_dataset(spec, lake, name, (), now=now, dry_run=dry_run) for name in _prediction_datasets(lake, spec)
     ]
     # After the predictions: those that were removed pin nothing any more.
-    pins = pinned_table_versions(spec, runtime)
+    pins = pinned_table_versions(deployment)
     for name in spec.datasets:
         done.append(
             _vacuum_dataset(spec, lake, name, pins.get(name, ()), now=now, dry_run=dry_run, as_known=name in as_known)
@@ -56,30 +57,31 @@ def vacuum_pipeline(spec: Pipeline, runtime: Runtime, *, now: datetime, dry_run:
             " would be removed" if dry_run else " removed", one.versions,
         )  # fmt: skip
     if not dry_run and any(one.removed for one in done):
-        _journal_vacuum(spec, runtime, done, now=now)
+        _journal_vacuum(deployment, done, now=now)
     return done
 
 
-def pinned_table_versions(spec: Pipeline, runtime: Runtime) -> dict[str, set[int]]:
+def pinned_table_versions(deployment: Deployment) -> dict[str, set[int]]:
     """Versions of each dataset that a model (by the ledger) or a prediction that is kept (by its row) was made from."""
     found: dict[str, set[int]] = {}
-    for entry in Ledger(runtime.ledger).find(spec.pipeline, "trained"):
+    for entry in deployment.ledger.find(deployment.spec.pipeline, "trained"):
         _add_versions(found, entry.evidence.get("versions", {}))
     for name in (PREDICTIONS, SHADOWED):
-        root = storage.local_path(Lake(runtime.lake).dataset(spec.pipeline, name).uri)
+        root = storage.local_path(deployment.lake.dataset(deployment.spec.pipeline, name).uri)
         for path in root.glob("partition=*/*.parquet"):
             for text in read_prediction_lineage(path):
                 _add_versions(found, json.loads(text))
     return found
 
 
-def needed_model_versions(spec: Pipeline, runtime: Runtime, ledger: Ledger) -> dict[str, str]:
+def needed_model_versions(deployment: Deployment) -> dict[str, str]:
     """Model versions that must be ready to serve or to be explained, with the reason in words.
 
     The champion of now and of later, the one before each (it is the fallback), the shadow, who waits for approval,
     and whatever made a prediction that is kept.
     """
-    lake = Lake(runtime.lake, storage_options=runtime.storage_options)
+    spec, ledger = deployment.spec, deployment.ledger
+    lake = deployment.lake
     found = dict.fromkeys(_versions_with_predictions(spec, lake), "predictions that are kept came from it")
     found |= dict.fromkeys(_versions_awaiting_approval(spec, ledger), "it waits for approval")
     if (standing := shadows.standing_shadow(ledger, spec.pipeline)) is not None:
@@ -146,13 +148,13 @@ def _add_versions(found: dict[str, set[int]], versions: dict[str, int]) -> None:
         found.setdefault(name, set()).add(int(version))
 
 
-def _read_as_known(spec: Pipeline, runtime: Runtime) -> set[str]:
+def _read_as_known(deployment: Deployment) -> set[str]:
     """Datasets whose corrected partitions are still read as they were before."""
-    if spec.features is None or spec.features.corrections != "as_known":
+    if deployment.spec.features is None or deployment.spec.features.corrections != "as_known":
         return set()
     from tradewind.features.definitions import load_definitions
 
-    return set(load_definitions(spec, runtime).datasets())
+    return set(load_definitions(deployment).datasets())
 
 
 def _vacuum_dataset(
@@ -179,7 +181,7 @@ def _vacuum_dataset(
     )
 
 
-def _journal_vacuum(spec: Pipeline, runtime: Runtime, done: list[VacuumedFiles], *, now: datetime) -> None:
+def _journal_vacuum(deployment: Deployment, done: list[VacuumedFiles], *, now: datetime) -> None:
     evidence = {
         one.dataset: {
             "files": len(one.files),
@@ -193,9 +195,9 @@ def _journal_vacuum(spec: Pipeline, runtime: Runtime, done: list[VacuumedFiles],
     }
     total = sum(one.removed for one in done)
     entry = Entry(
-        spec.pipeline, "note", SUBJECT, None, f"{SUBJECT}/{now.isoformat()}",
+        deployment.spec.pipeline, "note", SUBJECT, None, f"{SUBJECT}/{now.isoformat()}",
         outcome="vacuumed",
         reason=f"{total} files and folders that no model, prediction or retention needs",
-        evidence=evidence, actor=runtime.actor, run_id=runtime.run_id,
+        evidence=evidence, actor=deployment.runtime.actor, run_id=deployment.runtime.run_id,
     )  # fmt: skip
-    Ledger(runtime.ledger).append(entry)
+    deployment.ledger.append(entry)

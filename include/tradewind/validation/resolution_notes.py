@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from tradewind.core.gate_results import bound_of
+from tradewind.core.gate_results import gate_bound
 from tradewind.core.power import GateResolution, approximate_error
 from tradewind.ledger.journal import Entry
 from tradewind.spec.gates import MetricGate
@@ -109,14 +109,14 @@ def _begin(spec: Pipeline, gate: MetricGate, blocks: int) -> str:
 
 
 def _gain(gate: MetricGate, shown: GateResolution) -> str:
-    least = bound_of(gate)[1] + shown.margin()
+    least = gate_bound(gate)[1] + shown.margin()
     return f"a gain of {least:+.2g} or more" if least > 0 else f"a candidate that is worse by {-least:.2g} or less"
 
 
 def _advice(spec: Pipeline, gate: MetricGate, shown: GateResolution) -> str:
     """What makes an equally good candidate pass, where it mostly would not."""
     assert spec.train is not None
-    bound, margin = bound_of(gate)[1], shown.margin()
+    bound, margin = gate_bound(gate)[1], shown.margin()
     if bound + margin <= 0 or bound > 0:
         return ""
     equal = f"; a candidate that only equals {gate.versus} mostly fails"

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.engine.database import connect_duckdb
-from tradewind.engine.determinism import determinism_of, function_spellings
-from tradewind.engine.query_columns import SqlProblem, bind_select, flaws_of_types, parse_select, place_of
+from tradewind.engine.determinism import examine_determinism, function_spellings
+from tradewind.engine.query_columns import SqlProblem, bind_select, find_word, flaws_of_types, parse_select
 from tradewind.engine.sql_text import find_words
 from tradewind.errors import UsageError
 from tradewind.lake.schema import PARTITION, lake_schema
@@ -67,7 +67,7 @@ def _bind_dataset(subject: ValidatedPipeline, name: str, tables: SqlColumns, kno
     sql, schema = bound
     flaws = list(_refused_by_lake(name, schema))
     for column, message in flaws:
-        tables.problems.append(sql.problem(place_of(column, sql.text), message, width=len(column)))
+        tables.problems.append(sql.problem(find_word(column, sql.text), message, width=len(column)))
     if not flaws:
         held = lake_schema(schema, what=name)
         import pyarrow as pa
@@ -159,7 +159,7 @@ def _bind_sql(
 def _nondeterminism_problems(sql: NamedFile, known: Mapping[str, Mapping[str, str] | pa.Schema]) -> Iterator[Problem]:
     """What would give other rows of the same inputs, in SQL that can be bound."""
     with closing(connect_duckdb()) as connection:
-        found = determinism_of(sql.text, known, parameters=_PARAMETERS, connection=connection)
+        found = examine_determinism(sql.text, known, parameters=_PARAMETERS, connection=connection)
     for name in found.changing:
         offset, width = find_words(function_spellings(name), sql.text)
         message = f"`{sql.text[offset : offset + width]}` gives something else each time"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.spec.pipeline import Features, Pipeline
 from tradewind.validation.smoke_test import describe_user_error, try_model, try_rule
 from tradewind.validation.validated_pipeline import build_partial_pipeline
@@ -105,7 +106,7 @@ def _run_definitions(request: Mapping[str, Any], root: Path) -> Answer:
     runtime = Runtime(
         project=root, lake="", landing="", ledger="", mlflow="", feast_registry="", feast_online={}, reports=root
     )
-    found = collect_definitions(spec, runtime)
+    found = collect_definitions(Deployment(spec, runtime))
     wrong = find_definition_flaws(found, spec)
     bad = {flaw.name for flaw in wrong}
     return {

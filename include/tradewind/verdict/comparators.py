@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
     from tradewind.registry.model_registry import RegisteredVersion
     from tradewind.spec.pipeline import Pipeline
@@ -68,9 +68,13 @@ def find_champion_to_replace(
 
 
 def prepare_test_rows(
-    spec: Pipeline, runtime: Runtime, table: pa.Table, *,
-    answers: Mapping[str, Answer | ModelError], candidate: RegisteredVersion, champion: RegisteredVersion | None,
-) -> PreparedRows:  # fmt: skip
+    deployment: Deployment,
+    table: pa.Table,
+    *,
+    answers: Mapping[str, Answer | ModelError],
+    candidate: RegisteredVersion,
+    champion: RegisteredVersion | None,
+) -> PreparedRows:
     """Put labels, answers, conditions and columns of the test rows together.
 
     The majority of the candidate's training rows and the heuristics that gates name are asked here if they are not
@@ -79,11 +83,12 @@ def prepare_test_rows(
     :param table: key, time, partition, label, `verdict.columns` and the model's inputs, as training logs them
     :param answers: by ``candidate``, ``champion`` and so on: output and classes of a model, or why there is none
     """
+    spec = deployment.spec
     task, label = train_config(spec).task, train_config(spec).label.column
     rows = table.drop_columns([label])
     if _named_comparators(spec) - set(answers):
-        with start_heuristics(spec, runtime) as running:
-            answers = {**predict_comparators(spec, runtime, table, candidate=candidate, rules=running), **answers}
+        with start_heuristics(deployment) as running:
+            answers = {**predict_comparators(deployment, table, candidate=candidate, rules=running), **answers}
     labels = task_outputs.task_labels(table[label], task, label)
     given = {name: answer for name, answer in answers.items() if not isinstance(answer, ModelError)}
     absent = {name: str(answer) for name, answer in answers.items() if isinstance(answer, ModelError)}
@@ -134,30 +139,26 @@ def gate_heuristics(spec: Pipeline) -> dict[str, str]:
 
 
 @contextmanager
-def start_heuristics(spec: Pipeline, runtime: Runtime) -> Iterator[Mapping[str, HeuristicProcess]]:
+def start_heuristics(deployment: Deployment) -> Iterator[Mapping[str, HeuristicProcess]]:
     """The heuristics that a gate names, each in a process that starts at once."""
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(HeuristicProcess(reference, runtime.project))
-            for name, reference in gate_heuristics(spec).items()
+            name: stack.enter_context(HeuristicProcess(reference, deployment.runtime.project))
+            for name, reference in gate_heuristics(deployment.spec).items()
         }
 
 
 def predict_comparators(
-    spec: Pipeline,
-    runtime: Runtime,
-    table: pa.Table,
-    *,
-    candidate: RegisteredVersion,
-    rules: Mapping[str, HeuristicProcess],
+    deployment: Deployment, table: pa.Table, *, candidate: RegisteredVersion, rules: Mapping[str, HeuristicProcess]
 ) -> dict[str, Answer | ModelError]:
     """What the majority and the heuristics say of the rows, or why they say nothing. None is shown the label."""
+    spec = deployment.spec
     rows = table.drop_columns([train_config(spec).label.column])
     asked: dict[str, Callable[[], Answer]] = {
         name: partial(rule.answer, rows, train_config(spec).task) for name, rule in rules.items()
     }
     if MAJORITY in _named_comparators(spec):
-        asked[MAJORITY] = partial(_predict_majority, spec, runtime, candidate, rows.num_rows)
+        asked[MAJORITY] = partial(_predict_majority, deployment, candidate, rows.num_rows)
     found: dict[str, Answer | ModelError] = {}
     for name, ask in asked.items():
         try:
@@ -190,8 +191,8 @@ def _named_comparators(spec: Pipeline) -> set[str]:
     return named & {MAJORITY, *spec.verdict.heuristics}
 
 
-def _predict_majority(spec: Pipeline, runtime: Runtime, candidate: RegisteredVersion, rows: int) -> Answer:
-    trained = Ledger(runtime.ledger).find(spec.pipeline, "trained", subject=candidate.version)
+def _predict_majority(deployment: Deployment, candidate: RegisteredVersion, rows: int) -> Answer:
+    trained = deployment.ledger.find(deployment.spec.pipeline, "trained", subject=candidate.version)
     if not trained or "majority" not in trained[-1].evidence:
         raise ModelError(f"the ledger does not know the majority of the rows that {candidate} learned from")
     return task_outputs.majority_output(trained[-1].evidence["majority"], rows)

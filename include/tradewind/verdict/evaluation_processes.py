@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.core.gate_results import Measurement
 from tradewind.core.judged_rows import CANDIDATE, CHAMPION, TestRows
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, ModelFilesChanged
 from tradewind.isolation import task_outputs
-from tradewind.ledger.journal import Ledger
 from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
 from tradewind.registry.version_files import OpenedModel, open_model
 from tradewind.training import model_signature
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tradewind.core.runtime import Runtime
     from tradewind.isolation.model_client import ModelHost
     from tradewind.ledger.champions import ChampionChange
     from tradewind.spec.gates import Gate
@@ -67,12 +66,7 @@ class LoggedRows:
 
 
 def evaluate_candidate(
-    spec: Pipeline,
-    runtime: Runtime,
-    registry: ModelRegistry,
-    *,
-    candidate: RegisteredVersion,
-    champion: ChampionChange | None,
+    deployment: Deployment, registry: ModelRegistry, *, candidate: RegisteredVersion, champion: ChampionChange | None
 ) -> CandidateEvaluation:
     """Let candidate, champion, majority and heuristics predict the candidate's test rows, and measure the candidate.
 
@@ -82,31 +76,29 @@ def evaluate_candidate(
     :raises ModelError: the candidate's files or its test rows are gone
     :raises Unavailable: the model registry does not answer
     """
+    spec = deployment.spec
     with ExitStack() as stack:
         # Processes first: a warm host is a fork, and this process has used nothing yet.
-        ledger = Ledger(runtime.ledger)
-        opened = _open_candidate(spec, runtime, candidate, ledger, stack)
-        rival, against, why = _open_champion(spec, runtime, champion, ledger, stack)
+        opened = _open_candidate(deployment, candidate, stack)
+        rival, against, why = _open_champion(deployment, champion, stack)
         behind = unchanged_candidate.open_judged_version(
-            spec, runtime, registry, ledger, stack, candidate=candidate, champion=champion
-        )  # fmt: skip
-        rules = stack.enter_context(comparators.start_heuristics(spec, runtime))
+            deployment, registry, stack, candidate=candidate, champion=champion
+        )
+        rules = stack.enter_context(comparators.start_heuristics(deployment))
         logged = read_logged_rows(registry, candidate)
         rows, asked = logged.rows, serving_checks.gates_with_defaults(spec.gates, rows=logged.rows.num_rows)
         running = opened if isinstance(opened, ModelError) else make_running_candidate(spec, opened, logged)
         pool = stack.enter_context(ThreadPoolExecutor(2))
         ours = pool.submit(load_and_predict, running, asked)
         theirs = pool.submit(_predict_or_error, rival, rows) if rival is not None else None
-        wanted = model_signature.expected_input_columns(spec, runtime)
-        others = comparators.predict_comparators(spec, runtime, rows, candidate=candidate, rules=rules)
+        wanted = model_signature.expected_input_columns(deployment)
+        others = comparators.predict_comparators(deployment, rows, candidate=candidate, rules=rules)
         loaded, answer = ours.result()
         answers: dict[str, Answer | ModelError] = {**others, CANDIDATE: answer}
         if champion is not None:
             answers[CHAMPION] = theirs.result() if theirs is not None else why
         measurements = serving_checks.measure_serving(asked, running=running, loaded=loaded, wanted=wanted)
-        ready = comparators.prepare_test_rows(
-            spec, runtime, rows, answers=answers, candidate=candidate, champion=against
-        )
+        ready = comparators.prepare_test_rows(deployment, rows, answers=answers, candidate=candidate, champion=against)
         same_as = unchanged_candidate.find_equivalent_version(
             train_config(spec), ready.test, behind, champion=champion, rows=rows,
             before=read_logged_rows(registry, behind.version).rows if behind else None, ours=answer,
@@ -115,25 +107,25 @@ def evaluate_candidate(
 
 
 def _open_candidate(
-    spec: Pipeline, runtime: Runtime, candidate: RegisteredVersion, ledger: Ledger, stack: ExitStack
+    deployment: Deployment, candidate: RegisteredVersion, stack: ExitStack
 ) -> OpenedModel | ModelFilesChanged:
     """The candidate in a clean process; or that its files are not those that were trained."""
-    timeout, own = serving_checks.answer_timeout(spec.gates), replace(runtime, hosts=None)
+    timeout, own = serving_checks.answer_timeout(deployment.spec.gates), replace(deployment.runtime, hosts=None)
     try:
-        return stack.enter_context(open_model(spec, candidate, own, ledger, warm=False, timeout=timeout))
+        return stack.enter_context(open_model(Deployment(deployment.spec, own), candidate, warm=False, timeout=timeout))
     except ModelFilesChanged as exc:
         return exc
 
 
 def _open_champion(
-    spec: Pipeline, runtime: Runtime, champion: ChampionChange | None, ledger: Ledger, stack: ExitStack
+    deployment: Deployment, champion: ChampionChange | None, stack: ExitStack
 ) -> tuple[ModelHost | None, RegisteredVersion | None, ModelError]:
     """The champion's process, or why it has none."""
     if champion is None:
         return None, None, ModelError("there is no champion")
     try:
-        version = ModelRegistry(runtime, champion.model_name).get(champion.model_version)
-        opened = stack.enter_context(open_model(spec, version, runtime, ledger))
+        version = ModelRegistry(deployment.runtime, champion.model_name).get(champion.model_version)
+        opened = stack.enter_context(open_model(deployment, version))
     except ModelError as exc:
         return None, None, exc
     return opened.host, version, ModelError("")

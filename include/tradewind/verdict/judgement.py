@@ -16,7 +16,7 @@ from tradewind.core.judged_rows import TestRows
 from tradewind.errors import ModelError, UsageError
 from tradewind.isolation.project_code import locate_project_code
 from tradewind.ledger.journal import Entry, Ledger
-from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
+from tradewind.registry.model_registry import RegisteredVersion, open_registry
 from tradewind.spec.digest import config_hash
 from tradewind.spec.gates import CheckGate
 from tradewind.training.model_inputs import train_config
@@ -27,6 +27,7 @@ from tradewind.verdict.training_background import read_training_background, unse
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
     from tradewind.spec.pipeline import Pipeline
 
@@ -60,7 +61,7 @@ class CandidateVerdict:
     warnings: tuple[str, ...] = ()
 
 
-def judge_candidate_version(spec: Pipeline, partition: str, runtime: Runtime) -> CandidateVerdict:
+def judge_candidate_version(deployment: Deployment, partition: str) -> CandidateVerdict:
     """Judge the candidate of ``partition`` at the gates, and write the verdict into ledger, MLflow and a report.
 
     Both models predict the candidate's test rows afresh, each in a process of its own. A verdict that is there already,
@@ -71,25 +72,34 @@ def judge_candidate_version(spec: Pipeline, partition: str, runtime: Runtime) ->
     :raises ModelError: the candidate's files or its test rows are gone
     :raises Unavailable: the model registry does not answer
     """
-    ledger, registry = Ledger(runtime.ledger), ModelRegistry(runtime, spec.model_name)
+    spec = deployment.spec
+    ledger, registry = deployment.ledger, open_registry(deployment)
     candidate = registry.get(_find_candidate(spec, partition, ledger))
     champion = find_champion_to_replace(spec, partition, ledger, candidate=candidate.version)
-    key = _verdict_key(spec, candidate, champion, runtime)
+    key = _verdict_key(deployment, candidate, champion)
     entry = _find_known_verdict(ledger, spec, candidate, key)
     if entry is not None and _is_complete(entry):
-        return _settle_verdict(entry, spec, partition, runtime, candidate=candidate)
-    found = evaluate_candidate(spec, runtime, registry, candidate=candidate, champion=champion)
+        return _settle_verdict(entry, deployment, partition, candidate=candidate)
+    found = evaluate_candidate(deployment, registry, candidate=candidate, champion=champion)
     return _judge_and_publish(
-        spec, partition, runtime, candidate=candidate, champion=champion, found=found, key=key, basis="test"
+        deployment, partition, candidate=candidate, champion=champion, found=found, key=key, basis="test"
     )
 
 
 def judge_prepared_rows(
-    spec: Pipeline, partition: str, runtime: Runtime, *,
-    candidate: RegisteredVersion, champion: ChampionChange | None, test: TestRows, key: str, basis: VerdictBasis,
-    measurements: Mapping[int, Measurement] | None = None, partitions: Sequence[str] | None = None,
-    classes: Sequence[str] = (), notes: Sequence[str] = (),
-) -> CandidateVerdict:  # fmt: skip
+    deployment: Deployment,
+    partition: str,
+    *,
+    candidate: RegisteredVersion,
+    champion: ChampionChange | None,
+    test: TestRows,
+    key: str,
+    basis: VerdictBasis,
+    measurements: Mapping[int, Measurement] | None = None,
+    partitions: Sequence[str] | None = None,
+    classes: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> CandidateVerdict:
     """Judge rows that the caller has put together, and write the verdict like any other.
 
     Checks of serving are judged where something was measured for them, and left out otherwise: they were judged when
@@ -103,9 +113,10 @@ def judge_prepared_rows(
     :param notes: what a reader should know of the rows
     :raises Unavailable: the model registry does not answer
     """
-    entry = _find_known_verdict(Ledger(runtime.ledger), spec, candidate, key)
+    spec = deployment.spec
+    entry = _find_known_verdict(deployment.ledger, spec, candidate, key)
     if entry is not None and _is_complete(entry):
-        return _settle_verdict(entry, spec, partition, runtime, candidate=candidate)
+        return _settle_verdict(entry, deployment, partition, candidate=candidate)
     asked = spec.gates if measurements else [gate for gate in spec.gates if not isinstance(gate, CheckGate)]
     # What stands here is what would serve, also where it is a refit.
     same = champion.model_version if champion is not None and test.same_as_champion else None
@@ -113,7 +124,7 @@ def judge_prepared_rows(
         tuple(asked), test, dict(measurements or {}), tuple(classes), tuple(notes), partitions, same
     )
     return _judge_and_publish(
-        spec, partition, runtime, candidate=candidate, champion=champion, found=found, key=key, basis=basis
+        deployment, partition, candidate=candidate, champion=champion, found=found, key=key, basis=basis
     )
 
 
@@ -127,19 +138,20 @@ def _find_candidate(spec: Pipeline, partition: str, ledger: Ledger) -> str:
     return str(trained[-1].evidence["version"])
 
 
-def _verdict_key(
-    spec: Pipeline, candidate: RegisteredVersion, champion: ChampionChange | None, runtime: Runtime
-) -> str:
+def _verdict_key(deployment: Deployment, candidate: RegisteredVersion, champion: ChampionChange | None) -> str:
     other = champion.model_version if champion else "-"
-    return f"{candidate.version}/{other}/{verdict_config_hash(spec, champion, runtime)}"
+    return f"{candidate.version}/{other}/{verdict_config_hash(deployment, champion)}"
 
 
-def verdict_config_hash(spec: Pipeline, champion: ChampionChange | None, runtime: Runtime) -> str:
+def verdict_config_hash(deployment: Deployment, champion: ChampionChange | None) -> str:
     """Hash of all that a verdict on the same rows depends on beside the candidate."""
+    spec = deployment.spec
     change, train = champion.seq if champion else 0, train_config(spec)
-    rules = {name: _heuristic_digest(reference, runtime) for name, reference in gate_heuristics(spec).items()}
+    rules = {
+        name: _heuristic_digest(reference, deployment.runtime) for name, reference in gate_heuristics(spec).items()
+    }
     # What the model would get now, which the schema is held against.
-    definitions = runtime.project / spec.features.definitions if spec.features else None
+    definitions = deployment.runtime.project / spec.features.definitions if spec.features else None
     given = [*train.columns, train.service, definitions.read_text() if definitions and definitions.is_file() else ""]
     if train.refit:  # then a candidate that predicts what the champion predicts may change what serves
         given.append("refit")
@@ -176,41 +188,55 @@ def _has_same_outcomes(before: Entry, entry: Entry) -> bool:
 
 
 def _judge_and_publish(
-    spec: Pipeline, partition: str, runtime: Runtime, *,
-    candidate: RegisteredVersion, champion: ChampionChange | None, found: CandidateEvaluation,
-    key: str, basis: VerdictBasis,
-) -> CandidateVerdict:  # fmt: skip
-    ledger, registry = Ledger(runtime.ledger), ModelRegistry(runtime, spec.model_name)
+    deployment: Deployment,
+    partition: str,
+    *,
+    candidate: RegisteredVersion,
+    champion: ChampionChange | None,
+    found: CandidateEvaluation,
+    key: str,
+    basis: VerdictBasis,
+) -> CandidateVerdict:
+    spec = deployment.spec
+    ledger, registry = deployment.ledger, open_registry(deployment)
     seed = train_config(spec).seed
     results = gates.judge_gates(
         found.gates, found.test, measurements=found.measurements, verdict=spec.verdict, seed=seed
     )  # fmt: skip
     trained = _find_training_entry(ledger, spec, candidate)
     entry = _verdict_entry(
-        spec, partition, runtime, candidate=candidate, champion=champion, found=found, results=results,
-        trained=trained, key=key, basis=basis,
-    )  # fmt: skip
+        deployment,
+        partition,
+        candidate=candidate,
+        champion=champion,
+        found=found,
+        results=results,
+        trained=trained,
+        key=key,
+        basis=basis,
+    )
     before = _find_known_verdict(ledger, spec, candidate, key)
     if before is not None and _has_same_outcomes(before, entry):
-        return _settle_verdict(before, spec, partition, runtime, candidate=candidate)
-    report = verdict_files.verdict_page_path(entry, runtime)
+        return _settle_verdict(before, deployment, partition, candidate=candidate)
+    report = verdict_files.verdict_page_path(entry, deployment.runtime)
     drawn = verdict_files.draw_verdict_pictures(registry, candidate, found.test, classes=found.classes)
     verdict_files.publish_verdict(
         entry, spec, registry, candidate=candidate, report=report, drawn=drawn, trained=trained
     )  # fmt: skip
-    return _settle_verdict(entry, spec, partition, runtime, candidate=candidate)
+    return _settle_verdict(entry, deployment, partition, candidate=candidate)
 
 
 def _settle_verdict(
-    entry: Entry, spec: Pipeline, partition: str, runtime: Runtime, *, candidate: RegisteredVersion
+    entry: Entry, deployment: Deployment, partition: str, *, candidate: RegisteredVersion
 ) -> CandidateVerdict:
     """Make sure that the ledger's newest verdict of the partition is this one and that its report is there."""
-    ledger, entry = Ledger(runtime.ledger), replace(entry, partition=partition)
+    spec, runtime = deployment.spec, deployment.runtime
+    ledger, entry = deployment.ledger, replace(entry, partition=partition)
     report = verdict_files.verdict_page_path(entry, runtime)
     changed = _journal_verdict(ledger, entry, run_id=runtime.run_id)
-    model_alarms.check_rejected_candidates(spec, runtime)
+    model_alarms.check_rejected_candidates(deployment)
     if not report.exists() or (changed and entry.id is not None):
-        registry, trained = ModelRegistry(runtime, spec.model_name), _find_training_entry(ledger, spec, candidate)
+        registry, trained = open_registry(deployment), _find_training_entry(ledger, spec, candidate)
         verdict_files.restore_verdict_page(entry, spec, registry, candidate=candidate, report=report, trained=trained)
     log.info("%s at %s: %s is %s: %s", spec.pipeline, partition, candidate, entry.outcome, entry.reason)
     evidence = entry.evidence
@@ -227,17 +253,24 @@ def _find_training_entry(ledger: Ledger, spec: Pipeline, candidate: RegisteredVe
 
 
 def _verdict_entry(
-    spec: Pipeline, partition: str, runtime: Runtime, *,
-    candidate: RegisteredVersion, champion: ChampionChange | None, found: CandidateEvaluation,
-    results: Sequence[GateResult], trained: Entry | None, key: str, basis: VerdictBasis,
-) -> Entry:  # fmt: skip
+    deployment: Deployment,
+    partition: str,
+    *,
+    candidate: RegisteredVersion,
+    champion: ChampionChange | None,
+    found: CandidateEvaluation,
+    results: Sequence[GateResult],
+    trained: Entry | None,
+    key: str,
+    basis: VerdictBasis,
+) -> Entry:
     by_gates, reason = _decide_outcome(results, champion)
     outcome = by_gates
     if found.same_as:
         outcome = UNCHANGED
         same = f"{_reason_unchanged(found, champion)}, so a promotion would change nothing"
         reason = f"{same}; by its gates it is {by_gates}: {reason}"
-    behind = read_training_background(spec, runtime, trained)
+    behind = read_training_background(deployment, trained)
     unseen = [warning] if (warning := unseen_drift_warning(behind.get("drifted", {}))) else []
     evidence = {
         "key": key,
@@ -259,9 +292,17 @@ def _verdict_entry(
         "absent": dict(found.test.absent),
     }
     return Entry(
-        spec.pipeline, "verdict", candidate.version, partition, key,
-        outcome=outcome, reason=reason, evidence=evidence, actor=runtime.actor, run_id=runtime.run_id,
-    )  # fmt: skip
+        deployment.spec.pipeline,
+        "verdict",
+        candidate.version,
+        partition,
+        key,
+        outcome=outcome,
+        reason=reason,
+        evidence=evidence,
+        actor=deployment.runtime.actor,
+        run_id=deployment.runtime.run_id,
+    )
 
 
 def _decide_outcome(results: Sequence[GateResult], champion: ChampionChange | None) -> tuple[str, str]:

@@ -6,20 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting.drift_alarms import drifted_partitions
-from tradewind.ledger.journal import Ledger
 from tradewind.pages.formatting import first_few, format_count, format_number
 from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.ledger.journal import Entry
-    from tradewind.spec.pipeline import Pipeline
 
 OPTIMISTIC = "training rows (optimistic)"
 """How a score on the rows that a model was fitted on is called wherever it stands."""
 
 
-def read_training_background(spec: Pipeline, runtime: Runtime, trained: Entry | None) -> dict[str, Any]:
+def read_training_background(deployment: Deployment, trained: Entry | None) -> dict[str, Any]:
     """The evidence of a verdict about the training of its candidate; empty where the ledger knows none.
 
     :param trained: the ledger's entry of kind ``trained`` of the candidate
@@ -28,9 +26,11 @@ def read_training_background(spec: Pipeline, runtime: Runtime, trained: Entry | 
     """
     if trained is None:
         return {}
-    decisions = Ledger(runtime.ledger).find(spec.pipeline, "decision", subject="train", partition=trained.partition)
+    decisions = deployment.ledger.find(
+        deployment.spec.pipeline, "decision", subject="train", partition=trained.partition
+    )
     wanted = [entry for entry in decisions if entry.outcome == "train"]
-    found: dict[str, Any] = {"drifted": dict(drifted_partitions(spec, trained, runtime))}
+    found: dict[str, Any] = {"drifted": dict(drifted_partitions(deployment, trained))}
     found["scores"] = trained.evidence.get("scores", {})
     if wanted:
         decided = wanted[-1]

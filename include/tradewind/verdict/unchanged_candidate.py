@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.core.judged_rows import TestRows
-    from tradewind.core.runtime import Runtime
+    from tradewind.deployment import Deployment
     from tradewind.isolation.model_client import ModelHost
     from tradewind.ledger.champions import ChampionChange
     from tradewind.ledger.journal import Ledger
@@ -51,23 +51,28 @@ class JudgedVersion:
 
 
 def open_judged_version(
-    spec: Pipeline, runtime: Runtime, registry: ModelRegistry, ledger: Ledger, stack: ExitStack, *,
-    candidate: RegisteredVersion, champion: ChampionChange | None,
-) -> JudgedVersion | None:  # fmt: skip
+    deployment: Deployment,
+    registry: ModelRegistry,
+    stack: ExitStack,
+    *,
+    candidate: RegisteredVersion,
+    champion: ChampionChange | None,
+) -> JudgedVersion | None:
     """Start the version whose refit the champion is, or that was kept in place of its refit.
 
     None where nothing is refitted, or the candidate has another window than that version: its refit would be another.
     """
+    spec = deployment.spec
     if champion is None or not train_config(spec).refit:
         return None
-    number = _judged_version_number(spec, ledger, champion.model_version)
+    number = _judged_version_number(spec, deployment.ledger, champion.model_version)
     if number is None or number == candidate.version:
         return None
     try:
         version = registry.get(number)
         if any(version.tags.get(name) != candidate.tags.get(name) for name in _WINDOW_TAGS):
             return None
-        opened = stack.enter_context(open_model(spec, version, runtime, ledger))
+        opened = stack.enter_context(open_model(deployment, version))
     except ModelError as exc:
         log.warning("%s: whether %s changes anything cannot be found out: %s", spec.pipeline, candidate, exc)
         return None

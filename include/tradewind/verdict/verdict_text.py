@@ -12,12 +12,12 @@ from tradewind.ledger.serving_versions import SERVES
 from tradewind.pages.formatting import (
     NOTHING,
     code_markdown,
+    describe_duration,
     escape_markdown,
     first_few,
     format_bound,
     format_count,
     format_number,
-    format_time,
     markdown_table,
     partition_span,
     prose_markdown,
@@ -246,7 +246,7 @@ def _steps_after_pass(spec: Pipeline, entry: Entry) -> list[str]:
         who = f" ({first_few(promotion.approvers)})" if promotion.approvers else ""
         steps.append(
             f"Approve or reject it in Airflow{who}: DAG `{name}__train`, run `{entry.run_id}`, task `approve`. "
-            f"Without an answer within {format_time(promotion.timeout)} it is rejected."
+            f"Without an answer within {describe_duration(promotion.timeout)} it is rejected."
         )
     else:
         steps.append("Nothing: it becomes champion by itself, from the first population that nobody has scored.")

@@ -14,6 +14,7 @@ from tradewind.alerting.channels import describe_next_step
 from tradewind.alerting.incident_history import Incident
 from tradewind.alerting.incidents import open_incidents
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.retraining.training_decision import decide_training
 from tradewind.spec.pipeline import Pipeline
@@ -37,7 +38,7 @@ def pipeline(**alerts: Any) -> Pipeline:
 def decided(runtime: Runtime, *days: str, spec: Pipeline | None = None) -> None:
     for day in days:
         ready(runtime, day)
-        decide_training(spec or pipeline(), day, runtime)
+        decide_training(Deployment(spec or pipeline(), runtime), day)
 
 
 def opened(runtime: Runtime, kind: str) -> Incident | None:
@@ -197,7 +198,7 @@ def test_rejected_candidates_in_a_row_are_an_incident_until_one_passes(runtime: 
     for day, version in zip(DAYS[2:5], "123", strict=True):
         assert opened(runtime, "CandidatesRejected") is None
         verdict(runtime, day, version)
-        model_alarms.check_rejected_candidates(pipeline(), runtime)
+        model_alarms.check_rejected_candidates(Deployment(pipeline(), runtime))
     incident = opened(runtime, "CandidatesRejected")
     assert incident is not None
     assert incident.message == (
@@ -206,7 +207,7 @@ def test_rejected_candidates_in_a_row_are_an_incident_until_one_passes(runtime: 
         f"version 3 at {DAYS[4]}: latency of 3 misses 100"
     )
     verdict(runtime, DAYS[5], "4", "passed")
-    model_alarms.check_rejected_candidates(pipeline(), runtime)
+    model_alarms.check_rejected_candidates(Deployment(pipeline(), runtime))
     assert opened(runtime, "CandidatesRejected") is None
     (closed,) = Ledger(runtime.ledger).find("flights", "incident_closed")
     assert closed.reason == f"version 4 at {DAYS[5]} passed its verdict"
@@ -216,17 +217,17 @@ def test_a_verdict_of_an_earlier_partition_stands_where_it_belongs(runtime: Runt
     verdict(runtime, DAYS[9], "9", "passed")
     for day, version in zip(DAYS[2:6], "1234", strict=True):
         verdict(runtime, day, version)
-        model_alarms.check_rejected_candidates(pipeline(), runtime)
+        model_alarms.check_rejected_candidates(Deployment(pipeline(), runtime))
     assert opened(runtime, "CandidatesRejected") is None
 
 
 def test_how_many_rejections_are_an_incident_is_configured(runtime: Runtime) -> None:
     for day, version in zip(DAYS[2:8], "123456", strict=True):
         verdict(runtime, day, version)
-    model_alarms.check_rejected_candidates(pipeline(rejected=None), runtime)
-    model_alarms.check_rejected_candidates(pipeline(rejected=7), runtime)
+    model_alarms.check_rejected_candidates(Deployment(pipeline(rejected=None), runtime))
+    model_alarms.check_rejected_candidates(Deployment(pipeline(rejected=7), runtime))
     assert opened(runtime, "CandidatesRejected") is None
-    model_alarms.check_rejected_candidates(pipeline(rejected=6), runtime)
+    model_alarms.check_rejected_candidates(Deployment(pipeline(rejected=6), runtime))
     assert opened(runtime, "CandidatesRejected")
 
 

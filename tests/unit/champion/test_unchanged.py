@@ -10,6 +10,7 @@ from tests.unit.registry.test_version_files import house, origin  # noqa: F401  
 from tradewind.alerting import model_alarms
 from tradewind.champion.promotion import promote_passed_candidate
 from tradewind.champion.rollback import roll_back_to_version, rollback_candidates
+from tradewind.deployment import Deployment
 from tradewind.errors import UsageError
 from tradewind.ledger.champions import ChampionChange
 from tradewind.planning import candidate_outcome as planned
@@ -35,7 +36,7 @@ def alike(house):  # noqa: F811
 
 
 def test_it_is_unchanged_and_stays_a_candidate(alike) -> None:
-    judged = judge_candidate_version(alike.spec, alike.week(5), alike.runtime)
+    judged = judge_candidate_version(Deployment(alike.spec, alike.runtime), alike.week(5))
     assert (judged.outcome, judged.candidate, judged.champion) == ("unchanged", "2", "1")
     assert "judged rows are those of version 1, the champion, so a promotion would change nothing" in judged.reason
     assert {gate.outcome for gate in judged.gates} == {"pass"}
@@ -49,21 +50,21 @@ def test_it_is_unchanged_and_stays_a_candidate(alike) -> None:
 
 
 def test_its_training_is_settled_and_nothing_is_promoted(alike) -> None:
-    step = run_verdict(alike.spec, alike.week(5), alike.runtime)
+    step = run_verdict(Deployment(alike.spec, alike.runtime), alike.week(5))
     assert (step.outcome, step.settled) == ("unchanged", True)
     settled = alike.ledger.find("delays", "complete", subject="train", partition=alike.week(5))
     assert settled[-1].evidence["outcome"] == "unchanged"
     with pytest.raises(UsageError, match=r"the verdict at partition .* is unchanged"):
-        promote_passed_candidate(alike.spec, alike.week(5), alike.runtime, actor="airflow")
+        promote_passed_candidate(Deployment(alike.spec, alike.runtime), alike.week(5), actor="airflow")
     assert len(alike.ledger.champions("delays")) == 3
 
 
 def test_it_is_no_rejection_and_a_person_may_still_name_it(alike) -> None:
-    judge_candidate_version(alike.spec, alike.week(5), alike.runtime)
+    judge_candidate_version(Deployment(alike.spec, alike.runtime), alike.week(5))
     assert model_alarms._judged_candidates(alike.spec, alike.ledger) == []
     assert rollback_candidates(alike.spec, alike.ledger) == ["1", "2"]
     back = roll_back_to_version(
-        alike.spec, to_version="2", reason="newer libraries", actor="ann", runtime=alike.runtime
+        Deployment(alike.spec, alike.runtime), to_version="2", reason="newer libraries", actor="ann"
     )
     assert back.model_version == "2"
 
@@ -71,6 +72,6 @@ def test_it_is_no_rejection_and_a_person_may_still_name_it(alike) -> None:
 def test_of_two_that_predict_alike_the_gates_are_reported_all_the_same(alike) -> None:
     strict = [{**alike.spec.gates[0].model_dump(), "at_least": 0.99}]
     spec = type(alike.spec).model_validate({**alike.spec.model_dump(), "gates": strict})
-    judged = judge_candidate_version(spec, alike.week(5), alike.runtime)
+    judged = judge_candidate_version(Deployment(spec, alike.runtime), alike.week(5))
     assert judged.outcome == "unchanged"
     assert "by its gates it is rejected: 1 of 3 gate results" in judged.reason

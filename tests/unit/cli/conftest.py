@@ -14,6 +14,7 @@ from tests.unit.cli.fake_airflow import FakeAirflow
 
 from tradewind.cli.main import command_line
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import TradewindError
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.etl.etl_completion import complete_etl
@@ -87,8 +88,8 @@ class Project:
         """What runs of etl do."""
         for day in days:
             for name in ("orders", "totals"):
-                build_dataset(self.spec, name, day, self.runtime)
-            complete_etl(self.spec, day, self.runtime)
+                build_dataset(Deployment(self.spec, self.runtime), name, day)
+            complete_etl(Deployment(self.spec, self.runtime), day)
 
     def command(self, *arguments: str) -> Result:
         """Run ``tradewind …``; an error of Tradewind is the result's exception."""

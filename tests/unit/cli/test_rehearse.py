@@ -16,6 +16,7 @@ import sqlalchemy
 
 from tradewind.cli.airflow_client import connect_airflow
 from tradewind.cli.rehearse import first_line, rehearsal_lines
+from tradewind.deployment import Deployment
 from tradewind.errors import UsageError
 from tradewind.local_airflow.home import Home
 from tradewind.local_airflow.supervisor import lock_home
@@ -91,7 +92,10 @@ def test_a_failure_is_named_later_partitions_go_on_and_the_exit_code_is_1(projec
     assert again.returncode == 0, again.stderr
     assert f"home    {project}/.tradewind/rehearsal" in again.stdout
     home = Home(root=project / ".tradewind" / "rehearsal", project=project)
-    states = {item.state for item in make_plan(load_pipeline(project / "dags" / "trips.yaml"), home.runtime()).items}
+    states = {
+        item.state
+        for item in make_plan(Deployment(load_pipeline(project / "dags" / "trips.yaml"), home.runtime())).items
+    }
     assert states == {"current"}
     # Nothing is written outside, and others cannot look in.
     assert not (project / "user").exists()

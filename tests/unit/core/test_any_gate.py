@@ -15,7 +15,7 @@ from tradewind.core import gates
 from tradewind.core.gate_results import decide_verdict
 from tradewind.core.judged_rows import TestRows
 from tradewind.spec.gates import BOUNDS, FairnessGate, Gate, MetricGate, VerdictSpec
-from tradewind.spec.metrics import of_task
+from tradewind.spec.metrics import task_metrics
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -58,7 +58,7 @@ def any_gate(rng: np.random.Generator, task: str) -> Gate:
     if bound != "gap_at_most" and rng.random() < 0.5:
         how["versus"] = str(rng.choice(["champion", "majority", "rule"]))
     how["where"] = str(rng.choice(["holds", "unclear", "nobody knows"])) if rng.random() < 0.3 else None
-    return MetricGate(metric=str(rng.choice(of_task(task))), **how)  # type: ignore[arg-type]
+    return MetricGate(metric=str(rng.choice(task_metrics(task))), **how)  # type: ignore[arg-type]
 
 
 @settings(max_examples=150)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from tradewind.core import additive_metrics, bootstrap, metrics
 from tradewind.core.ranking import Ranking, RankMetric, ResampledRanking, concordant_pairs, rank_metric
-from tradewind.spec.metrics import MEASURES, of_task
+from tradewind.spec.metrics import MEASURES, task_metrics
 
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -47,8 +47,8 @@ def test_a_resample_has_the_metric_of_the_drawn_rows(task: str, seed: int, count
     block = np.concatenate([np.arange(count), rng.integers(0, count, len(y) - count)])
     draws = rng.multinomial(count, np.full(count, 1 / count), size=4).astype(float)
     drawn = [np.repeat(np.arange(len(y)), times[block].astype(int)) for times in draws]
-    for metric in of_task(task):
-        found = bootstrap.of_metric(metric, y, score, block=block, blocks=count)(draws)
+    for metric in task_metrics(task):
+        found = bootstrap.metric_statistic(metric, y, score, block=block, blocks=count)(draws)
         expected = [metrics.compute_metric(metric, y[taken], score[taken]) for taken in drawn]
         assert found == pytest.approx(expected, nan_ok=True, abs=1e-9), metric
 
@@ -71,7 +71,7 @@ def test_both_ways_to_an_auc_agree_and_a_block_may_be_without_rows(seed: int, co
 def test_a_resample_of_labels_that_are_all_the_same_has_no_r2_and_no_rounding_for_one() -> None:
     block = np.repeat(np.arange(200), 7)
     y = np.random.default_rng(0).normal(size=200)[block]
-    assert np.isnan(bootstrap.of_metric("r2", y, y + 1.0, block=block, blocks=200)(np.eye(200))).all()
+    assert np.isnan(bootstrap.metric_statistic("r2", y, y + 1.0, block=block, blocks=200)(np.eye(200))).all()
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
@@ -132,7 +132,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert (shuffled.low, shuffled.value, shuffled.high) == pytest.approx((straight.low, straight.value, straight.high))
 
 
-@pytest.mark.parametrize("metric", of_task("binary"))
+@pytest.mark.parametrize("metric", task_metrics("binary"))
 def test_a_better_model_has_a_positive_difference_for_every_metric(metric: str) -> None:
     y, a, b, block = blocked(3)
     good = np.clip(0.2 + 0.5 * y + 0.1 * (a - 0.5), 0.01, 0.99)
@@ -190,7 +190,7 @@ def test_ends_far_out_are_made_of_more_resamples() -> None:
     asked: list[int] = []
 
     def statistic() -> Callable[[np.ndarray], np.ndarray]:
-        inner = bootstrap.of_metric("brier", y, a, block=block, blocks=9)
+        inner = bootstrap.metric_statistic("brier", y, a, block=block, blocks=9)
         return lambda draws: asked.append(len(draws)) or inner(draws)
 
     value = metrics.compute_metric("brier", y, a)

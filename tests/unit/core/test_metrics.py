@@ -12,10 +12,10 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
 from tradewind.core import metrics
-from tradewind.spec.metrics import MEASURES, of_task
+from tradewind.spec.metrics import MEASURES, task_metrics
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
-BINARY, MULTICLASS, REGRESSION = (of_task(task) for task in ("binary", "multiclass", "regression"))
+BINARY, MULTICLASS, REGRESSION = (task_metrics(task) for task in ("binary", "multiclass", "regression"))
 GRID = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.9, 1.0])
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tradewind.engine.database import connect_duckdb
-from tradewind.engine.determinism import UNSTABLE, DeterminismFacts, determinism_of
+from tradewind.engine.determinism import UNSTABLE, DeterminismFacts, examine_determinism
 from tradewind.engine.query import FileView, run_select
 from tradewind.engine.sql_text import canonical_text
 from tradewind.errors import TransformError
@@ -28,7 +28,7 @@ def examined(sql: str) -> DeterminismFacts:
     parameters = {"partition": "2013-01-28", "partition_start": MOMENT, "partition_end": MOMENT}
     connection = connect_duckdb()
     try:
-        return determinism_of(sql, views, parameters=parameters, connection=connection)
+        return examine_determinism(sql, views, parameters=parameters, connection=connection)
     finally:
         connection.close()
 
@@ -118,7 +118,7 @@ def test_what_is_something_else_each_time_is_found(sql: str, changing: str) -> N
 def test_a_column_may_be_called_like_the_clock() -> None:
     connection = connect_duckdb()
     views = {"t": {"localtime": "VARCHAR", "now": "DATE"}}
-    found = determinism_of("SELECT localtime, now FROM t", views, parameters={}, connection=connection)
+    found = examine_determinism("SELECT localtime, now FROM t", views, parameters={}, connection=connection)
     connection.close()
     assert found.changing == ()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset_build import DatasetResult, build_dataset
 from tradewind.lake.dataset import Lake
@@ -34,7 +35,7 @@ class Shop:
         about = {"pipeline": "shop", "owner": "x@example.com", "description": "Orders", "schedule": "0 6 * * *"}
         time = {"partition": "day", "timezone": "UTC", "start": "2013-02-01"}
         spec = Pipeline.model_validate({**about, **time, "datasets": {"orders": orders}})
-        return build_dataset(spec, "orders", partition, self.runtime)
+        return build_dataset(Deployment(spec, self.runtime), "orders", partition)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import (
     AuditFailed,
     EmptyInput,
@@ -69,7 +70,7 @@ class Shop:
         self.write(f"landing/{day}.csv", "id,amount\n" + rows)
 
     def build(self, name: str, day: str) -> Any:
-        return build_dataset(self.spec, name, day, self.runtime)
+        return build_dataset(Deployment(self.spec, self.runtime), name, day)
 
     def dataset(self, name: str) -> Dataset:
         return Lake(self.runtime.lake).dataset("shop", name)
@@ -229,7 +230,7 @@ def test_a_bad_delivery_is_an_error_with_the_files_name(
 
 def test_malformed_rows_are_put_aside_counted_and_the_rest_is_published(shop: Shop) -> None:
     shop.deliver(FIRST, 10, "many", 30)
-    result = build_dataset(shop.spec_of(max_bad_rows=1), "orders", FIRST, shop.runtime)
+    result = build_dataset(Deployment(shop.spec_of(max_bad_rows=1), shop.runtime), "orders", FIRST)
     assert (result.published.rows, result.bad_rows) == (2, 1)
     assert sorted(row["amount"] for row in shop.rows("orders", FIRST)) == [10, 30]
     [kept] = Path(shop.dataset("orders").uri).glob(f"_quarantine/{FIRST}/malformed/*.parquet")
@@ -242,7 +243,7 @@ def test_malformed_rows_are_put_aside_counted_and_the_rest_is_published(shop: Sh
 def test_one_malformed_row_too_many_and_nothing_is_published(shop: Shop) -> None:
     shop.deliver(FIRST, 10, "many", "more")
     with pytest.raises(MalformedInput, match=rf"{FIRST}\.csv, line 3.*many"):
-        build_dataset(shop.spec_of(max_bad_rows=1), "orders", FIRST, shop.runtime)
+        build_dataset(Deployment(shop.spec_of(max_bad_rows=1), shop.runtime), "orders", FIRST)
     assert shop.dataset("orders").snapshot() is None
 
 
@@ -250,7 +251,7 @@ def test_what_sql_itself_does_wrong_is_not_the_deliverys_fault(shop: Shop) -> No
     shop.deliver(FIRST, 10)
     shop.write("orders.sql", "SELECT id, CAST('x' || amount AS BIGINT) AS amount FROM source")
     with pytest.raises(TransformError, match=r"orders\.sql"):
-        build_dataset(shop.spec_of(max_bad_rows=1), "orders", FIRST, shop.runtime)
+        build_dataset(Deployment(shop.spec_of(max_bad_rows=1), shop.runtime), "orders", FIRST)
 
 
 def test_of_rows_with_the_same_keys_the_stated_one_is_kept(shop: Shop) -> None:
@@ -258,7 +259,7 @@ def test_of_rows_with_the_same_keys_the_stated_one_is_kept(shop: Shop) -> None:
     shop.write("orders.sql", "SELECT 1 AS id, unnest([10, 30, 20]) AS amount FROM source")
     orders = shop.spec.datasets["orders"].model_copy(update={"duplicates": Keep(keep="largest", by="amount")})
     spec = shop.spec.model_copy(update={"datasets": {"orders": orders}})
-    assert build_dataset(spec, "orders", FIRST, shop.runtime).published.rows == 1
+    assert build_dataset(Deployment(spec, shop.runtime), "orders", FIRST).published.rows == 1
     assert [row["amount"] for row in shop.rows("orders", FIRST)] == [30]
 
 
@@ -270,7 +271,7 @@ def test_a_new_column_of_the_sql_is_taken_when_the_yaml_says_so(shop: Shop) -> N
         shop.build("orders", FIRST)
     orders = shop.spec.datasets["orders"].model_copy(update={"new_columns": "take"})
     spec = shop.spec.model_copy(update={"datasets": {"orders": orders}})
-    build_dataset(spec, "orders", FIRST, shop.runtime)
+    build_dataset(Deployment(spec, shop.runtime), "orders", FIRST)
     assert [row["more"] for row in shop.rows("orders", FIRST)] == [7]
 
 
@@ -316,7 +317,7 @@ def test_two_inputs_of_one_name_are_refused(shop: Shop) -> None:
     both = orders.model_copy(update={"references": {"source": orders.source}})
     spec = shop.spec.model_copy(update={"datasets": {"orders": both}})
     with pytest.raises(SpecError, match=r"datasets\.orders: its SQL would see two views `source`"):
-        build_dataset(spec, "orders", FIRST, shop.runtime)
+        build_dataset(Deployment(spec, shop.runtime), "orders", FIRST)
 
 
 def test_each_step_is_one_line_of_the_log(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
@@ -332,9 +333,9 @@ def test_the_stage_is_complete_when_every_dataset_has_the_partition(shop: Shop) 
     shop.deliver(FIRST, 1)
     orders = shop.build("orders", FIRST).published
     with pytest.raises(NotReady, match=r"shop: partition 2013-01-28 is not published in totals"):
-        complete_etl(shop.spec, FIRST, shop.runtime)
+        complete_etl(Deployment(shop.spec, shop.runtime), FIRST)
     shop.build("totals", FIRST)
-    cause = complete_etl(shop.spec, FIRST, shop.runtime)
+    cause = complete_etl(Deployment(shop.spec, shop.runtime), FIRST)
     ledger = Ledger(shop.runtime.ledger)
     assert completion.latest_cause(ledger, "shop", "etl", FIRST) == cause
     [entry] = ledger.find("shop", "complete", subject="etl", partition=FIRST)
@@ -345,5 +346,7 @@ def test_completing_again_adds_nothing(shop: Shop) -> None:
     shop.deliver(FIRST, 1)
     for name in ("orders", "totals"):
         shop.build(name, FIRST)
-    assert complete_etl(shop.spec, FIRST, shop.runtime) == complete_etl(shop.spec, FIRST, shop.runtime)
+    assert complete_etl(Deployment(shop.spec, shop.runtime), FIRST) == complete_etl(
+        Deployment(shop.spec, shop.runtime), FIRST
+    )
     assert len(Ledger(shop.runtime.ledger).find("shop", "complete")) == 1

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import SmallDisk
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import StorageFault
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.ledger.journal import Ledger
@@ -48,7 +49,7 @@ class Shop:
         )  # fmt: skip
 
     def build(self) -> int:
-        return build_dataset(self.spec, "orders", DAY, self.runtime).published.rows
+        return build_dataset(Deployment(self.spec, self.runtime), "orders", DAY).published.rows
 
 
 @pytest.mark.parametrize("free", [0, 8, 16, 32, 64, 128, 256, 400, 600])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import LeftOut, MalformedInput, MissingInput, NotDelivered, NotReady
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.etl.etl_completion import complete_etl
@@ -49,12 +50,12 @@ class Shop:
             (self.folder / f"{day}.csv").write_text("id\n1\n")
 
     def build(self, name: str, day: str, *, waited: timedelta = timedelta(0)) -> Any:
-        return build_dataset(self.spec, name, day, replace(self.runtime, waited=waited))
+        return build_dataset(Deployment(self.spec, replace(self.runtime, waited=waited)), name, day)
 
     def run(self, day: str) -> None:
         for name in self.spec.datasets:
             self.build(name, day)
-        complete_etl(self.spec, day, self.runtime)
+        complete_etl(Deployment(self.spec, self.runtime), day)
 
     def totals(self, day: str) -> int:
         snapshot = Lake(self.runtime.lake).dataset("shop", "totals").snapshot()
@@ -94,7 +95,7 @@ def test_what_reads_it_and_the_end_of_the_stage_are_left_out_too(skipping: Shop)
     with pytest.raises(LeftOut, match=r"totals of partition .* reads orders of the same partition, which is left out"):
         skipping.build("totals", FIRST)
     with pytest.raises(LeftOut, match=r"shop: partition 2013-01-28 is left out: .*missing: skip"):
-        complete_etl(skipping.spec, FIRST, skipping.runtime)
+        complete_etl(Deployment(skipping.spec, skipping.runtime), FIRST)
     assert not completion.is_complete(skipping.ledger, "shop", "etl", FIRST)
 
 

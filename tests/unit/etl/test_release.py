@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset_build import DatasetResult, build_dataset
 from tradewind.etl.quarantine_release import MALFORMED, Quarantined, list_quarantined
@@ -49,7 +50,7 @@ class Shop:
         (self.folder / f"{DAY}.csv").write_text("id,amount\n" + lines)
 
     def build(self) -> DatasetResult:
-        return build_dataset(self.spec, "orders", DAY, self.runtime)
+        return build_dataset(Deployment(self.spec, self.runtime), "orders", DAY)
 
     def fail(self) -> Quarantined:
         with pytest.raises(AuditFailed, match=f"tradewind release shop orders {DAY} --reason TEXT"):

@@ -16,6 +16,7 @@ import pytest
 
 from tradewind.core.connections import DatabaseConnection, GivenConnections, WebServiceConnection
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import InputError, LeftOut, MalformedInput, NotDelivered
 from tradewind.etl.dataset_build import DatasetResult, build_dataset
 from tradewind.lake.dataset import Lake
@@ -55,7 +56,7 @@ class Shop:
             project=folder, lake=str(folder / "lake"), landing="", ledger=f"sqlite:///{folder}/ledger.db", mlflow="",
             feast_registry="", feast_online={}, reports=folder / "reports", connections=self.connections,
         )  # fmt: skip
-        return build_dataset(spec, "orders", DAY, runtime)
+        return build_dataset(Deployment(spec, runtime), "orders", DAY)
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:

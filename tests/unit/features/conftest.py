@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.features.feast_import import import_feast
 from tradewind.spec.pipeline import Pipeline
 
@@ -219,6 +220,6 @@ def online(runtime: Runtime, spec: Pipeline, *features: str, **key: object) -> l
     """What Feast reads of one entity."""
     from tradewind.features.feature_store import open_feature_store
 
-    with open_feature_store(runtime, spec, versions={}) as store:
+    with open_feature_store(Deployment(spec, runtime), versions={}) as store:
         found = store.get_online_features(features=list(features), entity_rows=[key]).to_dict()
     return [found[feature.split(":")[1]][0] for feature in features]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import SpecError
 from tradewind.features.definitions import load_definitions, needed_datasets, service_features
 from tradewind.spec.pipeline import Pipeline
@@ -16,19 +17,24 @@ def edit(runtime: Runtime, old: str, new: str) -> None:
 
 
 def test_features_come_in_the_order_of_the_service(runtime: Runtime, spec: Pipeline) -> None:
-    assert service_features(spec, runtime) == ["carrier_late", "carrier_flights", "route_late", "origin_late"]
+    assert service_features(Deployment(spec, runtime)) == [
+        "carrier_late",
+        "carrier_flights",
+        "route_late",
+        "origin_late",
+    ]
 
 
 def test_only_the_datasets_of_the_service_are_needed(runtime: Runtime, spec: Pipeline) -> None:
     edit(runtime, "features=[carrier_week, route_week, origin_week]", "features=[route_week, carrier_week]")
-    assert needed_datasets(spec, runtime) == ["carrier_week", "route_week"]
-    assert load_definitions(spec, runtime).datasets() == ["carrier_week", "origin_week", "route_week"]
+    assert needed_datasets(Deployment(spec, runtime)) == ["carrier_week", "route_week"]
+    assert load_definitions(Deployment(spec, runtime)).datasets() == ["carrier_week", "origin_week", "route_week"]
 
 
 def test_the_digest_ignores_comments(runtime: Runtime, spec: Pipeline) -> None:
-    before = load_definitions(spec, runtime).digest
+    before = load_definitions(Deployment(spec, runtime)).digest
     edit(runtime, "carrier = Entity(", "# how punctual an airline is\ncarrier = Entity(")
-    assert load_definitions(spec, runtime).digest == before
+    assert load_definitions(Deployment(spec, runtime)).digest == before
 
 
 @pytest.mark.parametrize(
@@ -41,15 +47,15 @@ def test_the_digest_ignores_comments(runtime: Runtime, spec: Pipeline) -> None:
     ],
 )
 def test_the_digest_changes_with_what_the_definitions_say(runtime: Runtime, spec: Pipeline, old: str, new: str) -> None:
-    before = load_definitions(spec, runtime).digest
+    before = load_definitions(Deployment(spec, runtime)).digest
     edit(runtime, old, new)
-    assert load_definitions(spec, runtime).digest != before
+    assert load_definitions(Deployment(spec, runtime)).digest != before
 
 
 def test_two_files_of_one_name_do_not_mix(runtime: Runtime, spec: Pipeline) -> None:
-    first = load_definitions(spec, runtime)
+    first = load_definitions(Deployment(spec, runtime))
     edit(runtime, "days=14", "days=7")
-    assert load_definitions(spec, runtime).views[0].ttl != first.views[0].ttl
+    assert load_definitions(Deployment(spec, runtime)).views[0].ttl != first.views[0].ttl
 
 
 @pytest.mark.parametrize(
@@ -74,21 +80,21 @@ def test_two_files_of_one_name_do_not_mix(runtime: Runtime, spec: Pipeline) -> N
 def test_a_mistake_is_named(runtime: Runtime, spec: Pipeline, old: str, new: str, said: str) -> None:
     edit(runtime, old, new)
     with pytest.raises(SpecError, match=said) as caught:
-        service_features(spec, runtime)
+        service_features(Deployment(spec, runtime))
     assert "features.py" in str(caught.value)
 
 
 def test_all_mistakes_are_named_at_once(runtime: Runtime, spec: Pipeline) -> None:
     edit(runtime, "LakeSource(", "LakeSource('no_'+")
     with pytest.raises(SpecError) as caught:
-        load_definitions(spec, runtime)
+        load_definitions(Deployment(spec, runtime))
     assert str(caught.value).count("the pipeline has no dataset") == 3
 
 
 def test_a_missing_file_is_named(runtime: Runtime, spec: Pipeline) -> None:
     (runtime.project / "features.py").unlink()
     with pytest.raises(SpecError, match=r"no file .*features\.py, which `features.definitions` names"):
-        load_definitions(spec, runtime)
+        load_definitions(Deployment(spec, runtime))
 
 
 def test_on_demand_views_are_refused(runtime: Runtime, spec: Pipeline) -> None:
@@ -104,4 +110,4 @@ def doubled(inputs):
 """
     )
     with pytest.raises(SpecError, match="OnDemandFeatureView doubled: only feature views over datasets"):
-        load_definitions(spec, runtime)
+        load_definitions(Deployment(spec, runtime))

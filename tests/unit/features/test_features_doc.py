@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.features.dataset_versions import newest_versions
 from tradewind.features.feature_join import join_features
 from tradewind.features.stage import materialise_features
@@ -23,8 +24,10 @@ def test_the_example_of_the_documentation_works(runtime: Runtime, spec: Pipeline
     end = spec.partitioning.bounds(week).end
     publish("carrier_week", week, [{"carrier": "UA", "carrier_late_share": 0.25, "carrier_flights": 4}])
     completion.record_completion(Ledger(runtime.ledger), spec.pipeline, "etl", week, cause="test")
-    assert materialise_features(spec, week, runtime).rows == {"carrier_week": 1}
+    assert materialise_features(Deployment(spec, runtime), week).rows == {"carrier_week": 1}
     later = pa.array([end + timedelta(days=3)], pa.timestamp("us", "UTC"))
     entities = pa.table({"carrier": ["UA"], "event_timestamp": later})
-    joined = join_features(spec, runtime, entities, versions=newest_versions(spec, runtime, ["carrier_week"]))
+    joined = join_features(
+        Deployment(spec, runtime), entities, versions=newest_versions(Deployment(spec, runtime), ["carrier_week"])
+    )
     assert joined["carrier_late_share"].to_pylist() == [0.25]

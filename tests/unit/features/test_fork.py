@@ -22,6 +22,7 @@ import deltalake, duckdb, feast, ibis, pandas, pyarrow.dataset, sqlalchemy
 import feast.infra.offline_stores.duckdb, feast.infra.online_stores.sqlite, feast.infra.registry.sql
 import tradewind.features.feature_join, tradewind.features.offline_store, tradewind.features.stage
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.spec.pipeline import Pipeline
 
 given = json.load(sys.stdin)
@@ -33,11 +34,12 @@ def task():
     from datetime import UTC, datetime
     from tradewind.features.dataset_versions import newest_versions
 
-    tradewind.features.stage.materialise_features(spec, "2013-01-07", runtime)
+    deployment = Deployment(spec, runtime)
+    tradewind.features.stage.materialise_features(deployment, "2013-01-07")
     times = pa.array([datetime(2013, 1, 14, 5, tzinfo=UTC)], pa.timestamp("us", "UTC"))
     entities = pa.table({"carrier": ["UA"], "origin": ["JFK"], "dest": ["LAX"], "event_timestamp": times})
-    versions = newest_versions(spec, runtime, ["carrier_week", "route_week", "origin_week"])
-    found = tradewind.features.feature_join.join_features(spec, runtime, entities, versions=versions)
+    versions = newest_versions(deployment, ["carrier_week", "route_week", "origin_week"])
+    found = tradewind.features.feature_join.join_features(deployment, entities, versions=versions)
     print(found["carrier_late"].to_pylist(), flush=True)
 
 assert not [name for name in os.environ if name.startswith("PROMETHEUS")]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import MissingInput, UsageError
 from tradewind.features.dataset_versions import newest_versions
 from tradewind.features.feature_join import join_features
@@ -37,12 +38,12 @@ def versions(runtime: Runtime, spec: Pipeline, etl) -> dict[str, int]:
     """Weeks 1 to 3 with the values 10, 20 and 30, each known at its week's end."""
     for week, value in ((W1, 10.0), (W2, 20.0), (W3, 30.0)):
         etl(week, value)
-    return newest_versions(spec, runtime, NAMES)
+    return newest_versions(Deployment(spec, runtime), NAMES)
 
 
 def late(runtime: Runtime, spec: Pipeline, versions: dict[str, int], *times: datetime) -> list[float | None]:
     table = entities(*(("AA", "JFK", "LAX", time) for time in times))
-    return join_features(spec, runtime, table, versions=versions)["carrier_late"].to_pylist()
+    return join_features(Deployment(spec, runtime), table, versions=versions)["carrier_late"].to_pylist()
 
 
 def test_what_is_known_at_the_very_time_is_joined(runtime: Runtime, spec: Pipeline, versions) -> None:
@@ -65,7 +66,7 @@ def test_what_is_older_than_the_ttl_is_not_joined(runtime: Runtime, spec: Pipeli
 
 def test_without_ttl_a_row_is_known_for_ever(runtime: Runtime, spec: Pipeline, versions) -> None:
     time = spec.partitioning.bounds(W3).end + timedelta(days=400)
-    table = join_features(spec, runtime, entities(("AA", "JFK", "LAX", time)), versions=versions)
+    table = join_features(Deployment(spec, runtime), entities(("AA", "JFK", "LAX", time)), versions=versions)
     assert table["origin_late"].to_pylist() == [30.0]
     assert table["carrier_late"].to_pylist() == [None]
 
@@ -81,7 +82,7 @@ def test_rows_keep_their_place_and_number(runtime: Runtime, spec: Pipeline, vers
         ("ZZ", "EWR", "LAX", third),
         ("AA", "JFK", "LAX", third),
     )
-    table = join_features(spec, runtime, given, versions=versions)
+    table = join_features(Deployment(spec, runtime), given, versions=versions)
     assert table.select(given.column_names).equals(given)
     assert table.column_names == [*given.column_names, *FEATURES]
     assert table["carrier_late"].to_pylist() == [21.0, 10.0, 21.0, None, None, None, 20.0]
@@ -96,7 +97,7 @@ def test_pinned_versions_give_what_was_published_then(runtime: Runtime, spec: Pi
     etl(W2, 99.0)
     assert late(runtime, spec, versions, time) == [20.0]
     newest = spec.model_copy(update={"features": spec.features.model_copy(update={"corrections": "newest"})})
-    assert late(runtime, newest, newest_versions(spec, runtime, NAMES), time) == [99.0]
+    assert late(runtime, newest, newest_versions(Deployment(spec, runtime), NAMES), time) == [99.0]
 
 
 def test_partitions_out_of_reach_are_not_read(runtime: Runtime, spec: Pipeline, versions) -> None:
@@ -133,7 +134,7 @@ def test_the_join_agrees_with_a_plain_search(runtime: Runtime, spec: Pipeline, p
         seen = [r for r in known if r["carrier"] == carrier and time - timedelta(days=14) <= r["known_at"] <= time]
         return max(seen, key=lambda row: row["known_at"])["carrier_late"] if seen else None
 
-    found = join_features(spec, runtime, table, versions=newest_versions(spec, runtime, NAMES))[
+    found = join_features(Deployment(spec, runtime), table, versions=newest_versions(Deployment(spec, runtime), NAMES))[
         "carrier_late"
     ].to_pylist()
     expected = [search(row["carrier"], row["event_timestamp"]) for row in table.to_pylist()]
@@ -145,15 +146,15 @@ def test_times_of_other_zones_and_units_are_the_same_instants(runtime: Runtime, 
     table = entities(("AA", "JFK", "LAX", spec.partitioning.bounds(W3).start))
     at = table.schema.get_field_index("event_timestamp")
     local = table["event_timestamp"].cast(pa.timestamp("ns", "America/New_York"))
-    table = join_features(spec, runtime, table.set_column(at, "event_timestamp", local), versions=versions)
+    table = join_features(Deployment(spec, runtime), table.set_column(at, "event_timestamp", local), versions=versions)
     assert table["carrier_late"].to_pylist() == [20.0]
 
 
 def test_no_entities_give_no_rows_but_all_columns(runtime: Runtime, spec: Pipeline, versions) -> None:
     some = entities(("AA", "JFK", "LAX", spec.partitioning.bounds(W3).start))
-    table = join_features(spec, runtime, some.slice(0, 0), versions=versions)
+    table = join_features(Deployment(spec, runtime), some.slice(0, 0), versions=versions)
     assert table.num_rows == 0
-    assert table.schema == join_features(spec, runtime, some, versions=versions).schema
+    assert table.schema == join_features(Deployment(spec, runtime), some, versions=versions).schema
 
 
 def test_whole_numbers_with_gaps_are_keys_too(runtime: Runtime, spec: Pipeline, publish, versions) -> None:
@@ -168,7 +169,7 @@ def test_whole_numbers_with_gaps_are_keys_too(runtime: Runtime, spec: Pipeline, 
     pinned = publish("flights", W2, [{"carrier": number, "carrier_late": 7.0, "carrier_flights": 1}])
     table = entities(*2 * [("AA", "JFK", "LAX", spec.partitioning.bounds(W3).start)])
     table = table.set_column(1, "carrier", pa.array([number, None], pa.int64()))
-    found = join_features(spec, runtime, table, versions={**versions, "flights": pinned})
+    found = join_features(Deployment(spec, runtime), table, versions={**versions, "flights": pinned})
     assert found["carrier_late"].to_pylist() == [7.0, None]
 
 
@@ -186,14 +187,14 @@ def test_a_version_that_does_not_exist_is_named(runtime: Runtime, spec: Pipeline
 def test_a_missing_key_is_named(runtime: Runtime, spec: Pipeline, versions) -> None:
     table = entities(("AA", "JFK", "LAX", spec.partitioning.bounds(W3).start)).drop_columns(["dest"])
     with pytest.raises(UsageError, match="the entities lack dest, which the features need; they have: flight_id"):
-        join_features(spec, runtime, table, versions=versions)
+        join_features(Deployment(spec, runtime), table, versions=versions)
 
 
 def test_a_column_named_as_a_feature_is_refused(runtime: Runtime, spec: Pipeline, versions) -> None:
     table = entities(("AA", "JFK", "LAX", spec.partitioning.bounds(W3).start))
     table = table.append_column("route_late", pa.array([1.0]))
     with pytest.raises(UsageError, match="columns named as features: route_late"):
-        join_features(spec, runtime, table, versions=versions)
+        join_features(Deployment(spec, runtime), table, versions=versions)
 
 
 @pytest.mark.parametrize(
@@ -206,4 +207,4 @@ def test_a_column_named_as_a_feature_is_refused(runtime: Runtime, spec: Pipeline
 def test_times_that_say_nothing_are_refused(runtime: Runtime, spec: Pipeline, versions, times, said: str) -> None:
     table = entities(("AA", "JFK", "LAX", spec.partitioning.bounds(W3).start))
     with pytest.raises(UsageError, match=said):
-        join_features(spec, runtime, table.set_column(4, "event_timestamp", times), versions=versions)
+        join_features(Deployment(spec, runtime), table.set_column(4, "event_timestamp", times), versions=versions)

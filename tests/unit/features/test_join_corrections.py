@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import MalformedInput
 from tradewind.features.dataset_versions import newest_versions
 from tradewind.features.feature_join import join_features
@@ -86,8 +87,10 @@ def put(runtime: Runtime, spec: Pipeline) -> Put:
 
 def sold(runtime: Runtime, spec: Pipeline, *times: datetime, version: int | None = None) -> list[float | None]:
     entities = pa.table({"shop": ["A"] * len(times), "event_timestamp": pa.array(times, INSTANT)})
-    versions = newest_versions(spec, runtime, ["sales"]) if version is None else {"sales": version}
-    found: list[float | None] = join_features(spec, runtime, entities, versions=versions)["sold"].to_pylist()
+    versions = newest_versions(Deployment(spec, runtime), ["sales"]) if version is None else {"sales": version}
+    found: list[float | None] = join_features(Deployment(spec, runtime), entities, versions=versions)[
+        "sold"
+    ].to_pylist()
     return found
 
 
@@ -186,7 +189,7 @@ def test_a_row_is_not_seen_before_it_was_made(runtime: Runtime, spec: Pipeline) 
 @pytest.mark.usefixtures("_made_at")
 def test_a_partition_may_hold_corrections_of_earlier_rows(runtime: Runtime, spec: Pipeline) -> None:
     completion.record_completion(Ledger(runtime.ledger), "flights", "etl", J5, cause="test")
-    assert materialise_features(spec, J5, runtime).changed
+    assert materialise_features(Deployment(spec, runtime), J5).changed
 
 
 @pytest.mark.usefixtures("_made_at")
@@ -197,7 +200,7 @@ def test_what_was_made_before_it_was_known_is_refused(runtime: Runtime, spec: Pi
     dataset.publish(staged, cause=Cause({"rows": staged.digest}, "sql", "1"), run_id="test")
     completion.record_completion(Ledger(runtime.ledger), "flights", "etl", J5, cause="test")
     with pytest.raises(MalformedInput, match="with a created column: is made within it, not before that time"):
-        materialise_features(spec, J5, runtime)
+        materialise_features(Deployment(spec, runtime), J5)
 
 
 @pytest.mark.usefixtures("_made_at")
@@ -207,9 +210,11 @@ def test_feast_asked_directly_does_not_see_it_either(runtime: Runtime, spec: Pip
     from tradewind.features.feast_apply import apply_definitions
     from tradewind.features.feature_store import open_feature_store
 
-    apply_definitions(spec, runtime)
+    apply_definitions(Deployment(spec, runtime))
     frame = pd.DataFrame({"shop": ["A", "A"], "event_timestamp": [day(2), day(6)]})
-    with open_feature_store(runtime, spec, versions=newest_versions(spec, runtime, ["sales"])) as store:
+    with open_feature_store(
+        Deployment(spec, runtime), versions=newest_versions(Deployment(spec, runtime), ["sales"])
+    ) as store:
         for full, name in ((False, "sold"), (True, "sales__sold")):
             job = store.get_historical_features(frame, ["sales:sold"], full_feature_names=full)
             assert job.to_df()[name].tolist() == [10.0, 99.0]

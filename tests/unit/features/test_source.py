@@ -4,6 +4,7 @@ from feast import FeatureStore
 from feast.data_source import DataSource
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.features.feature_store import feast_config
 from tradewind.features.source import LakeSource
 from tradewind.spec.pipeline import Pipeline
@@ -31,7 +32,7 @@ def test_sources_of_different_datasets_differ() -> None:
 def test_the_schema_is_that_of_the_pinned_version(runtime: Runtime, spec: Pipeline, publish) -> None:
     version = publish("carrier_week", "2013-01-07", [{"carrier": "AA", "carrier_late": 0.5, "carrier_flights": 3}])
     columns = LakeSource("carrier_week", timestamp_field="known_at").get_table_column_names_and_types(
-        feast_config(runtime, spec, versions={"carrier_week": version})
+        feast_config(Deployment(spec, runtime), versions={"carrier_week": version})
     )
     assert dict(columns) == {
         "known_at": "timestamp[us, tz=UTC]",
@@ -47,6 +48,6 @@ def test_feast_infers_features_that_the_definitions_do_not_list(runtime: Runtime
     version = publish("carrier_week", "2013-01-07", [{"carrier": "AA", "carrier_late": 0.5}])
     carrier = Entity(name="carrier", value_type=ValueType.STRING)
     view = FeatureView(name="v", entities=[carrier], source=LakeSource("carrier_week", timestamp_field="known_at"))
-    store = FeatureStore(config=feast_config(runtime, spec, versions={"carrier_week": version}))
+    store = FeatureStore(config=feast_config(Deployment(spec, runtime), versions={"carrier_week": version}))
     store.apply([carrier, view])
     assert [feature.name for feature in store.get_feature_view("v").features] == ["carrier_late"]

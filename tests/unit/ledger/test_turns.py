@@ -40,7 +40,7 @@ def spec() -> Pipeline:
 
 
 def waits(ledger: Ledger, spec: Pipeline, partition: str = DAYS[5], *, now: datetime) -> dict[str, str]:
-    return dict(ordering.require_before(spec, ledger, partition, stage="train", of="train", now=now))
+    return dict(ordering.require_stage_complete(spec, ledger, partition, stage="train", of="train", now=now))
 
 
 def begins(ledger: Ledger, partition: str = DAYS[5], *, stage: str = "train") -> None:

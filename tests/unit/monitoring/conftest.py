@@ -12,6 +12,7 @@ import pytest
 
 from tradewind.core import profiles
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.ledger import completion
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Ledger
@@ -189,7 +190,7 @@ class World:
         """Rows of a partition that was published."""
         from tradewind.monitoring import monitoring_datasets
 
-        table = monitoring_datasets.read_monitoring_rows(self.spec, self.runtime, name, partitions=[week])
+        table = monitoring_datasets.read_monitoring_rows(Deployment(self.spec, self.runtime), name, partitions=[week])
         return [] if table is None else table.to_pylist()
 
     def version(self, name: str) -> int:

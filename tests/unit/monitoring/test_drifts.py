@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, MissingInput
 from tradewind.monitoring.drift_rows import publish_drift
 
@@ -31,7 +32,7 @@ def steady(world: World) -> World:
 
 
 def drift(world: World, week: str) -> dict[tuple[str, int], dict[str, Any]]:
-    publish_drift(world.spec, week, world.runtime, ledger=world.ledger)
+    publish_drift(Deployment(world.spec, world.runtime), week)
     return {(row["feature"], row["horizon"]): row for row in world.rows("drift", week)}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, MalformedInput, ModelError
 from tradewind.monitoring import monitoring_datasets
 from tradewind.monitoring.performance_rows import due_populations, publish_performance
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def measured(world: World, week: str) -> dict[str, Any]:
-    publish_performance(world.spec, week, world.runtime)
+    publish_performance(Deployment(world.spec, world.runtime), week)
     (row,) = world.rows("performance", week)
     return row
 
@@ -61,7 +62,7 @@ def test_months_of_different_length_are_each_due_once(with_spec: Callable[..., W
 
 def test_what_could_never_be_scored_is_not_due(world: World) -> None:
     assert due_populations(world.spec, world.week(1)) == []
-    assert publish_performance(world.spec, world.week(1), world.runtime) is None
+    assert publish_performance(Deployment(world.spec, world.runtime), world.week(1)) is None
 
 
 def test_the_metric_is_that_of_scored_rows_with_a_label(world: World) -> None:
@@ -112,7 +113,7 @@ def test_what_the_previous_champion_served_counts_as_its_performance(world: Worl
     assert (row["outcome"], row["below"], row["model_version"]) == ("worse", True, "3")
 
 
-def of_task(with_spec: Callable[..., World], task: str, performance: dict[str, Any]) -> World:
+def task_metrics(with_spec: Callable[..., World], task: str, performance: dict[str, Any]) -> World:
     train = {
         "window": 5, "test": 1, "service": "flight_delay_v1", "model": "model.py:build", "task": task,
         "label": {"dataset": "flights", "column": "what", "available_after": "1d"},
@@ -133,7 +134,7 @@ def published(world: World, *, labels: Sequence[Any], output: Any, classes: list
 
 
 def test_a_class_that_the_model_has_never_seen_is_always_wrong(with_spec: Callable[..., World]) -> None:
-    world = of_task(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
+    world = task_metrics(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
     labels = ["a", "it's\n", "b", "new"] * 50
     output = [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.4, 0.5, 0.1], [0.8, 0.1, 0.1]] * 50
     published(world, labels=labels, output=output, classes=["a", "b", "it's\n"])
@@ -142,7 +143,7 @@ def test_a_class_that_the_model_has_never_seen_is_always_wrong(with_spec: Callab
 
 
 def test_the_loss_of_several_classes_is_that_of_all_their_probabilities(with_spec: Callable[..., World]) -> None:
-    world = of_task(with_spec, "multiclass", {"metric": "log_loss", "at_most": 0.1})
+    world = task_metrics(with_spec, "multiclass", {"metric": "log_loss", "at_most": 0.1})
     rng = np.random.default_rng(0)
     output, labels = rng.dirichlet([1, 2, 3], 300), rng.choice(["x", "y", "z"], 300).tolist()
     published(world, labels=labels, output=output, classes=["x", "y", "z"])
@@ -154,7 +155,7 @@ def test_the_loss_of_several_classes_is_that_of_all_their_probabilities(with_spe
 def test_of_several_classes_a_population_without_a_label_is_insufficient(with_spec: Callable[..., World]) -> None:
     import pyarrow as pa
 
-    world = of_task(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
+    world = task_metrics(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
     published(world, labels=pa.nulls(200, pa.string()), output=[[0.6, 0.4]] * 200, classes=["a", "b"])
     row = measured(world, world.week(5))
     assert (row["outcome"], row["rows"], row["without_label"]) == ("insufficient", 0, 200)
@@ -164,23 +165,23 @@ def test_of_several_classes_a_population_without_a_label_is_insufficient(with_sp
 def test_an_error_that_is_larger_than_it_may_be_is_decay(
     with_spec: Callable[..., World], limit: float, outcome: str
 ) -> None:
-    world = of_task(with_spec, "regression", {"metric": "mae", "at_most": limit})
+    world = task_metrics(with_spec, "regression", {"metric": "mae", "at_most": limit})
     published(world, labels=[float(n) for n in range(200)], output=[[n + 1.0] for n in range(200)], classes=None)
     row = measured(world, world.week(5))
     assert (row["value"], row["limit"], row["outcome"], row["below"]) == (1.0, limit, outcome, outcome == "worse")
 
 
 def test_a_label_that_is_no_number_is_named(with_spec: Callable[..., World]) -> None:
-    world = of_task(with_spec, "regression", {"metric": "mae", "at_most": 1})
+    world = task_metrics(with_spec, "regression", {"metric": "mae", "at_most": 1})
     published(world, labels=[float("inf")] * 200, output=[[1.0]] * 200, classes=None)
     with pytest.raises(ModelError, match="label what is not finite in 200 rows, for example inf"):
         measured(world, world.week(5))
 
 
 def test_predictions_for_another_task_are_no_data_and_no_decay(with_spec: Callable[..., World]) -> None:
-    world = of_task(with_spec, "binary", {"metric": "accuracy", "at_least": 0.7})
+    world = task_metrics(with_spec, "binary", {"metric": "accuracy", "at_least": 0.7})
     published(world, labels=[0, 1] * 100, output=[[0.5, 0.5]] * 200, classes=[0, 1])
-    now = of_task(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
+    now = task_metrics(with_spec, "multiclass", {"metric": "accuracy", "at_least": 0.7})
     row = measured(now, now.week(5))
     assert (row["outcome"], row["below"]) == ("no data", None)
     assert row["reason"] == "the predictions are binary, and `train.task` is another"
@@ -228,8 +229,8 @@ def test_an_entity_with_two_labels_is_refused(world: World) -> None:
 
 def test_measuring_again_changes_nothing(world: World) -> None:
     world.scored(world.week(4), world.flights(world.week(4)))
-    first = publish_performance(world.spec, world.week(5), world.runtime)
-    again = publish_performance(world.spec, world.week(5), world.runtime)
+    first = publish_performance(Deployment(world.spec, world.runtime), world.week(5))
+    again = publish_performance(Deployment(world.spec, world.runtime), world.week(5))
     assert first is not None
     assert again is not None
     assert (first.changed, again.changed, again.version) == (True, False, first.version)
@@ -254,7 +255,7 @@ def test_corrected_labels_are_measured_again(world: World) -> None:
     world.scored(world.week(4), world.flights(world.week(4)))
     measured(world, world.week(5))
     world.flights(world.week(4), seed=1)
-    published = publish_performance(world.spec, world.week(5), world.runtime)
+    published = publish_performance(Deployment(world.spec, world.runtime), world.week(5))
     assert published is not None
     assert published.changed
 
@@ -283,7 +284,7 @@ def delayed(world: World, population: str, *, seconds: int, error: float, rows: 
     due_at = world.spec.partitioning.shift(population, 1)
     for partition in (population, due_at):
         if population in due_populations(world.spec, partition):
-            publish_performance(world.spec, partition, world.runtime)
+            publish_performance(Deployment(world.spec, world.runtime), partition)
             return next(row for row in world.rows("performance", partition) if row["population"] == population)
     raise AssertionError("never due")
 

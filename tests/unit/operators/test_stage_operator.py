@@ -29,7 +29,7 @@ class Working(StageOperator):
         super().__init__(task_id="working", **{"stage": "features", **kwargs})
         self.error = error
 
-    def work(self, spec, partition, runtime, context):
+    def work(self, deployment, partition, context):
         if self.error:
             raise self.error
         return partition

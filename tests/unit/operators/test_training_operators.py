@@ -28,7 +28,7 @@ class Failing(TrainStageOperator):
         super().__init__(task_id="train", **kwargs)
         self.error = error
 
-    def work(self, spec: Pipeline, partition: str, runtime: Any, context: Any) -> Any:
+    def work(self, deployment: Any, partition: str, context: Any) -> Any:
         raise self.error
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tradewind
+from tradewind.deployment import Deployment
 from tradewind.ledger import completion
 from tradewind.ledger.champions import ChampionChange
 from tradewind.training.candidate import train_candidate
@@ -25,6 +26,7 @@ from pathlib import Path
 from tradewind.operators.warm_start import import_libraries
 import_libraries()
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.scoring.batch_scoring import score_population
 from tradewind.training.candidate import train_candidate
 from tradewind.verdict.judgement import judge_candidate_version
@@ -37,7 +39,7 @@ stage = {"train": train_candidate, "verdict": judge_candidate_version, "score": 
 for name, partition in given["work"]:
     if not (child := os.fork()):
         try:
-            result = stage[name](spec, partition, runtime)
+            result = stage[name](Deployment(spec, runtime), partition)
             said = getattr(result, "outcome", "") or getattr(result, "served_by", "") or result.version
             print("SAID", name, said, flush=True)
         finally:
@@ -47,8 +49,8 @@ for name, partition in given["work"]:
 
 
 def test_train_verdict_and_score_work_in_forks_of_a_warm_process(house) -> None:
-    train_candidate(house.spec, house.week(4), house.runtime)
-    judge_candidate_version(house.spec, house.week(4), house.runtime)
+    train_candidate(Deployment(house.spec, house.runtime), house.week(4))
+    judge_candidate_version(Deployment(house.spec, house.runtime), house.week(4))
     first = ChampionChange("delays", 0, "delays", "1", house.week(6), house.week(4), evidence={})
     house.ledger.promote(first, expected=0)
     completion.record_completion(house.ledger, "delays", "train", house.week(4), cause="settled")

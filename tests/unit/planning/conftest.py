@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.etl.etl_completion import complete_etl
 from tradewind.ledger.journal import Ledger
@@ -67,12 +68,12 @@ class Shop:
     def run(self, *days: str) -> None:
         """What a run of etl does."""
         for day in days:
-            build_dataset(self.spec, "orders", day, self.runtime)
-            build_dataset(self.spec, "totals", day, self.runtime)
-            complete_etl(self.spec, day, self.runtime)
+            build_dataset(Deployment(self.spec, self.runtime), "orders", day)
+            build_dataset(Deployment(self.spec, self.runtime), "totals", day)
+            complete_etl(Deployment(self.spec, self.runtime), day)
 
     def plan(self, **options: Any) -> PipelinePlan:
-        return make_plan(self.spec, self.runtime, now=NOW, **options)
+        return make_plan(Deployment(self.spec, self.runtime), now=NOW, **options)
 
     def items(self, name: str, **options: Any) -> dict[str, PlanItem]:
         return {item.partition: item for item in self.plan(**options).items if item.name == name}

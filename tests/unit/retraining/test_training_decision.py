@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import NotReady, UsageError
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
@@ -115,19 +116,19 @@ def champion(runtime: Runtime, effective_from: str, version: str = "1") -> None:
 def test_training_waits_for_the_partition_before(runtime: Runtime) -> None:
     completion.record_completion(Ledger(runtime.ledger), "flights", "monitor", DAYS[3], cause="c")
     with pytest.raises(NotReady, match=f"train of partition {DAYS[2]}"):
-        decide_training(pipeline(), DAYS[3], runtime)
+        decide_training(Deployment(pipeline(), runtime), DAYS[3])
 
 
 def test_training_waits_for_the_monitoring_of_the_partition(runtime: Runtime) -> None:
     completion.record_completion(Ledger(runtime.ledger), "flights", "train", DAYS[2], cause="c")
     with pytest.raises(NotReady, match=f"monitor of partition {DAYS[3]}"):
-        decide_training(pipeline(), DAYS[3], runtime)
+        decide_training(Deployment(pipeline(), runtime), DAYS[3])
 
 
 def test_the_first_partition_waits_for_no_earlier_one(runtime: Runtime) -> None:
     ready(runtime, START)
     flown(runtime, [START])
-    decision = decide_training(pipeline(), START, runtime)
+    decision = decide_training(Deployment(pipeline(), runtime), START)
     assert decision.outcome == "skip"
     assert "before the pipeline's start" in decision.reason
 
@@ -135,13 +136,13 @@ def test_the_first_partition_waits_for_no_earlier_one(runtime: Runtime) -> None:
 def test_a_pipeline_that_trains_nothing_has_nothing_to_decide(runtime: Runtime) -> None:
     spec = pipeline().model_copy(update={"train": None})
     with pytest.raises(UsageError, match="no `train`"):
-        decide_training(spec, DAYS[3], runtime)
+        decide_training(Deployment(spec, runtime), DAYS[3])
 
 
 def test_without_a_champion_a_complete_window_is_trained(runtime: Runtime) -> None:
     flown(runtime, DAYS[:4])
     ready(runtime, DAYS[3])
-    assert decide_training(pipeline(), DAYS[3], runtime).outcome == "train"
+    assert decide_training(Deployment(pipeline(), runtime), DAYS[3]).outcome == "train"
     (entry,) = Ledger(runtime.ledger).find("flights", "decision", partition=DAYS[3])
     assert (entry.subject, entry.outcome) == ("train", "train")
 
@@ -149,7 +150,7 @@ def test_without_a_champion_a_complete_window_is_trained(runtime: Runtime) -> No
 def test_a_window_with_a_partition_missing_is_not_trained_and_the_reason_names_it(runtime: Runtime) -> None:
     flown(runtime, [day for day in DAYS[:4] if day != DAYS[2]])
     ready(runtime, DAYS[3])
-    decision = decide_training(pipeline(), DAYS[3], runtime)
+    decision = decide_training(Deployment(pipeline(), runtime), DAYS[3])
     assert decision.outcome == "skip"
     assert f"{DAYS[2]} (flown is not published)" in decision.reason
 
@@ -160,7 +161,7 @@ def test_a_partition_that_is_left_out_is_in_no_window_and_holds_nobody_up(runtim
     skipped_partitions.leave_out(ledger, "flights", DAYS[3], dataset="flown", reason="no file")
     completion.record_completion(ledger, "flights", "monitor", DAYS[4], cause="c")
     completion.record_completion(ledger, "flights", "train", DAYS[2], cause="c")
-    assert decide_training(pipeline(), DAYS[4], runtime).outcome == "train"
+    assert decide_training(Deployment(pipeline(), runtime), DAYS[4]).outcome == "train"
 
 
 def test_a_window_without_enough_partitions_is_not_trained(runtime: Runtime) -> None:
@@ -169,28 +170,28 @@ def test_a_window_without_enough_partitions_is_not_trained(runtime: Runtime) -> 
         skipped_partitions.skip_partition(Ledger(runtime.ledger), "flights", day, reason="strike", actor="ann")
     completion.record_completion(Ledger(runtime.ledger), "flights", "train", DAYS[1], cause="c")
     completion.record_completion(Ledger(runtime.ledger), "flights", "monitor", DAYS[4], cause="c")
-    decision = decide_training(pipeline(), DAYS[4], runtime)
+    decision = decide_training(Deployment(pipeline(), runtime), DAYS[4])
     assert (decision.outcome, "2 of 3 partitions are left out" in decision.reason) == ("skip", True)
 
 
 def test_deciding_again_on_the_same_inputs_adds_nothing(runtime: Runtime) -> None:
     flown(runtime, DAYS[:4])
     ready(runtime, DAYS[3])
-    first = decide_training(pipeline(), DAYS[3], runtime)
-    assert decide_training(pipeline(), DAYS[3], runtime) == first
+    first = decide_training(Deployment(pipeline(), runtime), DAYS[3])
+    assert decide_training(Deployment(pipeline(), runtime), DAYS[3]) == first
     assert len(Ledger(runtime.ledger).find("flights", "decision")) == 1
 
 
 def test_a_replay_decides_as_the_first_run_did(runtime: Runtime) -> None:
     flown(runtime, DAYS[:5])
     ready(runtime, DAYS[3])
-    first = decide_training(pipeline(cooldown=2), DAYS[3], runtime)
+    first = decide_training(Deployment(pipeline(cooldown=2), runtime), DAYS[3])
     champion(runtime, DAYS[5])
     performed(runtime, DAYS[4], 0.5)
     drifted(runtime, DAYS[4], alarm=True)
     ready(runtime, DAYS[4])
-    decide_training(pipeline(cooldown=2), DAYS[4], runtime)
-    assert decide_training(pipeline(cooldown=2), DAYS[3], runtime) == first
+    decide_training(Deployment(pipeline(cooldown=2), runtime), DAYS[4])
+    assert decide_training(Deployment(pipeline(cooldown=2), runtime), DAYS[3]) == first
     assert len(Ledger(runtime.ledger).find("flights", "decision")) == 2
 
 
@@ -202,7 +203,7 @@ def test_decay_in_enough_of_the_last_populations_is_a_reason(runtime: Runtime) -
     spec = pipeline(when={"decay": "2 of 4"})
     for partition, outcome in ((DAYS[5], "skip"), (DAYS[6], "skip"), (DAYS[7], "train")):
         ready(runtime, partition)
-        assert decide_training(spec, partition, runtime).outcome == outcome
+        assert decide_training(Deployment(spec, runtime), partition).outcome == outcome
     (entry,) = Ledger(runtime.ledger).find("flights", "decision", partition=DAYS[7])
     assert [one["value"] for day in DAYS[4:8] for one in entry.evidence["performance"][day]] == [0.70, 0.60, 0.70, 0.65]
 
@@ -217,7 +218,7 @@ def test_what_the_champion_before_did_badly_does_not_count_against_the_new_one(r
     for key, outcome, counted in ((DAYS[7], "skip", [True]), (DAYS[8], "train", [True, True])):
         performed(runtime, key, 0.5, model_version="2")
         ready(runtime, key)
-        decision = decide_training(spec, key, runtime)
+        decision = decide_training(Deployment(spec, runtime), key)
         assert (decision.outcome, decision.evidence["decay"]) == (outcome, counted)
 
 
@@ -228,7 +229,10 @@ def test_what_a_fallback_served_says_nothing_about_the_champion(runtime: Runtime
     performed(runtime, DAYS[4], 0.5, model_version="2")
     performed(runtime, DAYS[5], 0.5, model_version="1")
     ready(runtime, DAYS[5])
-    assert decide_training(pipeline(when={"decay": "1 of 4"}), DAYS[5], runtime).evidence["decay"] == [True, None]
+    assert decide_training(Deployment(pipeline(when={"decay": "1 of 4"}), runtime), DAYS[5]).evidence["decay"] == [
+        True,
+        None,
+    ]
 
 
 def test_performance_in_sample_or_of_another_metric_is_no_decay(runtime: Runtime) -> None:
@@ -237,7 +241,7 @@ def test_performance_in_sample_or_of_another_metric_is_no_decay(runtime: Runtime
     performed(runtime, DAYS[4], 0.5, in_sample=True)
     performed(runtime, DAYS[5], 0.5, metric="accuracy")
     ready(runtime, DAYS[5])
-    decision = decide_training(pipeline(when={"decay": "1 of 4"}), DAYS[5], runtime)
+    decision = decide_training(Deployment(pipeline(when={"decay": "1 of 4"}), runtime), DAYS[5])
     assert decision.outcome == "skip"
     assert decision.evidence["decay"] == []
 
@@ -254,7 +258,7 @@ def test_performance_without_enough_rows_counts_as_no_data(runtime: Runtime) -> 
     dataset = Lake(runtime.lake).dataset("flights", "performance")
     dataset.publish(dataset.stage(DAYS[4], table.to_reader()), cause=Cause({}, "", "1"), run_id="r")
     ready(runtime, DAYS[4])
-    assert decide_training(pipeline(when={"decay": "1 of 4"}), DAYS[4], runtime).evidence["decay"] == [None]
+    assert decide_training(Deployment(pipeline(when={"decay": "1 of 4"}), runtime), DAYS[4]).evidence["decay"] == [None]
 
 
 def test_a_population_that_was_judged_again_counts_once_as_it_was_judged_last(runtime: Runtime) -> None:
@@ -263,7 +267,9 @@ def test_a_population_that_was_judged_again_counts_once_as_it_was_judged_last(ru
     performed(runtime, DAYS[4], 0.5)
     performed(runtime, DAYS[5], 0.8, population=DAYS[4])
     ready(runtime, DAYS[5])
-    assert decide_training(pipeline(when={"decay": "1 of 4"}), DAYS[5], runtime).evidence["decay"] == [False]
+    assert decide_training(Deployment(pipeline(when={"decay": "1 of 4"}), runtime), DAYS[5]).evidence["decay"] == [
+        False
+    ]
 
 
 def test_drift_in_enough_of_the_last_partitions_is_a_reason_and_names_the_feature(runtime: Runtime) -> None:
@@ -272,7 +278,7 @@ def test_drift_in_enough_of_the_last_partitions_is_a_reason_and_names_the_featur
     for key, alarm in zip(DAYS[4:7], (True, False, True), strict=True):
         drifted(runtime, key, alarm=alarm)
     ready(runtime, DAYS[6])
-    decision = decide_training(pipeline(when={"drift": "2 of 3"}), DAYS[6], runtime)
+    decision = decide_training(Deployment(pipeline(when={"drift": "2 of 3"}), runtime), DAYS[6])
     assert decision.outcome == "train"
     assert decision.evidence["drift"] == [True, False, True]
     assert decision.evidence["drift_alarms"][DAYS[6]][0]["feature"] == "distance"
@@ -286,7 +292,7 @@ def test_drift_over_a_longer_horizon_informs_and_does_not_count(runtime: Runtime
     spec = pipeline(when={"drift": "1 of 1"})
     assert spec.monitor is not None
     spec = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"horizons": (4, 1)})})
-    decision = decide_training(spec, DAYS[4], runtime)
+    decision = decide_training(Deployment(spec, runtime), DAYS[4])
     assert (decision.outcome, decision.evidence["drift"]) == ("skip", [False])
 
 
@@ -295,7 +301,7 @@ def test_a_partition_whose_drift_was_not_judged_has_no_data(runtime: Runtime) ->
     champion(runtime, DAYS[3])
     drifted(runtime, DAYS[4], alarm=True)
     ready(runtime, DAYS[5])
-    decision = decide_training(pipeline(when={"drift": "1 of 2"}), DAYS[5], runtime)
+    decision = decide_training(Deployment(pipeline(when={"drift": "1 of 2"}), runtime), DAYS[5])
     assert decision.evidence["drift"] == [True, None]
     assert decision.outcome == "skip"
 
@@ -306,7 +312,7 @@ def test_within_the_cooldown_there_is_no_training_and_the_reason_says_so(runtime
     outcomes = []
     for partition in DAYS[3:7]:
         ready(runtime, partition)
-        outcomes.append(decide_training(spec, partition, runtime))
+        outcomes.append(decide_training(Deployment(spec, runtime), partition))
     assert [decision.outcome for decision in outcomes] == ["train", "skip", "skip", "train"]
     assert "cooldown" in outcomes[1].reason
     assert outcomes[2].evidence["trainings"] == [2]
@@ -316,7 +322,7 @@ def test_a_person_may_ask_within_the_cooldown(runtime: Runtime) -> None:
     flown(runtime)
     champion(runtime, DAYS[4])
     ready(runtime, DAYS[4])
-    decision = decide_training(pipeline(), DAYS[4], runtime, by_hand="new airport")
+    decision = decide_training(Deployment(pipeline(), runtime), DAYS[4], by_hand="new airport")
     assert decision.outcome == "train"
     assert "new airport" in decision.reason
 
@@ -326,9 +332,9 @@ def test_deciding_again_on_other_inputs_is_a_new_decision_that_names_the_first(r
     champion(runtime, DAYS[3])
     ready(runtime, DAYS[4])
     spec = pipeline(when={"decay": "1 of 2"})
-    decide_training(spec, DAYS[4], runtime)
+    decide_training(Deployment(spec, runtime), DAYS[4])
     performed(runtime, DAYS[4], 0.5)
-    decision = decide_training(spec, DAYS[4], runtime)
+    decision = decide_training(Deployment(spec, runtime), DAYS[4])
     assert decision.outcome == "train"
     assert "decided again, on other inputs" in decision.reason
     assert [one["outcome"] for one in decision.evidence["before"]] == ["skip"]
@@ -343,7 +349,7 @@ def test_every_decision_is_one_line_of_the_log_also_when_it_stands_already(
     for _ in range(2):
         caplog.clear()
         with caplog.at_level(logging.INFO, logger="tradewind.retraining.training_decision"):
-            decision = decide_training(pipeline(), DAYS[3], runtime)
+            decision = decide_training(Deployment(pipeline(), runtime), DAYS[3])
         lines = [
             record.getMessage() for record in caplog.records if record.name == "tradewind.retraining.training_decision"
         ]
@@ -357,7 +363,7 @@ def test_inputs_that_change_and_change_back_are_journalled_as_they_hold_now(runt
     spec = pipeline(when={"decay": "1 of 2"})
     for auc, outcome in ((0.8, "skip"), (0.5, "train"), (0.8, "skip"), (0.8, "skip"), (0.5, "train")):
         performed(runtime, DAYS[4], auc)
-        assert decide_training(spec, DAYS[4], runtime).outcome == outcome
+        assert decide_training(Deployment(spec, runtime), DAYS[4]).outcome == outcome
     entries = Ledger(runtime.ledger).find("flights", "decision", partition=DAYS[4])
     assert [entry.outcome for entry in entries] == ["skip", "train", "skip", "train"]
     assert f"entry {entries[1].id} says train" in entries[2].reason
@@ -369,7 +375,7 @@ def settled(runtime: Runtime, spec: Pipeline, days: Sequence[str], alarms: Seque
     for day in days:
         drifted(runtime, day, alarm=day in alarms)
         ready(runtime, day)
-        decision = decide_training(spec, day, runtime)
+        decision = decide_training(Deployment(spec, runtime), day)
         reasons.append(f"{decision.outcome}: {decision.reason}")
     return reasons
 

@@ -12,6 +12,7 @@ import pytest
 from tradewind.alerting import incidents
 from tradewind.alerting.channels import describe_next_step
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import NotReady
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
@@ -68,7 +69,7 @@ def decided(runtime: Runtime, *days: str, spec: Pipeline | None = None, now: dat
     for day in days:
         before = DAYS[DAYS.index(day) - 1]
         completion.record_completion(Ledger(runtime.ledger), "flights", "train", before, cause="c")
-        outcome = decide_training(spec or pipeline(), day, runtime, now=now).outcome
+        outcome = decide_training(Deployment(spec or pipeline(), runtime), day, now=now).outcome
     return outcome
 
 
@@ -92,8 +93,8 @@ def test_past_the_patience_it_is_one_incident_that_names_what_is_missing_and_wha
     assert [one.stage for one in opened(runtime)] == ["etl"]
 
     late = end(DAYS[5]) + timedelta(hours=49)
-    message = window_incident.check_incomplete_window(pipeline(), runtime, now=late)
-    window_incident.check_incomplete_window(pipeline(), runtime, now=late + timedelta(days=1))
+    message = window_incident.check_incomplete_window(Deployment(pipeline(), runtime), now=late)
+    window_incident.check_incomplete_window(Deployment(pipeline(), runtime), now=late + timedelta(days=1))
 
     (incident,) = [one for one in opened(runtime) if one.stage == "decide"]
     assert (incident.error_type, incident.occurrences, incident.message) == ("WindowIncomplete", 1, message)
@@ -121,7 +122,7 @@ def test_it_closes_when_what_was_missing_has_come(runtime: Runtime) -> None:
     decided(runtime, DAYS[5])
     assert opened(runtime)
     publish(runtime, DAYS[4])
-    assert window_incident.check_incomplete_window(pipeline(), runtime, now=AFTER) is None
+    assert window_incident.check_incomplete_window(Deployment(pipeline(), runtime), now=AFTER) is None
     assert opened(runtime) == []
 
 
@@ -172,8 +173,8 @@ def test_a_partition_that_never_gets_done_holds_up_neither_monitoring_nor_decisi
         completion.record_completion(ledger, "flights", stage, DAYS[3], cause="c")
     stages: list[Callable[[], object]] = [
         lambda: require_monitor_turn(spec, DAYS[5], ledger),
-        lambda: decide_training(spec, DAYS[5], runtime),
-        lambda: score_population(spec, DAYS[5], runtime),
+        lambda: decide_training(Deployment(spec, runtime), DAYS[5]),
+        lambda: score_population(Deployment(spec, runtime), DAYS[5]),
     ]
     if days == 1:
         for stage in stages:
@@ -213,12 +214,12 @@ def test_a_partition_that_never_ran_or_is_held_or_skipped_is_named_as_that(runti
     assert f"{DAYS[4]}: flown is not published, its etl never ran; start flights__etl with this key" in incident.message
     completion.record_start(ledger, "flights", "etl", DAYS[4], cause="")
     skipped_partitions.skip_partition(ledger, "flights", DAYS[3], reason="strike", actor="ann")
-    message = window_incident.check_incomplete_window(pipeline(), runtime, now=AFTER)
+    message = window_incident.check_incomplete_window(Deployment(pipeline(), runtime), now=AFTER)
     assert message is not None
     assert (
         f"{DAYS[3]} is left out: strike (skipped by ann); {DAYS[4]}: flown is not published, its etl began" in message
     )
     holds.hold_pipeline(ledger, "flights", reason="move", actor="bob")
-    message = window_incident.check_incomplete_window(pipeline(), runtime, now=AFTER)
+    message = window_incident.check_incomplete_window(Deployment(pipeline(), runtime), now=AFTER)
     assert message is not None
     assert f"{DAYS[4]} is held" in message

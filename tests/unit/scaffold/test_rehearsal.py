@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.alerting.incidents import open_incidents
+from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, LeftOut, MissingInput, UsageError
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import holds
@@ -77,7 +78,7 @@ def test_a_plan_afterwards_finds_everything_current(rehearsal: Rehearsal) -> Non
     """Also trainings of every kind: decided against, promoted, rejected or shadowed."""
     for day in DAYS[:5]:
         assert set(outcomes(rehearsal.work_through(day)).values()) == {"done"}
-    found = make_plan(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[4])
+    found = make_plan(Deployment(rehearsal.spec, rehearsal.home.runtime()), last=DAYS[4])
     assert [(item.name, item.partition, item.state) for item in found.items if item.state != "current"] == []
     assert {item.name for item in found.items} >= {"train", "score", "monitor"}
 
@@ -149,7 +150,7 @@ def test_a_partition_that_fails_ends_what_depends_on_it_and_nothing_else(tmp_pat
         ledger = Ledger(rehearsal.runtime.ledger)
         (incident,) = open_incidents(ledger, "shop")
         assert (incident.fingerprint, incident.partitions) == ("shop/etl/deliveries/MissingInput", (DAYS[1],))
-        found = make_plan(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[2])
+        found = make_plan(Deployment(rehearsal.spec, rehearsal.home.runtime()), last=DAYS[2])
         # `other` does not read what failed.
         assert [i.name for i in found.items if i.partition == DAYS[1] and i.state == "current"] == ["other"]
         sample.deliver_sample(tmp_path / "home" / "landing" / "shop")
@@ -202,7 +203,7 @@ def test_an_approval_is_answered_as_it_was_asked_for(
         # Answered once; what was promoted on this very verdict is not asked about again.
         rehearsal.run(DAYS[3])
         assert len(ledger.find("shop", "approval")) == 1
-        found = make_plan(rehearsal.spec, rehearsal.home.runtime(), last=DAYS[3])
+        found = make_plan(Deployment(rehearsal.spec, rehearsal.home.runtime()), last=DAYS[3])
         assert {item.state for item in found.items} == {"current"}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import LeftOut, MissingInput, NotDelivered
 from tradewind.spec.pipeline import Pipeline
 from tradewind.training.model_frame import population_inputs
@@ -38,14 +39,14 @@ def runtime(tmp_path: Path) -> Runtime:
 
 def test_scoring_waits_for_it_and_then_does_without(spec: Pipeline, runtime: Runtime) -> None:
     with pytest.raises(NotDelivered, match=rf"{DAY}\.csv"):
-        population_inputs(spec, DAY, runtime, waits=True)
+        population_inputs(Deployment(spec, runtime), DAY, waits=True)
     with pytest.raises(LeftOut, match=r"left out by `late: skip`"):
-        population_inputs(spec, DAY, replace(runtime, waited=timedelta(hours=1)), waits=True)
+        population_inputs(Deployment(spec, replace(runtime, waited=timedelta(hours=1))), DAY, waits=True)
 
 
 def test_training_does_not_wait(spec: Pipeline, runtime: Runtime) -> None:
     with pytest.raises(MissingInput, match=rf"{DAY}\.csv"):
-        population_inputs(spec, DAY, replace(runtime, waited=timedelta(hours=1)))
+        population_inputs(Deployment(spec, replace(runtime, waited=timedelta(hours=1))), DAY)
 
 
 def test_what_was_copied_goes_with_who_reads_it(
@@ -53,7 +54,7 @@ def test_what_was_copied_goes_with_who_reads_it(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / f"{DAY}.csv").write_text("id,at\n1,2024-01-02\n")
-    inputs = population_inputs(spec, DAY, runtime)
+    inputs = population_inputs(Deployment(spec, runtime), DAY)
     assert inputs.deliveries.keys() == {"source"}
     del inputs
     assert not list(tmp_path.glob("tradewind-population-*"))

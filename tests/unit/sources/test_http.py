@@ -20,6 +20,7 @@ import pytest
 
 from tradewind.core.connections import GivenConnections, WebServiceConnection
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import EmptyInput, InputError, MalformedInput, MissingInput, SpecError, Unavailable
 from tradewind.sources import http
 from tradewind.sources.fetched import Fetched
@@ -93,7 +94,12 @@ class Web:
         scratch = self.folder / f"scratch-{len(self.asked)}"
         scratch.mkdir()
         return http.fetch_http(
-            source, DAY, spec=SPEC, runtime=runtime, scratch=scratch, wait=self.waited.append, clock=self.clock
+            source,
+            DAY,
+            deployment=Deployment(SPEC, runtime),
+            scratch=scratch,
+            wait=self.waited.append,
+            clock=self.clock,
         )
 
     def rows(self, path: str = "/orders", **fields: Any) -> list[Any]:

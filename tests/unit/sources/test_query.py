@@ -18,6 +18,7 @@ import pytest
 
 from tradewind.core.connections import DatabaseConnection, GivenConnections
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable
 from tradewind.sources import query
 from tradewind.sources.fetched import Fetched
@@ -54,7 +55,9 @@ class Shop:
         (self.folder / "q.sql").write_text(sql)
         source = Query(query="q.sql", connection="db", columns=columns)
         (self.folder / "scratch").mkdir(exist_ok=True)
-        return query.fetch_query(source, TWICE, spec=SPEC, runtime=self.runtime, scratch=self.folder / "scratch")
+        return query.fetch_query(
+            source, TWICE, deployment=Deployment(SPEC, self.runtime), scratch=self.folder / "scratch"
+        )
 
     def table(self, sql: str, **columns: str) -> Any:
         import pyarrow.parquet as pq
@@ -268,7 +271,7 @@ def test_a_locked_database_is_tried_again(lite: Shop, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(lite: Shop, tmp_path: Path) -> None:
     source = Query(query="nothing.sql", connection="db")
     with pytest.raises(TransformError, match=r"nothing\.sql: the pipeline names this query"):
-        query.fetch_query(source, TWICE, spec=SPEC, runtime=lite.runtime, scratch=tmp_path)
+        query.fetch_query(source, TWICE, deployment=Deployment(SPEC, lite.runtime), scratch=tmp_path)
 
 
 MEASURE = """

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import InvalidPartitionKey
-from tradewind.spec.partitions import Kind, Partitioning, key_of
+from tradewind.spec.partitions import Kind, Partitioning, normalise_partition_key
 
 # Half hours, quarter hours, a half-hour change, changes at midnight and at 00:01, a two-hour change, a lost day.
 ZONES = (
@@ -179,11 +179,11 @@ def test_a_partition_lists_the_local_days_it_touches() -> None:
 
 
 def test_dates_from_yaml_become_keys() -> None:
-    assert key_of("week", date(2013, 1, 28)) == "2013-01-28"
-    assert key_of("hour", datetime(2013, 1, 28, 5)) == "2013-01-28T05"
-    assert key_of("day", "2013-01-28") == "2013-01-28"
+    assert normalise_partition_key("week", date(2013, 1, 28)) == "2013-01-28"
+    assert normalise_partition_key("hour", datetime(2013, 1, 28, 5)) == "2013-01-28T05"
+    assert normalise_partition_key("day", "2013-01-28") == "2013-01-28"
 
 
 def test_a_time_that_is_on_no_edge_stays_as_written() -> None:
-    assert key_of("day", datetime(2013, 1, 28, 5)) == "2013-01-28 05:00:00"
-    assert key_of("hour", datetime(2013, 1, 28, 5, tzinfo=UTC)) == "2013-01-28 05:00:00+00:00"
+    assert normalise_partition_key("day", datetime(2013, 1, 28, 5)) == "2013-01-28 05:00:00"
+    assert normalise_partition_key("hour", datetime(2013, 1, 28, 5, tzinfo=UTC)) == "2013-01-28 05:00:00+00:00"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from mlflow import MlflowClient
 
+from tradewind.deployment import Deployment
 from tradewind.errors import MissingInput, ModelError
 from tradewind.ledger import skipped_partitions
 from tradewind.registry.mlflow_run import SUPERSEDED
@@ -33,7 +34,7 @@ def runs(house) -> list:
 
 def test_what_is_not_worth_it_is_journalled_and_not_tried_again(house, monkeypatch) -> None:
     spec = asking(house, validation=1, early=Early(metric="roc_auc", at_least=0.99, rows=100))
-    first = train_candidate(spec, house.week(5), house.runtime)
+    first = train_candidate(Deployment(spec, house.runtime), house.week(5))
     assert isinstance(first, EarlyRejection)
     assert 0.5 < first.value < 0.99
     (entry,) = house.ledger.find("delays", "early")
@@ -43,7 +44,7 @@ def test_what_is_not_worth_it_is_journalled_and_not_tried_again(house, monkeypat
     }  # fmt: skip
     assert house.ledger.find("delays", "trained") == []
     monkeypatch.setattr(estimator, "fit_estimator", lambda *_, **__: pytest.fail("fitted again"))
-    assert train_candidate(spec, house.week(5), house.runtime) == first
+    assert train_candidate(Deployment(spec, house.runtime), house.week(5)) == first
     assert len(house.ledger.find("delays", "early")) == 1
 
 
@@ -51,7 +52,7 @@ def test_all_that_is_wrong_with_the_rows_is_said_at_once_and_nothing_is_fitted(h
     monkeypatch.setattr(estimator, "fit_estimator", lambda *_, **__: pytest.fail("fitted"))
     checks = RowChecks(min_rows=10_000, missing_labels_at_most=0.05, leakage_at_least=0.51)
     with pytest.raises(ModelError) as raised:
-        train_candidate(asking(house, checks=checks), house.week(5), house.runtime)
+        train_candidate(Deployment(asking(house, checks=checks), house.runtime), house.week(5))
     said = str(raised.value)
     assert said.startswith("delays at 2013-03-04: nothing is fitted, because ")
     for part in (
@@ -66,7 +67,7 @@ def test_all_that_is_wrong_with_the_rows_is_said_at_once_and_nothing_is_fitted(h
 def test_labels_that_cannot_be_known_yet_are_not_missing(house) -> None:
     """Of the week before last all 400 labels are due, of the newest those of its first six days."""
     weeks, end = [house.week(4), house.week(5)], house.spec.partitioning.bounds(house.week(5)).end
-    found = training_rows.count_due_labels(house.spec, weeks, house.runtime, version=None, known_by=end)
+    found = training_rows.count_due_labels(Deployment(house.spec, house.runtime), weeks, version=None, known_by=end)
     assert found[weeks[0]] == (400, 40)
     rows = house.lake.dataset("delays", "flights").snapshot().arrow([weeks[1]]).to_table()
     due = [late for late, at in zip(rows["late"].to_pylist(), rows["scheduled_at"].to_pylist(), strict=True)
@@ -80,7 +81,7 @@ def test_warnings_go_with_the_version(house, publish_week) -> None:
         publish_week(
             house, number, change=lambda rows: rows.set_column(5, "distance", pa.array([7] * rows.num_rows, pa.int64()))
         )
-    trained = train_candidate(house.spec, house.week(5), house.runtime)
+    trained = train_candidate(Deployment(house.spec, house.runtime), house.week(5))
     registry = ModelRegistry(house.runtime, "delays")
     said = ["distance has the same value in all training rows (2013-02-11 … 2013-02-25)"]
     assert house.ledger.find("delays", "trained")[0].evidence["warnings"] == said
@@ -93,8 +94,8 @@ def test_warnings_go_with_the_version(house, publish_week) -> None:
 
 def test_with_enough_partitions_a_missing_one_does_not_matter(house) -> None:
     with pytest.raises(MissingInput, match=r"not complete: 2013-03-25 \(flights is not published\)"):
-        train_candidate(house.spec, house.week(8), house.runtime)
-    trained = train_candidate(asking(house, complete=3), house.week(8), house.runtime)
+        train_candidate(Deployment(house.spec, house.runtime), house.week(8))
+    trained = train_candidate(Deployment(asking(house, complete=3), house.runtime), house.week(8))
     assert trained.test_partitions == (house.week(7),)
     assert house.ledger.find("delays", "trained")[0].evidence["absent"] == {
         house.week(8): "flights is not published"
@@ -104,7 +105,7 @@ def test_with_enough_partitions_a_missing_one_does_not_matter(house) -> None:
 def test_too_few_partitions_name_what_is_missing(house) -> None:
     skipped_partitions.skip_partition(house.ledger, "delays", house.week(7), reason="strike", actor="ann")
     with pytest.raises(MissingInput, match=r"2 of 4 partitions .* 3 are needed; 2013-03-18 \(left out: strike"):
-        train_candidate(asking(house, complete=3), house.week(8), house.runtime)
+        train_candidate(Deployment(asking(house, complete=3), house.runtime), house.week(8))
 
 
 def test_a_killed_attempt_with_trials_is_marked_and_done_again_once(house, monkeypatch) -> None:
@@ -118,10 +119,10 @@ def test_a_killed_attempt_with_trials_is_marked_and_done_again_once(house, monke
     with monkeypatch.context() as patched:
         patched.setattr(MlflowClient, "log_model_artifacts", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_candidate(spec, house.week(5), house.runtime)
+            train_candidate(Deployment(spec, house.runtime), house.week(5))
     left = runs(house)
     assert sorted(run.info.status for run in left) == ["FINISHED", "FINISHED", "RUNNING"]
-    trained = train_candidate(spec, house.week(5), house.runtime)
+    trained = train_candidate(Deployment(spec, house.runtime), house.week(5))
     (parent,) = [run for run in runs(house) if run.data.tags.get(SUPERSEDED)]
     assert (parent.info.status, parent.data.tags[SUPERSEDED]) == ("KILLED", trained.mlflow_run_id)
     below = [run.data.tags["mlflow.parentRunId"] for run in runs(house) if "mlflow.parentRunId" in run.data.tags]
@@ -142,7 +143,7 @@ def test_a_run_that_is_not_worth_it_ends_green_and_is_settled(house) -> None:
         task >> EmptyOperator(task_id="verdict") >> EmptyOperator(task_id="promote")
     pushed = SimpleNamespace(map_index=-1, xcom_push=lambda **_: None, xcom_pull=lambda **_: None)
     with pytest.raises(DownstreamTasksSkipped) as skipped:
-        task.work(spec, house.week(5), house.runtime, {"ti": pushed, "task": task})
+        task.work(Deployment(spec, house.runtime), house.week(5), {"ti": pushed, "task": task})
     assert set(skipped.value.tasks) == {"verdict", "promote"}
     (done,) = house.ledger.find("delays", "complete", subject="train", partition=house.week(5))
     assert done.evidence["outcome"] == "not worth continuing"

@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from tradewind.champion.promotion import promote_passed_candidate
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, UsageError
 from tradewind.isolation.model_client import ModelHost
 from tradewind.ledger import completion
@@ -20,7 +21,7 @@ from tradewind.monitoring.performance_rows import publish_performance
 from tradewind.monitoring.profile_rows import profile_partition
 from tradewind.registry.model_registry import ModelRegistry
 from tradewind.scoring.batch_scoring import ScoredPopulation, score_population
-from tradewind.spec.metrics import of_task as of_task_metrics
+from tradewind.spec.metrics import task_metrics as of_task_metrics
 from tradewind.spec.pipeline import Pipeline
 from tradewind.training.candidate import TrainedCandidate, train_candidate
 from tradewind.training.reproduction import reproduce_version
@@ -60,26 +61,26 @@ class Lived:
 
     def rows(self, name: str, week: int):
         return monitoring_datasets.read_monitoring_rows(
-            self.house.spec, self.house.runtime, name, partitions=[self.house.week(week)]
+            Deployment(self.house.spec, self.house.runtime), name, partitions=[self.house.week(week)]
         )
 
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
 def lived(request, built, tmp_path_factory) -> Lived:
     task = request.param
-    house = of_task(built(tmp_path_factory.mktemp(task)), task)
+    house = task_metrics(built(tmp_path_factory.mktemp(task)), task)
     spec, runtime, week = house.spec, house.runtime, house.week(4)
-    trained = train_candidate(spec, week, runtime)
-    judged = judge_candidate_version(spec, week, runtime)
-    champion = promote_passed_candidate(spec, week, runtime, actor="ann")
+    trained = train_candidate(Deployment(spec, runtime), week)
+    judged = judge_candidate_version(Deployment(spec, runtime), week)
+    champion = promote_passed_candidate(Deployment(spec, runtime), week, actor="ann")
     for number in range(3, 8):
         completion.record_completion(house.ledger, "delays", "train", house.week(number), cause="settled")
         completion.record_completion(house.ledger, "delays", "features", house.week(number), cause="settled")
         completion.record_completion(house.ledger, "delays", "monitor", house.week(number), cause="settled")
-    return Lived(house, task, trained, judged, champion, score_population(spec, house.week(5), runtime))
+    return Lived(house, task, trained, judged, champion, score_population(Deployment(spec, runtime), house.week(5)))
 
 
-def of_task(house, task: str):
+def task_metrics(house, task: str):
     about, given = TASKS[task], house.spec.model_dump(mode="json", exclude_unset=True)
     given["train"] |= {"task": task, "model": f"include/delays_model/model.py:{about['build']}",
                        "params": about.get("params", {})}  # fmt: skip
@@ -100,8 +101,8 @@ def test_the_numbers_are_the_models(lived: Lived) -> None:
     from tradewind.training.model_frame import population_frame
 
     spec, runtime = lived.house.spec, lived.house.runtime
-    versions = newest_versions(spec, runtime, ["carrier_week"])
-    frame = population_frame(spec, lived.house.week(6), runtime, versions=versions)
+    versions = newest_versions(Deployment(spec, runtime), ["carrier_week"])
+    frame = population_frame(Deployment(spec, runtime), lived.house.week(6), versions=versions)
     registry = ModelRegistry(runtime, "delays")
     with registry.folder(registry.get("1")) as folder, ModelHost(folder, name="1", warm=False) as host:
         output, classes = host.predict(frame.inputs()), host.classes
@@ -119,13 +120,13 @@ def test_the_numbers_are_the_models(lived: Lived) -> None:
 
 
 def test_a_version_is_made_again_with_the_same_answers(lived: Lived) -> None:
-    again = reproduce_version(lived.house.spec, lived.trained.version, lived.house.runtime)
+    again = reproduce_version(Deployment(lived.house.spec, lived.house.runtime), lived.trained.version)
     assert (again.outcome, again.differences) == ("identical", ())
     assert set(again.metrics or {}) == set(of_task_metrics(lived.task))
 
 
 def test_realised_performance_is_that_of_the_predictions(lived: Lived) -> None:
-    publish_performance(lived.house.spec, lived.house.week(7), lived.house.runtime)
+    publish_performance(Deployment(lived.house.spec, lived.house.runtime), lived.house.week(7))
     (row,) = lived.rows("performance", 7).to_pylist()
     label = TASKS[lived.task]["label"]
     truth = {r["flight_id"]: r[label] for r in lived.rows("flights", 6).to_pylist() if r[label] is not None}
@@ -140,7 +141,7 @@ def test_realised_performance_is_that_of_the_predictions(lived: Lived) -> None:
 
 
 def test_predictions_are_profiled_as_what_they_are(lived: Lived) -> None:
-    profile_partition(lived.house.spec, lived.house.week(6), lived.house.runtime)
+    profile_partition(Deployment(lived.house.spec, lived.house.runtime), lived.house.week(6))
     (row,) = [r for r in lived.rows("profiles", 6).to_pylist() if r["feature"] == "prediction"]
     assert (row["kind"], row["rows"], row["model_version"]) == (
         {"multiclass": "categorical", "regression": "numeric"}[lived.task], 400, "1",
@@ -161,7 +162,7 @@ def test_without_any_model_the_majority_of_training_serves(lived: Lived) -> None
     with registry.folder(registry.get("1")) as folder:
         away = folder.rename(folder.with_name("away"))
         try:
-            scored = score_population(house.spec, house.week(6), house.runtime)
+            scored = score_population(Deployment(house.spec, house.runtime), house.week(6))
         finally:
             away.rename(folder)
     assert (scored.population, scored.served_by) == (house.week(7), "majority")
@@ -180,31 +181,31 @@ def test_a_model_of_another_task_serves_nobody(lived: Lived) -> None:
     other = {"multiclass": "binary", "regression": "multiclass"}[lived.task]
     house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
     with pytest.raises(ModelError, match=f"delays version 1 .*: that is no model for `train.task: {other}`"):
-        score_population(house.spec, house.week(6), house.runtime)
+        score_population(Deployment(house.spec, house.runtime), house.week(6))
 
 
 @pytest.mark.parametrize("other", ["binary", "multiclass", "regression"])
 def test_a_pipeline_keeps_its_task(lived: Lived, other: str) -> None:
     house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
     if other == lived.task:
-        assert not train_candidate(house.spec, house.week(4), house.runtime).changed
+        assert not train_candidate(Deployment(house.spec, house.runtime), house.week(4)).changed
         return
     with pytest.raises(UsageError, match=f"its predictions are {lived.task}, and `train.task` is {other}"):
-        train_candidate(house.spec, house.week(5), house.runtime)
+        train_candidate(Deployment(house.spec, house.runtime), house.week(5))
 
 
 def test_a_class_that_training_never_saw_is_judged_and_is_no_error(built, tmp_path, publish_week) -> None:
-    house = of_task(built(tmp_path), "multiclass")
+    house = task_metrics(built(tmp_path), "multiclass")
 
     def with_new(rows):
         causes = ["strike" if number < 40 else cause for number, cause in enumerate(rows["cause"].to_pylist())]
         return rows.set_column(rows.column_names.index("cause"), "cause", pa.array(causes, pa.string()))
 
     publish_week(house, 4, change=with_new)
-    trained = train_candidate(house.spec, house.week(4), house.runtime)
+    trained = train_candidate(Deployment(house.spec, house.runtime), house.week(4))
     known = house.ledger.find("delays", "trained")[0].evidence["majority"]["classes"]
     assert "strike" not in known
-    judged = judge_candidate_version(house.spec, house.week(4), house.runtime)
+    judged = judge_candidate_version(Deployment(house.spec, house.runtime), house.week(4))
     accuracy = next(gate for gate in judged.gates if gate.metric == "accuracy")
     assert accuracy.rows > 300
     assert accuracy.value is not None

@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from sklearn.metrics import log_loss, roc_auc_score
 
 from tradewind.core import profiles
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError
 from tradewind.isolation.project_code import import_project_code
 from tradewind.registry.manifest import Manifest
@@ -54,7 +55,7 @@ def home(built, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(home) -> TrainedCandidate:
-    found = train_candidate(asked(home), home.week(6), home.runtime)
+    found = train_candidate(Deployment(asked(home), home.runtime), home.week(6))
     assert isinstance(found, TrainedCandidate)
     return found
 
@@ -114,7 +115,7 @@ def test_nothing_is_chosen_by_labels_that_were_not_known_when_the_test_began(hom
             return np.full((len(frame), 2), 0.5)
 
     spec = asked(home, search=None, early=Early(metric="brier", at_most=1.0))
-    fit_candidate(plan_training(spec, home.week(6), home.runtime), home.runtime, lambda params: Constant())
+    fit_candidate(plan_training(Deployment(spec, home.runtime), home.week(6)), lambda params: Constant())
     rows = home.lake.dataset("delays", "flights").snapshot().arrow([home.week(5)]).to_table()
     begins = home.spec.partitioning.bounds(home.week(6)).start
     known = [
@@ -226,10 +227,10 @@ def test_the_ledger_says_what_the_early_gate_and_the_rows_were_like(entry, regis
 
 
 def test_the_recorded_parameters_build_the_same_model_without_a_search(home, trained, files, entry) -> None:
-    planned = plan_training(asked(home), home.week(6), home.runtime)
+    planned = plan_training(Deployment(asked(home), home.runtime), home.week(6))
     assert planned.cause == trained.cause
     with import_project_code(planned.code) as build_model:
-        again = fit_candidate(planned, home.runtime, build_model, params=entry.evidence["params"])
+        again = fit_candidate(planned, build_model, params=entry.evidence["params"])
     assert isinstance(again, FittedCandidate)
     assert (again.search, again.early) == (None, None)
     assert {name: one["value"] for name, one in again.metrics.items()} == {
@@ -239,9 +240,9 @@ def test_the_recorded_parameters_build_the_same_model_without_a_search(home, tra
 
 
 def test_the_metrics_are_what_scikit_learn_says_of_the_rows_that_judge(home, entry, files) -> None:
-    planned = plan_training(asked(home), home.week(6), home.runtime)
+    planned = plan_training(Deployment(asked(home), home.runtime), home.week(6))
     with import_project_code(planned.code) as build_model:
-        again = fit_candidate(planned, home.runtime, build_model, params=entry.evidence["params"])
+        again = fit_candidate(planned, build_model, params=entry.evidence["params"])
     rows, found = pq.read_table(files / "test.parquet"), read(files, "metrics.json")
     late = np.array(rows["late"].to_pylist())
     assert found["roc_auc"]["value"] == pytest.approx(roc_auc_score(late, again.output[:, 1]))
@@ -256,7 +257,7 @@ def test_what_does_not_matter_is_no_cause_to_train_again(home, trained) -> None:
         asked(home, gap=timedelta(days=1)),
         home.with_spec(train=asked(home).train, description="Later?").spec,
     ]
-    assert {plan_training(spec, home.week(6), home.runtime).cause for spec in alike} == {trained.cause}
+    assert {plan_training(Deployment(spec, home.runtime), home.week(6)).cause for spec in alike} == {trained.cause}
 
 
 CHANGES = {
@@ -272,21 +273,24 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_matters_is_a_cause_to_train_again(home, trained, change) -> None:
-    assert plan_training(asked(home, **CHANGES[change]), home.week(6), home.runtime).cause != trained.cause
+    assert plan_training(Deployment(asked(home, **CHANGES[change]), home.runtime), home.week(6)).cause != trained.cause
 
 
 def test_columns_of_the_verdict_and_the_split_are_part_of_the_configuration(home, trained, made) -> None:
     spec, split = asked(home), TrainingWindow(("a",), ("b",), ("c",), {})
     other = home.with_spec(train=spec.train, verdict=spec.verdict.model_copy(update={"columns": ()})).spec
     moved = TrainingWindow(("a", "b"), (), ("c",), {})
-    found = {training_config_hash(of, to, home.runtime) for of, to in ((spec, split), (other, split), (spec, moved))}
+    found = {
+        training_config_hash(Deployment(of, home.runtime), to)
+        for of, to in ((spec, split), (other, split), (spec, moved))
+    }
     assert len(found) == 3
 
 
 def test_a_column_that_the_verdict_needs_and_nobody_has_stops_before_the_fit(home) -> None:
     verdict = home.spec.verdict.model_copy(update={"columns": ("origin", "tail")})
     with pytest.raises(ModelError, match="flights has no column tail, which `verdict"):
-        train_candidate(home.with_spec(verdict=verdict).spec, home.week(6), home.runtime)
+        train_candidate(Deployment(home.with_spec(verdict=verdict).spec, home.runtime), home.week(6))
 
 
 def test_the_commit_of_the_code_is_known_where_there_is_one(tmp_path) -> None:
@@ -308,7 +312,7 @@ def test_the_commit_of_the_code_is_known_where_there_is_one(tmp_path) -> None:
 
 def test_pickle_is_a_warning_in_the_verdict(home) -> None:
     spec = home.with_spec(train=home.spec.train.model_copy(update={"serialization": "pickle"})).spec
-    planned = plan_training(spec, home.week(5), home.runtime)
+    planned = plan_training(Deployment(spec, home.runtime), home.week(5))
     with import_project_code(planned.code) as build_model:
-        built = fit_candidate(planned, home.runtime, build_model)
+        built = fit_candidate(planned, build_model)
     assert any("pickle, which runs code" in text for text in evidence.training_warnings(planned, built))

@@ -16,6 +16,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, Unavailable
 from tradewind.registry.manifest import Manifest
 from tradewind.registry.model_registry import ModelRegistry, set_champion_alias
@@ -61,8 +62,8 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def test_a_training_through_a_server_is_whole_and_an_absent_server_is_away(house, server, monkeypatch) -> None:
     address, process = server
     runtime = replace(house.runtime, mlflow=address)
-    trained = train_candidate(house.spec, house.week(5), runtime)
-    assert not train_candidate(house.spec, house.week(5), runtime).changed
+    trained = train_candidate(Deployment(house.spec, runtime), house.week(5))
+    assert not train_candidate(Deployment(house.spec, runtime), house.week(5)).changed
     registry = ModelRegistry(runtime, "delays")
     version = registry.get(trained.version)
     assert version.tags["tradewind.cause"] == trained.cause

@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 from tests.delays_pipeline import House
 
-from tradewind.cli import deployment as deployment
+from tradewind.cli import deployments
 from tradewind.cli.reproduce import reproduce_model as command
+from tradewind.deployment import Deployment
 from tradewind.errors import UsageError
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
@@ -36,12 +37,12 @@ def trained(built: Callable[[Path], House], tmp_path_factory: pytest.TempPathFac
     assert house.spec.train is not None
     params = {"class_weight": {0: 1.0, 1: 2.0}}
     house = house.with_spec(train=house.spec.train.model_copy(update={"params": params}))
-    train_candidate(house.spec, house.week(5), house.runtime)
+    train_candidate(Deployment(house.spec, house.runtime), house.week(5))
     return house
 
 
 def again(house: House, version: str | None = "1") -> Reproduction:
-    return reproduce_version(house.spec, version, house.runtime)
+    return reproduce_version(Deployment(house.spec, house.runtime), version)
 
 
 def version(house: House) -> RegisteredVersion:
@@ -153,8 +154,8 @@ def test_a_version_whose_evidence_or_code_is_gone_says_what(trained: House) -> N
 def test_the_command_names_what_differs_with_the_libraries_that_may_be_why(
     trained: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deployment, "find_pipeline", lambda name: trained.spec)
-    monkeypatch.setattr(deployment, "find_runtime", lambda actor: replace(trained.runtime, actor=actor))
+    monkeypatch.setattr(deployments, "find_pipeline", lambda name: trained.spec)
+    monkeypatch.setattr(deployments, "find_runtime", lambda actor: replace(trained.runtime, actor=actor))
 
     def other(text: str) -> str:
         return json.dumps({**json.loads(text), "roc_auc": {"value": 0.123}})
@@ -192,7 +193,9 @@ def test_the_command_names_what_differs_with_the_libraries_that_may_be_why(
 def test_an_archived_version_is_made_again_from_its_pack_and_one_whose_rows_were_erased_is_not(trained: House) -> None:
     house = trained
     house.ledger.append(Entry("delays", "trained", "2", house.week(6), "newer"))
-    archived = archiving.archive_old_versions(house.spec, house.runtime, now=datetime(2200, 1, 1, tzinfo=UTC))
+    archived = archiving.archive_old_versions(
+        Deployment(house.spec, house.runtime), now=datetime(2200, 1, 1, tzinfo=UTC)
+    )
     assert [one.version for one in archived] == ["1"]
     assert again(house).outcome == "identical"
     assert not archive.has_version_files(version(house), house.runtime)

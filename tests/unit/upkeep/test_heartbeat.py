@@ -11,6 +11,7 @@ import pytest
 
 from tradewind.alerting import incidents
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.ledger import completion, holds, skipped_partitions
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.pipeline import Pipeline
@@ -82,13 +83,13 @@ def opened(ledger: Ledger) -> dict[str, tuple[str, ...]]:
 
 def test_nothing_is_said_when_all_is_complete(runtime: Runtime, ledger: Ledger) -> None:
     complete(ledger, STAGES, DAYS)
-    assert report_overdue_stages(pipeline(), runtime, now=NOW) is None
+    assert report_overdue_stages(Deployment(pipeline(), runtime), now=NOW) is None
     assert opened(ledger) == {}
 
 
 def test_every_partition_since_the_last_complete_one_is_named_in_one_incident(runtime: Runtime, ledger: Ledger) -> None:
     complete(ledger, STAGES, DAYS[:7])
-    found = report_overdue_stages(pipeline(), runtime, now=NOW)
+    found = report_overdue_stages(Deployment(pipeline(), runtime), now=NOW)
     assert found is not None
     assert "etl of 3 partitions 2013-02-08, 2013-02-09, 2013-02-10 should be complete" in found
     assert opened(ledger) == {"etl": ("2013-02-08", "2013-02-09", "2013-02-10")}
@@ -99,7 +100,7 @@ def test_every_stage_of_the_yaml_is_watched_under_its_own_name(runtime: Runtime,
     complete(ledger, STAGES, DAYS[:8])
     others = tuple(other for other in STAGES if other != stage)
     complete(ledger, others, DAYS[8:])
-    report_overdue_stages(pipeline(), runtime, now=NOW)
+    report_overdue_stages(Deployment(pipeline(), runtime), now=NOW)
     assert opened(ledger) == {stage: ("2013-02-09", "2013-02-10")}
     (incident,) = incidents.open_incidents(ledger, "flights")
     assert (incident.fingerprint, incident.owner) == (f"flights/{stage}/-/Overdue", "ops")
@@ -110,7 +111,7 @@ def test_a_stage_is_not_late_while_the_one_before_it_is(runtime: Runtime, ledger
     complete(ledger, STAGES, DAYS[:8])
     complete(ledger, ("etl",), DAYS[8:])
     complete(ledger, ("features", "score"), DAYS[8:9])
-    report_overdue_stages(pipeline(), runtime, now=NOW)
+    report_overdue_stages(Deployment(pipeline(), runtime), now=NOW)
     assert opened(ledger) == {"features": ("2013-02-10",), "monitor": ("2013-02-09",)}
 
 
@@ -118,13 +119,13 @@ def test_training_follows_features_where_nothing_is_monitored(runtime: Runtime, 
     spec = pipeline("features", "score", "train")
     complete(ledger, ("etl", "features", "score"), DAYS)
     complete(ledger, ("train",), DAYS[:9])
-    report_overdue_stages(spec, runtime, now=NOW)
+    report_overdue_stages(Deployment(spec, runtime), now=NOW)
     assert opened(ledger) == {"train": ("2013-02-10",)}
 
 
 def test_stages_that_the_yaml_lacks_are_not_missed(runtime: Runtime, ledger: Ledger) -> None:
     complete(ledger, ("etl", "features"), DAYS)
-    assert report_overdue_stages(pipeline("features"), runtime, now=NOW) is None
+    assert report_overdue_stages(Deployment(pipeline("features"), runtime), now=NOW) is None
 
 
 def test_looking_again_adds_nothing_and_a_further_partition_does(
@@ -133,7 +134,7 @@ def test_looking_again_adds_nothing_and_a_further_partition_does(
     complete(ledger, STAGES, DAYS[:9])
     with caplog.at_level(logging.ERROR, logger="tradewind.incidents"):
         for now in (NOW, NOW + timedelta(hours=1), NOW + timedelta(days=1)):
-            report_overdue_stages(pipeline(), runtime, now=now)
+            report_overdue_stages(Deployment(pipeline(), runtime), now=now)
     assert opened(ledger) == {"etl": ("2013-02-10", "2013-02-11")}
     assert len(ledger.find("flights", "incident")) == 2
     assert len([record for record in caplog.records if "INCIDENT" in record.getMessage()]) == 1
@@ -141,7 +142,7 @@ def test_looking_again_adds_nothing_and_a_further_partition_does(
 
 def test_a_partition_that_completes_leaves_the_incident_to_the_others(runtime: Runtime, ledger: Ledger) -> None:
     complete(ledger, STAGES, DAYS[:8])
-    report_overdue_stages(pipeline(), runtime, now=NOW)
+    report_overdue_stages(Deployment(pipeline(), runtime), now=NOW)
     incidents.close_stage_incidents(ledger, "flights", "etl", "2013-02-09")
     assert opened(ledger) == {"etl": ("2013-02-10",)}
     incidents.close_stage_incidents(ledger, "flights", "etl", "2013-02-10")
@@ -150,7 +151,7 @@ def test_a_partition_that_completes_leaves_the_incident_to_the_others(runtime: R
 
 def test_only_so_many_partitions_are_named(runtime: Runtime, ledger: Ledger) -> None:
     complete(ledger, STAGES, DAYS[:1])
-    found = report_overdue_stages(pipeline(), runtime, now=NOW + timedelta(days=100))
+    found = report_overdue_stages(Deployment(pipeline(), runtime), now=NOW + timedelta(days=100))
     assert found is not None
     assert f"etl of {MOST} or more partitions" in found
     assert found.count("2013-") == MOST + 1
@@ -202,14 +203,14 @@ def test_a_pipeline_that_ended_long_ago_is_history_that_somebody_may_replay() ->
 def test_nothing_is_late_while_a_person_holds_the_pipeline(runtime: Runtime, ledger: Ledger) -> None:
     complete(ledger, STAGES, DAYS[:7])
     holds.hold_pipeline(ledger, "flights", reason="the source lies", actor="ann")
-    assert report_overdue_stages(pipeline(), runtime, now=NOW) is None
+    assert report_overdue_stages(Deployment(pipeline(), runtime), now=NOW) is None
     holds.resume_pipeline(ledger, "flights", reason="mended", actor="ann")
-    assert report_overdue_stages(pipeline(), runtime, now=NOW) is not None
+    assert report_overdue_stages(Deployment(pipeline(), runtime), now=NOW) is not None
 
 
 def test_a_partition_that_stays_out_is_not_late_and_hides_no_other(runtime: Runtime, ledger: Ledger) -> None:
     complete(ledger, STAGES, DAYS[:7])
     skipped_partitions.leave_out(ledger, "flights", DAYS[8], dataset="flown", reason="no file")
     skipped_partitions.skip_partition(ledger, "flights", DAYS[9], reason="strike", actor="ann")
-    report_overdue_stages(pipeline(), runtime, now=NOW)
+    report_overdue_stages(Deployment(pipeline(), runtime), now=NOW)
     assert opened(ledger) == {"etl": (DAYS[7],)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.deployment import Deployment
 from tradewind.errors import TradewindError
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.lake.dataset import Lake
@@ -36,7 +37,7 @@ def bound(project: Path) -> SqlColumns:
 
 def build(project: Path, name: str) -> Rehearsal:
     rehearsal = Rehearsal(project / "dags" / "shop.yaml", project / "home")
-    build_dataset(rehearsal.spec, name, DAY, rehearsal.runtime)
+    build_dataset(Deployment(rehearsal.spec, rehearsal.runtime), name, DAY)
     return rehearsal
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import ModelError
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry, Ledger
@@ -108,10 +109,12 @@ def test_the_rows_know_their_columns_conditions_and_when_each_model_stopped_lear
     output = np.array([[0.2, 0.8]] * 4)
     champion = RegisteredVersion("delays", "1", "", "", "", {"tradewind.fit_until": "2013-03-01T00:00:00+00:00"})
     ready = prepare_test_rows(
-        asked, runtime, table([True, False, True, False]),
+        Deployment(asked, runtime),
+        table([True, False, True, False]),
         answers={"candidate": (output, [0, 1]), "champion": (output[:, ::-1], [1, 0])},
-        candidate=CANDIDATE, champion=champion,
-    )  # fmt: skip
+        candidate=CANDIDATE,
+        champion=champion,
+    )
     test = ready.test
     assert (test.y.tolist(), test.timezone, test.task) == ([1, 0, 1, 0], "America/New_York", "binary")
     assert {name: scores.tolist() for name, scores in test.scores.items()} == {
@@ -148,10 +151,12 @@ def test_majority_and_heuristics_are_asked_when_a_gate_names_them_and_one_that_f
     )
     answer = (np.array([[0.2, 0.8]] * 3), [0, 1])
     test = prepare_test_rows(
-        asked, runtime, table([True, False, True]),
+        Deployment(asked, runtime),
+        table([True, False, True]),
         answers={"candidate": answer, "champion": ModelError("its files are not at /models/1")},
-        candidate=CANDIDATE, champion=None,
-    ).test  # fmt: skip
+        candidate=CANDIDATE,
+        champion=None,
+    ).test
     assert {name: np.round(scores, 6).tolist() for name, scores in test.scores.items()} == {
         "candidate": [0.8] * 3, "majority": [0.3] * 3, "evening": [0.25, 0.5, 0.75],
     }  # fmt: skip
@@ -163,22 +168,21 @@ def test_majority_and_heuristics_are_asked_when_a_gate_names_them_and_one_that_f
 def test_a_majority_that_the_ledger_does_not_know_is_absent(pipeline: Pipeline, runtime: Runtime) -> None:
     asked = asking(pipeline, {"metric": "brier", "versus": "majority", "at_least": 0})
     test = prepare_test_rows(
-        asked, runtime, table([True]), answers={"candidate": (np.array([[0.2, 0.8]]), [0, 1])},
-        candidate=CANDIDATE, champion=None,
-    ).test  # fmt: skip
+        Deployment(asked, runtime),
+        table([True]),
+        answers={"candidate": (np.array([[0.2, 0.8]]), [0, 1])},
+        candidate=CANDIDATE,
+        champion=None,
+    ).test
     assert "does not know the majority" in test.absent["majority"]
 
 
 def test_classes_are_the_same_for_everybody(pipeline: Pipeline, runtime: Runtime) -> None:
     asked = asking(pipeline, {"metric": "accuracy", "at_least": 0.5}, task="multiclass")
-    ready = prepare_test_rows(
-        asked, runtime, table(["b", "a", "z"]),
-        answers={
+    ready = prepare_test_rows(Deployment(asked, runtime), table(["b", "a", "z"]), answers={
             "candidate": (np.array([[0.9, 0.1]] * 3), ["b", "a"]),
             "champion": (np.array([[0.2, 0.3, 0.5]] * 3), ["c", "b", "a"]),
-        },
-        candidate=CANDIDATE, champion=CANDIDATE,
-    )  # fmt: skip
+        }, candidate=CANDIDATE, champion=CANDIDATE)  # fmt: skip
     assert ready.classes == ("a", "b", "c")
     assert ready.test.scores["candidate"][0].tolist() == [0.1, 0.9, 0.0]
     assert ready.test.scores["champion"][0].tolist() == [0.5, 0.3, 0.2]
@@ -192,15 +196,11 @@ def test_a_rule_that_predicts_what_is_no_class_is_absent_and_not_easily_beaten(
     gates = ({"metric": "accuracy", "versus": name, "at_least": 0} for name in ("right", "upper"))
     rules = dict.fromkeys(("right", "upper"), "include/delays_model/rules.py:evening")
     asked = asking(pipeline, *gates, task="multiclass", verdict={"heuristics": rules})
-    test = prepare_test_rows(
-        asked, runtime, table(["b", "a", "z"]),
-        answers={
+    test = prepare_test_rows(Deployment(asked, runtime), table(["b", "a", "z"]), answers={
             "candidate": (np.full((3, 2), 0.5), ["a", "b"]),
             "right": (np.array([[0, 1, 0]] * 3), ["B", "a", "z"]),  # never says B
             "upper": (np.array([[1, 0]] * 3), ["B", "a"]),
-        },
-        candidate=CANDIDATE, champion=None,
-    ).test  # fmt: skip
+        }, candidate=CANDIDATE, champion=None).test  # fmt: skip
     assert sorted(test.scores) == ["candidate", "right"]
     assert test.absent["upper"].startswith("it predicts B, and the classes that labels or models have are a, b, z;")
 
@@ -219,8 +219,8 @@ def test_a_candidate_that_does_not_run_has_no_usable_prediction(
         "champion": (np.full((2, 1 if champion is None else 2), 0.5), champion),
     }
     test = prepare_test_rows(
-        asked, runtime, table(label), answers=answers, candidate=CANDIDATE, champion=CANDIDATE
-    ).test  # fmt: skip
+        Deployment(asked, runtime), table(label), answers=answers, candidate=CANDIDATE, champion=CANDIDATE
+    ).test
     assert np.isnan(test.scores["candidate"]).all()
     assert test.scores["candidate"].shape == test.scores["champion"].shape
     assert test.absent["candidate"] == "it died"

@@ -17,6 +17,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from tradewind.core.gate_results import Measurement
 from tradewind.core.judged_rows import TestRows
+from tradewind.deployment import Deployment
 from tradewind.errors import SpecError, Unavailable, UsageError
 from tradewind.isolation.model_process import load_logged_model
 from tradewind.ledger.champions import ChampionChange
@@ -61,7 +62,7 @@ def house(built, tmp_path_factory: pytest.TempPathFactory):
     rules = Asked(columns=("origin",), heuristics={name: f"include/delays_model/rules.py:{name}" for name in names})
     house = house.with_spec(verdict=rules)
     for week in (5, 6):
-        train_candidate(house.spec, house.week(week), house.runtime)
+        train_candidate(Deployment(house.spec, house.runtime), house.week(week))
     first = ChampionChange("delays", 0, "delays", "1", house.week(7), house.week(5), evidence={})
     house.ledger.promote(first, expected=0)
     return house
@@ -75,7 +76,7 @@ def asking(house, gates: list[dict[str, object]], **changes: object) -> Pipeline
 @pytest.fixture(scope="module")
 def first(house):
     """The verdict on version 1, before there was a champion."""
-    return judge_candidate_version(house.spec, house.week(5), house.runtime)
+    return judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def gone(house):
     """The verdict on version 2 while the champion's files were away."""
     with ModelRegistry(house.runtime, "delays").folder(ModelRegistry(house.runtime, "delays").get("1")) as folder:
         away = folder.rename(folder.parent / "away")
-        judged = judge_candidate_version(asking(house, GATES), house.week(6), house.runtime)
+        judged = judge_candidate_version(Deployment(asking(house, GATES), house.runtime), house.week(6))
         away.rename(folder)
     return judged
 
@@ -91,7 +92,7 @@ def gone(house):
 @pytest.fixture(scope="module")
 def judged(house, gone):
     """The verdict on version 2 by the same gates, when they were there again."""
-    return judge_candidate_version(asking(house, GATES), house.week(6), house.runtime)
+    return judge_candidate_version(Deployment(asking(house, GATES), house.runtime), house.week(6))
 
 
 def entries(house, **which: str) -> list[Entry]:
@@ -189,15 +190,23 @@ def test_no_gates_and_checks_alone_speak_for_nobody(house, gates: list[dict[str,
     asked = house.spec.model_copy(update={"gates": asking(house, [*gates, *GATES[:1]]).gates[: len(gates)]})
     candidate = ModelRegistry(house.runtime, "delays").get("2")
     judged = judge_prepared_rows(
-        asked, house.week(11), house.runtime, candidate=candidate, champion=None, test=rows(house), key=why,
-        basis="shadow", measurements={0: Measurement(1.0, 0, "small")},
-    )  # fmt: skip
+        Deployment(asked, house.runtime),
+        house.week(11),
+        candidate=candidate,
+        champion=None,
+        test=rows(house),
+        key=why,
+        basis="shadow",
+        measurements={0: Measurement(1.0, 0, "small")},
+    )
     assert (judged.outcome, why in judged.reason) == ("rejected", True)
 
 
 def test_judging_again_judges_nothing(house, first) -> None:
     before = len(entries(house))
-    assert judge_candidate_version(house.spec, house.week(5), house.runtime) == first  # the seconds of loading too
+    assert (
+        judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5)) == first
+    )  # the seconds of loading too
     assert len(entries(house)) == before
 
 
@@ -236,7 +245,7 @@ def test_a_report_that_is_gone_comes_back_as_it_was(house, first) -> None:
     report = Path(first.report)
     page = report.read_text()
     report.unlink()
-    judge_candidate_version(house.spec, house.week(5), house.runtime)
+    judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5))
     assert report.read_text() == page
 
 
@@ -244,7 +253,7 @@ def test_a_page_is_written_anew_when_mlflows_copy_is_gone_too(house, first, tmp_
     folder, kept = run_folder(house, "1") / "verdict", tmp_path / "verdict"
     shutil.move(folder, kept)
     Path(first.report).unlink()
-    again = judge_candidate_version(house.spec, house.week(5), house.runtime)
+    again = judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5))
     assert "Version 1 passed" in Path(again.report).read_text()
     shutil.move(kept, folder)
     Path(first.report).unlink()
@@ -252,21 +261,25 @@ def test_a_page_is_written_anew_when_mlflows_copy_is_gone_too(house, first, tmp_
 
 def test_nothing_trained_is_said(house) -> None:
     with pytest.raises(UsageError, match="no candidate was trained at 2013-02-04"):
-        judge_candidate_version(house.spec, house.week(1), house.runtime)
+        judge_candidate_version(Deployment(house.spec, house.runtime), house.week(1))
 
 
 def test_the_columns_that_serving_gives_are_those_of_the_yaml_and_the_feature_service(house) -> None:
     numbers = [("late_share", "double"), ("flown", "double")]
-    assert expected_input_columns(house.spec, house.runtime) == [
+    assert expected_input_columns(Deployment(house.spec, house.runtime)) == [
         ("hour", "double"), ("distance", "double"), ("carrier", "string"), *numbers,
     ]  # fmt: skip
     train = house.spec.train
     fewer = house.with_spec(train=train.model_copy(update={"columns": ("carrier", "hour")})).spec
-    assert expected_input_columns(fewer, house.runtime) == [("carrier", "string"), ("hour", "double"), *numbers]
+    assert expected_input_columns(Deployment(fewer, house.runtime)) == [
+        ("carrier", "string"),
+        ("hour", "double"),
+        *numbers,
+    ]
     strange = house.with_spec(train=train.model_copy(update={"columns": ("hour", "gate", "wing")})).spec
-    assert "has no column gate, wing" in str(expected_input_columns(strange, house.runtime))
+    assert "has no column gate, wing" in str(expected_input_columns(Deployment(strange, house.runtime)))
     nowhere = house.with_spec(train=train.model_copy(update={"service": "delays_v2"})).spec
-    assert isinstance(expected_input_columns(nowhere, house.runtime), SpecError)
+    assert isinstance(expected_input_columns(Deployment(nowhere, house.runtime)), SpecError)
 
 
 def test_all_that_a_verdict_depends_on_beside_the_candidate_makes_it_another(house) -> None:
@@ -274,14 +287,14 @@ def test_all_that_a_verdict_depends_on_beside_the_candidate_makes_it_another(hou
     asked = asking(house, [GATES[5]])
     strict = asked.model_copy(update={"verdict": asked.verdict.model_copy(update={"correction": "bonferroni"})})
     fewer = asked.model_copy(update={"train": asked.train.model_copy(update={"columns": ("hour",)})})
-    found = [verdict_config_hash(spec, None, house.runtime) for spec in (asked, strict, fewer)]
+    found = [verdict_config_hash(Deployment(spec, house.runtime), None) for spec in (asked, strict, fewer)]
     for name in ("rules.py", "features.py"):
         before = (code / name).read_text()
         (code / name).write_text(f"{before}\nx = 1\n")
-        found.append(verdict_config_hash(asked, None, house.runtime))
+        found.append(verdict_config_hash(Deployment(asked, house.runtime), None))
         (code / name).write_text(before)
     assert len(set(found)) == 5
-    assert verdict_config_hash(asked, None, house.runtime) == found[0]
+    assert verdict_config_hash(Deployment(asked, house.runtime), None) == found[0]
 
 
 @pytest.fixture
@@ -298,7 +311,7 @@ def swapped(house, first) -> Iterator[None]:
 
 def test_a_model_that_was_swapped_in_the_registry_is_rejected(house, swapped) -> None:
     gates = [{"metric": "roc_auc", "at_least": 0.5}]
-    judged = judge_candidate_version(asking(house, gates), house.week(5), house.runtime)
+    judged = judge_candidate_version(Deployment(asking(house, gates), house.runtime), house.week(5))
     assert (judged.outcome, outcomes(judged)) == (
         "rejected", {"roc_auc": ["insufficient"], "loads": ["fail"], "schema": ["fail"]},
     )  # fmt: skip
@@ -317,7 +330,7 @@ def damaged(house, first) -> Iterator[None]:
 
 
 def test_a_candidate_that_does_not_load_is_rejected_and_its_page_says_why(house, damaged) -> None:
-    judged = judge_candidate_version(asking(house, [GATES[0], GATES[8]]), house.week(5), house.runtime)
+    judged = judge_candidate_version(Deployment(asking(house, [GATES[0], GATES[8]]), house.runtime), house.week(5))
     assert (judged.outcome, outcomes(judged)) == (
         "rejected",
         {"roc_auc": ["insufficient"], "stability": ["fail"], "loads": ["fail"], "schema": ["fail"]},
@@ -347,10 +360,16 @@ def concluded(
     spec = asking(house, [*gates, *GATES[6:9]])
     candidate: RegisteredVersion = ModelRegistry(house.runtime, "delays").get(version)
     return judge_prepared_rows(
-        spec, partition or house.week(9), house.runtime, candidate=candidate,
-        champion=house.ledger.champions("delays")[-1], test=test or rows(house), key=key, basis="shadow",
-        partitions=[house.week(7)], notes=["Said by who put the rows together."],
-    )  # fmt: skip
+        Deployment(spec, house.runtime),
+        partition or house.week(9),
+        candidate=candidate,
+        champion=house.ledger.champions("delays")[-1],
+        test=test or rows(house),
+        key=key,
+        basis="shadow",
+        partitions=[house.week(7)],
+        notes=["Said by who put the rows together."],
+    )
 
 
 def test_a_shadow_is_judged_by_the_same_gates_without_the_checks(house) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.features.conftest import online, publish_rows
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.features.stage import materialise_features
 from tradewind.ledger import completion
 from tradewind.ledger.journal import Ledger
@@ -31,13 +32,15 @@ def served(placed: Runtime, own: Callable[[str], Pipeline]) -> Pipeline:
     for name, given in rows.items():
         publish_rows(placed, spec, name, WEEK, given)
     completion.record_completion(Ledger(placed.ledger), spec.pipeline, "etl", WEEK, cause="test")
-    materialise_features(spec, WEEK, placed)
+    materialise_features(Deployment(spec, placed), WEEK)
     return spec
 
 
 def erase(spec: Pipeline, runtime: Runtime, *, online: bool = True) -> dict[str, int]:
     now = datetime.now(UTC)
-    done = erasure.erase_entity(spec, runtime, {"origin": "JFK"}, reason="asked for", now=now, online=online)
+    done = erasure.erase_entity(
+        Deployment(spec, runtime), {"origin": "JFK"}, reason="asked for", now=now, online=online
+    )
     return {view: number for view, number in done.online.items() if number}
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.unit.features.conftest import online, publish_rows
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.errors import MissingExtra, Unavailable
 from tradewind.features.feast_apply import apply_definitions
 from tradewind.features.online import store_config
@@ -61,10 +62,10 @@ def test_a_store_that_is_away_is_named(
     etl(W1, 10.0)
     given = {name: value.format(folder=tmp_path) if name == "path" else value for name, value in place.items()}
     with pytest.raises(Unavailable, match=f"flights: the online store {said}") as caught:
-        materialise_features(spec, W1, replace(runtime, feast_online=given))
+        materialise_features(Deployment(spec, replace(runtime, feast_online=given)), W1)
     assert "secret" not in str(caught.value)
     assert unfinished(runtime)
-    assert materialise_features(spec, W1, runtime).changed
+    assert materialise_features(Deployment(spec, runtime), W1).changed
 
 
 @pytest.fixture
@@ -82,14 +83,14 @@ def small_files() -> Iterator[None]:
 def test_a_full_disk_leaves_the_partition_to_be_done(
     runtime: Runtime, spec: Pipeline, request: pytest.FixtureRequest
 ) -> None:
-    apply_definitions(spec, runtime)
+    apply_definitions(Deployment(spec, runtime))
     request.getfixturevalue("small_files")
     with pytest.raises(Unavailable, match=r"online store sqlite at .*online\.db: the disk of .*feast fails"):
-        materialise_features(spec, W1, runtime)
+        materialise_features(Deployment(spec, runtime), W1)
     assert unfinished(runtime)
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    assert materialise_features(spec, W1, runtime).rows["carrier_week"] == CARRIERS
+    assert materialise_features(Deployment(spec, runtime), W1).rows["carrier_week"] == CARRIERS
     assert online(runtime, spec, "carrier_week:carrier_late", carrier="C2999") == [2999.0]
 
 
@@ -97,6 +98,7 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.features.online import encoded_rows, view_write
 from tradewind.features.stage import materialise_features
 from tradewind.spec.pipeline import Pipeline
@@ -113,7 +115,8 @@ def torn(*args, **kwargs):
 
 view_write.read_encoded_chunks = torn
 spec = Pipeline.model_validate(given["spec"])
-materialise_features(spec, "2013-01-07", Runtime(**{**given["runtime"], "project": Path(given["runtime"]["project"])}))
+runtime = Runtime(**{**given["runtime"], "project": Path(given["runtime"]["project"])})
+materialise_features(Deployment(spec, runtime), "2013-01-07")
 """
 
 
@@ -138,16 +141,16 @@ def test_what_was_killed_in_the_middle_is_made_good_and_holds_no_lock(
     assert unfinished(runtime)
     asked = [online(runtime, spec, "carrier_week:carrier_late", carrier=f"C{n}")[0] for n in (5, 2999)]
     assert None in asked or asked == [5.0, 2999.0]
-    assert materialise_features(spec, W1, runtime).rows["carrier_week"] == CARRIERS
+    assert materialise_features(Deployment(spec, runtime), W1).rows["carrier_week"] == CARRIERS
     assert online(runtime, spec, "carrier_week:carrier_late", carrier="C2999") == [2999.0]
 
 
 def test_an_online_store_that_was_emptied_is_filled_again(runtime: Runtime, spec: Pipeline, etl) -> None:
     etl(W1, 10.0)
-    materialise_features(spec, W1, runtime)
+    materialise_features(Deployment(spec, runtime), W1)
     Path(runtime.feast_online["path"]).unlink()
     etl(W1, 11.0)
-    materialise_features(spec, W1, runtime)
+    materialise_features(Deployment(spec, runtime), W1)
     assert online(runtime, spec, "origin_week:origin_late", origin="JFK") == [11.0]
 
 
@@ -160,4 +163,4 @@ def test_a_driver_that_is_missing_is_named_with_the_line_that_installs_it(
     monkeypatch.setattr(store_config, "find_spec", lambda name: None if name == module else found(name))
     line = rf"the online store {kind} needs {module}: pip install 'airflow-provider-tradewind\[{kind}\]'"
     with pytest.raises(MissingExtra, match=line):
-        materialise_features(spec, W1, replace(runtime, feast_online={"type": kind}))
+        materialise_features(Deployment(spec, replace(runtime, feast_online={"type": kind})), W1)

@@ -15,6 +15,7 @@ import pytest
 from tests.unit.features.conftest import online, publish_rows
 
 from tradewind.core.runtime import Runtime
+from tradewind.deployment import Deployment
 from tradewind.features.dataset_versions import newest_versions
 from tradewind.features.feast_apply import apply_definitions
 from tradewind.features.feature_store import open_feature_store
@@ -85,10 +86,13 @@ def contents(runtime: Runtime, spec: Pipeline) -> list[Any]:
 
 
 def feast_materialises(runtime: Runtime, spec: Pipeline, week: str) -> None:
-    apply_definitions(spec, runtime)
+    apply_definitions(Deployment(spec, runtime))
     span = partition_window(spec.partitioning, week, lookback=1)
-    versions = newest_versions(spec, runtime, ["origin_week"])
-    with open_feature_store(runtime, spec, versions=versions) as store, contextlib.redirect_stdout(io.StringIO()):
+    versions = newest_versions(Deployment(spec, runtime), ["origin_week"])
+    with (
+        open_feature_store(Deployment(spec, runtime), versions=versions) as store,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         store.materialize(span.start, span.end)
 
 
@@ -119,7 +123,7 @@ def test_the_store_holds_what_feast_writes(placed: Runtime, own: Own, created: b
     ours, feasts = own("ours"), own("feasts")
     for spec in (ours, feasts):
         typed(placed, spec, rows)
-    result = materialise_features(ours, W1, placed)
+    result = materialise_features(Deployment(ours, placed), W1)
     feast_materialises(placed, feasts, W1)
     assert contents(placed, ours) == contents(placed, feasts)
     assert len(contents(placed, ours)) >= len(rows) == result.rows["origin_week"]
@@ -161,7 +165,7 @@ def test_newer_events_win_whatever_the_order_and_corrections_of_one_event_win(pl
         (W3, [{"float64": 30.0}], 30.0, 0),
     ):
         etl(placed, spec, week, rows)
-        assert materialise_features(spec, week, placed).kept == {"origin_week": kept}
+        assert materialise_features(Deployment(spec, placed), week).kept == {"origin_week": kept}
         assert value(placed, spec) == expected
     assert value(placed, spec, gate=2) == 13.0
 
@@ -175,7 +179,7 @@ def test_late_rows_of_the_past_go_online_and_do_not_hide_newer_ones(placed: Runt
     late = {"known_at": ends[0], "made_at": ends[2]}
     etl(placed, spec, W3, [{"float64": 99.0, **late}, {"gate": 2, "float64": 98.0, **late}])
     for week in (W1, W2, W3, W1):  # the last one comes again: its rows are older than the correction of W3
-        materialise_features(spec, week, placed)
+        materialise_features(Deployment(spec, placed), week)
         etl(
             placed,
             spec,
@@ -193,15 +197,15 @@ def test_two_partitions_written_at_one_moment_leave_the_newer(placed: Runtime, o
     spec = own("both")
     for number, week in enumerate((W1, W2)):
         etl(placed, spec, week, [{"gate": gate, "float64": number * 1.0, "int64": number} for gate in range(300)])
-    apply_definitions(spec, placed)
-    versions = newest_versions(spec, placed, ["origin_week"])
+    apply_definitions(Deployment(spec, placed))
+    versions = newest_versions(Deployment(spec, placed), ["origin_week"])
     for _ in range(3):
         together = Barrier(4)
         with ThreadPoolExecutor(4) as pool:
             # without the stage's lock: this is what is left when a process that lost it goes on
             done = [pool.submit(written, placed, spec, versions, week, together) for week in (W1, W2, W1, W2)]
             assert [one.result() for one in done] == [300] * 4
-    with open_feature_store(placed, spec, versions={}) as store:
+    with open_feature_store(Deployment(spec, placed), versions={}) as store:
         asked = [{"origin": "JFK", "gate": gate} for gate in range(300)]
         found = store.get_online_features(["origin_week:float64", "origin_week:int64"], asked).to_dict()
     assert set(found["float64"]) == {1.0}
@@ -211,7 +215,7 @@ def test_two_partitions_written_at_one_moment_leave_the_newer(placed: Runtime, o
 def written(runtime: Runtime, spec: Pipeline, versions: dict[str, int], week: str, together: Barrier) -> int:
     from tradewind.features.offline_store import pinned_dataset
 
-    with open_feature_store(runtime, spec, versions=versions) as store:
+    with open_feature_store(Deployment(spec, runtime), versions=versions) as store:
         view = store.get_feature_view("origin_week")
         span = partition_window(spec.partitioning, week, lookback=1)
         rows = pinned_dataset(store.config, view.batch_source, since=span.start, until=span.end)
@@ -228,7 +232,7 @@ def test_types_that_are_not_covered_are_left_to_feast_and_right(placed: Runtime,
     spec = own("lists")
     for week, number in ((W2, 20.0), (W1, 10.0), (W2, 21.0)):
         etl(placed, spec, week, [{"float64": number, "last": [number, 0.5]}])
-        materialise_features(spec, week, placed)
+        materialise_features(Deployment(spec, placed), week)
     assert value(placed, spec, "last") == [21.0, 0.5]
     entry = Ledger(placed.ledger).find(spec.pipeline, "materialised")[-1]
     assert entry.evidence["by"]["origin_week"].startswith("feast: last is DOUBLE_LIST in Feast and list<")
@@ -240,12 +244,12 @@ def test_feast_writes_on_and_ours_after_it(placed: Runtime, own: Own) -> None:
     define(placed, "Float64")
     spec = own("mixed")
     etl(placed, spec, W1, [{"float64": 1.0}])
-    materialise_features(spec, W1, placed)
+    materialise_features(Deployment(spec, placed), W1)
     etl(placed, spec, W2, [{"float64": 2.0}])
     feast_materialises(placed, spec, W2)
     assert value(placed, spec) == 2.0
     etl(placed, spec, W1, [{"float64": 1.5}])
-    assert materialise_features(spec, W1, placed).kept == {"origin_week": 1}
+    assert materialise_features(Deployment(spec, placed), W1).kept == {"origin_week": 1}
     assert value(placed, spec) == 2.0
 
 
@@ -268,6 +272,6 @@ def test_event_times_are_feasts_on_a_host_that_is_not_on_utc(placed: Runtime, ow
     known = datetime(2013, 1, 10, 3, 4, 5, 678901, tzinfo=UTC)
     for spec in specs:
         etl(placed, spec, W1, [{"float64": 1.0, "known_at": known}, {"gate": 2, "float64": 2.0}])
-    materialise_features(specs[0], W1, placed)
+    materialise_features(Deployment(specs[0], placed), W1)
     feast_materialises(placed, specs[1], W1)
     assert contents(placed, specs[0]) == contents(placed, specs[1])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tradewind.deployment import Deployment
 from tradewind.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def exported_landing() -> str | None:
 
     place = exported_extra().get("landing")
     return None if place is None else str(place)
+
+
+def find_deployment(name: str, *, actor: str = "local") -> Deployment:
+    """The pipeline of that name and the deployment to work with; raises what the two below raise.
+
+    :param actor: who asks; goes into the ledger with whatever the command writes
+    """
+    return Deployment(find_pipeline(name), find_runtime(actor=actor))
 
 
 def find_pipeline(name: str) -> Pipeline:
