@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from tests.local_runtime import Deployed, local_runtime
 
 from tradewind.core.runtime import Runtime
 from tradewind.lake.cause import Cause
@@ -70,7 +71,7 @@ POPULATION = "SELECT flight_id, scheduled_at, carrier, hour, distance FROM sourc
 
 
 @dataclass(frozen=True)
-class House:
+class House(Deployed):
     """A deployment in a temporary folder, and the one pipeline in it."""
 
     spec: Pipeline
@@ -222,13 +223,4 @@ def build(folder: Path) -> House:
 
 def runtime(folder: Path) -> Runtime:
     """Where the parts of a deployment lie in its folder."""
-    return Runtime(
-        project=folder / "project",
-        lake=str(folder / "lake"),
-        landing=str(folder / "landing"),
-        ledger=f"sqlite:///{folder}/ledger.db",
-        mlflow=f"sqlite:///{folder}/mlflow.db",
-        feast_registry=f"sqlite:///{folder}/feast.db",
-        feast_online={"type": "sqlite", "path": str(folder / "online.db")},
-        reports=folder / "reports",
-    )
+    return local_runtime(folder, project=folder / "project")

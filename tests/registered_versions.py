@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+from tests.local_runtime import Deployed, local_runtime
 
 from tradewind.core.runtime import Runtime
 from tradewind.lake.cause import Cause
@@ -23,7 +24,7 @@ WEEKS = ["2013-01-28", "2013-02-04", "2013-02-11", "2013-02-18", "2013-02-25", "
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(Deployed):
     """The deployment and its pipeline."""
 
     spec: Pipeline
@@ -110,17 +111,7 @@ def write_model(folder: Path) -> None:
 
 
 def versions_runtime(folder: Path, mlflow: str) -> Runtime:
-    return Runtime(
-        project=folder,
-        lake=str(folder / "lake"),
-        landing=str(folder / "landing"),
-        ledger=f"sqlite:///{folder}/ledger.db",
-        mlflow=mlflow,
-        feast_registry=f"sqlite:///{folder}/feast.db",
-        feast_online={"type": "sqlite"},
-        reports=folder / "reports",
-        run_id="run 1",
-    )
+    return local_runtime(folder, mlflow=mlflow, run_id="run 1")
 
 
 def versions_spec(name: str) -> Pipeline:

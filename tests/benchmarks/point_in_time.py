@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.local_runtime import local_runtime
+
 from tradewind.deployment import Deployment
 
 VIEWS = {"customer": 20_000, "merchant": 5_000, "terminal": 500}
@@ -69,18 +71,8 @@ def pipeline() -> Any:
 
 
 def runtime(folder: Path) -> Any:
-    from tradewind.core.runtime import Runtime
 
-    return Runtime(
-        project=folder,
-        lake=str(folder / "lake"),
-        landing=str(folder),
-        ledger=f"sqlite:///{folder}/ledger.db",
-        mlflow="",
-        feast_registry=f"sqlite:///{folder}/registry.db",
-        feast_online={"type": "sqlite", "path": str(folder / "online.db")},
-        reports=folder,
-    )
+    return local_runtime(folder, landing=str(folder))
 
 
 def make(folder: Path, rows: int) -> None:

@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.local_runtime import local_runtime
+
 from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.spec.load import load_pipeline
@@ -38,17 +40,7 @@ def pipeline() -> Pipeline:
 
 def runtime(folder: Path) -> Runtime:
     """Everything below one folder; this process may fork."""
-    return Runtime(
-        project=PROJECT,
-        lake=str(folder / "lake"),
-        landing=str(folder / "landing"),
-        ledger=f"sqlite:///{folder}/ledger.db",
-        mlflow=f"sqlite:///{folder}/mlflow.db",
-        feast_registry=f"sqlite:///{folder}/feast.db",
-        feast_online={"type": "sqlite", "path": str(folder / "online.db")},
-        reports=folder / "reports",
-        warm=True,
-    )
+    return local_runtime(folder, project=PROJECT, warm=True)
 
 
 def week(spec: Pipeline, number: int) -> str:

@@ -10,8 +10,8 @@ import venv
 from pathlib import Path
 
 import pytest
+from tests.local_runtime import local_runtime
 
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.local_airflow.flight_landing import deliver_flights
@@ -41,16 +41,7 @@ def short(spec: Pipeline) -> Pipeline:
 def test_a_model_predicts_in_an_empty_environment(project: Path, tmp_path: Path) -> None:
     spec = short(load_pipeline(project / "dags" / "flight_delay.yaml"))
     weeks = spec.partitioning.between(spec.start, spec.partitioning.shift(spec.start, 2))
-    runtime = Runtime(
-        project=project,
-        lake=str(tmp_path / "lake"),
-        landing=str(tmp_path / "landing"),
-        ledger=f"sqlite:///{tmp_path}/ledger.db",
-        mlflow=f"sqlite:///{tmp_path}/mlflow.db",
-        feast_registry=f"sqlite:///{tmp_path}/feast.db",
-        feast_online={"type": "sqlite", "path": str(tmp_path / "online.db")},
-        reports=tmp_path / "reports",
-    )
+    runtime = local_runtime(tmp_path, project=project)
     deliver_flights(Path(runtime.landing), [day for week in weeks for day in spec.partitioning.days(week)], schedule=[])
     for week in weeks:
         for name in dataset_order(spec.datasets):

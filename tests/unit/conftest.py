@@ -14,7 +14,6 @@ import pytest
 from tests.delays_pipeline import House, build, carrier_week, flights, runtime, spec, write_population
 from tests.registered_versions import Place, register, versions_runtime, versions_spec
 
-from tradewind.deployment import Deployment
 from tradewind.spec.pipeline import Pipeline
 
 
@@ -131,7 +130,7 @@ def killed_at(tmp_path: Path) -> Callable[..., None]:
         if (child := os.fork()) == 0:
             os.environ["TRADEWIND_FAULT"] = f"{point}:{trigger}"
             try:
-                function(Deployment(place.spec, place.runtime), *positional, **arguments)
+                function(place.deployment, *positional, **arguments)
             finally:
                 os._exit(0)  # it did not die: the assertion below says so
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

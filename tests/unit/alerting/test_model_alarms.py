@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local_runtime import local_runtime
 from tests.unit.retraining.test_training_decision import DAYS, champion, drifted, flown, performed, publish, ready
 from tests.unit.retraining.test_training_decision import pipeline as retrained
 
@@ -22,12 +23,7 @@ from tradewind.spec.pipeline import Pipeline
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    return Runtime(
-        project=tmp_path, lake=str(tmp_path / "lake"), landing=str(tmp_path / "landing"),
-        ledger=f"sqlite:///{tmp_path}/ledger.db", mlflow=f"sqlite:///{tmp_path}/mlflow.db",
-        feast_registry=f"sqlite:///{tmp_path}/feast.db", feast_online={"type": "sqlite"},
-        reports=tmp_path / "reports",
-    )  # fmt: skip
+    return local_runtime(tmp_path)
 
 
 def pipeline(**alerts: Any) -> Pipeline:

@@ -9,7 +9,6 @@ from tests.registered_versions import WEEKS
 
 from tradewind.champion.alias_and_card import ALIASED, CARDED, reconcile_alias_and_card, update_alias_and_card
 from tradewind.champion.promotion import promote_passed_candidate
-from tradewind.deployment import Deployment
 from tradewind.ledger import holds
 from tradewind.ledger.journal import Ledger
 from tradewind.registry.model_registry import ALIAS
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 def served(place):
     """Version 2 is champion."""
     place.judge(WEEKS[1], "2")
-    promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+    promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
     return place
 
 
@@ -32,7 +31,7 @@ def notes(place) -> list[str]:
 
 
 def look(place) -> tuple[str, str]:
-    found = reconcile_alias_and_card(Deployment(place.spec, place.runtime))
+    found = reconcile_alias_and_card(place.deployment)
     return found.outcome, found.words
 
 
@@ -73,11 +72,11 @@ def test_what_a_crash_left_is_repaired_and_is_no_edit(place, killed_at) -> None:
 def test_a_promotion_that_comes_meanwhile_keeps_its_alias_and_is_nobodys_edit(served, meanwhile, doing) -> None:
     def promoted() -> None:
         served.judge(WEEKS[3], "3", expected_seq=1)
-        promote_passed_candidate(Deployment(served.spec, served.runtime), WEEKS[3], actor="airflow")
+        promote_passed_candidate(served.deployment, WEEKS[3], actor="airflow")
 
     meanwhile(Ledger, "champions", promoted)
     if doing == "follow":
-        update_alias_and_card(Deployment(served.spec, served.runtime))
+        update_alias_and_card(served.deployment)
     else:
         assert look(served)[0] == "agreed"
     assert served.alias == "3"
@@ -88,7 +87,7 @@ def test_a_promotion_that_comes_meanwhile_keeps_its_alias_and_is_nobodys_edit(se
 def test_the_first_champion_that_comes_meanwhile_keeps_its_alias(place, meanwhile) -> None:
     def promoted() -> None:
         place.judge(WEEKS[1], "2")
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+        promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
 
     meanwhile(Ledger, "champions", promoted)
     assert look(place)[0] == "agreed"
@@ -142,11 +141,11 @@ def test_a_model_card_that_failed_harms_no_promotion_and_is_tried_again(place, m
 
     place.judge(WEEKS[1], "2")
     monkeypatch.setattr(model_card, "write_model_card", fail)
-    promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+    promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
     assert place.alias == "2"
     told = {entry.outcome for entry in place.ledger.find(place.spec.pipeline, "note")}
     assert told == {ALIASED}
-    assert not reconcile_alias_and_card(Deployment(place.spec, place.runtime)).card
+    assert not reconcile_alias_and_card(place.deployment).card
     monkeypatch.setattr(model_card, "write_model_card", write)
-    assert reconcile_alias_and_card(Deployment(place.spec, place.runtime)).card
+    assert reconcile_alias_and_card(place.deployment).card
     assert place.ledger.get(place.spec.pipeline, "note", key=f"{CARDED}/1") is not None

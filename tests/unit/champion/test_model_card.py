@@ -14,7 +14,6 @@ from tests.delays_pipeline import spec as delays
 
 from tradewind.champion import model_card
 from tradewind.core.gate_results import GateResult
-from tradewind.deployment import Deployment
 from tradewind.errors import ModelError
 from tradewind.ledger import completion, pins
 from tradewind.ledger.champions import ChampionChange
@@ -123,7 +122,7 @@ def second(delaying: Place) -> ChampionChange:
 
 def both(place: Place, of: ChampionChange) -> tuple[str, str]:
     """The card as it is written, Markdown and HTML."""
-    page = model_card.write_model_card(Deployment(place.spec, place.runtime), of)
+    page = model_card.write_model_card(place.deployment, of)
     return page.with_suffix(".md").read_text(), page.read_text()
 
 
@@ -255,7 +254,7 @@ def test_the_card_is_kept_with_the_run_too(delaying: Place, second: ChampionChan
 
 def test_a_version_that_the_registry_does_not_have_has_no_card(place: Place) -> None:
     with pytest.raises(ModelError, match="version 9 is not in the model registry"):
-        model_card.write_model_card(Deployment(place.spec, place.runtime), champion(place, "9", seq=1))
+        model_card.write_model_card(place.deployment, champion(place, "9", seq=1))
 
 
 def test_nothing_that_others_wrote_is_markdown_or_html(delaying: Place) -> None:

@@ -9,7 +9,6 @@ from tests.registered_versions import WEEKS
 
 from tradewind.champion.promotion import WithheldPromotion, promote_passed_candidate
 from tradewind.champion.rollback import roll_back_to_version
-from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, UsageError
 from tradewind.lake.dataset import Dataset
 from tradewind.ledger import pins
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 def crown(place, week: int, version: str, *, expected_seq: int = 0) -> ChampionChange:
     """Judge a candidate and promote it."""
     place.judge(WEEKS[week], version, expected_seq=expected_seq)
-    champion = promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[week], actor="airflow")
+    champion = promote_passed_candidate(place.deployment, WEEKS[week], actor="airflow")
     assert isinstance(champion, ChampionChange)
     return champion
 
@@ -39,9 +38,7 @@ def answer(place, week: int, outcome: str, **evidence: object) -> None:
 
 def test_a_promotion_holds_from_the_first_population_that_no_run_up_to_it_scores(place) -> None:
     place.judge(WEEKS[1], "1")
-    champion = promote_passed_candidate(
-        Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow", comment="looks good"
-    )
+    champion = promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow", comment="looks good")
     assert (champion.seq, champion.model_version, champion.effective_from) == (1, "1", WEEKS[3])
     assert champion.decided_at == WEEKS[1]
     assert champion.evidence["train_partitions"] == [WEEKS[0]]
@@ -70,21 +67,21 @@ def test_a_lake_that_is_away_while_a_promotion_is_written_is_not_taken_for_the_l
     place.judge(WEEKS[1], "1")
     monkeypatch.setattr(Dataset, "snapshot", away)
     with pytest.raises(OSError, match=r"^the storage does not answer"):
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+        promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
     assert place.champions == []
 
 
 def test_promoting_again_changes_nothing(place) -> None:
     first = crown(place, 1, "1")
     place.score(WEEKS[4])
-    assert promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow") == first
+    assert promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow") == first
     assert len(place.champions) == 1
 
 
 def test_replaying_an_old_promotion_leaves_the_alias_with_the_newest_champion(place) -> None:
     crown(place, 1, "1")
     crown(place, 3, "2", expected_seq=1)
-    replayed = promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+    replayed = promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
     assert isinstance(replayed, ChampionChange)
     assert replayed.seq == 1
     assert place.alias == "2"
@@ -93,19 +90,19 @@ def test_replaying_an_old_promotion_leaves_the_alias_with_the_newest_champion(pl
 def test_a_rejected_candidate_is_not_promoted(place) -> None:
     place.judge(WEEKS[1], "1", outcome="rejected")
     with pytest.raises(UsageError, match=f"the verdict at partition {WEEKS[1]} is rejected: gates"):
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+        promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
 
 
 def test_without_a_verdict_nothing_is_promoted(place) -> None:
     with pytest.raises(UsageError, match="no verdict"):
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+        promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
 
 
 def test_a_verdict_against_a_champion_that_was_replaced_since_is_a_conflict(place) -> None:
     crown(place, 1, "1")
     place.judge(WEEKS[2], "2")
     with pytest.raises(Conflict, match=r"make version 2 champion of .*: decided against change 0, but after it came "):
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[2], actor="airflow")
+        promote_passed_candidate(place.deployment, WEEKS[2], actor="airflow")
     assert place.alias == "1"
 
 
@@ -136,11 +133,9 @@ def test_of_twenty_promotions_at_once_one_wins_and_the_others_say_who_did(place)
 
 def test_a_pinned_champion_stays_and_the_run_says_who_pinned_it_and_why(place) -> None:
     crown(place, 1, "1")
-    roll_back_to_version(
-        Deployment(place.spec, place.runtime), to_version="1", reason="the new ones are odd", actor="ann"
-    )
+    roll_back_to_version(place.deployment, to_version="1", reason="the new ones are odd", actor="ann")
     place.judge(WEEKS[3], "2", expected_seq=1)
-    kept = promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[3], actor="airflow")
+    kept = promote_passed_candidate(place.deployment, WEEKS[3], actor="airflow")
     assert isinstance(kept, WithheldPromotion)
     assert (kept.version, kept.outcome) == ("2", "pinned")
     assert "ann pinned version 1" in kept.reason
@@ -149,38 +144,34 @@ def test_a_pinned_champion_stays_and_the_run_says_who_pinned_it_and_why(place) -
     (entry,) = place.ledger.find(place.spec.pipeline, "promotion")
     assert (entry.subject, entry.partition, entry.outcome) == ("2", WEEKS[3], "pinned")
     pins.lift_pin(place.ledger, place.spec.pipeline, reason="they are fine", actor="bob")
-    assert isinstance(
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[3], actor="airflow"), ChampionChange
-    )
+    assert isinstance(promote_passed_candidate(place.deployment, WEEKS[3], actor="airflow"), ChampionChange)
     assert place.alias == "2"
 
 
 def test_a_pin_does_not_change_what_a_replay_returns(place) -> None:
     first = crown(place, 1, "1")
-    roll_back_to_version(Deployment(place.spec, place.runtime), to_version="1", reason="stay", actor="ann")
-    assert promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow") == first
+    roll_back_to_version(place.deployment, to_version="1", reason="stay", actor="ann")
+    assert promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow") == first
 
 
 def test_a_pin_that_comes_between_the_look_and_the_write_still_wins(place, monkeypatch) -> None:
     crown(place, 1, "1")
     place.judge(WEEKS[3], "2", expected_seq=1)
     monkeypatch.setattr(pins, "current_pin", lambda *_: None)  # looked just before
-    roll_back_to_version(Deployment(place.spec, place.runtime), to_version="1", reason="stay", actor="ann")
+    roll_back_to_version(place.deployment, to_version="1", reason="stay", actor="ann")
     with pytest.raises(Conflict, match="ann pinned version 1 in the meantime: stay"):
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[3], actor="airflow")
+        promote_passed_candidate(place.deployment, WEEKS[3], actor="airflow")
     assert len(place.champions) == 1
 
 
 def test_a_candidate_is_not_promoted_when_a_newer_one_passed_since(place) -> None:
     place.judge(WEEKS[1], "1")
     place.judge(WEEKS[2], "2")
-    kept = promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="Ann")
+    kept = promote_passed_candidate(place.deployment, WEEKS[1], actor="Ann")
     assert isinstance(kept, WithheldPromotion)
     assert kept.outcome == "superseded"
     assert f"version 2, the candidate of {WEEKS[2]}, passed" in kept.reason
-    assert isinstance(
-        promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[2], actor="Ann"), ChampionChange
-    )
+    assert isinstance(promote_passed_candidate(place.deployment, WEEKS[2], actor="Ann"), ChampionChange)
 
 
 def test_who_was_approved_is_promoted_although_a_newer_one_waits_for_its_answer(place) -> None:
@@ -188,29 +179,27 @@ def test_who_was_approved_is_promoted_although_a_newer_one_waits_for_its_answer(
     asked.judge(WEEKS[1], "1")
     asked.judge(WEEKS[2], "2")
     answer(asked, 1, "approved", version="1")
-    assert isinstance(
-        promote_passed_candidate(Deployment(asked.spec, asked.runtime), WEEKS[1], actor="airflow"), ChampionChange
-    )
+    assert isinstance(promote_passed_candidate(asked.deployment, WEEKS[1], actor="airflow"), ChampionChange)
     answer(asked, 2, "approved", version="2")
     with pytest.raises(Conflict):
-        promote_passed_candidate(Deployment(asked.spec, asked.runtime), WEEKS[2], actor="airflow")
+        promote_passed_candidate(asked.deployment, WEEKS[2], actor="airflow")
 
 
 def test_where_a_person_must_approve_nobody_is_promoted_without(place) -> None:
     asked = place.with_promotion(mode="approval")
     asked.judge(WEEKS[1], "1")
     with pytest.raises(UsageError, match="nobody approved version 1"):
-        promote_passed_candidate(Deployment(asked.spec, asked.runtime), WEEKS[1], actor="airflow")
+        promote_passed_candidate(asked.deployment, WEEKS[1], actor="airflow")
     answer(asked, 1, "rejected", version="1")
     with pytest.raises(UsageError, match="version 1 was rejected by Ann"):
-        promote_passed_candidate(Deployment(asked.spec, asked.runtime), WEEKS[1], actor="airflow")
+        promote_passed_candidate(asked.deployment, WEEKS[1], actor="airflow")
 
 
 def test_who_approved_and_what_they_said_stand_in_the_champions_row(place) -> None:
     asked = place.with_promotion(mode="approval")
     asked.judge(WEEKS[1], "1")
     answer(asked, 1, "approved", version="1", comment="ship it")
-    champion = promote_passed_candidate(Deployment(asked.spec, asked.runtime), WEEKS[1], actor="airflow")
+    champion = promote_passed_candidate(asked.deployment, WEEKS[1], actor="airflow")
     assert isinstance(champion, ChampionChange)
     assert (champion.actor, champion.evidence["comment"]) == ("Ann", "ship it")
 
@@ -221,7 +210,7 @@ def test_an_approval_of_another_verdict_is_none(place) -> None:
     answer(asked, 1, "approved", verdict_key=f"{WEEKS[1]}/1/0")
     asked.judge(WEEKS[1], "2")
     with pytest.raises(UsageError, match="nobody approved version 2"):
-        promote_passed_candidate(Deployment(asked.spec, asked.runtime), WEEKS[1], actor="airflow")
+        promote_passed_candidate(asked.deployment, WEEKS[1], actor="airflow")
 
 
 def test_where_a_shadow_is_asked_for_test_rows_alone_promote_nobody_over_a_champion(place) -> None:
@@ -229,11 +218,9 @@ def test_where_a_shadow_is_asked_for_test_rows_alone_promote_nobody_over_a_champ
     crown(shadowed, 1, "1")  # nobody to stand beside: at once
     shadowed.judge(WEEKS[3], "2", expected_seq=1, champion="1")
     with pytest.raises(UsageError, match="has to stand beside the champion for 2 populations first"):
-        promote_passed_candidate(Deployment(shadowed.spec, shadowed.runtime), WEEKS[3], actor="airflow")
+        promote_passed_candidate(shadowed.deployment, WEEKS[3], actor="airflow")
     shadowed.judge(WEEKS[5], "2", expected_seq=1, champion="1", basis="shadow")
-    assert isinstance(
-        promote_passed_candidate(Deployment(shadowed.spec, shadowed.runtime), WEEKS[5], actor="airflow"), ChampionChange
-    )
+    assert isinstance(promote_passed_candidate(shadowed.deployment, WEEKS[5], actor="airflow"), ChampionChange)
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -245,6 +232,6 @@ def test_a_promotion_that_is_killed_heals_by_promoting_again(place, killed_at, p
     killed_at(point, promote_passed_candidate, place, WEEKS[1], actor="airflow")
     assert place.champions == left
     assert place.alias is None
-    promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+    promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
     assert place.champions == [("1", WEEKS[3])]
     assert place.alias == "1"

@@ -16,7 +16,6 @@ from tradewind.champion.promotion import promote_passed_candidate
 from tradewind.champion.refit import RefitResult, refit_version
 from tradewind.champion.rollback import roll_back_to_version, rollback_candidates
 from tradewind.core.refit_distance import decide_refit, refit_distance
-from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, UsageError
 from tradewind.ledger import serving_versions
 from tradewind.ledger.champions import ChampionChange
@@ -39,18 +38,18 @@ def refitting(house: House, **changes: object) -> House:
 
 def judged(house: House, number: int) -> str:
     """Train and judge the candidate of a week; it passes."""
-    train_candidate(Deployment(house.spec, house.runtime), house.week(number))
-    result = judge_candidate_version(Deployment(house.spec, house.runtime), house.week(number))
+    train_candidate(house.deployment, house.week(number))
+    result = judge_candidate_version(house.deployment, house.week(number))
     assert result.outcome == "passed", result.reason
     return result.candidate
 
 
 def again(house: House, number: int) -> RefitResult:
-    return refit_version(Deployment(house.spec, house.runtime), house.week(number))
+    return refit_version(house.deployment, house.week(number))
 
 
 def crowned(house: House, number: int) -> ChampionChange:
-    made = promote_passed_candidate(Deployment(house.spec, house.runtime), house.week(number), actor="airflow")
+    made = promote_passed_candidate(house.deployment, house.week(number), actor="airflow")
     assert isinstance(made, ChampionChange)
     return made
 
@@ -108,7 +107,7 @@ def test_more_rows_were_learned_from_and_the_baseline_is_of_them(template: House
 
 
 def test_a_refit_is_made_again_identical(template: House) -> None:
-    result = reproduce_version(Deployment(template.spec, template.runtime), "2")
+    result = reproduce_version(template.deployment, "2")
     assert (result.outcome, result.differences) == ("identical", ())
 
 
@@ -133,8 +132,8 @@ def test_a_later_candidate_is_compared_on_rows_that_the_refit_has_not_seen(templ
     )
     assert template.spec.train is not None
     two = template.with_spec(train=template.spec.train.model_copy(update={"test": 2}))
-    train_candidate(Deployment(two.spec, two.runtime), two.week(4))
-    result = judge_candidate_version(Deployment(two.spec, two.runtime), two.week(4))
+    train_candidate(two.deployment, two.week(4))
+    result = judge_candidate_version(two.deployment, two.week(4))
     against = next(one for one in result.gates if one.versus == "champion")
     one_week = next(one for one in result.gates if one.versus is None and one.slice is None)
     assert against.rows < one_week.rows * 0.6
@@ -225,7 +224,7 @@ def test_a_refit_stands_as_shadow_and_is_judged_on_what_nobody_has_seen(template
     house = template.with_spec(promotion=template.spec.promotion.model_copy(update={"shadow": 1}))
     judged(house, 5)
     done = again(house, 5)
-    begun = shadow.begin_shadow(Deployment(house.spec, house.runtime), house.week(5))
+    begun = shadow.begin_shadow(house.deployment, house.week(5))
     assert begun is not None
     assert begun.subject == done.refitted
     shadow_end = begun.evidence["populations"]
@@ -239,18 +238,14 @@ def test_a_person_may_name_a_refit_that_was_not_promoted(fresh: House) -> None:
     judged(fresh, 5)
     assert again(fresh, 5).version == "4"
     assert rollback_candidates(fresh.spec, fresh.ledger) == ["1", "2", "3", "4"]
-    back = roll_back_to_version(
-        Deployment(fresh.spec, fresh.runtime), to_version="4", reason="the pin was a mistake", actor="ann"
-    )
+    back = roll_back_to_version(fresh.deployment, to_version="4", reason="the pin was a mistake", actor="ann")
     assert (back.model_version, back.evidence["refit_of"]) == ("4", "3")
 
 
 def test_a_card_of_a_refit_shows_what_its_judged_version_scored(template: House) -> None:
     registry = ModelRegistry(template.runtime, "delays")
     (champion,) = [one for one in template.ledger.champions("delays") if one.model_version == "2"]
-    facts = card_facts.gather_card_facts(
-        Deployment(template.spec, template.runtime), champion, registry, registry.get("2")
-    )
+    facts = card_facts.gather_card_facts(template.deployment, champion, registry, registry.get("2"))
     first = registered(template)[0]
     with registry.evidence(first) as folder:
         was: dict[str, Any] = json.loads((folder / "metrics.json").read_text())

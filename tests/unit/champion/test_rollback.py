@@ -9,7 +9,6 @@ import pytest
 from tests.registered_versions import WEEKS
 
 from tradewind.champion.rollback import PREVIOUS, roll_back_to_version, rollback_candidates
-from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, UsageError
 from tradewind.ledger import holds, pins
 
@@ -33,7 +32,7 @@ def two(crowned):
 
 
 def back(place, version: str, reason: str = "scores look wrong", actor: str = "ada"):
-    return roll_back_to_version(Deployment(place.spec, place.runtime), to_version=version, reason=reason, actor=actor)
+    return roll_back_to_version(place.deployment, to_version=version, reason=reason, actor=actor)
 
 
 def files_of(place, version: str) -> Path:

@@ -36,7 +36,7 @@ def alike(house):  # noqa: F811
 
 
 def test_it_is_unchanged_and_stays_a_candidate(alike) -> None:
-    judged = judge_candidate_version(Deployment(alike.spec, alike.runtime), alike.week(5))
+    judged = judge_candidate_version(alike.deployment, alike.week(5))
     assert (judged.outcome, judged.candidate, judged.champion) == ("unchanged", "2", "1")
     assert "judged rows are those of version 1, the champion, so a promotion would change nothing" in judged.reason
     assert {gate.outcome for gate in judged.gates} == {"pass"}
@@ -50,22 +50,20 @@ def test_it_is_unchanged_and_stays_a_candidate(alike) -> None:
 
 
 def test_its_training_is_settled_and_nothing_is_promoted(alike) -> None:
-    step = run_verdict(Deployment(alike.spec, alike.runtime), alike.week(5))
+    step = run_verdict(alike.deployment, alike.week(5))
     assert (step.outcome, step.settled) == ("unchanged", True)
     settled = alike.ledger.find("delays", "complete", subject="train", partition=alike.week(5))
     assert settled[-1].evidence["outcome"] == "unchanged"
     with pytest.raises(UsageError, match=r"the verdict at partition .* is unchanged"):
-        promote_passed_candidate(Deployment(alike.spec, alike.runtime), alike.week(5), actor="airflow")
+        promote_passed_candidate(alike.deployment, alike.week(5), actor="airflow")
     assert len(alike.ledger.champions("delays")) == 3
 
 
 def test_it_is_no_rejection_and_a_person_may_still_name_it(alike) -> None:
-    judge_candidate_version(Deployment(alike.spec, alike.runtime), alike.week(5))
+    judge_candidate_version(alike.deployment, alike.week(5))
     assert model_alarms._judged_candidates(alike.spec, alike.ledger) == []
     assert rollback_candidates(alike.spec, alike.ledger) == ["1", "2"]
-    back = roll_back_to_version(
-        Deployment(alike.spec, alike.runtime), to_version="2", reason="newer libraries", actor="ann"
-    )
+    back = roll_back_to_version(alike.deployment, to_version="2", reason="newer libraries", actor="ann")
     assert back.model_version == "2"
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.local_runtime import Deployed
 from tests.unit.cli.fake_airflow import FakeAirflow
 
 from tradewind.cli.main import command_line
 from tradewind.core.runtime import Runtime
-from tradewind.deployment import Deployment
 from tradewind.errors import TradewindError
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.etl.etl_completion import complete_etl
@@ -47,7 +47,7 @@ datasets:
 """
 
 
-class Project:
+class Project(Deployed):
     """A project in a folder, with its embedded home and commands that run in it."""
 
     def __init__(self, folder: Path) -> None:
@@ -88,8 +88,8 @@ class Project:
         """What runs of etl do."""
         for day in days:
             for name in ("orders", "totals"):
-                build_dataset(Deployment(self.spec, self.runtime), name, day)
-            complete_etl(Deployment(self.spec, self.runtime), day)
+                build_dataset(self.deployment, name, day)
+            complete_etl(self.deployment, day)
 
     def command(self, *arguments: str) -> Result:
         """Run ``tradewind …``; an error of Tradewind is the result's exception."""

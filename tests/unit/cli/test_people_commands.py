@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tradewind.alerting import incidents
-from tradewind.deployment import Deployment
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.ledger import holds, pins, skipped_partitions
@@ -25,7 +24,7 @@ DAYS = ["2013-01-28", "2013-01-29", "2013-01-30", "2013-01-31"]
 def fail_audit(shop: Project) -> None:
     shop.deliver(DAYS[3], 10, 500)
     with pytest.raises(AuditFailed):
-        build_dataset(Deployment(shop.spec, shop.runtime), "orders", DAYS[3])
+        build_dataset(shop.deployment, "orders", DAYS[3])
 
 
 def test_holding_and_resuming_are_journalled_with_who_and_why(shop: Project) -> None:
@@ -108,7 +107,7 @@ def test_a_release_without_bad_rows_leaves_the_rest(shop: Project, airflow: Fake
     fail_audit(shop)
     shop.told("release", "shop", "orders", DAYS[3], "--reason", "x", "--drop-bad-rows", "--no-start")
     assert airflow.started == []
-    assert build_dataset(Deployment(shop.spec, shop.runtime), "orders", DAYS[3]).published.rows == 1
+    assert build_dataset(shop.deployment, "orders", DAYS[3]).published.rows == 1
 
 
 def test_a_release_without_an_airflow_is_written_all_the_same_and_says_what_is_left(shop: Project) -> None:
@@ -121,11 +120,11 @@ def test_a_release_without_an_airflow_is_written_all_the_same_and_says_what_is_l
 def test_rows_that_could_not_be_read_can_only_be_dropped(shop: Project) -> None:
     (shop.home.landing / f"{DAYS[3]}.csv").write_text("id,amount\n1,10\nx,20\n")
     with pytest.raises(MalformedInput):
-        build_dataset(Deployment(shop.spec, shop.runtime), "orders", DAYS[3])
+        build_dataset(shop.deployment, "orders", DAYS[3])
     wanted = ("release", "shop", "orders", DAYS[3], "--reason", "x", "--no-start")
     assert "say --drop-bad-rows" in shop.error(*wanted)
     shop.told(*wanted, "--drop-bad-rows")
-    assert build_dataset(Deployment(shop.spec, shop.runtime), "orders", DAYS[3]).published.rows == 1
+    assert build_dataset(shop.deployment, "orders", DAYS[3]).published.rows == 1
 
 
 def test_releasing_what_is_not_in_quarantine_says_what_is(shop: Project) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local_runtime import local_runtime
 
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset_build import DatasetResult, build_dataset
@@ -21,10 +21,7 @@ class Shop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runtime = Runtime(
-            project=folder, lake=str(folder / "lake"), landing=str(folder), ledger=f"sqlite:///{folder}/ledger.db",
-            mlflow="", feast_registry="", feast_online={}, reports=folder / "reports",
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, landing=str(folder))
         (folder / "orders.sql").write_text("SELECT * FROM source")
 
     def build(self, day: int, text: str, **more: Any) -> DatasetResult:

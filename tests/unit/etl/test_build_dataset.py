@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.local_runtime import Deployed, local_runtime
 
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.errors import (
     AuditFailed,
@@ -32,15 +32,12 @@ from tradewind.spec.pipeline import Keep, Pipeline
 FIRST, SECOND, THIRD = "2013-01-28", "2013-01-29", "2013-01-30"
 
 
-class Shop:
+class Shop(Deployed):
     """A pipeline of two daily datasets: ``orders`` from files, and ``totals`` over the last two days of them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runtime = Runtime(
-            project=folder, lake=str(folder / "lake"), landing=str(folder / "landing"), ledger=f"sqlite:///{folder}/ledger.db",
-            mlflow="", feast_registry="", feast_online={}, reports=folder / "reports", run_id="run-1",
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, run_id="run-1")
         self.write("orders.sql", "SELECT id, amount, $partition_start AS day FROM source")
         self.write("totals.sql", "SELECT count(*) AS orders, sum(amount)::BIGINT AS amount FROM orders")
         at_most = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "max_value": 100}}
@@ -70,7 +67,7 @@ class Shop:
         self.write(f"landing/{day}.csv", "id,amount\n" + rows)
 
     def build(self, name: str, day: str) -> Any:
-        return build_dataset(Deployment(self.spec, self.runtime), name, day)
+        return build_dataset(self.deployment, name, day)
 
     def dataset(self, name: str) -> Dataset:
         return Lake(self.runtime.lake).dataset("shop", name)
@@ -333,9 +330,9 @@ def test_the_stage_is_complete_when_every_dataset_has_the_partition(shop: Shop) 
     shop.deliver(FIRST, 1)
     orders = shop.build("orders", FIRST).published
     with pytest.raises(NotReady, match=r"shop: partition 2013-01-28 is not published in totals"):
-        complete_etl(Deployment(shop.spec, shop.runtime), FIRST)
+        complete_etl(shop.deployment, FIRST)
     shop.build("totals", FIRST)
-    cause = complete_etl(Deployment(shop.spec, shop.runtime), FIRST)
+    cause = complete_etl(shop.deployment, FIRST)
     ledger = Ledger(shop.runtime.ledger)
     assert completion.latest_cause(ledger, "shop", "etl", FIRST) == cause
     [entry] = ledger.find("shop", "complete", subject="etl", partition=FIRST)
@@ -346,7 +343,5 @@ def test_completing_again_adds_nothing(shop: Shop) -> None:
     shop.deliver(FIRST, 1)
     for name in ("orders", "totals"):
         shop.build(name, FIRST)
-    assert complete_etl(Deployment(shop.spec, shop.runtime), FIRST) == complete_etl(
-        Deployment(shop.spec, shop.runtime), FIRST
-    )
+    assert complete_etl(shop.deployment, FIRST) == complete_etl(shop.deployment, FIRST)
     assert len(Ledger(shop.runtime.ledger).find("shop", "complete")) == 1

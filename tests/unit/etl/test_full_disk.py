@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from tests.conftest import SmallDisk
+from tests.local_runtime import Deployed, local_runtime
 
-from tradewind.core.runtime import Runtime
-from tradewind.deployment import Deployment
 from tradewind.errors import StorageFault
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.ledger.journal import Ledger
@@ -22,7 +21,7 @@ DAY = "2013-01-28"
 ROWS = 20_000
 
 
-class Shop:
+class Shop(Deployed):
     """A pipeline whose landing zone lies on another disk than all that is written."""
 
     def __init__(self, folder: Path, disk: Path, **source: Any) -> None:
@@ -31,10 +30,7 @@ class Shop:
         rows = "".join(f"{number},{dice.random()}\n" for number in range(ROWS))
         (folder / f"{DAY}.csv").write_text(f"id,price\n{rows}")
         self.disk = disk
-        self.runtime = Runtime(
-            project=folder, lake=str(disk / "lake"), landing=str(folder), ledger=f"sqlite:///{disk}/ledger.db",
-            mlflow="", feast_registry="", feast_online={}, reports=disk / "reports", run_id="run-1",
-        )  # fmt: skip
+        self.runtime = local_runtime(disk, project=folder, landing=str(folder), run_id="run-1")
         columns = {"id": "BIGINT", "price": "DOUBLE"}
         self.spec = Pipeline.model_validate(
             {
@@ -49,7 +45,7 @@ class Shop:
         )  # fmt: skip
 
     def build(self) -> int:
-        return build_dataset(Deployment(self.spec, self.runtime), "orders", DAY).published.rows
+        return build_dataset(self.deployment, "orders", DAY).published.rows
 
 
 @pytest.mark.parametrize("free", [0, 8, 16, 32, 64, 128, 256, 400, 600])

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local_runtime import Deployed, local_runtime
 
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.errors import LeftOut, MalformedInput, MissingInput, NotDelivered, NotReady
 from tradewind.etl.dataset_build import build_dataset
@@ -22,15 +22,12 @@ from tradewind.spec.pipeline import Pipeline
 FIRST, SECOND, THIRD = "2013-01-28", "2013-01-29", "2013-01-30"
 
 
-class Shop:
+class Shop(Deployed):
     """``orders`` from files, ``totals`` over the last two days of them; a reference of prices."""
 
     def __init__(self, folder: Path, **source: Any) -> None:
         self.folder = folder
-        self.runtime = Runtime(
-            project=folder, lake=str(folder / "lake"), landing=str(folder), ledger=f"sqlite:///{folder}/ledger.db",
-            mlflow="", feast_registry="", feast_online={}, reports=folder / "reports", run_id="run-1",
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, landing=str(folder), run_id="run-1")
         (folder / "orders.sql").write_text("SELECT o.id, p.price FROM source o LEFT JOIN prices p ON true")
         (folder / "totals.sql").write_text("SELECT count(*) AS orders FROM orders")
         (folder / "prices.csv").write_text("price\n1\n")
@@ -55,7 +52,7 @@ class Shop:
     def run(self, day: str) -> None:
         for name in self.spec.datasets:
             self.build(name, day)
-        complete_etl(Deployment(self.spec, self.runtime), day)
+        complete_etl(self.deployment, day)
 
     def totals(self, day: str) -> int:
         snapshot = Lake(self.runtime.lake).dataset("shop", "totals").snapshot()
@@ -95,7 +92,7 @@ def test_what_reads_it_and_the_end_of_the_stage_are_left_out_too(skipping: Shop)
     with pytest.raises(LeftOut, match=r"totals of partition .* reads orders of the same partition, which is left out"):
         skipping.build("totals", FIRST)
     with pytest.raises(LeftOut, match=r"shop: partition 2013-01-28 is left out: .*missing: skip"):
-        complete_etl(Deployment(skipping.spec, skipping.runtime), FIRST)
+        complete_etl(skipping.deployment, FIRST)
     assert not completion.is_complete(skipping.ledger, "shop", "etl", FIRST)
 
 

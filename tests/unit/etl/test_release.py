@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.local_runtime import Deployed, local_runtime
 
-from tradewind.core.runtime import Runtime
-from tradewind.deployment import Deployment
 from tradewind.errors import AuditFailed, MalformedInput, UsageError
 from tradewind.etl.dataset_build import DatasetResult, build_dataset
 from tradewind.etl.quarantine_release import MALFORMED, Quarantined, list_quarantined
@@ -23,15 +22,12 @@ from tradewind.spec.pipeline import Pipeline
 DAY = "2013-01-28"
 
 
-class Shop:
+class Shop(Deployed):
     """A pipeline of one daily dataset whose amounts are at most 100."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runtime = Runtime(
-            project=folder, lake=str(folder / "lake"), landing=str(folder), ledger=f"sqlite:///{folder}/ledger.db",
-            mlflow="", feast_registry="", feast_online={}, reports=folder / "reports", run_id="run-1",
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, landing=str(folder), run_id="run-1")
         self.ledger = Ledger(self.runtime.ledger)
         (folder / "orders.sql").write_text("SELECT id, amount FROM source")
         about = {"pipeline": "shop", "owner": "x@example.com", "description": "Orders", "schedule": "0 6 * * *"}
@@ -50,7 +46,7 @@ class Shop:
         (self.folder / f"{DAY}.csv").write_text("id,amount\n" + lines)
 
     def build(self) -> DatasetResult:
-        return build_dataset(Deployment(self.spec, self.runtime), "orders", DAY)
+        return build_dataset(self.deployment, "orders", DAY)
 
     def fail(self) -> Quarantined:
         with pytest.raises(AuditFailed, match=f"tradewind release shop orders {DAY} --reason TEXT"):

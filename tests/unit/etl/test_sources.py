@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.core.connections import DatabaseConnection, GivenConnections, WebServiceConnection
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.errors import InputError, LeftOut, MalformedInput, NotDelivered
 from tradewind.etl.dataset_build import DatasetResult, build_dataset
@@ -52,10 +52,7 @@ class Shop:
         orders = {"source": source, "sql": "orders.sql"}
         spec = Pipeline.model_validate({**about, **time, "datasets": {"orders": orders}})
         folder = self.folder
-        runtime = Runtime(
-            project=folder, lake=str(folder / "lake"), landing="", ledger=f"sqlite:///{folder}/ledger.db", mlflow="",
-            feast_registry="", feast_online={}, reports=folder / "reports", connections=self.connections,
-        )  # fmt: skip
+        runtime = local_runtime(folder, connections=self.connections)
         return build_dataset(Deployment(spec, runtime), "orders", DAY)
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import make_url
+from tests.local_runtime import local_runtime
 
 from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
@@ -95,16 +96,7 @@ def spec() -> Pipeline:
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
     (tmp_path / "features.py").write_text(DEFINITIONS)
-    return Runtime(
-        project=tmp_path,
-        lake=str(tmp_path / "lake"),
-        landing=str(tmp_path / "landing"),
-        ledger=f"sqlite:///{tmp_path / 'ledger.db'}",
-        mlflow="",
-        feast_registry=f"sqlite:///{tmp_path / 'feast' / 'registry.db'}",
-        feast_online={"type": "sqlite", "path": str(tmp_path / "feast" / "online.db")},
-        reports=tmp_path / "reports",
-    )
+    return local_runtime(tmp_path)
 
 
 Publish = Callable[..., int]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.local_runtime import Deployed, local_runtime
 
 from tradewind.core import profiles
 from tradewind.core.runtime import Runtime
-from tradewind.deployment import Deployment
 from tradewind.ledger import completion
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Ledger
@@ -75,19 +75,10 @@ def spec() -> Pipeline:
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
     (tmp_path / "features.py").write_text(DEFINITIONS)
-    return Runtime(
-        project=tmp_path,
-        lake=str(tmp_path / "lake"),
-        landing=str(tmp_path / "landing"),
-        ledger=f"sqlite:///{tmp_path / 'ledger.db'}",
-        mlflow="",
-        feast_registry=f"sqlite:///{tmp_path / 'feast' / 'registry.db'}",
-        feast_online={"type": "sqlite", "path": str(tmp_path / "feast" / "online.db")},
-        reports=tmp_path / "reports",
-    )
+    return local_runtime(tmp_path)
 
 
-class World:
+class World(Deployed):
     """What earlier stages leave behind, week by week; weeks are numbered from 0."""
 
     def __init__(self, spec: Pipeline, runtime: Runtime) -> None:
@@ -190,7 +181,7 @@ class World:
         """Rows of a partition that was published."""
         from tradewind.monitoring import monitoring_datasets
 
-        table = monitoring_datasets.read_monitoring_rows(Deployment(self.spec, self.runtime), name, partitions=[week])
+        table = monitoring_datasets.read_monitoring_rows(self.deployment, name, partitions=[week])
         return [] if table is None else table.to_pylist()
 
     def version(self, name: str) -> int:
@@ -208,24 +199,6 @@ class World:
         step = timedelta(days=7) / rows
         times = pa.array([start + step * number for number in range(rows)], pa.timestamp("us", "UTC"))
         return {"flight_id": [f"{week}/{number}" for number in range(rows)], "scheduled_at": times}
-
-
-@pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[[], object]], None]:
-    """Something else happens, once, right after a function of the code under test has done its work."""
-
-    def after(owner: Any, name: str, happens: Callable[[], object]) -> None:
-        original = getattr(owner, name)
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            monkeypatch.setattr(owner, name, original)
-            happens()
-            return result
-
-        monkeypatch.setattr(owner, name, wrapped)
-
-    return after
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, MissingInput
 from tradewind.monitoring.drift_rows import publish_drift
 
@@ -32,7 +31,7 @@ def steady(world: World) -> World:
 
 
 def drift(world: World, week: str) -> dict[tuple[str, int], dict[str, Any]]:
-    publish_drift(Deployment(world.spec, world.runtime), week)
+    publish_drift(world.deployment, week)
     return {(row["feature"], row["horizon"]): row for row in world.rows("drift", week)}
 
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tradewind.deployment import Deployment
 from tradewind.errors import NotReady
 from tradewind.ledger import completion
 from tradewind.monitoring.partition_judgement import describe_drift, judge_partition
@@ -29,7 +28,7 @@ def ready(world: World) -> World:
 
 
 def test_a_partition_is_judged_reported_and_completed(ready: World) -> None:
-    judged = judge_partition(Deployment(ready.spec, ready.runtime), ready.week(6))
+    judged = judge_partition(ready.deployment, ready.week(6))
     assert judged.alarms == ("wind over 1", "wind over 2")
     assert list(judged.performance) == [ready.week(5)]
     assert judged.changed
@@ -38,7 +37,7 @@ def test_a_partition_is_judged_reported_and_completed(ready: World) -> None:
 
 
 def test_the_journal_says_how_many_judgements_could_be_made(ready: World) -> None:
-    judge_partition(Deployment(ready.spec, ready.runtime), ready.week(6))
+    judge_partition(ready.deployment, ready.week(6))
     (entry,) = ready.ledger.find("flights", "complete", subject="monitor", partition=ready.week(6))
     assert entry.evidence["judgements"]["drift"] == 2
     assert list(entry.evidence["outcomes"]) == list(entry.evidence["performance"]) == [ready.week(5)]
@@ -69,10 +68,10 @@ def test_what_could_not_be_judged_is_never_nothing(alarms: tuple[str, ...], judg
 
 
 def test_judging_again_changes_nothing(ready: World) -> None:
-    first = judge_partition(Deployment(ready.spec, ready.runtime), ready.week(6))
+    first = judge_partition(ready.deployment, ready.week(6))
     versions = [ready.version(name) for name in ("drift", "performance")]
     page = first.report.read_bytes()
-    again = judge_partition(Deployment(ready.spec, ready.runtime), ready.week(6))
+    again = judge_partition(ready.deployment, ready.week(6))
     assert not again.changed
     assert (again.alarms, again.performance) == (first.alarms, first.performance)
     assert [ready.version(name) for name in ("drift", "performance")] == versions
@@ -82,7 +81,7 @@ def test_judging_again_changes_nothing(ready: World) -> None:
 
 def test_a_partition_without_champion_and_without_due_labels_is_complete_too(world: World) -> None:
     world.profiled(world.week(0), wind=np.zeros(700))
-    judged = judge_partition(Deployment(world.spec, world.runtime), world.week(0))
+    judged = judge_partition(world.deployment, world.week(0))
     assert (judged.alarms, judged.performance) == ((), {})
     assert completion.is_complete(world.ledger, "flights", "monitor", world.week(0))
 
@@ -91,7 +90,7 @@ def test_it_waits_for_the_scoring_of_its_population(world: World) -> None:
     world.profiled(world.week(3), wind=np.zeros(700))
     world.complete("monitor", world.week(2))
     with pytest.raises(NotReady, match="score of partition 2013-01-21"):
-        judge_partition(Deployment(world.spec, world.runtime), world.week(3))
+        judge_partition(world.deployment, world.week(3))
 
 
 def test_weeks_that_start_in_any_order_end_in_the_same_performance(world: World) -> None:
@@ -102,13 +101,13 @@ def test_weeks_that_start_in_any_order_end_in_the_same_performance(world: World)
     world.complete("score", world.week(4))
     # Week 5 comes first: its population is scored, but that of week 4, whose labels fall due in it, is not.
     with pytest.raises(NotReady, match="monitor of partition 2013-02-04") as raised:
-        judge_partition(Deployment(world.spec, world.runtime), world.week(5))
+        judge_partition(world.deployment, world.week(5))
     assert (raised.value.stage, raised.value.partition) == ("monitor", world.week(4))
     assert world.rows("performance", world.week(5)) == []
-    judge_partition(Deployment(world.spec, world.runtime), world.week(3))
+    judge_partition(world.deployment, world.week(3))
     world.scored(world.week(4), world.flights(world.week(4)))
     world.complete("score", world.week(3))
     for number in (4, 5):
-        judge_partition(Deployment(world.spec, world.runtime), world.week(number))
+        judge_partition(world.deployment, world.week(number))
     (row,) = world.rows("performance", world.week(5))
     assert (row["population"], row["outcome"]) == (world.week(4), "ok")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, MalformedInput, ModelError
 from tradewind.monitoring import monitoring_datasets
 from tradewind.monitoring.performance_rows import due_populations, publish_performance
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def measured(world: World, week: str) -> dict[str, Any]:
-    publish_performance(Deployment(world.spec, world.runtime), week)
+    publish_performance(world.deployment, week)
     (row,) = world.rows("performance", week)
     return row
 
@@ -62,7 +61,7 @@ def test_months_of_different_length_are_each_due_once(with_spec: Callable[..., W
 
 def test_what_could_never_be_scored_is_not_due(world: World) -> None:
     assert due_populations(world.spec, world.week(1)) == []
-    assert publish_performance(Deployment(world.spec, world.runtime), world.week(1)) is None
+    assert publish_performance(world.deployment, world.week(1)) is None
 
 
 def test_the_metric_is_that_of_scored_rows_with_a_label(world: World) -> None:
@@ -229,8 +228,8 @@ def test_an_entity_with_two_labels_is_refused(world: World) -> None:
 
 def test_measuring_again_changes_nothing(world: World) -> None:
     world.scored(world.week(4), world.flights(world.week(4)))
-    first = publish_performance(Deployment(world.spec, world.runtime), world.week(5))
-    again = publish_performance(Deployment(world.spec, world.runtime), world.week(5))
+    first = publish_performance(world.deployment, world.week(5))
+    again = publish_performance(world.deployment, world.week(5))
     assert first is not None
     assert again is not None
     assert (first.changed, again.changed, again.version) == (True, False, first.version)
@@ -255,7 +254,7 @@ def test_corrected_labels_are_measured_again(world: World) -> None:
     world.scored(world.week(4), world.flights(world.week(4)))
     measured(world, world.week(5))
     world.flights(world.week(4), seed=1)
-    published = publish_performance(Deployment(world.spec, world.runtime), world.week(5))
+    published = publish_performance(world.deployment, world.week(5))
     assert published is not None
     assert published.changed
 
@@ -284,7 +283,7 @@ def delayed(world: World, population: str, *, seconds: int, error: float, rows: 
     due_at = world.spec.partitioning.shift(population, 1)
     for partition in (population, due_at):
         if population in due_populations(world.spec, partition):
-            publish_performance(Deployment(world.spec, world.runtime), partition)
+            publish_performance(world.deployment, partition)
             return next(row for row in world.rows("performance", partition) if row["population"] == population)
     raise AssertionError("never due")
 

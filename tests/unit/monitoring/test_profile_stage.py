@@ -46,7 +46,7 @@ def by_feature(world: World, week: str) -> dict[str, profiles.ColumnProfile]:
 
 
 def test_every_input_of_the_model_is_profiled_also_for_entities_without_label(world: World, week: str) -> None:
-    published = profile_partition(Deployment(world.spec, world.runtime), week)
+    published = profile_partition(world.deployment, week)
     found = by_feature(world, week)
     assert published.changed
     assert list(found) == ["carrier", "distance", "carrier_late"]
@@ -55,7 +55,7 @@ def test_every_input_of_the_model_is_profiled_also_for_entities_without_label(wo
 
 
 def test_features_are_those_that_were_known_when_the_partition_was_scored(world: World, week: str) -> None:
-    profile_partition(Deployment(world.spec, world.runtime), week)
+    profile_partition(world.deployment, week)
     late = by_feature(world, week)["carrier_late"]
     assert set(late.counts) == set(profiles.profile_bin(pa.array([1.1, 1.2]).to_numpy()).tolist())
     assert late.null > 0  # B6 has no row in carrier_week
@@ -63,7 +63,7 @@ def test_features_are_those_that_were_known_when_the_partition_was_scored(world:
 
 def test_predictions_are_profiled_with_the_version_that_made_them(world: World, week: str) -> None:
     world.scored(week, world.flights(world.week(9)), version="7")
-    profile_partition(Deployment(world.spec, world.runtime), week)
+    profile_partition(world.deployment, week)
     (row,) = [row for row in world.rows("profiles", week) if row["feature"] == "prediction"]
     assert (row["model_version"], row["rows"]) == ("7", 700)
 
@@ -93,43 +93,43 @@ def test_predictions_that_were_made_for_another_task_are_not_profiled(world: Wor
 
 
 def test_doing_it_again_changes_nothing(world: World, week: str) -> None:
-    first = profile_partition(Deployment(world.spec, world.runtime), week)
-    again = profile_partition(Deployment(world.spec, world.runtime), week)
+    first = profile_partition(world.deployment, week)
+    again = profile_partition(world.deployment, week)
     assert (again.version, again.digest, again.changed) == (first.version, first.digest, False)
 
 
 def test_a_later_partition_is_no_cause_to_profile_again(world: World, week: str) -> None:
-    profile_partition(Deployment(world.spec, world.runtime), week)
+    profile_partition(world.deployment, week)
     end = world.spec.partitioning.bounds(week).end
     columns = {"carrier": ["AA"], "carrier_late": [9.0], "known_at": pa.array([end], pa.timestamp("us", "UTC"))}
     world.publish("carrier_week", week, columns)
-    assert not profile_partition(Deployment(world.spec, world.runtime), week).changed
+    assert not profile_partition(world.deployment, week).changed
 
 
 def test_corrected_rows_are_profiled_again(world: World, week: str) -> None:
-    profile_partition(Deployment(world.spec, world.runtime), week)
+    profile_partition(world.deployment, week)
     world.flights(week, seed=1, rows=650)
-    assert profile_partition(Deployment(world.spec, world.runtime), week).changed
+    assert profile_partition(world.deployment, week).changed
     assert by_feature(world, week)["distance"].rows == 650
 
 
 def test_it_waits_for_its_features(world: World) -> None:
     with pytest.raises(NotReady, match="features of partition 2013-01-07"):
-        profile_partition(Deployment(world.spec, world.runtime), world.week(0))
+        profile_partition(world.deployment, world.week(0))
 
 
 def test_it_waits_for_the_scoring_of_its_population(world: World) -> None:
     world.complete("features", world.week(1))
     world.complete("monitor", world.week(0))
     with pytest.raises(NotReady, match="score of partition 2013-01-07"):
-        profile_partition(Deployment(world.spec, world.runtime), world.week(1))
+        profile_partition(world.deployment, world.week(1))
 
 
 def test_it_waits_for_the_partition_before_which_scored_what_falls_due_in_it(world: World) -> None:
     world.complete("features", world.week(2))
     world.complete("score", world.week(1))
     with pytest.raises(NotReady, match="monitor of partition 2013-01-14") as raised:
-        profile_partition(Deployment(world.spec, world.runtime), world.week(2))
+        profile_partition(world.deployment, world.week(2))
     assert (raised.value.stage, raised.value.partition) == ("monitor", world.week(1))
 
 
@@ -137,24 +137,24 @@ def test_a_partition_that_is_left_out_is_waited_for_by_nobody(world: World) -> N
     world.complete("features", world.week(2))
     skipped_partitions.leave_out(world.ledger, world.spec.pipeline, world.week(1), dataset="flights", reason="no file")
     with pytest.raises(NotReady, match="monitor of partition 2013-01-07"):
-        profile_partition(Deployment(world.spec, world.runtime), world.week(2))
+        profile_partition(world.deployment, world.week(2))
 
 
 def test_rows_of_a_stale_run_do_not_replace_newer_ones(world: World, week: str, meanwhile: Callable[..., None]) -> None:
     def corrected() -> None:
         world.flights(week, seed=1, rows=650)
-        profile_partition(Deployment(world.spec, world.runtime), week)
+        profile_partition(world.deployment, week)
 
     meanwhile(stage, "pin_inputs", corrected)
     with pytest.raises(Conflict, match="dataset profiles, partition 2013-01-21"):
-        profile_partition(Deployment(world.spec, world.runtime), week)
+        profile_partition(world.deployment, week)
     assert by_feature(world, week)["distance"].rows == 650
 
 
 def test_a_pipeline_without_monitor_is_refused(with_spec: object) -> None:
     unwatched = with_spec(monitor=None)  # type: ignore[operator]
     with pytest.raises(UsageError, match="has no `monitor`"):
-        profile_partition(Deployment(unwatched.spec, unwatched.runtime), unwatched.week(0))
+        profile_partition(unwatched.deployment, unwatched.week(0))
 
 
 @pytest.mark.parametrize(

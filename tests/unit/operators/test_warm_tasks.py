@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import tradewind
-from tradewind.deployment import Deployment
 from tradewind.ledger import completion
 from tradewind.ledger.champions import ChampionChange
 from tradewind.training.candidate import train_candidate
@@ -49,8 +48,8 @@ for name, partition in given["work"]:
 
 
 def test_train_verdict_and_score_work_in_forks_of_a_warm_process(house) -> None:
-    train_candidate(Deployment(house.spec, house.runtime), house.week(4))
-    judge_candidate_version(Deployment(house.spec, house.runtime), house.week(4))
+    train_candidate(house.deployment, house.week(4))
+    judge_candidate_version(house.deployment, house.week(4))
     first = ChampionChange("delays", 0, "delays", "1", house.week(6), house.week(4), evidence={})
     house.ledger.promote(first, expected=0)
     completion.record_completion(house.ledger, "delays", "train", house.week(4), cause="settled")

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local_runtime import Deployed, local_runtime
 
-from tradewind.core.runtime import Runtime
-from tradewind.deployment import Deployment
 from tradewind.etl.dataset_build import build_dataset
 from tradewind.etl.etl_completion import complete_etl
 from tradewind.ledger.journal import Ledger
@@ -24,15 +23,12 @@ DAYS = ["2013-01-28", "2013-01-29", "2013-01-30", "2013-01-31"]
 NOW = datetime(2013, 2, 1, 12, tzinfo=UTC)
 
 
-class Shop:
+class Shop(Deployed):
     """The pipeline, its files, and what has been built of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runtime = Runtime(
-            project=folder, lake=str(folder / "lake"), landing=str(folder / "landing"), ledger=f"sqlite:///{folder}/ledger.db",
-            mlflow="", feast_registry="", feast_online={}, reports=folder / "reports", run_id="run-1",
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, run_id="run-1")
         self.ledger = Ledger(self.runtime.ledger)
         self.orders: dict[str, Any] = {
             "source": {"files": "{landing}/{day}.csv", "columns": {"id": "BIGINT", "amount": "BIGINT"}},
@@ -68,12 +64,12 @@ class Shop:
     def run(self, *days: str) -> None:
         """What a run of etl does."""
         for day in days:
-            build_dataset(Deployment(self.spec, self.runtime), "orders", day)
-            build_dataset(Deployment(self.spec, self.runtime), "totals", day)
-            complete_etl(Deployment(self.spec, self.runtime), day)
+            build_dataset(self.deployment, "orders", day)
+            build_dataset(self.deployment, "totals", day)
+            complete_etl(self.deployment, day)
 
     def plan(self, **options: Any) -> PipelinePlan:
-        return make_plan(Deployment(self.spec, self.runtime), now=NOW, **options)
+        return make_plan(self.deployment, now=NOW, **options)
 
     def items(self, name: str, **options: Any) -> dict[str, PlanItem]:
         return {item.partition: item for item in self.plan(**options).items if item.name == name}

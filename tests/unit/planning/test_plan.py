@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tradewind.deployment import Deployment
 from tradewind.errors import AuditFailed, InvalidPartitionKey, SpecError, UsageError
 from tradewind.etl import dataset_build as etl
 from tradewind.etl.dataset_build import build_dataset
@@ -48,7 +47,7 @@ def test_a_corrected_file_makes_its_partition_stale_and_its_readers_possibly_sta
 
 def test_partitions_that_read_a_corrected_one_are_found_through_their_recorded_digests(built: Shop) -> None:
     built.deliver(DAYS[1], 77)
-    build_dataset(Deployment(built.spec, built.runtime), "orders", DAYS[1])
+    build_dataset(built.deployment, "orders", DAYS[1])
     assert built.states("orders") == CURRENT
     assert built.states("totals") == ["current", "stale", "stale", "current"]
     assert whys(built, "totals", DAYS[2]) == [
@@ -61,7 +60,7 @@ def test_a_correction_that_changes_nothing_makes_no_reader_stale(built: Shop) ->
     built.write("orders.sql", "SELECT id, amount + 0 AS amount FROM source")
     assert built.states("totals") == ["possibly stale"] * 4
     for day in DAYS:
-        build_dataset(Deployment(built.spec, built.runtime), "orders", day)
+        build_dataset(built.deployment, "orders", day)
     assert (built.states("orders"), built.states("totals")) == (CURRENT, CURRENT)
 
 
@@ -81,7 +80,7 @@ def test_sums_of_doubles_that_are_made_again_set_nothing_in_motion(shop: Shop) -
     assert shop.states("totals") == ["stale"] * 4
     shop.runtime = replace(shop.runtime, threads=16)
     for day in DAYS:
-        build_dataset(Deployment(shop.spec, shop.runtime), "totals", day)
+        build_dataset(shop.deployment, "totals", day)
     assert (shop.states("totals"), shop.states("complete")) == (CURRENT, CURRENT)
 
 
@@ -155,7 +154,7 @@ def test_what_failed_its_audit_is_in_quarantine_until_its_input_changes(built: S
     late = "2013-02-01"
     built.deliver(late, 500)
     with pytest.raises(AuditFailed):
-        build_dataset(Deployment(built.spec, built.runtime), "orders", late)
+        build_dataset(built.deployment, "orders", late)
     now = {"now": etl_time(2)}
     assert plan_states(built, late, **now) == ["quarantined", "waiting"]
     built.deliver(late, 50)
@@ -171,7 +170,7 @@ def etl_time(day: int) -> object:
 def plan_states(shop: Shop, day: str, **options: object) -> list[str]:
     from tradewind.planning.plan import make_plan
 
-    found = make_plan(Deployment(shop.spec, shop.runtime), first=day, last=day, **options)  # type: ignore[arg-type]
+    found = make_plan(shop.deployment, first=day, last=day, **options)  # type: ignore[arg-type]
     return [item.state for item in found.items]
 
 
@@ -273,7 +272,7 @@ def test_commits_are_read_backwards_until_every_partition_is_found(
     monkeypatch.setattr("tradewind.planning.recorded_causes._MARGIN", -3)
     for amount in (50, 60, 70):
         built.deliver(DAYS[0], amount)
-        build_dataset(Deployment(built.spec, built.runtime), "orders", DAYS[0])
+        build_dataset(built.deployment, "orders", DAYS[0])
     change_sql(built)
     for day in (DAYS[0], DAYS[3]):
         assert whys(built, "orders", day) == [("configuration", "changed: orders.sql", ())]

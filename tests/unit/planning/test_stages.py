@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.local_runtime import Deployed, local_runtime
 
-from tradewind.core.runtime import Runtime
-from tradewind.deployment import Deployment
 from tradewind.features.definitions import load_definitions
 from tradewind.features.feast_import import import_feast
 from tradewind.features.stage import materialisation_cause
@@ -45,15 +44,12 @@ v1 = FeatureService(name="v1", features=[sales])
 """
 
 
-class World:
+class World(Deployed):
     """A pipeline with every stage, whose first partitions have been through all of them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runtime = Runtime(
-            project=folder, lake=str(folder / "lake"), landing=str(folder), ledger=f"sqlite:///{folder}/ledger.db",
-            mlflow="", feast_registry="", feast_online={}, reports=folder / "reports",
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, landing=str(folder))
         self.ledger = Ledger(self.runtime.ledger)
         self.datasets: list[PlanItem] = []
         (folder / "features.py").write_text(DEFINITIONS)
@@ -98,19 +94,17 @@ class World:
     def life(self, key: str) -> None:
         """Everything of one partition."""
         self.etl(key)
-        definitions = load_definitions(Deployment(self.spec, self.runtime))
+        definitions = load_definitions(self.deployment)
         cause = materialisation_cause(self.spec, definitions, "e1")
         evidence = {"cause": cause, "definitions": definitions.digest}
         self.ledger.append(Entry("shops", "materialised", "features", key, key, evidence=evidence))
-        self.publish(
-            "profiles", key, profile_rows.profile_config_hash(Deployment(self.spec, self.runtime)), profile_rows.CODE
-        )
+        self.publish("profiles", key, profile_rows.profile_config_hash(self.deployment), profile_rows.CODE)
         self.publish("drift", key, drift_rows.drift_config_hash(self.spec), drift_rows.CODE)
         population = self.spec.partitioning.shift(key, 1)
         self.publish(
             "predictions",
             population,
-            batch_scoring.scoring_config_hash(Deployment(self.spec, self.runtime)),
+            batch_scoring.scoring_config_hash(self.deployment),
             batch_scoring.CODE,
         )
         for stage in ("features", "monitor", "train", "score"):
@@ -122,9 +116,7 @@ class World:
 
     def all(self, *keys: str) -> dict[str, PlanItem]:
         """Every stage."""
-        found = examine_stages(
-            Deployment(self.spec, self.runtime), keys or (DAY,), datasets=self.datasets, deliveries=DeliveryDigests()
-        )
+        found = examine_stages(self.deployment, keys or (DAY,), datasets=self.datasets, deliveries=DeliveryDigests())
         return {item.name: item for item in found}
 
     def whys(self, *keys: str) -> dict[str, list[str]]:
@@ -256,10 +248,8 @@ def test_an_upgrade_is_told_apart(lived: World, monkeypatch: pytest.MonkeyPatch)
 def test_a_population_that_was_corrected_makes_its_predictions_stale(lived: World) -> None:
     path = lived.folder / f"{NEXT}.csv"
     path.write_text("id,at\n1,2024-01-03\n")
-    before = DeliveryDigests().digest(
-        lived.spec.score.population, NEXT, deployment=Deployment(lived.spec, lived.runtime)
-    )  # type: ignore[union-attr]
-    config = batch_scoring.scoring_config_hash(Deployment(lived.spec, lived.runtime))
+    before = DeliveryDigests().digest(lived.spec.score.population, NEXT, deployment=lived.deployment)  # type: ignore[union-attr]
+    config = batch_scoring.scoring_config_hash(lived.deployment)
     lived.publish("predictions", NEXT, config, batch_scoring.CODE, inputs={f"population/{NEXT}/source": before})
     assert lived.items() == {}
     path.write_text("id,at\n2,2024-01-03\n")

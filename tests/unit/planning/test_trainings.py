@@ -27,7 +27,7 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment whose first model serves, trained once."""
     folder = tmp_path_factory.mktemp("trained")
     house = build(folder)
-    trained = trains.train_candidate(Deployment(house.spec, house.runtime), house.week(WEEK))
+    trained = trains.train_candidate(house.deployment, house.week(WEEK))
     assert isinstance(trained, trains.TrainedCandidate)
     house.ledger.promote(
         ChampionChange("delays", 0, "delays", trained.version, house.week(7), house.week(WEEK)), expected=0
@@ -50,7 +50,7 @@ def decide(house: House, week: int, outcome: str, reason: str = "x", **evidence:
 
 
 def look(house: House) -> TrainingStatus:
-    found = examine_training(Deployment(house.spec, house.runtime))
+    found = examine_training(house.deployment)
     assert found is not None
     return found
 
@@ -105,7 +105,7 @@ def test_a_champion_that_was_trained_again_and_is_unchanged_is_up_to_date(house:
     rows = flights(house.week(4))
     rows = rows.set_column(rows.column_names.index("cause"), "cause", [["none"] * rows.num_rows])
     house.publish("flights", house.week(4), rows, cause="corrected")
-    again = trains.train_candidate(Deployment(house.spec, house.runtime), house.week(WEEK))
+    again = trains.train_candidate(house.deployment, house.week(WEEK))
     assert isinstance(again, trains.TrainedCandidate)
     assert [bool(one.changes) for one in look(house).versions] == [True, False]
     evidence = {"version": again.version, "champion": "1"}

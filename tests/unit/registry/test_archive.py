@@ -9,7 +9,6 @@ import pytest
 from tests.registered_versions import WEEKS
 
 from tradewind.champion.rollback import roll_back_to_version
-from tradewind.deployment import Deployment
 from tradewind.errors import ModelError
 from tradewind.ledger import holds, shadows
 from tradewind.ledger.journal import Entry
@@ -41,9 +40,7 @@ def old(place):
 
 
 def archived(place, *, now: datetime = LATER, dry_run: bool = False) -> list[str]:
-    return [
-        one.version for one in archive_old_versions(Deployment(place.spec, place.runtime), now=now, dry_run=dry_run)
-    ]
+    return [one.version for one in archive_old_versions(place.deployment, now=now, dry_run=dry_run)]
 
 
 def files(place, version: str) -> dict[str, bytes]:
@@ -68,7 +65,7 @@ def test_what_nobody_needs_is_packed_and_its_evidence_stays(old) -> None:
 
 def test_the_champion_and_the_one_before_are_never_archived(old) -> None:
     archived(old)
-    assert set(needed_model_versions(Deployment(old.spec, old.runtime))) == {"1", "2"}
+    assert set(needed_model_versions(old.deployment)) == {"1", "2"}
     assert files(old, "1")
     assert files(old, "2")
 
@@ -99,16 +96,16 @@ def test_the_shadow_and_who_waits_for_an_answer_are_not_archived(old) -> None:
     shadows.record_shadow_begin(
         old.ledger, name, WEEKS[4], version="3", populations=[WEEKS[6]], judged_at=WEEKS[6], verdict_key="k"
     )
-    assert needed_model_versions(Deployment(old.spec, old.runtime))["3"] == "it is the shadow"
+    assert needed_model_versions(old.deployment)["3"] == "it is the shadow"
     begun = shadows.standing_shadow(old.ledger, name)
     assert begun is not None
     shadows.record_shadow_end(old.ledger, begun, WEEKS[6], outcome="rejected", reason="r")
     assert archived(old, dry_run=True) == ["3"]
-    settle_training(Deployment(old.spec, old.runtime), WEEKS[5], outcome="rejected")
+    settle_training(old.deployment, WEEKS[5], outcome="rejected")
     answer = {"verdict_key": "another"}
     old.ledger.append(Entry(name, "approval", "promotion", WEEKS[5], "a", "rejected", evidence=answer))
     old.judge(WEEKS[5], "3", expected_seq=2)  # another time, and passed
-    settle_training(Deployment(old.spec, old.runtime), WEEKS[5], outcome="waits for approval")
+    settle_training(old.deployment, WEEKS[5], outcome="waits for approval")
     assert archived(old) == []
 
 
@@ -132,7 +129,7 @@ def test_rolling_back_to_an_archived_version_brings_its_files_back(old) -> None:
     old.judge(WEEKS[5], "2", expected_seq=2)
     archived(old)
     assert files(old, "3") == {}
-    roll_back_to_version(Deployment(old.spec, old.runtime), to_version="3", reason="the only good one", actor="ada")
+    roll_back_to_version(old.deployment, to_version="3", reason="the only good one", actor="ada")
     assert files(old, "3") == was
     assert ARCHIVED not in old.registry.get("3").tags
     assert find_archive_entry(old.ledger, old.spec.pipeline, "3") is None
@@ -146,12 +143,12 @@ def test_a_pack_that_is_not_what_was_packed_is_refused(old) -> None:
     run = old.registry.client.get_run(old.registry.get("3").mlflow_run_id)
     Path(run.info.artifact_uri.removeprefix("file://"), "archive", "model.tar.xz").write_bytes(b"something else")
     with pytest.raises(ModelError, match=r"version 3 cannot serve.*not what was packed"):
-        roll_back_to_version(Deployment(old.spec, old.runtime), to_version="3", reason="x", actor="ada")
+        roll_back_to_version(old.deployment, to_version="3", reason="x", actor="ada")
     assert old.champions[-1][0] == "2"
 
 
 def test_what_is_not_archived_needs_no_restoring(old) -> None:
-    assert not restore_version(Deployment(old.spec, old.runtime), old.registry.get("1"))
+    assert not restore_version(old.deployment, old.registry.get("1"))
 
 
 def test_what_is_decommissioned_stays_to_be_looked_at_and_serves_nobody(old) -> None:

@@ -19,7 +19,6 @@ from mlflow.models import Model
 
 from tradewind.champion.alias_and_card import mark_abandoned_trainings
 from tradewind.core.runtime import Runtime
-from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, StorageFault, Unavailable
 from tradewind.registry import mlflow_run
 from tradewind.registry.mlflow_run import TrainingRecord, shorten_tags
@@ -146,10 +145,10 @@ def test_upkeep_marks_what_a_killed_training_left_and_nothing_else(house, log, m
         with pytest.raises(KeyboardInterrupt):
             log("killed", cause="d" * 32)
     now = datetime.now(UTC)
-    assert mark_abandoned_trainings(Deployment(house.spec, house.runtime), now=now) == []  # it may still go on
-    marked = mark_abandoned_trainings(Deployment(house.spec, house.runtime), now=now + timedelta(days=2))
+    assert mark_abandoned_trainings(house.deployment, now=now) == []  # it may still go on
+    marked = mark_abandoned_trainings(house.deployment, now=now + timedelta(days=2))
     assert [one.split()[0] for one in marked] == {"log_batch": ["run", "model"]}.get(at, ["model"])
-    assert mark_abandoned_trainings(Deployment(house.spec, house.runtime), now=now + timedelta(days=2)) == []
+    assert mark_abandoned_trainings(house.deployment, now=now + timedelta(days=2)) == []
     client, experiment = (
         ModelRegistry(house.runtime, "delays").client,
         ModelRegistry(house.runtime, "delays").experiment(),
@@ -158,7 +157,7 @@ def test_upkeep_marks_what_a_killed_training_left_and_nothing_else(house, log, m
     assert mlflow_run.SUPERSEDED not in whole.data.tags
     assert [run.info.status for run in others] == ["KILLED" if at == "log_batch" else "FINISHED"]
     assert log("again", cause="d" * 32).version == "2"  # a retry that comes late all the same
-    assert mark_abandoned_trainings(Deployment(house.spec, house.runtime), now=now + timedelta(days=2)) == []
+    assert mark_abandoned_trainings(house.deployment, now=now + timedelta(days=2)) == []
 
 
 def test_evidence_that_nobody_gives_now_is_tried_again(house, away) -> None:

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from tradewind.champion.rollback import roll_back_to_version
-from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, ModelFilesChanged
 from tradewind.isolation.model_client import ModelHost
 from tradewind.ledger import completion, shadows
@@ -44,7 +43,7 @@ def origin(built, tmp_path_factory):
     """Versions 1 and 2, the second one with files of its own; 2 is champion from week 6, 1 was before it."""
     house = built(tmp_path_factory.mktemp("opening"))
     house = house.with_spec(promotion=house.spec.promotion.model_copy(update={"shadow": 1}))
-    train_candidate(Deployment(house.spec, house.runtime), house.week(4))
+    train_candidate(house.deployment, house.week(4))
     registry = ModelRegistry(house.runtime, "delays")
     first = registry.get("1")
     with registry.folder(first) as folder:
@@ -116,7 +115,7 @@ def swap(folder: Path, canary: Path) -> None:
 
 def opened(house, version: str):
     found = ModelRegistry(house.runtime, "delays").get(version)
-    return open_model(Deployment(house.spec, house.runtime), found, warm=False)
+    return open_model(house.deployment, found, warm=False)
 
 
 def version_2(house):
@@ -124,7 +123,7 @@ def version_2(house):
 
 
 def scores(house) -> str:
-    scored = score_population(Deployment(house.spec, house.runtime), house.week(5))
+    scored = score_population(house.deployment, house.week(5))
     assert (scored.version, scored.served_by) == ("1", "previous_champion")
     return house.ledger.find("delays", "note", subject="fallback")[0].reason
 
@@ -134,14 +133,14 @@ def shadows_it(house) -> str:
         house.ledger, "delays", house.week(5), version="2", populations=[house.week(7)], judged_at=house.week(8),
         verdict_key="v", actor="a", run_id="r",
     )  # fmt: skip
-    done = shadow.score_shadow(Deployment(house.spec, house.runtime), house.week(6))
+    done = shadow.score_shadow(house.deployment, house.week(6))
     assert done is not None
     assert done.rows == 0
     return done.reason
 
 
 def judges_the_candidate(house) -> str:
-    judged = judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5))
+    judged = judge_candidate_version(house.deployment, house.week(5))
     assert (judged.candidate, judged.outcome) == ("2", "rejected")
     return judged.reason
 
@@ -149,7 +148,7 @@ def judges_the_candidate(house) -> str:
 def judges_beside_the_champion(house) -> str:
     trained = house.ledger.find("delays", "trained", subject="1")[0]
     house.ledger.append(replace(trained, id=None, partition=house.week(7), key="again"))
-    judged = judge_candidate_version(Deployment(house.spec, house.runtime), house.week(7))
+    judged = judge_candidate_version(house.deployment, house.week(7))
     assert (judged.candidate, judged.champion) == ("1", "2")
     return judged.reason
 
@@ -158,13 +157,13 @@ def rolls_back(house) -> str:
     third = ChampionChange("delays", 0, "delays", "1", house.week(6), None, evidence={})
     house.ledger.promote(third, expected=2)
     with pytest.raises(ModelError, match="version 2 cannot serve, so version 1 stays champion") as caught:
-        roll_back_to_version(Deployment(house.spec, house.runtime), to_version="2", reason="r", actor="ann")
+        roll_back_to_version(house.deployment, to_version="2", reason="r", actor="ann")
     assert house.ledger.champions("delays")[-1].model_version == "1"
     return str(caught.value)
 
 
 def reproduces(house) -> str:
-    result = reproduce_version(Deployment(house.spec, house.runtime), "2")
+    result = reproduce_version(house.deployment, "2")
     assert result.outcome == "impossible"
     return result.reason
 
@@ -197,22 +196,22 @@ def test_what_was_spoilt_before_it_was_archived_is_refused_when_it_comes_back(ho
     poison(files("2"), canary)
     house.ledger.promote(ChampionChange("delays", 0, "delays", "1", house.week(6), None, evidence={}), expected=2)
     found, registry = version_2(house), ModelRegistry(house.runtime, "delays")
-    archiving._archive_version(Deployment(house.spec, house.runtime), found, registry, reason="t")
+    archiving._archive_version(house.deployment, found, registry, reason="t")
     # Champions are not archived by upkeep; here one is packed all the same.
-    archive.pack_version(Deployment(house.spec, house.runtime), found, registry, reason="t")
+    archive.pack_version(house.deployment, found, registry, reason="t")
     with (
         pytest.raises(ModelFilesChanged, match=r"its files in the archive are not those .* has changed"),
-        judged_files(Deployment(house.spec, house.runtime), found),
+        judged_files(house.deployment, found),
     ):
         pass
     with pytest.raises(ModelError, match="version 2 cannot serve"):
-        roll_back_to_version(Deployment(house.spec, house.runtime), to_version="2", reason="r", actor="ann")
+        roll_back_to_version(house.deployment, to_version="2", reason="r", actor="ann")
     assert not canary.exists()
 
 
 def test_a_file_that_is_exchanged_after_the_check_is_not_the_one_that_is_loaded(house, files, tmp_path) -> None:
     canary = tmp_path / "ran"
-    with judged_files(Deployment(house.spec, house.runtime), version_2(house)) as folder:
+    with judged_files(house.deployment, version_2(house)) as folder:
         poison(files("2"), canary)
         assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
         with ModelHost(folder, name="checked", warm=False) as host:
@@ -244,7 +243,7 @@ def test_loading_a_version_with_mlflow_does_not_take_it_out_of_service(house, fi
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert files("2") / "registered_model_meta" in set(files("2").rglob("*")) - before  # else this tries nothing
-    scored = score_population(Deployment(house.spec, house.runtime), house.week(5))
+    scored = score_population(house.deployment, house.week(5))
     assert (scored.version, scored.served_by) == ("2", "champion")
     (note,) = house.ledger.find("delays", "note", subject="foreign files/2")
     assert "registered_model_meta" in note.evidence["files"]
@@ -307,7 +306,7 @@ def test_a_version_that_the_ledger_does_not_know_is_not_opened(house) -> None:
     found = replace(version_2(house), version="9")
     with (
         pytest.raises(ModelError, match="version 9: the ledger knows nothing"),
-        judged_files(Deployment(house.spec, house.runtime), found),
+        judged_files(house.deployment, found),
     ):
         pass
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
@@ -53,16 +54,7 @@ def pipeline(**retrain: Any) -> Pipeline:
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    return Runtime(
-        project=tmp_path,
-        lake=str(tmp_path / "lake"),
-        landing=str(tmp_path / "landing"),
-        ledger=f"sqlite:///{tmp_path}/ledger.db",
-        mlflow=f"sqlite:///{tmp_path}/mlflow.db",
-        feast_registry=f"sqlite:///{tmp_path}/feast.db",
-        feast_online={"type": "sqlite"},
-        reports=tmp_path / "reports",
-    )
+    return local_runtime(tmp_path)
 
 
 def publish(runtime: Runtime, name: str, key: str, rows: Sequence[dict[str, Any]]) -> None:

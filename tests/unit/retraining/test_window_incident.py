@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.alerting import incidents
 from tradewind.alerting.channels import describe_next_step
@@ -49,11 +50,7 @@ def pipeline(**train: object) -> Pipeline:
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    return Runtime(
-        project=tmp_path, lake=str(tmp_path / "lake"), landing=str(tmp_path / "landing"),
-        ledger=f"sqlite:///{tmp_path}/ledger.db", mlflow="", feast_registry="", feast_online={},
-        reports=tmp_path / "reports",
-    )  # fmt: skip
+    return local_runtime(tmp_path)
 
 
 def publish(runtime: Runtime, *days: str, name: str = "flown") -> None:

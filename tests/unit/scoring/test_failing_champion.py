@@ -39,7 +39,7 @@ RAISES, DIES = "raise LookupError('no such carrier')", "import os; os._exit(9)"
 def two(built, tmp_path_factory):
     """Versions 1 and 2, both champions from week 6, the second after the first."""
     house = built(tmp_path_factory.mktemp("two"))
-    train_candidate(Deployment(house.spec, house.runtime), house.week(4))
+    train_candidate(house.deployment, house.week(4))
     copy(house, "1", as_version="2")
     for version, decided in (("1", 4), ("2", 5)):
         change = ChampionChange("delays", 0, "delays", version, house.week(6), house.week(decided), evidence={})
@@ -106,7 +106,7 @@ def rows(house):
 
 def test_the_previous_champion_serves_the_whole_population(two, spoil) -> None:
     spoil("2", how=RAISES, batch=7)
-    scored = score_population(Deployment(two.spec, two.runtime), two.week(5))
+    scored = score_population(two.deployment, two.week(5))
     assert (scored.version, scored.served_by, scored.rows) == ("1", "previous_champion", 400)
     assert set(rows(two)["served_by"].to_pylist()) == {"previous_champion"}
     assert set(rows(two)["model_version"].to_pylist()) == {"1"}
@@ -123,7 +123,7 @@ def test_files_that_are_not_those_that_were_judged_serve_nobody(two, spoil) -> N
         judged = code.read_text()
         code.write_text(f"{judged}\nEDITED = True\n")
     try:
-        assert score_population(Deployment(two.spec, two.runtime), two.week(5)).served_by == "previous_champion"
+        assert score_population(two.deployment, two.week(5)).served_by == "previous_champion"
         with pytest.raises(
             ModelError,
             match=r"delays version 2: its files in .* not those .* judged: code/delays_model/transformers.py has",
@@ -139,15 +139,13 @@ def test_a_champion_that_is_well_again_serves_again(two, spoil) -> None:
         score_population(Deployment(falling_back_to(two, "majority"), two.runtime), two.week(5)).served_by == "majority"
     )
     spoil("2", how=DIES, batch=8)
-    assert score_population(Deployment(two.spec, two.runtime), two.week(5)) == ScoredPopulation(
-        two.week(6), 400, "2", "champion", True
-    )
+    assert score_population(two.deployment, two.week(5)) == ScoredPopulation(two.week(6), 400, "2", "champion", True)
 
 
 def test_of_two_that_fail_neither_serves_a_row(two, spoil) -> None:
     spoil("2", how=RAISES, batch=1)
     spoil("1", how=DIES, batch=6)
-    scored = score_population(Deployment(two.spec, two.runtime), two.week(5))
+    scored = score_population(two.deployment, two.week(5))
     assert (scored.version, scored.served_by) == ("2", "majority")
     share = two.ledger.find("delays", "trained")[1].evidence["positive_share"]
     assert set(rows(two)["probability"].to_pylist()) == {share}

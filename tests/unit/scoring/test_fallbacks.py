@@ -12,7 +12,6 @@ from tests.unit.registry.test_version_files import origin  # noqa: F401  # the f
 from tradewind.alerting.incidents import open_incidents
 from tradewind.cli.history import _scoring_text, collect_history
 from tradewind.cli.show import _served
-from tradewind.deployment import Deployment
 from tradewind.features import definitions
 from tradewind.features.stage import materialisation_cause
 from tradewind.ledger import completion, rescores
@@ -59,7 +58,7 @@ def damage(house) -> Iterator[Callable[..., None]]:
 
 
 def scored(house):
-    return score_population(Deployment(house.spec, house.runtime), house.week(5))
+    return score_population(house.deployment, house.week(5))
 
 
 def state(house) -> tuple[int, str, str]:
@@ -82,12 +81,10 @@ def planned(house) -> tuple[str, list[str]]:
         completion.record_completion(house.ledger, "delays", stage, week, cause=stage, evidence=passed_on)
     completion.record_start(house.ledger, "delays", "features", week, cause="etl")
     completion.record_start(house.ledger, "delays", "score", week, cause="features")
-    defined = definitions.load_definitions(Deployment(house.spec, house.runtime))
+    defined = definitions.load_definitions(house.deployment)
     evidence = {"cause": materialisation_cause(house.spec, defined, "etl"), "definitions": defined.digest}
     house.ledger.append(Entry("delays", "materialised", "features", week, week, evidence=evidence))
-    looking = stage_items.examine_stages(
-        Deployment(house.spec, house.runtime), [week], datasets=[], deliveries=DeliveryDigests()
-    )
+    looking = stage_items.examine_stages(house.deployment, [week], datasets=[], deliveries=DeliveryDigests())
     (item,) = [one for one in looking if one.stage == "score"]
     return item.state, [why.text for why in item.why if why.kind == "model"]
 

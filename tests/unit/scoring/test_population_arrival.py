@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
@@ -31,10 +32,7 @@ def spec() -> Pipeline:
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    return Runtime(
-        project=tmp_path, lake="", landing=str(tmp_path), ledger="", mlflow="", feast_registry="", feast_online={},
-        reports=tmp_path,
-    )  # fmt: skip
+    return local_runtime(tmp_path, landing=str(tmp_path))
 
 
 def test_scoring_waits_for_it_and_then_does_without(spec: Pipeline, runtime: Runtime) -> None:

@@ -38,7 +38,7 @@ def origin(built: Callable[[Path], House], tmp_path_factory: pytest.TempPathFact
     """Version 1 is champion from week 6, version 2 passed at week 5."""
     house = built(tmp_path_factory.mktemp("shadow"))
     house = house.with_spec(promotion=house.spec.promotion.model_copy(update={"shadow": 1}))
-    train_candidate(Deployment(house.spec, house.runtime), house.week(4))
+    train_candidate(house.deployment, house.week(4))
     register_again(house)
     change = ChampionChange("delays", 0, "delays", "1", house.week(6), house.week(4), evidence={"verdict_key": "v1"})
     house.ledger.promote(change, expected=0)
@@ -90,7 +90,7 @@ def passed(house: House, number: int = 5, *, version: str = "2", champion: str |
 def standing(house: House) -> House:
     """Version 2 stands as shadow."""
     passed(house)
-    assert shadow.begin_shadow(Deployment(house.spec, house.runtime), house.week(5)) is not None
+    assert shadow.begin_shadow(house.deployment, house.week(5)) is not None
     return house
 
 
@@ -99,9 +99,9 @@ def both(origin: House, tmp_path_factory: pytest.TempPathFactory) -> House:
     """Champion and shadow predicted the population of week 7."""
     house = copied(origin, tmp_path_factory.mktemp("both"))
     passed(house)
-    shadow.begin_shadow(Deployment(house.spec, house.runtime), house.week(5))
-    scores.score_population(Deployment(house.spec, house.runtime), house.week(6))
-    shadow.score_shadow(Deployment(house.spec, house.runtime), house.week(6))
+    shadow.begin_shadow(house.deployment, house.week(5))
+    scores.score_population(house.deployment, house.week(6))
+    shadow.score_shadow(house.deployment, house.week(6))
     return house
 
 
@@ -117,11 +117,11 @@ def rows(house: House, name: str):
 
 def judge(house: House):
     """As the run of week 8 does: decide, then the verdict."""
-    decision = decide_training(Deployment(house.spec, house.runtime), house.week(8))
+    decision = decide_training(house.deployment, house.week(8))
     assert decision.outcome == "judge"
     assert "version 2 shadowed have fallen due" in decision.reason
-    assert shadow.find_shadow_to_judge(Deployment(house.spec, house.runtime), house.week(8)) is not None
-    return shadow.judge_shadow(Deployment(house.spec, house.runtime), house.week(8))
+    assert shadow.find_shadow_to_judge(house.deployment, house.week(8)) is not None
+    return shadow.judge_shadow(house.deployment, house.week(8))
 
 
 def test_a_shadow_predicts_the_next_populations_and_is_judged_when_their_labels_are_due(standing) -> None:
@@ -129,12 +129,12 @@ def test_a_shadow_predicts_the_next_populations_and_is_judged_when_their_labels_
     assert (entry.subject, entry.partition, entry.outcome) == ("2", standing.week(5), "began")
     assert entry.evidence["populations"] == [standing.week(7)]
     assert entry.evidence["judged_at"] == standing.week(8)  # available_after: 1d goes past the end of week 7
-    assert shadow.begin_shadow(Deployment(standing.spec, standing.runtime), standing.week(5)) == entry
+    assert shadow.begin_shadow(standing.deployment, standing.week(5)) == entry
 
 
 def test_without_a_champion_or_where_none_is_asked_for_nobody_stands_as_shadow(house) -> None:
     passed(house, champion=None)
-    assert shadow.begin_shadow(Deployment(house.spec, house.runtime), house.week(5)) is None
+    assert shadow.begin_shadow(house.deployment, house.week(5)) is None
     passed(house, 6)
     at_once = house.with_spec(promotion=house.spec.promotion.model_copy(update={"shadow": 0}))
     assert shadow.begin_shadow(Deployment(at_once.spec, house.runtime), house.week(6)) is None
@@ -143,7 +143,7 @@ def test_without_a_champion_or_where_none_is_asked_for_nobody_stands_as_shadow(h
 
 def test_a_newer_candidate_takes_the_shadows_place(standing) -> None:
     passed(standing, 6, version="3")
-    newer = shadow.begin_shadow(Deployment(standing.spec, standing.runtime), standing.week(6))
+    newer = shadow.begin_shadow(standing.deployment, standing.week(6))
     assert newer is not None
     assert [(one.subject, one.outcome) for one in standing.ledger.find("delays", "shadow")] == [
         ("2", "began"),
@@ -160,11 +160,11 @@ def test_a_shadow_whose_verdict_is_made_again_and_rejects_it_stands_no_more(stan
     (first,) = standing.ledger.find("delays", "verdict")
     again = replace(first, id=None, key="again", outcome="rejected", reason="the latency")
     standing.ledger.append(again)
-    assert shadow.begin_shadow(Deployment(standing.spec, standing.runtime), standing.week(5)) is None
+    assert shadow.begin_shadow(standing.deployment, standing.week(5)) is None
     assert shadows.standing_shadow(standing.ledger, "delays") is None
     assert standing.ledger.find("delays", "shadow")[-1].reason == "judged again, and rejected: the latency"
     standing.ledger.append(replace(first, id=None, key="and again"))
-    assert shadow.begin_shadow(Deployment(standing.spec, standing.runtime), standing.week(5)) is not None
+    assert shadow.begin_shadow(standing.deployment, standing.week(5)) is not None
     assert shadows.standing_shadow(standing.ledger, "delays").subject == "2"
 
 
@@ -182,16 +182,12 @@ def test_the_shadow_predicts_what_the_champion_predicts_and_serves_nobody(predic
 
 
 def test_a_population_that_no_shadow_has_to_predict_is_left_alone(house, standing) -> None:
-    assert (
-        shadow.score_shadow(Deployment(standing.spec, standing.runtime), standing.week(5)) is None
-    )  # it began in that partition
-    assert (
-        shadow.score_shadow(Deployment(standing.spec, standing.runtime), standing.week(7)) is None
-    )  # one population was asked for
+    assert shadow.score_shadow(standing.deployment, standing.week(5)) is None  # it began in that partition
+    assert shadow.score_shadow(standing.deployment, standing.week(7)) is None  # one population was asked for
 
 
 def test_while_a_shadow_stands_no_other_candidate_is_trained(standing) -> None:
-    decision = decide_training(Deployment(standing.spec, standing.runtime), standing.week(7))
+    decision = decide_training(standing.deployment, standing.week(7))
     assert decision.outcome == "skip"
     assert f"version 2 stands beside the champion as shadow; it is judged at {standing.week(8)}" in decision.reason
 
@@ -214,9 +210,7 @@ def test_the_shadow_is_judged_on_what_it_predicted_beside_the_champion_and_then_
     assert verdict.outcome == "passed", verdict.reason
     assert [one.outcome for one in predicted.ledger.find("delays", "shadow")] == ["began", "passed"]
     assert shadows.standing_shadow(predicted.ledger, "delays") is None
-    champion = promote_passed_candidate(
-        Deployment(predicted.spec, predicted.runtime), predicted.week(8), actor="airflow"
-    )
+    champion = promote_passed_candidate(predicted.deployment, predicted.week(8), actor="airflow")
     assert isinstance(champion, ChampionChange)
     assert (champion.seq, champion.model_version, champion.decided_at) == (2, "2", predicted.week(8))
 
@@ -259,7 +253,7 @@ def test_a_shadow_that_cannot_predict_harms_nobody_and_is_rejected_at_the_end(st
     with registry.folder(registry.get("2")) as folder:
         folder.rename(tmp_path / "away")
     try:
-        done = shadow.score_shadow(Deployment(standing.spec, standing.runtime), standing.week(6))
+        done = shadow.score_shadow(standing.deployment, standing.week(6))
     finally:
         (tmp_path / "away").rename(folder)
     assert done is not None

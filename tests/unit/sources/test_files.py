@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.core.connections import GivenConnections, ObjectStoreConnection
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.engine.query import run_select
 from tradewind.errors import EmptyInput, MalformedInput, MissingInput, SpecError, Unavailable, UsageError
@@ -45,10 +45,7 @@ class Landing:
         self.uri = uri
         self.scratch = folder / "scratch"
         self.scratch.mkdir(exist_ok=True)
-        self.runtime = Runtime(
-            project=folder, lake="", landing=uri, ledger="", mlflow="", feast_registry="", feast_online={},
-            reports=folder, connections=connections,
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, landing=uri, connections=connections)
 
     def fetch(self, pattern: str, **fields: Any) -> Fetched:
         source = Files(files=pattern, **fields)

@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.core.connections import GivenConnections, WebServiceConnection
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.errors import EmptyInput, InputError, MalformedInput, MissingInput, SpecError, Unavailable
 from tradewind.sources import http
@@ -87,10 +87,7 @@ class Web:
     def fetch(self, path: str = "/orders", *, endpoint: WebServiceConnection | None = None, **fields: Any) -> Fetched:
         source = Http.model_validate({"http": path, "connection": "web", **fields})
         endpoint = endpoint or WebServiceConnection(self.url, headers={"X-Key": "t0ken"}, auth=("ann", "s3cret"))
-        runtime = Runtime(
-            project=self.folder, lake="", landing="", ledger="", mlflow="", feast_registry="", feast_online={},
-            reports=self.folder, connections=GivenConnections(services={"web": endpoint}),
-        )  # fmt: skip
+        runtime = local_runtime(self.folder, connections=GivenConnections(services={"web": endpoint}))
         scratch = self.folder / f"scratch-{len(self.asked)}"
         scratch.mkdir()
         return http.fetch_http(

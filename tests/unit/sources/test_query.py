@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.core.connections import DatabaseConnection, GivenConnections
-from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
 from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavailable
 from tradewind.sources import query
@@ -42,10 +42,7 @@ class Shop:
         self.folder = folder
         self.open = list[Any]()
         counted = replace(database, connect=lambda: self._count(database.connect()))
-        self.runtime = Runtime(
-            project=folder, lake="", landing="", ledger="", mlflow="", feast_registry="", feast_online={},
-            reports=folder, connections=GivenConnections(databases={"db": counted}),
-        )  # fmt: skip
+        self.runtime = local_runtime(folder, connections=GivenConnections(databases={"db": counted}))
 
     def _count(self, connection: Any) -> Any:
         self.open.append(connection)

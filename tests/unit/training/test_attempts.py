@@ -67,7 +67,7 @@ def test_all_that_is_wrong_with_the_rows_is_said_at_once_and_nothing_is_fitted(h
 def test_labels_that_cannot_be_known_yet_are_not_missing(house) -> None:
     """Of the week before last all 400 labels are due, of the newest those of its first six days."""
     weeks, end = [house.week(4), house.week(5)], house.spec.partitioning.bounds(house.week(5)).end
-    found = training_rows.count_due_labels(Deployment(house.spec, house.runtime), weeks, version=None, known_by=end)
+    found = training_rows.count_due_labels(house.deployment, weeks, version=None, known_by=end)
     assert found[weeks[0]] == (400, 40)
     rows = house.lake.dataset("delays", "flights").snapshot().arrow([weeks[1]]).to_table()
     due = [late for late, at in zip(rows["late"].to_pylist(), rows["scheduled_at"].to_pylist(), strict=True)
@@ -81,7 +81,7 @@ def test_warnings_go_with_the_version(house, publish_week) -> None:
         publish_week(
             house, number, change=lambda rows: rows.set_column(5, "distance", pa.array([7] * rows.num_rows, pa.int64()))
         )
-    trained = train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    trained = train_candidate(house.deployment, house.week(5))
     registry = ModelRegistry(house.runtime, "delays")
     said = ["distance has the same value in all training rows (2013-02-11 … 2013-02-25)"]
     assert house.ledger.find("delays", "trained")[0].evidence["warnings"] == said
@@ -94,7 +94,7 @@ def test_warnings_go_with_the_version(house, publish_week) -> None:
 
 def test_with_enough_partitions_a_missing_one_does_not_matter(house) -> None:
     with pytest.raises(MissingInput, match=r"not complete: 2013-03-25 \(flights is not published\)"):
-        train_candidate(Deployment(house.spec, house.runtime), house.week(8))
+        train_candidate(house.deployment, house.week(8))
     trained = train_candidate(Deployment(asking(house, complete=3), house.runtime), house.week(8))
     assert trained.test_partitions == (house.week(7),)
     assert house.ledger.find("delays", "trained")[0].evidence["absent"] == {

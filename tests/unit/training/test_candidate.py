@@ -29,11 +29,11 @@ def versions(house) -> list[str]:
 def first(built, tmp_path_factory):
     """A deployment and its one training, at week 5."""
     house = built(tmp_path_factory.mktemp("train"))
-    return house, train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    return house, train_candidate(house.deployment, house.week(5))
 
 
 def cause(house) -> str:
-    return plan_training(Deployment(house.spec, house.runtime), house.week(5)).cause
+    return plan_training(house.deployment, house.week(5)).cause
 
 
 def test_the_window_ends_with_the_partition_and_its_last_part_judges(first) -> None:
@@ -44,7 +44,7 @@ def test_the_window_ends_with_the_partition_and_its_last_part_judges(first) -> N
 
 def test_training_again_adds_nothing(first) -> None:
     house, trained = first
-    again = train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    again = train_candidate(house.deployment, house.week(5))
     assert (again.version, again.cause, trained.changed, again.changed) == (trained.version, cause(house), True, False)
     assert len(versions(house)) == 1
     assert len(house.ledger.find("delays", "trained")) == 1
@@ -63,12 +63,12 @@ def test_a_corrected_partition_is_a_cause_to_train_again(house, publish_week) ->
 
 
 def test_what_changed_and_changed_back_is_the_candidate_again(house, publish_week) -> None:
-    train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    train_candidate(house.deployment, house.week(5))
     publish_week(house, 4, seed=1)
-    train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    train_candidate(house.deployment, house.week(5))
     publish_week(house, 4, cause="back")
     for _ in range(2):
-        assert train_candidate(Deployment(house.spec, house.runtime), house.week(5)).version == "1"
+        assert train_candidate(house.deployment, house.week(5)).version == "1"
     assert [entry.subject for entry in house.ledger.find("delays", "trained")] == ["1", "2", "1"]
 
 
@@ -86,9 +86,9 @@ def test_an_attempt_that_ended_before_registering_is_finished_and_not_repeated(h
     with monkeypatch.context() as patched:
         patched.setattr(MlflowClient, "create_model_version", crash)
         with pytest.raises(KeyboardInterrupt):
-            train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+            train_candidate(house.deployment, house.week(5))
     assert versions(house) == []
-    train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    train_candidate(house.deployment, house.week(5))
     client = registry(house).client
     assert versions(house) == ["1"]
     assert len(client.search_logged_models([registry(house).experiment()])) == 1
@@ -103,8 +103,8 @@ def test_an_attempt_that_ended_before_the_ledger_is_journalled_by_the_next(house
     with monkeypatch.context() as patched:
         patched.setattr(Ledger, "append", crash)
         with pytest.raises(KeyboardInterrupt):
-            train_candidate(Deployment(house.spec, house.runtime), house.week(5))
-    train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+            train_candidate(house.deployment, house.week(5))
+    train_candidate(house.deployment, house.week(5))
     assert versions(house) == ["1"]
     assert [entry.evidence["version"] for entry in house.ledger.find("delays", "trained")] == ["1"]
 
@@ -140,7 +140,7 @@ def test_a_version_carries_its_requirements_signature_code_and_evidence(first) -
 
 def test_the_same_training_gives_the_same_predictions_elsewhere(first, house) -> None:
     answers = []
-    for place, trained in (first, (house, train_candidate(Deployment(house.spec, house.runtime), house.week(5)))):
+    for place, trained in (first, (house, train_candidate(house.deployment, house.week(5)))):
         of = registry(place).get(trained.version)
         with registry(place).evidence(of) as evidence:
             answers.append((evidence / "example.json").read_text())
@@ -149,17 +149,17 @@ def test_the_same_training_gives_the_same_predictions_elsewhere(first, house) ->
 
 def test_a_window_before_the_start_is_refused(house) -> None:
     with pytest.raises(MissingInput, match="1 of 4 partitions lie before the pipeline's start 2013-01-28"):
-        train_candidate(Deployment(house.spec, house.runtime), house.week(2))
+        train_candidate(house.deployment, house.week(2))
 
 
 def test_a_missing_partition_is_named(house) -> None:
     with pytest.raises(MissingInput, match="2013-03-25"):
-        train_candidate(Deployment(house.spec, house.runtime), house.week(8))
+        train_candidate(house.deployment, house.week(8))
 
 
 def test_a_partition_that_is_left_out_is_in_no_window(house) -> None:
     skipped_partitions.skip_partition(house.ledger, "delays", house.week(4), reason="strike", actor="ann")
-    trained = train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    trained = train_candidate(house.deployment, house.week(5))
     assert house.week(4) not in trained.train_partitions + trained.test_partitions
     assert trained.test_partitions[-1] == house.week(5)
 
@@ -168,7 +168,7 @@ def test_one_class_only_is_refused(house, publish_week) -> None:
     for number in (2, 3, 4):
         publish_week(house, number, change=lambda rows: rows.set_column(6, "late", pa.array([True] * rows.num_rows)))
     with pytest.raises(ModelError, match=r"training rows .* have one class only"):
-        train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+        train_candidate(house.deployment, house.week(5))
 
 
 def test_a_type_that_nobody_trusts_is_named(house) -> None:

@@ -60,9 +60,7 @@ class Lived:
     scored: ScoredPopulation
 
     def rows(self, name: str, week: int):
-        return monitoring_datasets.read_monitoring_rows(
-            Deployment(self.house.spec, self.house.runtime), name, partitions=[self.house.week(week)]
-        )
+        return monitoring_datasets.read_monitoring_rows(self.house.deployment, name, partitions=[self.house.week(week)])
 
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
@@ -120,13 +118,13 @@ def test_the_numbers_are_the_models(lived: Lived) -> None:
 
 
 def test_a_version_is_made_again_with_the_same_answers(lived: Lived) -> None:
-    again = reproduce_version(Deployment(lived.house.spec, lived.house.runtime), lived.trained.version)
+    again = reproduce_version(lived.house.deployment, lived.trained.version)
     assert (again.outcome, again.differences) == ("identical", ())
     assert set(again.metrics or {}) == set(of_task_metrics(lived.task))
 
 
 def test_realised_performance_is_that_of_the_predictions(lived: Lived) -> None:
-    publish_performance(Deployment(lived.house.spec, lived.house.runtime), lived.house.week(7))
+    publish_performance(lived.house.deployment, lived.house.week(7))
     (row,) = lived.rows("performance", 7).to_pylist()
     label = TASKS[lived.task]["label"]
     truth = {r["flight_id"]: r[label] for r in lived.rows("flights", 6).to_pylist() if r[label] is not None}
@@ -141,7 +139,7 @@ def test_realised_performance_is_that_of_the_predictions(lived: Lived) -> None:
 
 
 def test_predictions_are_profiled_as_what_they_are(lived: Lived) -> None:
-    profile_partition(Deployment(lived.house.spec, lived.house.runtime), lived.house.week(6))
+    profile_partition(lived.house.deployment, lived.house.week(6))
     (row,) = [r for r in lived.rows("profiles", 6).to_pylist() if r["feature"] == "prediction"]
     assert (row["kind"], row["rows"], row["model_version"]) == (
         {"multiclass": "categorical", "regression": "numeric"}[lived.task], 400, "1",
@@ -162,7 +160,7 @@ def test_without_any_model_the_majority_of_training_serves(lived: Lived) -> None
     with registry.folder(registry.get("1")) as folder:
         away = folder.rename(folder.with_name("away"))
         try:
-            scored = score_population(Deployment(house.spec, house.runtime), house.week(6))
+            scored = score_population(house.deployment, house.week(6))
         finally:
             away.rename(folder)
     assert (scored.population, scored.served_by) == (house.week(7), "majority")
@@ -181,17 +179,17 @@ def test_a_model_of_another_task_serves_nobody(lived: Lived) -> None:
     other = {"multiclass": "binary", "regression": "multiclass"}[lived.task]
     house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
     with pytest.raises(ModelError, match=f"delays version 1 .*: that is no model for `train.task: {other}`"):
-        score_population(Deployment(house.spec, house.runtime), house.week(6))
+        score_population(house.deployment, house.week(6))
 
 
 @pytest.mark.parametrize("other", ["binary", "multiclass", "regression"])
 def test_a_pipeline_keeps_its_task(lived: Lived, other: str) -> None:
     house = lived.house.with_spec(train=lived.house.spec.train.model_copy(update={"task": other}))
     if other == lived.task:
-        assert not train_candidate(Deployment(house.spec, house.runtime), house.week(4)).changed
+        assert not train_candidate(house.deployment, house.week(4)).changed
         return
     with pytest.raises(UsageError, match=f"its predictions are {lived.task}, and `train.task` is {other}"):
-        train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+        train_candidate(house.deployment, house.week(5))
 
 
 def test_a_class_that_training_never_saw_is_judged_and_is_no_error(built, tmp_path, publish_week) -> None:
@@ -202,10 +200,10 @@ def test_a_class_that_training_never_saw_is_judged_and_is_no_error(built, tmp_pa
         return rows.set_column(rows.column_names.index("cause"), "cause", pa.array(causes, pa.string()))
 
     publish_week(house, 4, change=with_new)
-    trained = train_candidate(Deployment(house.spec, house.runtime), house.week(4))
+    trained = train_candidate(house.deployment, house.week(4))
     known = house.ledger.find("delays", "trained")[0].evidence["majority"]["classes"]
     assert "strike" not in known
-    judged = judge_candidate_version(Deployment(house.spec, house.runtime), house.week(4))
+    judged = judge_candidate_version(house.deployment, house.week(4))
     accuracy = next(gate for gate in judged.gates if gate.metric == "accuracy")
     assert accuracy.rows > 300
     assert accuracy.value is not None

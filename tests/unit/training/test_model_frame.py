@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tradewind.deployment import Deployment
 from tradewind.errors import MalformedInput, MissingInput, ModelError, Unavailable, UsageError
 from tradewind.features.dataset_versions import newest_versions
 from tradewind.training.model_frame import cast_model_inputs, population_frame, population_inputs, training_frame
@@ -18,9 +17,9 @@ from tradewind.training.model_frame import cast_model_inputs, population_frame, 
 def rows_of(house, number: int, **options):
     week = house.week(number)
     end = house.spec.partitioning.bounds(week).end
-    versions = newest_versions(Deployment(house.spec, house.runtime), ["flights", "carrier_week"])
+    versions = newest_versions(house.deployment, ["flights", "carrier_week"])
     return training_frame(
-        Deployment(house.spec, house.runtime),
+        house.deployment,
         [week],
         known_by=options.pop("known_by", end),
         versions=versions,
@@ -39,8 +38,8 @@ def joined(frame) -> dict[str, float]:
 
 
 def population(house, number: int):
-    versions = newest_versions(Deployment(house.spec, house.runtime), ["carrier_week"])
-    return population_frame(Deployment(house.spec, house.runtime), house.week(number), versions=versions)
+    versions = newest_versions(house.deployment, ["carrier_week"])
+    return population_frame(house.deployment, house.week(number), versions=versions)
 
 
 def scoring(house, **changes):
@@ -114,11 +113,11 @@ def test_an_entity_without_a_key_is_refused(house, deliver) -> None:
 
 
 def test_a_population_that_is_not_what_was_hashed_is_tried_again(house, deliver) -> None:
-    hashed = population_inputs(Deployment(house.spec, house.runtime), house.week(3))
+    hashed = population_inputs(house.deployment, house.week(3))
     deliver(house, 3, lambda rows: rows.slice(1))
-    versions = newest_versions(Deployment(house.spec, house.runtime), ["carrier_week"])
+    versions = newest_versions(house.deployment, ["carrier_week"])
     with pytest.raises(Unavailable, match=r"2013-02-18\.csv changed while it was read"):
-        population_frame(Deployment(house.spec, house.runtime), house.week(3), versions=versions, delivered=hashed)
+        population_frame(house.deployment, house.week(3), versions=versions, delivered=hashed)
 
 
 def test_malformed_entities_are_put_aside_as_far_as_the_yaml_allows(house) -> None:

@@ -17,7 +17,6 @@ from tests.delays_pipeline import House
 
 from tradewind.cli import deployments
 from tradewind.cli.reproduce import reproduce_model as command
-from tradewind.deployment import Deployment
 from tradewind.errors import UsageError
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
@@ -37,12 +36,12 @@ def trained(built: Callable[[Path], House], tmp_path_factory: pytest.TempPathFac
     assert house.spec.train is not None
     params = {"class_weight": {0: 1.0, 1: 2.0}}
     house = house.with_spec(train=house.spec.train.model_copy(update={"params": params}))
-    train_candidate(Deployment(house.spec, house.runtime), house.week(5))
+    train_candidate(house.deployment, house.week(5))
     return house
 
 
 def again(house: House, version: str | None = "1") -> Reproduction:
-    return reproduce_version(Deployment(house.spec, house.runtime), version)
+    return reproduce_version(house.deployment, version)
 
 
 def version(house: House) -> RegisteredVersion:
@@ -193,9 +192,7 @@ def test_the_command_names_what_differs_with_the_libraries_that_may_be_why(
 def test_an_archived_version_is_made_again_from_its_pack_and_one_whose_rows_were_erased_is_not(trained: House) -> None:
     house = trained
     house.ledger.append(Entry("delays", "trained", "2", house.week(6), "newer"))
-    archived = archiving.archive_old_versions(
-        Deployment(house.spec, house.runtime), now=datetime(2200, 1, 1, tzinfo=UTC)
-    )
+    archived = archiving.archive_old_versions(house.deployment, now=datetime(2200, 1, 1, tzinfo=UTC))
     assert [one.version for one in archived] == ["1"]
     assert again(house).outcome == "identical"
     assert not archive.has_version_files(version(house), house.runtime)

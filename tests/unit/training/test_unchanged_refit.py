@@ -10,7 +10,6 @@ import pytest
 from tests.delays_pipeline import House
 from tests.unit.champion.test_refit import again, crowned, judged, refitting
 
-from tradewind.deployment import Deployment
 from tradewind.retraining.train_stage import run_verdict
 from tradewind.training.candidate import train_candidate
 from tradewind.verdict.judgement import CandidateVerdict, judge_candidate_version
@@ -30,8 +29,8 @@ def served(built: Callable[[Path], House], tmp_path: Path) -> House:
 
 
 def trained_and_judged(house: House, number: int) -> CandidateVerdict:
-    train_candidate(Deployment(house.spec, house.runtime), house.week(number))
-    return judge_candidate_version(Deployment(house.spec, house.runtime), house.week(number))
+    train_candidate(house.deployment, house.week(number))
+    return judge_candidate_version(house.deployment, house.week(number))
 
 
 def other_causes(rows: pa.Table) -> pa.Table:
@@ -51,7 +50,7 @@ def test_a_correction_that_changes_no_model_is_unchanged_beside_a_refit(
     assert (result.candidate, result.champion, result.outcome) == ("3", "2", "unchanged")
     assert "are those of version 1, and fitted once more that is version 2, the champion" in result.reason
     assert "a promotion would change nothing" in result.reason
-    assert run_verdict(Deployment(served.spec, served.runtime), served.week(3)).settled
+    assert run_verdict(served.deployment, served.week(3)).settled
     assert "Version 3, fitted once more, would be version 2" in Path(result.report).read_text()
 
 

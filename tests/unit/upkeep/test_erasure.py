@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 from tests.delays_pipeline import carrier_week, flights, write_population
 
-from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, MissingInput, UsageError
 from tradewind.features.dataset_versions import newest_versions
 from tradewind.features.feature_store import open_feature_store
@@ -31,9 +30,7 @@ REASON = "asked for on paper, file 12"
 
 def erase(house, **options):
     entity = options.pop("entity", {"carrier": "UA"})
-    return erasure.erase_entity(
-        Deployment(house.spec, house.runtime), entity, reason=REASON, now=datetime.now(UTC), **options
-    )
+    return erasure.erase_entity(house.deployment, entity, reason=REASON, now=datetime.now(UTC), **options)
 
 
 def files_with(house, value: str) -> list[Path]:
@@ -52,13 +49,13 @@ def carriers(house, dataset: str = "carrier_week") -> set[str]:
 
 def predict(house) -> None:
     rows = {"flight_id": ["a", "b"], "carrier": ["UA", "AA"], "probability": [0.1, 0.9], "run_id": ["r", "r"]}
-    pins = json.dumps(newest_versions(Deployment(house.spec, house.runtime), ["carrier_week"]))
+    pins = json.dumps(newest_versions(house.deployment, ["carrier_week"]))
     rows |= {"scored_at": pa.array([datetime.now(UTC)] * 2, pa.timestamp("us", "UTC")), "dataset_versions": [pins] * 2}
     house.publish("predictions", house.week(5), pa.table(rows))
 
 
 def trained(house, version: str = "1") -> None:
-    evidence = {"versions": newest_versions(Deployment(house.spec, house.runtime), ["carrier_week", "flights"])}
+    evidence = {"versions": newest_versions(house.deployment, ["carrier_week", "flights"])}
     house.ledger.append(Entry("delays", "trained", version, house.week(4), version, evidence=evidence))
 
 
@@ -139,9 +136,7 @@ def test_the_journal_does_not_say_whose_rows_they_were(house) -> None:
     written = json.dumps([dict(entry.evidence) for entry in house.ledger.find("delays", "erased")])
     assert "UA" not in written
     with pytest.raises(UsageError, match="say it without the value"):
-        erasure.erase_entity(
-            Deployment(house.spec, house.runtime), {"carrier": "UA"}, reason="UA asked", now=datetime.now(UTC)
-        )
+        erasure.erase_entity(house.deployment, {"carrier": "UA"}, reason="UA asked", now=datetime.now(UTC))
 
 
 def test_quarantine_and_malformed_rows_go_too(house) -> None:
@@ -161,10 +156,10 @@ def test_quarantine_and_malformed_rows_go_too(house) -> None:
 def test_the_online_store_forgets_it_and_keeps_the_others(house) -> None:
     week = house.week(7)
     completion.record_completion(house.ledger, "delays", "etl", week, cause="test")
-    materialise_features(Deployment(house.spec, house.runtime), week)
+    materialise_features(house.deployment, week)
 
     def online(carrier: str):
-        with open_feature_store(Deployment(house.spec, house.runtime), versions={}) as store:
+        with open_feature_store(house.deployment, versions={}) as store:
             found = store.get_online_features(["carrier_week:flown"], [{"carrier": carrier}]).to_dict()
         return found["flown"]
 
@@ -284,9 +279,9 @@ def test_rows_that_were_staged_before_lose_against_the_erasure(house) -> None:
 def test_training_goes_on_without_it(house) -> None:
     erase(house)
     weeks = [house.week(number) for number in range(1, 5)]
-    versions = newest_versions(Deployment(house.spec, house.runtime), ["carrier_week", "flights"])
+    versions = newest_versions(house.deployment, ["carrier_week", "flights"])
     end = house.spec.partitioning.bounds(weeks[-1]).end
-    frame = training_frame(Deployment(house.spec, house.runtime), weeks, known_by=end, versions=versions)
+    frame = training_frame(house.deployment, weeks, known_by=end, versions=versions)
     assert set(frame.table["carrier"].to_pylist()) == {"AA", "WN"}
     assert frame.table["late_share"].null_count == 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.alerting import incidents
 from tradewind.core.runtime import Runtime
@@ -54,16 +55,7 @@ def pipeline(*parts: str, **fields: Any) -> Pipeline:
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    return Runtime(
-        project=tmp_path,
-        lake=str(tmp_path / "lake"),
-        landing=str(tmp_path / "landing"),
-        ledger=f"sqlite:///{tmp_path}/ledger.db",
-        mlflow="",
-        feast_registry="",
-        feast_online={},
-        reports=tmp_path / "reports",
-    )
+    return local_runtime(tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from tests.delays_pipeline import carrier_week, flights
 
-from tradewind.deployment import Deployment
 from tradewind.errors import MissingInput
 from tradewind.features.dataset_versions import newest_versions
 from tradewind.lake.digests import hash_rows
@@ -24,7 +23,7 @@ DATASETS = ["carrier_week", "flights"]
 def training_set(house, versions):
     weeks = [house.week(number) for number in range(1, 5)]
     end = house.spec.partitioning.bounds(weeks[-1]).end
-    return training_frame(Deployment(house.spec, house.runtime), weeks, known_by=end, versions=versions).table
+    return training_frame(house.deployment, weeks, known_by=end, versions=versions).table
 
 
 def trained(house, versions) -> None:
@@ -56,12 +55,12 @@ def a_year_later() -> datetime:
 
 def test_pinned_versions_give_the_same_training_set_a_year_later(house) -> None:
     correct(house, rounds=1)  # the training set knows a correction already
-    versions = newest_versions(Deployment(house.spec, house.runtime), DATASETS)
+    versions = newest_versions(house.deployment, DATASETS)
     before = training_set(house, versions)
     trained(house, versions)
     age(house)
     correct(house, rounds=3)
-    assert sum(len(one.files) for one in vacuum_pipeline(Deployment(house.spec, house.runtime), now=a_year_later())) > 0
+    assert sum(len(one.files) for one in vacuum_pipeline(house.deployment, now=a_year_later())) > 0
     correct(house, rounds=1)  # commits and checkpoints on top of a table that was vacuumed
     for name in DATASETS:
         log = Path(house.runtime.lake, "delays", name, "_delta_log")
@@ -73,27 +72,27 @@ def test_pinned_versions_give_the_same_training_set_a_year_later(house) -> None:
 
 
 def test_without_the_pin_the_training_set_is_gone_and_says_so(house) -> None:
-    versions = newest_versions(Deployment(house.spec, house.runtime), DATASETS)
+    versions = newest_versions(house.deployment, DATASETS)
     correct(house, rounds=2)
-    vacuum_pipeline(Deployment(house.spec, house.runtime), now=a_year_later())
+    vacuum_pipeline(house.deployment, now=a_year_later())
     with pytest.raises(MissingInput, match=f"dataset flights, version {versions['flights']}: files of partition"):
         training_set(house, versions)
 
 
 def test_what_corrected_partitions_held_before_is_not_waste(house) -> None:
     correct(house, rounds=2)
-    versions = newest_versions(Deployment(house.spec, house.runtime), DATASETS)
+    versions = newest_versions(house.deployment, DATASETS)
     before = training_set(house, versions)
-    vacuum_pipeline(Deployment(house.spec, house.runtime), now=a_year_later())
+    vacuum_pipeline(house.deployment, now=a_year_later())
     assert training_set(house, versions).equals(before)
 
 
 def test_where_the_newest_content_is_asked_for_corrections_leave_nothing_behind(house) -> None:
     newest = house.with_spec(features=house.spec.features.model_copy(update={"corrections": "newest"}))
     correct(newest, rounds=2)
-    versions = newest_versions(Deployment(newest.spec, newest.runtime), DATASETS)
+    versions = newest_versions(newest.deployment, DATASETS)
     before = training_set(newest, versions)
-    done = {one.dataset: one for one in vacuum_pipeline(Deployment(newest.spec, newest.runtime), now=a_year_later())}
+    done = {one.dataset: one for one in vacuum_pipeline(newest.deployment, now=a_year_later())}
     assert len(done["carrier_week"].files) == 10
     assert training_set(newest, versions).equals(before)
 
@@ -104,9 +103,9 @@ def test_predictions_pin_what_they_were_made_from(house, dataset: str) -> None:
 
     lineage = [json.dumps({"carrier_week": 3}), json.dumps({"carrier_week": 5})]
     house.publish(dataset, house.week(4), pa.table({"dataset_versions": [lineage[0]] * 3 + [lineage[1]]}))
-    assert pinned_table_versions(Deployment(house.spec, house.runtime)) == {"carrier_week": {3, 5}}
+    assert pinned_table_versions(house.deployment) == {"carrier_week": {3, 5}}
     correct(house, rounds=2)
-    vacuum_pipeline(Deployment(house.spec, house.runtime), now=a_year_later())
+    vacuum_pipeline(house.deployment, now=a_year_later())
     weeks = [house.week(number) for number in range(3)]
     snapshot = house.lake.dataset("delays", "carrier_week").snapshot(3)
     assert snapshot.arrow(weeks).to_table().num_rows == 9
@@ -114,10 +113,10 @@ def test_predictions_pin_what_they_were_made_from(house, dataset: str) -> None:
 
 def test_what_was_removed_is_journalled_once(house) -> None:
     correct(house, rounds=1)
-    vacuum_pipeline(Deployment(house.spec, house.runtime), now=a_year_later(), dry_run=True)
+    vacuum_pipeline(house.deployment, now=a_year_later(), dry_run=True)
     assert house.ledger.find("delays", "note", subject="vacuum") == []
-    vacuum_pipeline(Deployment(house.spec, house.runtime), now=a_year_later())
-    vacuum_pipeline(Deployment(house.spec, house.runtime), now=a_year_later())
+    vacuum_pipeline(house.deployment, now=a_year_later())
+    vacuum_pipeline(house.deployment, now=a_year_later())
     (entry,) = house.ledger.find("delays", "note", subject="vacuum")
     assert entry.evidence["flights"]["files"] == 5
     assert entry.evidence["flights"]["bytes"] > 0

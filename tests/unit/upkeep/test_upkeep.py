@@ -14,7 +14,6 @@ from tradewind.alerting import incidents
 from tradewind.alerting.channels import describe_next_step
 from tradewind.champion import model_card
 from tradewind.champion.promotion import promote_passed_candidate
-from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, Unavailable
 from tradewind.operators.upkeep import ArchiveOperator, ReconcileOperator
 
@@ -38,7 +37,7 @@ def served(place, monkeypatch: pytest.MonkeyPatch):
     mlflow = {"conn_type": "mlflow", "extra": {"tracking_uri": place.runtime.mlflow}}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(mlflow))
     place.judge(WEEKS[1], "2")
-    promote_passed_candidate(Deployment(place.spec, place.runtime), WEEKS[1], actor="airflow")
+    promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
     return place
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.local_runtime import local_runtime
 
 from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
@@ -37,7 +38,7 @@ def runtime(tmp_path: Path) -> Runtime:
     package = tmp_path / "include" / "delays_model"
     package.mkdir(parents=True)
     (package / "rules.py").write_text(RULES)
-    return Runtime(tmp_path, "", "", f"sqlite:///{tmp_path}/ledger.db", "", "", {}, tmp_path)
+    return local_runtime(tmp_path)
 
 
 def changed(ledger: Ledger, version: str, *, decided_at: str | None, effective_from: str, seq: int) -> None:

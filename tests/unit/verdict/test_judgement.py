@@ -62,7 +62,7 @@ def house(built, tmp_path_factory: pytest.TempPathFactory):
     rules = Asked(columns=("origin",), heuristics={name: f"include/delays_model/rules.py:{name}" for name in names})
     house = house.with_spec(verdict=rules)
     for week in (5, 6):
-        train_candidate(Deployment(house.spec, house.runtime), house.week(week))
+        train_candidate(house.deployment, house.week(week))
     first = ChampionChange("delays", 0, "delays", "1", house.week(7), house.week(5), evidence={})
     house.ledger.promote(first, expected=0)
     return house
@@ -76,7 +76,7 @@ def asking(house, gates: list[dict[str, object]], **changes: object) -> Pipeline
 @pytest.fixture(scope="module")
 def first(house):
     """The verdict on version 1, before there was a champion."""
-    return judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5))
+    return judge_candidate_version(house.deployment, house.week(5))
 
 
 @pytest.fixture(scope="module")
@@ -204,9 +204,7 @@ def test_no_gates_and_checks_alone_speak_for_nobody(house, gates: list[dict[str,
 
 def test_judging_again_judges_nothing(house, first) -> None:
     before = len(entries(house))
-    assert (
-        judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5)) == first
-    )  # the seconds of loading too
+    assert judge_candidate_version(house.deployment, house.week(5)) == first  # the seconds of loading too
     assert len(entries(house)) == before
 
 
@@ -245,7 +243,7 @@ def test_a_report_that_is_gone_comes_back_as_it_was(house, first) -> None:
     report = Path(first.report)
     page = report.read_text()
     report.unlink()
-    judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5))
+    judge_candidate_version(house.deployment, house.week(5))
     assert report.read_text() == page
 
 
@@ -253,7 +251,7 @@ def test_a_page_is_written_anew_when_mlflows_copy_is_gone_too(house, first, tmp_
     folder, kept = run_folder(house, "1") / "verdict", tmp_path / "verdict"
     shutil.move(folder, kept)
     Path(first.report).unlink()
-    again = judge_candidate_version(Deployment(house.spec, house.runtime), house.week(5))
+    again = judge_candidate_version(house.deployment, house.week(5))
     assert "Version 1 passed" in Path(again.report).read_text()
     shutil.move(kept, folder)
     Path(first.report).unlink()
@@ -261,12 +259,12 @@ def test_a_page_is_written_anew_when_mlflows_copy_is_gone_too(house, first, tmp_
 
 def test_nothing_trained_is_said(house) -> None:
     with pytest.raises(UsageError, match="no candidate was trained at 2013-02-04"):
-        judge_candidate_version(Deployment(house.spec, house.runtime), house.week(1))
+        judge_candidate_version(house.deployment, house.week(1))
 
 
 def test_the_columns_that_serving_gives_are_those_of_the_yaml_and_the_feature_service(house) -> None:
     numbers = [("late_share", "double"), ("flown", "double")]
-    assert expected_input_columns(Deployment(house.spec, house.runtime)) == [
+    assert expected_input_columns(house.deployment) == [
         ("hour", "double"), ("distance", "double"), ("carrier", "string"), *numbers,
     ]  # fmt: skip
     train = house.spec.train
