@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -218,3 +219,24 @@ def test_every_decision_is_in_the_index(project: Path) -> None:
     index = (folder / "README.md").read_text()
 
     assert [path.name for path in sorted(folder.glob("0*.md")) if f"]({path.name})" not in index] == []
+
+
+def test_no_imports_go_round_in_a_circle(project: Path) -> None:
+    """Also none for types only or inside a function: what two modules need of each other belongs below both."""
+    root = project / "include"
+    files = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (root / "tradewind").rglob("*.py")
+    }
+    imports: dict[str, set[str]] = {}
+    for module, path in files.items():
+        imports[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tradewind"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                imports[module] |= {name if name in files else str(node.module) for name in names}
+    with contextlib.suppress(StopIteration):
+        while True:  # what imports nothing that is left cannot be part of a circle
+            leaf = next(module for module, needed in imports.items() if not needed & imports.keys())
+            del imports[leaf]
+    assert sorted(imports) == []

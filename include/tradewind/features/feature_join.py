@@ -89,13 +89,13 @@ def _empty_features(
     made: FeatureStore, definitions: Definitions, service: FeatureService, entities: pa.Table
 ) -> pa.Table:
     """No entities: the features' columns with their types, and no rows."""
-    from tradewind.features.offline_store import pinned_dataset
+    from tradewind.features.pinned_datasets import pinned_arrow_dataset
 
     sources = {view.name: view_source(view) for view in definitions.views}
     for projection in service.feature_view_projections:
         source = sources[projection.name]
         renamed = {new: old for old, new in source.field_mapping.items()}
-        schema = pinned_dataset(made.config, source).schema
+        schema = pinned_arrow_dataset(made.config, source.dataset).schema
         for feature in projection.features:
             kind = schema.field(renamed.get(feature.name, feature.name))
             entities = entities.append_column(feature.name, schema.empty_table()[kind.name])

@@ -74,7 +74,7 @@ def check_window_rows(
     :raises MalformedInput: a row of the partition has a timestamp outside it, an entity column is NULL, or an entity
         has two rows of one time (which of them is joined would be chance)
     """
-    from tradewind.features.offline_store import pinned_dataset
+    from tradewind.features.pinned_datasets import pinned_arrow_dataset
 
     source = view_source(view)
     renamed = {new: old for old, new in source.field_mapping.items()}
@@ -87,7 +87,9 @@ def check_window_rows(
         "until": window.end,
     }
     with TemporaryDirectory(prefix="tradewind-features-") as spill, connect_duckdb(Path(spill)) as connection:
-        connection.register("feature_rows", pinned_dataset(store.config, source, since=window.start, until=window.end))
+        connection.register(
+            "feature_rows", pinned_arrow_dataset(store.config, source.dataset, since=window.start, until=window.end)
+        )
         numbers = _run_count_queries(connection, _count_queries(source, keys), given)
     _refuse_bad_rows(view, partition, bounds, numbers, keys=", ".join(keys))
     return WindowCounts(rows=numbers["rows"], entities=numbers["entities"])

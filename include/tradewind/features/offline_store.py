@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 # Feast imports this file by the class's name; the classes must inherit from Feast's.
 from feast.data_source import DataSource  # noqa: TID253
 from feast.feature_view import FeatureView  # noqa: TID253
-from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig  # noqa: TID253
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore  # noqa: TID253
 from feast.infra.offline_stores.ibis import (  # noqa: TID253
     pull_all_from_table_or_query_ibis,
     pull_latest_from_table_or_query_ibis,
 )
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata  # noqa: TID253
 
-from tradewind.errors import MissingInput, SpecError, UsageError
+from tradewind.errors import SpecError, UsageError
+from tradewind.features.pinned_datasets import (
+    LakeOfflineStoreConfig,
+    lake_settings,
+    open_pinned_dataset,
+    partitions_within,
+    pinned_arrow_dataset,
+    pinned_snapshot,
+)
 from tradewind.features.source import LakeSource
-from tradewind.spec.partitions import Kind, Partitioning
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.dataset as pads
     from feast import RepoConfig
     from feast.infra.registry.base_registry import BaseRegistry
     from feast.on_demand_feature_view import OnDemandFeatureView
@@ -31,37 +37,8 @@ if TYPE_CHECKING:
 
     from tradewind.features.known_rows import KnownRows
     from tradewind.features.point_in_time import JoinedView
-    from tradewind.lake.dataset import Dataset
-    from tradewind.lake.snapshot import Snapshot
 
-TYPE = "tradewind.features.offline_store.LakeOfflineStore"
-
-
-class LakeOfflineStoreConfig(DuckDBOfflineStoreConfig):
-    """Where the datasets are, and which version of each is read.
-
-    :param lake: root of the lake
-    :param pipeline: whose datasets they are
-    :param versions: table version of every dataset that may be read
-    :param storage_options: credentials of the lake, as deltalake takes them
-    :param partition_kind: with ``timezone`` and ``start``: how the pipeline slices time
-    :param corrections: what a join sees of a corrected partition: ``as_known`` at the entity's time, or the ``newest``
-    """
-
-    type: str = TYPE
-    lake: str
-    pipeline: str
-    versions: dict[str, int]
-    storage_options: dict[str, str]
-    partition_kind: Kind
-    timezone: str
-    start: str
-    corrections: str = "as_known"
-
-    @property
-    def partitioning(self) -> Partitioning:
-        """How the pipeline slices time."""
-        return Partitioning(self.partition_kind, self.timezone, self.start)
+__all__ = ["LakeOfflineStore", "LakeOfflineStoreConfig"]  # Feast looks for both here
 
 
 class LakeOfflineStore(DuckDBOfflineStore):
@@ -205,24 +182,6 @@ def _view(view: FeatureView, feature_refs: Sequence[str], *, full: bool) -> Join
     return joined_view(view, {f"{prefix}{name}": name for name in asked})
 
 
-def pinned_dataset(
-    config: RepoConfig, source: DataSource, *, since: datetime | None = None, until: datetime | None = None
-) -> pads.Dataset:
-    """Arrow dataset of ``source`` at its pinned version.
-
-    :param since: rows before this moment are not needed: their partitions may be left out
-    :param until: rows after this moment are not needed
-    :raises SpecError: the source is not a :class:`LakeSource`
-    :raises UsageError: no version is pinned for its dataset
-    :raises MissingInput: the dataset has no such version
-    """
-    settings = _settings(config)
-    snapshot = _snapshot(settings, _dataset(settings, source))
-    if since is None and until is None:
-        return snapshot.arrow()
-    return snapshot.arrow(_partitions_within(sorted(snapshot.partitions), settings.partitioning, since, until))
-
-
 def known_rows_reader(config: RepoConfig) -> Callable[[LakeSource, datetime | None, datetime | None], list[KnownRows]]:
     """Reads the partitions of a source that can hold rows of a span of time, as they were known when."""
 
@@ -231,10 +190,10 @@ def known_rows_reader(config: RepoConfig) -> Callable[[LakeSource, datetime | No
         from tradewind.lake.corrections import corrected_partitions
         from tradewind.lake.dataset import Lake
 
-        settings = _settings(config)
-        dataset = _dataset(settings, source)
-        snapshot = _snapshot(settings, dataset)
-        keys = _partitions_within(sorted(snapshot.partitions), settings.partitioning, since, until)
+        settings = lake_settings(config)
+        dataset = open_pinned_dataset(settings, _dataset_name(config, source))
+        snapshot = pinned_snapshot(settings, dataset)
+        keys = partitions_within(sorted(snapshot.partitions), settings.partitioning, since, until)
         found = {}
         # rows with a `created` column say themselves since when they are known
         if settings.corrections == "as_known" and not source.created_timestamp_column:
@@ -245,50 +204,11 @@ def known_rows_reader(config: RepoConfig) -> Callable[[LakeSource, datetime | No
     return read
 
 
-def _settings(config: RepoConfig) -> LakeOfflineStoreConfig:
-    return cast("LakeOfflineStoreConfig", config.offline_store)
-
-
-def _dataset(settings: LakeOfflineStoreConfig, source: DataSource) -> Dataset:
-    from tradewind.lake.dataset import Lake
-
+def _dataset_name(config: RepoConfig, source: DataSource) -> str:
     if not isinstance(source, LakeSource):
-        raise SpecError(
-            f"pipeline {settings.pipeline}: source {source.name} is a {type(source).__name__}; use LakeSource"
-        )
-    if source.dataset not in settings.versions:
-        raise UsageError(
-            f"pipeline {settings.pipeline}: no version given for dataset {source.dataset}, which features read"
-        )
-    return Lake(settings.lake, storage_options=settings.storage_options).dataset(settings.pipeline, source.dataset)
-
-
-def _snapshot(settings: LakeOfflineStoreConfig, dataset: Dataset) -> Snapshot:
-    from deltalake.exceptions import DeltaError
-
-    version = settings.versions[dataset.name]
-    missing = f"pipeline {settings.pipeline}: dataset {dataset.name} has no version {version}"
-    try:
-        snapshot = dataset.snapshot(version)
-    except DeltaError as exc:
-        raise MissingInput(f"{missing}: {exc}") from exc
-    if snapshot is None:
-        raise MissingInput(f"{missing}: nothing has been published to it")
-    return snapshot
-
-
-def _partitions_within(
-    keys: Sequence[str], partitioning: Partitioning, since: datetime | None, until: datetime | None
-) -> list[str]:
-    """Those of ``keys`` whose ``[start, end]`` meets ``[since, until]``; keys sort as text in the order of time."""
-    first = last = None
-    if since is not None:
-        first = partitioning.key_at(since)
-        if partitioning.bounds(first).start == since:  # a row known at this very moment belongs to the partition before
-            first = partitioning.shift(first, -1)
-    if until is not None:
-        last = partitioning.key_at(until)
-    return [key for key in keys if (first is None or key >= first) and (last is None or key <= last)]
+        pipeline = lake_settings(config).pipeline
+        raise SpecError(f"pipeline {pipeline}: source {source.name} is a {type(source).__name__}; use LakeSource")
+    return source.dataset
 
 
 def _feast_reader(
@@ -301,7 +221,10 @@ def _feast_reader(
         from feast.utils import make_tzaware
 
         since, until = reach
-        rows = pinned_dataset(config, source, since=since and make_tzaware(since), until=until and make_tzaware(until))
+        name = _dataset_name(config, source)
+        rows = pinned_arrow_dataset(
+            config, name, since=since and make_tzaware(since), until=until and make_tzaware(until)
+        )
         return ibis.memtable(rows)
 
     return read

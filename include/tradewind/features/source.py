@@ -104,9 +104,9 @@ class LakeSource(DataSource):
 
     def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
         """Columns of the dataset at the version pinned in ``config``, with their Arrow types."""
-        from tradewind.features.offline_store import pinned_dataset
+        from tradewind.features.pinned_datasets import pinned_arrow_dataset
 
-        schema = pinned_dataset(config, self).schema
+        schema = pinned_arrow_dataset(config, self.dataset).schema
         # Feast takes Arrow's long and view strings for JSON
         return [(f.name, "string" if "string" in str(f.type) else str(f.type)) for f in schema if f.name != "partition"]
 

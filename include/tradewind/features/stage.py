@@ -220,7 +220,7 @@ def _materialise_view(
 ) -> tuple[FeatureWindow, WrittenView]:
     """Check and write one view."""
     from tradewind.features.definitions import view_source
-    from tradewind.features.offline_store import pinned_dataset
+    from tradewind.features.pinned_datasets import pinned_arrow_dataset
 
     assert spec.features is not None
     partitioning, source = spec.partitioning, view_source(view)
@@ -230,11 +230,11 @@ def _materialise_view(
     alone = (
         later.there
         and not source.created_timestamp_column
-        and keeps_newer_values(store, view, pinned_dataset(store.config, source))
+        and keeps_newer_values(store, view, pinned_arrow_dataset(store.config, source.dataset))
     )
     span = partition_window(partitioning, partition, lookback=lookback, newest=None if alone else later.newest)
     if alone and later.newest > partition:
         span = FeatureWindow(span.start, span.end + _SAME_SECOND)
     found = check_window_rows(store, view, span, partition=partition, bounds=partitioning.bounds(partition))
-    rows = pinned_dataset(store.config, source, since=span.start, until=span.end)
+    rows = pinned_arrow_dataset(store.config, source.dataset, since=span.start, until=span.end)
     return span, write_view_online(store, view, rows, window=span, found=found)

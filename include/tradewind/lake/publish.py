@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from tradewind.core.disk import storage_fault, translate_disk_errors
 from tradewind.errors import Conflict, Unavailable, UsageError
@@ -21,11 +21,21 @@ from tradewind.lake.staging import StagedPartition, parquet_statistics
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.lake.dataset import Dataset
 
 # Another partition's commit costs one attempt; 8 processes that commit without a pause need about ten.
 _ATTEMPTS = 60
 _CONFIGURATION = {"delta.enableExpiredLogCleanup": "false", "delta.checkpointInterval": "10"}
+
+
+class PublishableTable(Protocol):
+    """What publishing needs of a dataset; ``lake.dataset.Dataset`` is one."""
+
+    uri: str
+    name: str
+    storage_options: Mapping[str, str]
+
+    def snapshot(self) -> Snapshot | None:
+        """The table as it is now; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class PublishedPartition:
 
 
 def publish_partition(
-    dataset: Dataset,
+    dataset: PublishableTable,
     staged: StagedPartition,
     *,
     cause: Cause,
@@ -66,7 +76,7 @@ def publish_partition(
 
 
 def _publish(
-    dataset: Dataset, staged: StagedPartition, *, cause: Cause, run_id: str, take_new: bool
+    dataset: PublishableTable, staged: StagedPartition, *, cause: Cause, run_id: str, take_new: bool
 ) -> PublishedPartition:
     ours = {_target(staged, cause, number): path for number, path in enumerate(staged.paths)}
     for attempt in range(_ATTEMPTS):
@@ -95,7 +105,7 @@ def _target(staged: StagedPartition, cause: Cause, number: int) -> str:
     return file_name(staged.key, cause=cause.hash, digest=staged.digest, token=staged.token, number=number)
 
 
-def _open(dataset: Dataset, schema: pa.Schema) -> Snapshot:
+def _open(dataset: PublishableTable, schema: pa.Schema) -> Snapshot:
     """The newest snapshot; the table is made if there is none, by whichever process comes first."""
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -119,7 +129,12 @@ def _open(dataset: Dataset, schema: pa.Schema) -> Snapshot:
 
 
 def _refusal(
-    dataset: Dataset, staged: StagedPartition, snapshot: Snapshot, found: PartitionState | None, *, take_new: bool
+    dataset: PublishableTable,
+    staged: StagedPartition,
+    snapshot: Snapshot,
+    found: PartitionState | None,
+    *,
+    take_new: bool,
 ) -> Exception | None:
     what = f"dataset {dataset.name}, partition {staged.key}"
     if differing := schema_differences(staged.schema, snapshot.schema, take_new=take_new):
@@ -138,7 +153,7 @@ def _refusal(
 
 
 def commit_partition(
-    dataset: Dataset,
+    dataset: PublishableTable,
     staged: StagedPartition,
     snapshot: Snapshot,
     ours: Mapping[str, Path],
@@ -179,7 +194,7 @@ def commit_partition(
     return True
 
 
-def _withdraw(dataset: Dataset, staged: StagedPartition, ours: Mapping[str, Path]) -> None:
+def _withdraw(dataset: PublishableTable, staged: StagedPartition, ours: Mapping[str, Path]) -> None:
     """Remove files that a snapshot has just shown not to be in the table."""
     storage.remove_path(staged.folder)
     for target in ours:

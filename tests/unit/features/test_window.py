@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.features.feature_window import partition_window
-from tradewind.features.offline_store import _partitions_within
+from tradewind.features.pinned_datasets import partitions_within
 from tradewind.spec.partitions import Partitioning
 
 WEEKS = Partitioning("week", "America/New_York", "2013-01-07")
@@ -37,5 +37,5 @@ def test_only_partitions_out_of_reach_are_left_out(since: int, until: int) -> No
     origin = datetime(2013, 3, 10, 7, tzinfo=UTC)
     first, last = origin + timedelta(minutes=20 * since), origin + timedelta(minutes=20 * until)
     bounds = {key: HOURS.bounds(key) for key in keys}
-    assert _partitions_within(keys, HOURS, first, None) == [key for key in keys if bounds[key].end >= first]
-    assert _partitions_within(keys, HOURS, None, last) == [key for key in keys if bounds[key].start <= last]
+    assert partitions_within(keys, HOURS, first, None) == [key for key in keys if bounds[key].end >= first]
+    assert partitions_within(keys, HOURS, None, last) == [key for key in keys if bounds[key].start <= last]

@@ -213,12 +213,12 @@ def test_two_partitions_written_at_one_moment_leave_the_newer(placed: Runtime, o
 
 
 def written(runtime: Runtime, spec: Pipeline, versions: dict[str, int], week: str, together: Barrier) -> int:
-    from tradewind.features.offline_store import pinned_dataset
+    from tradewind.features.pinned_datasets import pinned_arrow_dataset
 
     with open_feature_store(Deployment(spec, runtime), versions=versions) as store:
         view = store.get_feature_view("origin_week")
         span = partition_window(spec.partitioning, week, lookback=1)
-        rows = pinned_dataset(store.config, view.batch_source, since=span.start, until=span.end)
+        rows = pinned_arrow_dataset(store.config, view.batch_source.dataset, since=span.start, until=span.end)
         found = check_window_rows(store, view, span, partition=week, bounds=spec.partitioning.bounds(week))
         store.registry.apply_materialization = lambda *_: None  # it is the registry's lock that the stage holds for it
         together.wait()
