@@ -142,7 +142,7 @@ def _registry_config(url: str) -> dict[str, Any]:
 
 
 def _offline_store_config(deployment: Deployment, versions: Mapping[str, int]) -> dict[str, Any]:
-    from tradewind.features.pinned_datasets import TYPE
+    from tradewind.features.offline_store import TYPE
 
     spec = deployment.spec
     return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 # Feast imports this file by the class's name; the classes must inherit from Feast's.
 from feast.data_source import DataSource  # noqa: TID253
 from feast.feature_view import FeatureView  # noqa: TID253
-from feast.infra.offline_stores.duckdb import DuckDBOfflineStore  # noqa: TID253
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig  # noqa: TID253
 from feast.infra.offline_stores.ibis import (  # noqa: TID253
     pull_all_from_table_or_query_ibis,
     pull_latest_from_table_or_query_ibis,
@@ -18,7 +18,6 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 
 from tradewind.errors import SpecError, UsageError
 from tradewind.features.pinned_datasets import (
-    LakeOfflineStoreConfig,
     lake_settings,
     open_pinned_dataset,
     partitions_within,
@@ -26,6 +25,7 @@ from tradewind.features.pinned_datasets import (
     pinned_snapshot,
 )
 from tradewind.features.source import LakeSource
+from tradewind.spec.partitions import Kind, Partitioning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,34 @@ if TYPE_CHECKING:
     from tradewind.features.known_rows import KnownRows
     from tradewind.features.point_in_time import JoinedView
 
-__all__ = ["LakeOfflineStore", "LakeOfflineStoreConfig"]  # Feast looks for both here
+TYPE = "tradewind.features.offline_store.LakeOfflineStore"
+
+
+class LakeOfflineStoreConfig(DuckDBOfflineStoreConfig):
+    """Where the datasets are, and which version of each is read. Feast finds the store beside it, by its name.
+
+    :param lake: root of the lake
+    :param pipeline: whose datasets they are
+    :param versions: table version of every dataset that may be read
+    :param storage_options: credentials of the lake, as deltalake takes them
+    :param partition_kind: with ``timezone`` and ``start``: how the pipeline slices time
+    :param corrections: what a join sees of a corrected partition: ``as_known`` at the entity's time, or the ``newest``
+    """
+
+    type: str = TYPE
+    lake: str
+    pipeline: str
+    versions: dict[str, int]
+    storage_options: dict[str, str]
+    partition_kind: Kind
+    timezone: str
+    start: str
+    corrections: str = "as_known"
+
+    @property
+    def partitioning(self) -> Partitioning:
+        """How the pipeline slices time."""
+        return Partitioning(self.partition_kind, self.timezone, self.start)
 
 
 class LakeOfflineStore(DuckDBOfflineStore):

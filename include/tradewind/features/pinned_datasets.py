@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
-
-# Feast builds the configuration by its class, which must inherit from Feast's.
-from feast.infra.offline_stores.duckdb import DuckDBOfflineStoreConfig  # noqa: TID253
+from typing import TYPE_CHECKING, Protocol, cast
 
 from tradewind.errors import MissingInput, UsageError
-from tradewind.spec.partitions import Kind, Partitioning
+from tradewind.spec.partitions import Partitioning
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -19,39 +16,29 @@ if TYPE_CHECKING:
     from tradewind.lake.dataset import Dataset
     from tradewind.lake.snapshot import Snapshot
 
-TYPE = "tradewind.features.offline_store.LakeOfflineStore"
 
+class LakeSettings(Protocol):
+    """The lake's part of Feast's configuration, whose class Feast wants beside the offline store.
 
-class LakeOfflineStoreConfig(DuckDBOfflineStoreConfig):
-    """Where the datasets are, and which version of each is read.
-
-    :param lake: root of the lake
-    :param pipeline: whose datasets they are
     :param versions: table version of every dataset that may be read
-    :param storage_options: credentials of the lake, as deltalake takes them
-    :param partition_kind: with ``timezone`` and ``start``: how the pipeline slices time
+    :param partitioning: how the pipeline slices time
     :param corrections: what a join sees of a corrected partition: ``as_known`` at the entity's time, or the ``newest``
     """
 
-    type: str = TYPE
     lake: str
     pipeline: str
     versions: dict[str, int]
     storage_options: dict[str, str]
-    partition_kind: Kind
-    timezone: str
-    start: str
-    corrections: str = "as_known"
+    corrections: str
 
     @property
     def partitioning(self) -> Partitioning:
         """How the pipeline slices time."""
-        return Partitioning(self.partition_kind, self.timezone, self.start)
 
 
-def lake_settings(config: RepoConfig) -> LakeOfflineStoreConfig:
+def lake_settings(config: RepoConfig) -> LakeSettings:
     """The lake's part of Feast's configuration."""
-    return cast("LakeOfflineStoreConfig", config.offline_store)
+    return cast("LakeSettings", config.offline_store)
 
 
 def pinned_arrow_dataset(
@@ -71,7 +58,7 @@ def pinned_arrow_dataset(
     return snapshot.arrow(partitions_within(sorted(snapshot.partitions), settings.partitioning, since, until))
 
 
-def open_pinned_dataset(settings: LakeOfflineStoreConfig, name: str) -> Dataset:
+def open_pinned_dataset(settings: LakeSettings, name: str) -> Dataset:
     """A dataset of the pipeline that may be read.
 
     :raises UsageError: no version is pinned for it
@@ -83,7 +70,7 @@ def open_pinned_dataset(settings: LakeOfflineStoreConfig, name: str) -> Dataset:
     return Lake(settings.lake, storage_options=settings.storage_options).dataset(settings.pipeline, name)
 
 
-def pinned_snapshot(settings: LakeOfflineStoreConfig, dataset: Dataset) -> Snapshot:
+def pinned_snapshot(settings: LakeSettings, dataset: Dataset) -> Snapshot:
     """The dataset at its pinned version.
 
     :raises MissingInput: it has no such version
