@@ -131,21 +131,16 @@ def test_what_is_decommissioned_gets_no_alias_again(served) -> None:
     assert served.alias is None
 
 
-def test_a_model_card_that_failed_harms_no_promotion_and_is_tried_again(place, monkeypatch) -> None:
-    from tradewind.champion import model_card
-
-    write = model_card.write_model_card
-
-    def fail(*_: object) -> None:
-        raise OSError("the disk is full")
-
+def test_a_model_card_that_failed_harms_no_promotion_and_is_tried_again(place) -> None:
     place.judge(WEEKS[1], "2")
-    monkeypatch.setattr(model_card, "write_model_card", fail)
+    in_the_way = place.runtime.reports / place.spec.pipeline
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.touch()  # a file where the folder of the cards would be
     promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
     assert place.alias == "2"
     told = {entry.outcome for entry in place.ledger.find(place.spec.pipeline, "note")}
     assert told == {ALIASED}
     assert not reconcile_alias_and_card(place.deployment).card
-    monkeypatch.setattr(model_card, "write_model_card", write)
+    in_the_way.unlink()
     assert reconcile_alias_and_card(place.deployment).card
     assert place.ledger.get(place.spec.pipeline, "note", key=f"{CARDED}/1") is not None

@@ -9,8 +9,9 @@ from tests.registered_versions import WEEKS
 
 from tradewind.champion.promotion import WithheldPromotion, promote_passed_candidate
 from tradewind.champion.rollback import roll_back_to_version
+from tradewind.deployment import Deployment
 from tradewind.errors import Conflict, UsageError
-from tradewind.lake.dataset import Dataset
+from tradewind.lake.dataset import Lake
 from tradewind.ledger import pins
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
@@ -60,14 +61,18 @@ def test_a_late_promotion_leaves_what_is_scored_alone(place) -> None:
     assert crown(place, 1, "1").effective_from == WEEKS[5]
 
 
-def test_a_lake_that_is_away_while_a_promotion_is_written_is_not_taken_for_the_ledger(place, monkeypatch) -> None:
-    def away(_: object) -> None:
+class WithoutLake(Deployment):
+    """A deployment whose storage has gone away."""
+
+    @property
+    def lake(self) -> Lake:
         raise OSError("the storage does not answer")
 
+
+def test_a_lake_that_is_away_while_a_promotion_is_written_is_not_taken_for_the_ledger(place) -> None:
     place.judge(WEEKS[1], "1")
-    monkeypatch.setattr(Dataset, "snapshot", away)
     with pytest.raises(OSError, match=r"^the storage does not answer"):
-        promote_passed_candidate(place.deployment, WEEKS[1], actor="airflow")
+        promote_passed_candidate(WithoutLake(place.spec, place.runtime), WEEKS[1], actor="airflow")
     assert place.champions == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,7 +13,6 @@ from tests.registered_versions import WEEKS
 
 from tradewind.alerting import incidents
 from tradewind.alerting.channels import describe_next_step
-from tradewind.champion import model_card
 from tradewind.champion.promotion import promote_passed_candidate
 from tradewind.errors import ModelError, Unavailable
 from tradewind.operators.upkeep import ArchiveOperator, ReconcileOperator
@@ -68,13 +68,11 @@ def test_a_champion_that_mlflow_does_not_have_fails_the_task_with_what_to_do(ser
         reconcile(served)
 
 
-def test_a_model_card_that_cannot_be_written_fails_the_task_after_the_alias_was_looked_at(served, monkeypatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError("the disk is full")
-
+def test_a_model_card_that_cannot_be_written_fails_the_task_after_the_alias_was_looked_at(served) -> None:
+    shutil.rmtree(served.runtime.reports)
+    served.runtime.reports.touch()  # a file where the folder of the reports would be
     (champion,) = served.ledger.champions(served.spec.pipeline)
     served.ledger.promote(replace(champion, model_version="3", decided_at=WEEKS[3]), expected=1)  # and died
-    monkeypatch.setattr(model_card, "write_model_card", fail)
     with pytest.raises(Unavailable, match="the champion's model card could not be written"):
         reconcile(served)
     assert served.alias == "3"
