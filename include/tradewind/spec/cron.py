@@ -1,4 +1,4 @@
-"""Cron expressions: five fields or one of the presets, checked without a library."""
+"""Cron expressions: five fields or one of the presets, read by the library that Airflow runs them with."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ from datetime import date
 from tradewind.spec.problems import join_words
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly")
-_MEANINGS = dict(zip(PRESETS, ("0 * * * *", "0 0 * * *", "0 0 * * 0", "0 0 1 * *"), strict=True))
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_FIELDS = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day of month", 1, 31, ()),
-    ("month", 1, 12, _MONTHS),
-    ("day of week", 0, 7, _DAYS),
-)
-_ITEM = r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d*))?"
+_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
+# What every cron understands. croniter takes more (`L`, `#`, `R` for a random value), and ranges that run backwards.
+_ITEM = re.compile(r"(?:\*|(?P<first>\d+|[a-z]{3})(?:-(?P<last>\d+|[a-z]{3}))?)(?:/(?P<step>\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +37,15 @@ class Ticks:
 
 def cron_ticks(expression: str) -> Ticks:
     """When an expression without a :func:`cron_error` ticks, by the clock of its zone."""
-    texts = _MEANINGS.get(expression, expression).lower().split()
+    from croniter import croniter
+
+    (_, hours, days, months, weekdays), _ = croniter.expand(expression)
+    ranges = (range(24), range(1, 32), range(1, 13), range(7))
     sets = [
-        frozenset(value for item in text.split(",") for value in _values(item, low, high, words))
-        for text, (_, low, high, words) in zip(texts, _FIELDS, strict=True)
+        frozenset(every if "*" in values else [int(value) for value in values])
+        for values, every in zip((hours, days, months, weekdays), ranges, strict=True)
     ]
-    _, hours, days, months, weekdays = sets
-    weekdays = frozenset(value % 7 for value in weekdays)
-    # A field that names every value counts as one that restricts nothing only beside a field with a star in it.
-    free = (
-        "*" in texts[2].split(",") or (len(days) == 31 and "*" in texts[4]),
-        "*" in texts[4].split(",") or (len(weekdays) == 7 and "*" in texts[2]),
-    )
-    return Ticks(hours, days, months, weekdays, either=not any(free))
+    return Ticks(sets[0], sets[1], sets[2], sets[3], either="*" not in days and "*" not in weekdays)
 
 
 def cron_error(expression: str) -> str | None:
@@ -70,39 +58,22 @@ def cron_error(expression: str) -> str | None:
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         return f"has {len(fields)} fields; cron has five: minute hour day-of-month month day-of-week"
-    for text, (name, low, high, words) in zip(fields, _FIELDS, strict=True):
+    for number, (text, (name, low, high)) in enumerate(zip(fields, _FIELDS, strict=True)):
         for item in text.split(","):
-            if not _fits(item.lower(), low, high, words):
+            if not _is_valid_item(item.lower(), number=number, high=high):
                 expected = f"{low}-{high}, *, a list, a range or a step like */{min(high, 5)}"
                 return f"invalid {name} `{item}`: expected {expected}"
     return None
 
 
-def _fits(item: str, low: int, high: int, words: tuple[str, ...]) -> bool:
-    match = re.fullmatch(_ITEM, item)
-    if not match:
+def _is_valid_item(item: str, *, number: int, high: int) -> bool:
+    """Whether one part of the field ``number`` is right; it stands alone, so the message can name it."""
+    from croniter import croniter
+
+    found = _ITEM.fullmatch(item)
+    if found is None or int(found["step"] or 1) > high:
         return False
-    first, last, step = match.groups()
-    if step and int(step) > high:
+    first, last = found["first"] or "", found["last"] or ""
+    if first.isdigit() and last.isdigit() and int(first) > int(last):
         return False
-    values = [_number(word, low, words) for word in (first, last) if word]
-    return all(low <= value <= high for value in values) and values == sorted(values)
-
-
-def _values(item: str, low: int, high: int, words: tuple[str, ...]) -> range:
-    match = re.fullmatch(_ITEM, item)
-    assert match is not None, "an expression without a flaw"
-    first, last, step = match.groups()
-    top = 6 if words is _DAYS else high  # 7 is Sunday once more
-    begin = _number(first, low, words) if first else low
-    end = _number(last, low, words) if last else begin if first and not step else top
-    if last and begin == end:  # croniter, by which it will run, reads 3-3 as a whole round
-        begin, end = low, top
-    return range(begin, end + 1, int(step or 1))
-
-
-def _number(word: str, low: int, words: tuple[str, ...]) -> int:
-    # Names count from the field's lowest value: jan is 1, sun is 0.
-    if word in words:
-        return words.index(word) + low
-    return int(word) if re.fullmatch(r"\d{1,2}", word) else -1
+    return bool(croniter.is_valid(" ".join([*["*"] * number, item, *["*"] * (len(_FIELDS) - 1 - number)])))

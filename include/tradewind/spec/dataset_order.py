@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 
 from tradewind.errors import SpecError
 from tradewind.spec.pipeline import DatasetSpec
 
 
 def dataset_order(datasets: Mapping[str, DatasetSpec]) -> list[str]:
-    """Names of the datasets, each after all that it reads; otherwise in the order of the YAML.
+    """Names of the datasets, each after all that it reads; the same for the same YAML.
 
     :raises SpecError: datasets read each other in a circle, or one reads a dataset that does not exist
     """
@@ -20,10 +21,7 @@ def dataset_order(datasets: Mapping[str, DatasetSpec]) -> list[str]:
     circle = find_cycle(datasets)
     if circle:
         raise SpecError(f"datasets read each other in a circle: {' → '.join(circle)}; remove one of these inputs")
-    order: list[str] = []
-    for name in datasets:
-        _visit(name, datasets, order)
-    return order
+    return list(_sorter(datasets).static_order())
 
 
 def find_cycle(datasets: Mapping[str, DatasetSpec]) -> list[str]:
@@ -31,29 +29,19 @@ def find_cycle(datasets: Mapping[str, DatasetSpec]) -> list[str]:
 
     Inputs that do not exist are passed over.
     """
-    done: set[str] = set()
+    try:
+        _sorter(datasets).prepare()
+    except CycleError as exc:
+        # The library names each before the one that reads it; the YAML names what a dataset reads.
+        found: list[str] = exc.args[1]
+        return found[::-1]
+    return []
+
+
+def _sorter(datasets: Mapping[str, DatasetSpec]) -> TopologicalSorter[str]:
+    sorter = TopologicalSorter[str]()
     for name in datasets:
-        found = _circle(name, datasets, [], done)
-        if found:
-            return found
-    return []
-
-
-def _visit(name: str, datasets: Mapping[str, DatasetSpec], order: list[str]) -> None:
-    if name not in order:
-        for read in datasets[name].inputs:
-            _visit(read, datasets, order)
-        order.append(name)
-
-
-def _circle(name: str, datasets: Mapping[str, DatasetSpec], path: list[str], done: set[str]) -> list[str]:
-    if name in path:
-        return [*path[path.index(name) :], name]
-    if name in done or name not in datasets:
-        return []
-    for read in datasets[name].inputs:
-        found = _circle(read, datasets, [*path, name], done)
-        if found:
-            return found
-    done.add(name)
-    return []
+        sorter.add(name)  # all first, so that the order of the YAML stays where nothing else decides
+    for name, dataset in datasets.items():
+        sorter.add(name, *(read for read in dataset.inputs if read in datasets))
+    return sorter

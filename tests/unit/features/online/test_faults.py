@@ -85,7 +85,7 @@ def test_a_full_disk_leaves_the_partition_to_be_done(
 ) -> None:
     apply_definitions(Deployment(spec, runtime))
     request.getfixturevalue("small_files")
-    with pytest.raises(Unavailable, match=r"online store sqlite at .*online\.db: the disk of .*feast fails"):
+    with pytest.raises(Unavailable, match=r"online store sqlite at .*online\.db: the disk of .* fails"):
         materialise_features(Deployment(spec, runtime), W1)
     assert unfinished(runtime)
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
