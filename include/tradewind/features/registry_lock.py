@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradewind.core.file_lock import hold_file_lock
 from tradewind.core.network import choose_error, engine_options
 from tradewind.errors import Unavailable, UsageError
 
@@ -61,25 +60,12 @@ def _explain_registry_errors(url: URL) -> Iterator[None]:
 
 @contextmanager
 def _file_lock(path: Path, name: str, wait_seconds: float) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        deadline = time.monotonic() + wait_seconds
-        while not _try_lock(handle):
-            if time.monotonic() > deadline:
-                raise _lock_timeout(name, wait_seconds, str(path))
-            time.sleep(_PAUSE_SECONDS)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_file_lock(path, wait_seconds=wait_seconds))
+        except TimeoutError as exc:
+            raise _lock_timeout(name, wait_seconds, str(path)) from exc
         yield
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.disk import storage_fault
+from tradewind.core.file_lock import hold_file_lock
 from tradewind.core.network import choose_error, engine_options
 from tradewind.errors import MissingExtra, NoAnswer, TradewindError, UsageError
 from tradewind.ledger.schema import HEAD, VERSION_TABLE
@@ -147,7 +148,8 @@ def _bring_up_to_date(engine: Engine) -> None:
     if version == HEAD:
         return
     sqlite = engine.dialect.name == "sqlite"
-    with _one_at_a_time(str(engine.url.database)) if sqlite else nullcontext():
+    # SQLite's own locks do not cover the change of the journal mode.
+    with hold_file_lock(Path(f"{engine.url.database}.lock")) if sqlite else nullcontext():
         if sqlite:
             with engine.execution_options(sqlite_begin=None).connect() as connection:
                 connection.exec_driver_sql(
@@ -167,16 +169,6 @@ def _version(engine: Engine) -> str | None:
             raise
         return None  # no such table; where the database is away, migrating says so
     return None if version is None else str(version)
-
-
-@contextmanager
-def _one_at_a_time(database: str) -> Iterator[None]:
-    """Hold a lock file: SQLite's own locks do not cover the change of the journal mode. A killed holder lets go."""
-    import fcntl
-
-    with Path(f"{database}.lock").open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _migrate(engine: Engine) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
+
+from tradewind.core.file_lock import try_file_lock
 
 PORTS: Mapping[str, int] = {"airflow": 8080, "mlflow": 5000}
 
@@ -45,11 +46,12 @@ class ReservedPorts:
 def _reserve_port(port: int) -> TextIO | None:
     """The locked file of a free port; None if the port is not free."""
     try:
-        lock = (Path(tempfile.gettempdir()) / f"tradewind-port-{port}.lock").open("a", encoding="utf-8")
+        lock = try_file_lock(Path(tempfile.gettempdir()) / f"tradewind-port-{port}.lock")
     except OSError:  # of another user
         return None
+    if lock is None:
+        return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

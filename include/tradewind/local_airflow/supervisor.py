@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import select
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from tradewind.core.file_lock import try_file_lock
 from tradewind.local_airflow import processes
 from tradewind.local_airflow.home import Home
 from tradewind.local_airflow.ports import PORTS, ReservedPorts
@@ -179,13 +179,7 @@ def read_state(home: Home) -> dict[str, Any]:
 
 def lock_home(home: Home) -> TextIO | None:
     """Lock the home for as long as the file stays open; None if another process has it."""
-    lock = home.lock.open("a", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
+    return try_file_lock(home.lock)
 
 
 def _url_answers(url: str) -> bool:

@@ -7,10 +7,11 @@ made in another file, which is then given its name. A server makes its own table
 
 from __future__ import annotations
 
-import fcntl
 import logging
 from pathlib import Path
 from typing import Any
+
+from tradewind.core.file_lock import hold_file_lock
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,7 @@ def create_mlflow_tables(tracking: str) -> None:
     database = Path(tracking.removeprefix(_SQLITE))
     if database.exists():
         return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # a killed holder lets go
+    with hold_file_lock(database.with_name(f"{database.name}.lock")):
         if database.exists():
             return
         unfinished = database.with_name(f"{database.name}.unfinished")
