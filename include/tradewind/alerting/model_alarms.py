@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tradewind.alerting.drift_alarms import has_drifted, read_drift_rows
 from tradewind.alerting.incidents import NO_PARTITION, open_incidents
 from tradewind.alerting.lasting_conditions import LastingCondition, heal_condition, open_condition
 from tradewind.core import retraining
 from tradewind.core.drift import IN_TRAINING
+from tradewind.core.drift_tests import drift_test_words
+from tradewind.core.monitoring_rows import DriftRow, PerformanceRow
 from tradewind.ledger.journal import Entry, Ledger
 
 if TYPE_CHECKING:
@@ -42,7 +45,9 @@ def drift_rule(spec: Pipeline) -> str:
     return spec.alerts.drift or spec.retrain.when.drift or RULE
 
 
-def check_pipeline_health(deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition]) -> None:
+def check_pipeline_health(
+    deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition[PerformanceRow]]
+) -> None:
     """Open and heal what this partition says of the pipeline's life, after it was decided.
 
     :param decay: the newest judged populations of one champion, oldest first, as many as :func:`decay_rule` looks at
@@ -94,16 +99,16 @@ def close_champion_incident(spec: Pipeline, ledger: Ledger, *, version: str, run
     heal_condition(ledger, spec, kind=NO_CHAMPION, stage=_TRAIN, because=because, run_id=run_id)
 
 
-def _check_decay(deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition]) -> None:
+def _check_decay(deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition[PerformanceRow]]) -> None:
     spec, ledger = deployment.spec, deployment.ledger
     assert spec.monitor is not None
     rule, limit = decay_rule(spec), spec.monitor.performance
     state = retraining.evaluate_quorum(rule, [one.violated for one in decay])
     if state.met:
-        rows = {one.key: one.numbers[-1] for one in decay if one.violated and one.numbers}
+        rows = {one.key: one.rows[-1] for one in decay if one.violated and one.rows}
         since = _condition_since(spec, ledger, DECAY, default=min(rows))
-        values = {key: row["value"] for key, row in rows.items()}
-        version = rows[max(rows)]["model_version"]
+        values = {key: row.value for key, row in rows.items()}
+        version = rows[max(rows)].model_version
         message = (
             f"{limit.metric} is {'below' if limit.at_most is None else 'above'} {limit.bound:g} in "
             f"{_describe_count(state)} populations (incident: {rule}), since population {since}: "
@@ -118,13 +123,15 @@ def _check_decay(deployment: Deployment, partition: str, *, decay: Sequence[Judg
         heal_condition(ledger, spec, kind=DECAY, stage=_MONITOR, because=because, run_id=deployment.runtime.run_id)
 
 
-def _check_decay_judged(deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition]) -> None:
+def _check_decay_judged(
+    deployment: Deployment, partition: str, *, decay: Sequence[JudgedPartition[PerformanceRow]]
+) -> None:
     """Open an incident if all populations that the rule looks at have a few labelled rows, and too few to judge."""
     spec, ledger = deployment.spec, deployment.ledger
     assert spec.monitor is not None
     rule, limit = decay_rule(spec), spec.monitor.performance
     state = retraining.evaluate_quorum(rule, [one.violated for one in decay])
-    rows = {one.key: int(one.numbers[-1]["rows"] or 0) for one in decay if one.violated is None and one.numbers}
+    rows = {one.key: one.rows[-1].rows for one in decay if one.violated is None and one.rows}
     if state.given == state.of == sum(0 < number < limit.min_rows for number in rows.values()):
         since = _condition_since(spec, ledger, DECAY_NOT_JUDGED, default=min(rows))
         few = f"{min(rows.values())} to {max(rows.values())}" if len(set(rows.values())) > 1 else max(rows.values())
@@ -146,18 +153,17 @@ def _check_drift(deployment: Deployment, partition: str) -> None:
     spec, ledger = deployment.spec, deployment.ledger
     rule = drift_rule(spec)
     judged = _drift_rows(deployment, partition, length=int(rule.rsplit(" ", 1)[1]))
-    state = retraining.evaluate_quorum(rule, [_has_drifted(rows) for rows in judged.values()])
+    state = retraining.evaluate_quorum(rule, [has_drifted(rows) for rows in judged.values()])
     _check_drift_judged(deployment, partition, judged=judged, whole=len(judged) == state.of)
     if state.met:
-        alarms = {key: [row for row in rows if row["alarm"]] for key, rows in judged.items()}
+        alarms = {key: [row for row in rows if row.alarm] for key, rows in judged.items()}
         since = _condition_since(spec, ledger, DRIFT, default=next(key for key, rows in alarms.items() if rows))
-        often = Counter(str(row["feature"]) for rows in alarms.values() for row in rows)
-        newest = {str(row["feature"]): row for rows in alarms.values() for row in rows}
-        features = {
-            name: {"partitions": times, "psi": newest[name]["psi"], "usual": newest[name]["null_high"]}
-            for name, times in often.most_common()
-        }
-        words = ", ".join(f"{name} ({_describe_psi(one)})" for name, one in list(features.items())[: 2 * _NAMED])
+        # A feature may be an alarm of several tests at one partition.
+        often = Counter(name for rows in alarms.values() for name in dict.fromkeys(row.feature for row in rows))
+        newest = {row.feature: row for rows in alarms.values() for row in rows}
+        features = {name: _alarm_evidence(newest[name], times) for name, times in often.most_common()}
+        named = list(often.most_common())[: 2 * _NAMED]
+        words = ", ".join(f"{name} ({_describe_alarm(newest[name], times)})" for name, times in named)
         more = f" and {len(features) - 2 * _NAMED} more" if len(features) > 2 * _NAMED else ""
         message = (
             f"drift {_describe_horizon(spec)} in {_describe_count(state)} partitions (incident: {rule}), since "
@@ -174,17 +180,17 @@ def _check_drift(deployment: Deployment, partition: str) -> None:
 
 
 def _check_drift_judged(
-    deployment: Deployment, partition: str, *, judged: Mapping[str, Sequence[Mapping[str, Any]]], whole: bool
+    deployment: Deployment, partition: str, *, judged: Mapping[str, Sequence[DriftRow]], whole: bool
 ) -> None:
     """Open an incident if nothing could be judged in all partitions that the rule looks at."""
     spec, ledger = deployment.spec, deployment.ledger
-    missing = [key for key, rows in judged.items() if rows and all(row["outcome"] == "insufficient" for row in rows)]
+    missing = [key for key, rows in judged.items() if rows and all(row.outcome == "insufficient" for row in rows)]
     newest = list(judged.values())[-1] if judged else []
     if whole and len(missing) == len(judged):
         if _passes_by_itself(deployment, partition, newest=newest, more=len(judged)):
             return
         since = _condition_since(spec, ledger, NOT_JUDGED, default=missing[0])
-        reasons = Counter(str(row["reason"]) for row in newest)
+        reasons = Counter(row.reason for row in newest)
         words = "; ".join(f"{reason} ({times} of {len(newest)})" for reason, times in reasons.most_common(_NAMED))
         message = (
             f"drift {_describe_horizon(spec)} could not be judged since partition {since}, in any of the last "
@@ -194,25 +200,23 @@ def _check_drift_judged(
             NOT_JUDGED, _MONITOR, message=message, evidence={"since": since, "reasons": dict(reasons)}
         )
         open_condition(ledger, spec, condition, run_id=deployment.runtime.run_id)
-    elif _has_drifted(newest) is not None:
+    elif has_drifted(newest) is not None:
         because = f"drift was judged at partition {partition}"
         heal_condition(ledger, spec, kind=NOT_JUDGED, stage=_MONITOR, because=because, run_id=deployment.runtime.run_id)
 
 
-def _passes_by_itself(
-    deployment: Deployment, partition: str, *, newest: Sequence[Mapping[str, Any]], more: int
-) -> bool:
+def _passes_by_itself(deployment: Deployment, partition: str, *, newest: Sequence[DriftRow], more: int) -> bool:
     """Whether only a training is in the way, as after each; not where trainings follow each other before it has passed.
 
     :param newest: judgements of this partition
     :param more: so many partitions beside those of the horizon are looked at
     """
     assert deployment.spec.monitor is not None
-    if not all(IN_TRAINING in str(row["reason"]) for row in newest):
+    if not all(IN_TRAINING in row.reason for row in newest):
         return False
     length = min(deployment.spec.monitor.horizons) + more
     judged = _drift_rows(deployment, partition, length=length)
-    never = [rows for rows in judged.values() if rows and all(row["outcome"] == "insufficient" for row in rows)]
+    never = [rows for rows in judged.values() if rows and all(row.outcome == "insufficient" for row in rows)]
     return len(never) < length
 
 
@@ -269,25 +273,11 @@ def _judged_candidates(spec: Pipeline, ledger: Ledger) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.partition or "", entry.id or 0))
 
 
-def _drift_rows(deployment: Deployment, partition: str, *, length: int) -> dict[str, list[dict[str, Any]]]:
+def _drift_rows(deployment: Deployment, partition: str, *, length: int) -> dict[str, list[DriftRow]]:
     """What was judged over the shortest horizon in the newest partitions, oldest first."""
     spec = deployment.spec
-    assert spec.monitor is not None
-    lake = deployment.lake
-    snapshot = lake.dataset(spec.pipeline, "drift").snapshot()
-    found: dict[str, list[dict[str, Any]]] = {
-        key: [] for key in spec.partitioning.window(partition, length) if key >= spec.start
-    }
-    known = [key for key in found if snapshot and key in snapshot.partitions]
-    for row in snapshot.arrow(known).to_table().to_pylist() if snapshot and known else ():
-        if row["horizon"] == min(spec.monitor.horizons):
-            found[str(row["partition"])].append(row)
-    return found
-
-
-def _has_drifted(rows: Sequence[Mapping[str, Any]]) -> bool | None:
-    judged = [bool(row["alarm"]) for row in rows if row["alarm"] is not None and row["outcome"] != "insufficient"]
-    return any(judged) if judged else None
+    keys = [key for key in spec.partitioning.window(partition, length) if key >= spec.start]
+    return read_drift_rows(spec, keys, deployment.lake)
 
 
 def _is_rule_missed(state: QuorumState) -> bool:
@@ -313,10 +303,14 @@ def _describe_horizon(spec: Pipeline) -> str:
     return f"over {horizon} partition{'' if horizon == 1 else 's'}"
 
 
-def _describe_psi(one: Mapping[str, Any]) -> str:
-    times = one["partitions"]
-    usual = "" if one["usual"] is None else f", usual up to {one['usual']:.2f}"
-    return f"PSI {one['psi']:.2f}{usual}, in {times} partition{'' if times == 1 else 's'}"
+def _describe_alarm(row: DriftRow, times: int) -> str:
+    statistic = drift_test_words(row.test) + ("" if row.statistic is None else f" {row.statistic:.2f}")
+    usual = "" if row.null_high is None else f", usual up to {row.null_high:.2f}"
+    return f"{statistic}{usual}, in {times} partition{'' if times == 1 else 's'}"
+
+
+def _alarm_evidence(row: DriftRow, times: int) -> dict[str, Any]:
+    return {"partitions": times, "test": row.test, "statistic": row.statistic, "usual": row.null_high}
 
 
 def _describe_values(values: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.monitoring_rows import DRIFT_TABLE, DriftRow
 from tradewind.deployment import Deployment
 from tradewind.ledger.journal import Ledger
 from tradewind.local_airflow.home import Home
@@ -144,7 +145,7 @@ def _judgements(deployment: Deployment) -> dict[str, Any]:
     """How many judgements of drift there are, by outcome."""
     from tradewind.monitoring.partition_judgement import count_judgements
 
-    return count_judgements(_rows(deployment, "drift"))
+    return count_judgements(DriftRow.from_record(row) for row in _rows(deployment, DRIFT_TABLE))
 
 
 def _decisions(spec: Pipeline, ledger: Ledger) -> list[dict[str, Any]]:

@@ -8,6 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tradewind.core.drift_tests import drift_test_words
+from tradewind.core.monitoring_rows import DriftRow
+
 
 def print_demo_tables(result: Mapping[str, Any], console: Console | None = None) -> None:
     """Print everything that :func:`tradewind.local_airflow.demo_summary.summarise_demo` gathered.
@@ -54,7 +57,7 @@ def _tables(result: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[str], Row
     )
     yield (
         f"Drift alarms ({_judgement_counts(result.get('judgements', {}))})",
-        ("partition", "over", "feature", "PSI", "null up to"),
+        ("partition", "over", "feature", "statistic", "null up to"),
         _drift(result),
     )
     yield "Decisions", ("partition", "decision", "reason"), _decisions(result)
@@ -106,8 +109,10 @@ def _judgement_counts(counts: Mapping[str, Any]) -> str:
 
 
 def _drift(result: Mapping[str, Any]) -> Rows:
-    for one in result["drift"]:
-        yield one["partition"], _weeks(one["horizon"]), one["feature"], _number(one["psi"]), _number(one["null_high"])
+    for record in result["drift"]:
+        row = DriftRow.from_record(record)
+        statistic = f"{drift_test_words(row.test)} {_number(row.statistic)}"
+        yield row.partition, _weeks(row.horizon), row.feature, statistic, _number(row.null_high)
 
 
 def _decisions(result: Mapping[str, Any]) -> Rows:

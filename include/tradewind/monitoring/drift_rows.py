@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import drift, profiles
+from tradewind.core.drift_tests import load_drift_tests
+from tradewind.core.monitoring_rows import DRIFT_TABLE, DriftRow
 from tradewind.errors import MissingInput
 from tradewind.lake.cause import Cause
 from tradewind.monitoring import monitoring_datasets
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 CODE = "2"  # raise it when the same profiles are judged otherwise
 
+_NO_CHAMPION = "there is no champion for this population, so there is no baseline"
+
 PartitionProfiles = Mapping[str, Mapping[str, profiles.ColumnProfile]]
 
 
@@ -37,7 +41,7 @@ class _KnownProfiles:
 
 
 def publish_drift(deployment: Deployment, partition: str) -> PublishedPartition:
-    """Publish the dataset `drift` of one partition: one row for each feature and horizon.
+    """Publish the dataset `drift` of one partition: one row for each feature, horizon and drift test.
 
     The baseline of a feature are the profiles of the partitions that the champion was fitted on. A prediction has none
     there (the model has seen these rows), so its baseline are the partitions that the champion scored before.
@@ -48,7 +52,7 @@ def publish_drift(deployment: Deployment, partition: str) -> PublishedPartition:
     :raises Conflict: another run published the partition meanwhile
     """
     spec = deployment.spec
-    base = monitoring_datasets.monitoring_base(deployment, "drift", partition)
+    base = monitoring_datasets.monitoring_base(deployment, DRIFT_TABLE, partition)
     champion = deployment.ledger.champion_for(spec.pipeline, partition)
     profiled = monitoring_datasets.monitoring_snapshot(deployment, "profiles")
     states = monitoring_datasets.partition_states(profiled)
@@ -60,7 +64,7 @@ def publish_drift(deployment: Deployment, partition: str) -> PublishedPartition:
         inputs["champion"] = f"{champion.seq}:{champion.model_version}"
     return monitoring_datasets.publish_monitoring_rows(
         deployment,
-        "drift",
+        DRIFT_TABLE,
         partition=partition,
         cause=Cause(inputs, drift_config_hash(spec), CODE),
         base=base,
@@ -69,9 +73,11 @@ def publish_drift(deployment: Deployment, partition: str) -> PublishedPartition:
 
 
 def drift_config_hash(spec: Pipeline) -> str:
-    """Hash of the configuration that determines drift."""
+    """Hash of the configuration that determines drift, the code of its tests included."""
     monitor = monitoring_datasets.require_monitor(spec)
-    return config_hash(monitor.horizons, monitor.drift)
+    # A test whose code has not been raised adds nothing: what was published before tests had a code stays.
+    raised = [f"{test.name} {test.code}" for test in load_drift_tests(monitor.drift.tests) if test.code != "1"]
+    return config_hash(monitor.horizons, monitor.drift, *raised)
 
 
 def _needed_partitions(spec: Pipeline, partition: str, champion: ChampionChange | None) -> list[str]:
@@ -95,10 +101,11 @@ def _drift_rows(
     for horizon in monitoring_datasets.require_monitor(spec).horizons:
         if champion is None:
             current = known.by_partition[partition]
-            rows += [_no_champion_row(name, profile, horizon) for name, profile in current.items()]
+            found = _every_judgement(spec, current, _NO_CHAMPION)
+            rows += [_drift_row(result, partition, horizon, None).as_record() for result in found]
         else:
             judged = _judge_horizon(spec, partition, champion, known, horizon=horizon)
-            rows += [_drift_row(result, horizon, champion) for result in judged]
+            rows += [_drift_row(result, partition, horizon, champion).as_record() for result in judged]
     return rows
 
 
@@ -109,20 +116,33 @@ def _judge_horizon(
     current = known.by_partition[partition]
     impossible = _insufficient_reason(champion, known, window, horizon)
     if impossible:
-        return [drift.FeatureDrift(name, "insufficient", impossible, profile.rows) for name, profile in current.items()]
-    baselines, merged, refused = {}, {}, []
+        return _every_judgement(spec, current, impossible)
+    baselines, merged = {}, {}
+    refused: list[drift.FeatureDrift] = []
     for name, profile in current.items():
         before = _baseline(name, champion, known, window[0])
         parts = [known.by_partition[key].get(name) for key in window if _same_model(name, key, champion, known)]
         usable = [part for part in parts if part is not None]
         if len(usable) < horizon or len({part.kind for part in usable}) > 1:
             reason = f"not the same {name} in all of {', '.join(window)}"
-            refused.append(drift.FeatureDrift(name, "insufficient", reason, profile.rows))
+            refused += _every_judgement(spec, {name: profile}, reason)
         else:
             baselines[name], merged[name] = before, profiles.merge_profiles(usable)
+    policy = monitoring_datasets.require_monitor(spec).drift
+    tests = load_drift_tests(policy.tests)
+    return [*drift.judge_drift(baselines, merged, tests=tests, policy=policy, horizon=horizon), *refused]
+
+
+def _every_judgement(
+    spec: Pipeline, current: Mapping[str, profiles.ColumnProfile], reason: str
+) -> list[drift.FeatureDrift]:
+    """What each test says of each feature that it could judge, where nothing can be: why not."""
+    tests = load_drift_tests(monitoring_datasets.require_monitor(spec).drift.tests)
     return [
-        *drift.judge_drift(baselines, merged, policy=monitoring_datasets.require_monitor(spec).drift, horizon=horizon),
-        *refused,
+        drift.FeatureDrift(name, test.name, "insufficient", reason, profile.rows)
+        for name, profile in current.items()
+        for test in tests
+        if profile.kind in test.kinds
     ]
 
 
@@ -170,23 +190,21 @@ def _window(spec: Pipeline, partition: str, length: int) -> list[str]:
     return [key for key in spec.partitioning.window(partition, length) if key >= spec.start]
 
 
-def _drift_row(result: drift.FeatureDrift, horizon: int, champion: ChampionChange) -> Mapping[str, Any]:
-    return {
-        "horizon": horizon,
-        "feature": result.feature,
-        "outcome": result.outcome,
-        "alarm": None if result.outcome == "insufficient" else result.alarm,
-        "psi": result.psi,
-        "null_mean": result.null_mean,
-        "null_high": result.null_high,
-        "p": result.p,
-        "q": result.q,
-        "rows": result.rows,
-        "model_version": champion.model_version,
-        "reason": result.reason,
-    }
-
-
-def _no_champion_row(name: str, profile: profiles.ColumnProfile, horizon: int) -> Mapping[str, Any]:
-    reason = "there is no champion for this population, so there is no baseline"
-    return {"horizon": horizon, "feature": name, "outcome": "no champion", "rows": profile.rows, "reason": reason}
+def _drift_row(result: drift.FeatureDrift, partition: str, horizon: int, champion: ChampionChange | None) -> DriftRow:
+    judged = result.outcome != "insufficient"
+    return DriftRow(
+        partition=partition,
+        feature=result.feature,
+        horizon=horizon,
+        outcome=result.outcome if champion else "no champion",
+        alarm=result.alarm if judged else None,
+        test=result.test,
+        statistic=result.statistic,
+        null_mean=result.null_mean,
+        null_high=result.null_high,
+        p=result.p,
+        q=result.q,
+        rows=result.rows,
+        model_version=champion.model_version if champion else None,
+        reason=result.reason,
+    )

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tradewind.core.drift_tests import drift_test_words
+from tradewind.core.monitoring_rows import DriftRow
 from tradewind.pages import layout
 
 _STYLE = """
@@ -34,7 +36,7 @@ _ORDER = {
 }
 _FULL = 0.5
 _LEGEND = (
-    "<p><small>Bar: the PSI against the champion's baseline partitions; mark "
+    "<p><small>Bar: the statistic against the champion's baseline partitions; mark "
     '<b class="mark"></b>: how far these differ from each other. '
     "Up to the mark it is their usual variation, no drift. An alarm is beyond it and above the floor, "
     "corrected over all features. Full at 0.5 or at the larger of the two.</small></p>"
@@ -46,7 +48,7 @@ def write_monitor_page(
     *,
     pipeline: str,
     partition: str,
-    drift: Sequence[Mapping[str, Any]],
+    drift: Sequence[DriftRow],
     performance: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write the page; who reads meanwhile sees the old or the new one.
@@ -60,23 +62,23 @@ def write_monitor_page(
 
 
 def render_monitor_page(
-    *, pipeline: str, partition: str, drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[str, Any]]
+    *, pipeline: str, partition: str, drift: Sequence[DriftRow], performance: Sequence[Mapping[str, Any]]
 ) -> str:
     """The page as HTML; the same rows give the same text."""
     title = f"{pipeline} · {partition}"
     body = [f"<h1>{escape(title)}</h1>", f"<p>{_summary(drift, performance)}</p>", _LEGEND if drift else ""]
     body += ["<h2>Performance</h2>"]
-    body += [_performance_card(row) for row in _sorted(performance, "population")]
+    body += [_performance_card(row) for row in sorted(performance, key=_performance_order)]
     body += [] if performance else ["<p>No labels fell due in this partition.</p>"]
-    for horizon in sorted({row["horizon"] for row in drift}):
+    for horizon in sorted({row.horizon for row in drift}):
         body.append(f"<h2>Drift over {horizon} partition{'s' if horizon > 1 else ''}</h2>")
-        body += [_drift_card(row) for row in _sorted([r for r in drift if r["horizon"] == horizon], "feature")]
+        body += [_drift_card(row) for row in sorted(drift, key=_drift_order) if row.horizon == horizon]
     return layout.page_document(title, "".join(body), style=_STYLE)
 
 
-def _summary(drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[str, Any]]) -> str:
-    alarms = sum(row["alarm"] is True for row in drift)
-    judged = sum(row["alarm"] is not None for row in drift)
+def _summary(drift: Sequence[DriftRow], performance: Sequence[Mapping[str, Any]]) -> str:
+    alarms = sum(row.alarm is True for row in drift)
+    judged = sum(row.alarm is not None for row in drift)
     below = sum(row["below"] is True for row in performance)
     said = [f"{alarms} of {judged} drift judgements are alarms"] if judged else [_not_judged(drift)]
     if judged < len(drift) and judged:
@@ -86,30 +88,34 @@ def _summary(drift: Sequence[Mapping[str, Any]], performance: Sequence[Mapping[s
     return "; ".join(said) + "."
 
 
-def _not_judged(drift: Sequence[Mapping[str, Any]]) -> str:
-    reasons = Counter(str(row["reason"]) for row in drift).most_common(1)
+def _not_judged(drift: Sequence[DriftRow]) -> str:
+    reasons = Counter(row.reason for row in drift).most_common(1)
     return f"Drift could not be judged{f': {escape(reasons[0][0])}' if reasons else ''}"
 
 
-def _drift_card(row: Mapping[str, Any]) -> str:
-    psi, usual = row["psi"], row["null_high"]
-    if psi is None or usual is None:
-        return _card(row, str(row["feature"]), _number(psi), "")
-    full = max(_FULL, psi, usual)
+def _drift_card(row: DriftRow) -> str:
+    words, statistic, usual = drift_test_words(row.test), row.statistic, row.null_high
+    if statistic is None:
+        return _card(row.outcome, row.feature, "", "", row.reason)
+    value = f"{escape(words)} {_number(statistic)}"
+    if usual is None:
+        return _card(row.outcome, row.feature, value, "", row.reason)
+    full = max(_FULL, statistic, usual)
     mark = f'<b class="mark" style="left:{usual / full * 100:.1f}%"></b>'
-    bar = f'<div class="bar"><i style="width:{psi / full * 100:.1f}%"></i>{mark}</div>'
-    return _card(row, str(row["feature"]), f"PSI {_number(psi)}", f"{bar}<div>{_psi_in_words(row, psi, usual)}</div>")
+    bar = f'<div class="bar"><i style="width:{statistic / full * 100:.1f}%"></i>{mark}</div>'
+    details = f"{bar}<div>{escape(_statistic_in_words(words, statistic, usual, alarm=row.alarm is True))}</div>"
+    return _card(row.outcome, row.feature, value, details, row.reason)
 
 
-def _psi_in_words(row: Mapping[str, Any], psi: float, usual: float) -> str:
-    """Why a large PSI may be nothing, in words: what is unusual depends on the baseline."""
-    if psi <= usual:
+def _statistic_in_words(words: str, statistic: float, usual: float, *, alarm: bool) -> str:
+    """Why a large statistic may be nothing, in words: what is unusual depends on the baseline."""
+    if statistic <= usual:
         so = "this is within their usual variation"
-    elif row["alarm"]:
+    elif alarm:
         so = "this is beyond their usual variation"
     else:
         so = "this is more, but below the floor or, counted over all features, not certain"
-    return f"The baseline's own partitions differ from each other by up to {_number(usual)} (PSI): {so}."
+    return f"The baseline's own partitions differ from each other by up to {_number(usual)} ({words}): {so}."
 
 
 def _performance_card(row: Mapping[str, Any]) -> str:
@@ -123,19 +129,22 @@ def _performance_card(row: Mapping[str, Any]) -> str:
     ]
     version = f"version {row['model_version']}" if row["model_version"] else ""
     details = ", ".join(part for part in (version, *counts) if part)
-    return _card(row, f"{row['population']} {row['metric']}", _number(row["value"]), f"{interval}{escape(details)}")
+    name = f"{row['population']} {row['metric']}"
+    value = _number(row["value"])
+    return _card(str(row["outcome"]), name, value, f"{interval}{escape(details)}", str(row["reason"]))
 
 
-def _card(row: Mapping[str, Any], name: str, value: str, details: str) -> str:
-    outcome = str(row["outcome"])
+def _card(outcome: str, name: str, value: str, details: str, reason: str) -> str:
     head = f'<div class="head"><span>{escape(name)}</span><span>{value} {escape(outcome)}</span></div>'
-    return (
-        f'<div class="card {outcome.split()[0]}">{head}{details}<div><small>{escape(row["reason"])}</small></div></div>'
-    )
+    return f'<div class="card {outcome.split()[0]}">{head}{details}<div><small>{escape(reason)}</small></div></div>'
 
 
-def _sorted(rows: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    return sorted(rows, key=lambda row: (_ORDER.get(row["outcome"], 1), -(row.get("psi") or 0), str(row[name])))
+def _drift_order(row: DriftRow) -> tuple[int, float, str, str]:
+    return _ORDER.get(row.outcome, 1), -(row.statistic or 0), row.feature, row.test
+
+
+def _performance_order(row: Mapping[str, Any]) -> tuple[int, str]:
+    return _ORDER.get(row["outcome"], 1), str(row["population"])
 
 
 def _number(value: float | None) -> str:

@@ -38,6 +38,8 @@ DRIFT: Mapping[str, str] = {
     "rows": "int64",
     "model_version": "string",
     "reason": "string",
+    "test": "string",
+    "statistic": "float64",
 }
 PERFORMANCE: Mapping[str, str] = {
     "population": "string",
@@ -79,6 +81,8 @@ def publish_monitoring_rows(
 ) -> PublishedPartition:
     """Publish the rows of one partition; they are made only if the partition is not there from the same cause.
 
+    Columns that a table of an earlier release does not have are added to it; its older partitions have NULL there.
+
     :param name: `profiles`, `drift` or `performance`
     :param base: its :func:`monitoring_base`
     :raises Conflict: another run published the partition meanwhile
@@ -93,7 +97,7 @@ def publish_monitoring_rows(
     schema = pa.schema([(column, pa.type_for_alias(kind)) for column, kind in _COLUMNS[name].items()])
     table = pa.Table.from_pylist([dict(row) for row in rows()], schema=schema)
     staged = dataset.stage(partition, table.to_reader(), base=base)
-    return dataset.publish(staged, cause=cause, run_id=deployment.runtime.run_id)
+    return dataset.publish(staged, cause=cause, run_id=deployment.runtime.run_id, new_columns="take")
 
 
 def monitoring_base(deployment: Deployment, name: str, partition: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core.monitoring_rows import DriftRow
 from tradewind.ledger import completion
 from tradewind.monitoring import monitor_page, monitoring_datasets
 from tradewind.monitoring.drift_rows import publish_drift
@@ -52,13 +53,14 @@ def judge_partition(deployment: Deployment, partition: str) -> PartitionJudgemen
     require_monitor_turn(spec, partition, ledger, alone=runtime.alone)
     drift = publish_drift(deployment, partition)
     performance = publish_performance(deployment, partition)
-    drifts = _published_rows(deployment, drift)
+    drifts = [DriftRow.from_record(row) for row in _published_rows(deployment, drift)]
     realised = _published_rows(deployment, performance)
     path = runtime.reports / spec.pipeline / "monitor" / f"{partition}.html"
     monitor_page.write_monitor_page(
         path, pipeline=spec.pipeline, partition=partition, drift=drifts, performance=realised
     )
-    alarms = tuple(f"{r['feature']} over {r['horizon']}" for r in drifts if r["alarm"])
+    # A feature may be an alarm of several tests.
+    alarms = tuple(dict.fromkeys(f"{row.feature} over {row.horizon}" for row in drifts if row.alarm))
     values = {row["population"]: row["value"] for row in realised}
     outcomes = {row["population"]: row["outcome"] for row in realised}
     judged = count_judgements(drifts)
@@ -80,15 +82,12 @@ def judge_partition(deployment: Deployment, partition: str) -> PartitionJudgemen
     return PartitionJudgement(alarms, values, path, changed)
 
 
-def count_judgements(drifts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """How many judgements of drift there are by outcome, and the most frequent reason why they are not possible.
-
-    :param drifts: rows of the dataset `drift`
-    """
+def count_judgements(drifts: Iterable[DriftRow]) -> dict[str, Any]:
+    """How many judgements of drift there are by outcome, and the most frequent reason why they are not possible."""
     rows = list(drifts)
-    reasons = Counter(str(row["reason"]) for row in rows if row["alarm"] is None)
+    reasons = Counter(row.reason for row in rows if row.alarm is None)
     common = reasons.most_common(1)
-    return {**Counter(str(row["outcome"]) for row in rows), **({"reason": common[0][0]} if common else {})}
+    return {**Counter(row.outcome for row in rows), **({"reason": common[0][0]} if common else {})}
 
 
 def describe_drift(alarms: Sequence[str], judged: Mapping[str, Any], *, most: int = 3) -> str:

@@ -14,8 +14,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tradewind.alerting import model_alarms
-from tradewind.alerting.drift_alarms import JudgedPartition, any_true, drift_judgements
+from tradewind.alerting.drift_alarms import (
+    JudgedPartition,
+    any_true,
+    drift_judgements,
+    performance_partitions,
+    read_performance_rows,
+)
 from tradewind.core import retraining
+from tradewind.core.monitoring_rows import DriftRow, PerformanceRow
 from tradewind.core.retraining import RetrainingDecision
 from tradewind.errors import UsageError
 from tradewind.lake.dataset import Lake
@@ -109,7 +116,7 @@ def _current_shadow(spec: Pipeline, partition: str, ledger: Ledger) -> retrainin
 
 def _drift_regime(
     spec: Pipeline, partition: str, ledger: Ledger, *,
-    champion: ChampionChange | None, drift: Sequence[JudgedPartition], learned: Sequence[str],
+    champion: ChampionChange | None, drift: Sequence[JudgedPartition[DriftRow]], learned: Sequence[str],
 ) -> retraining.DriftRegime | None:  # fmt: skip
     """What drifted away from this champion since the last training, where the policy waits for it.
 
@@ -154,7 +161,7 @@ def _distances_to_trainings(spec: Pipeline, partition: str, ledger: Ledger) -> l
 
 def _judged_performance(
     spec: Pipeline, partition: str, lake: Lake, ledger: Ledger, *, rule: str | None
-) -> list[JudgedPartition]:
+) -> list[JudgedPartition[PerformanceRow]]:
     """The newest judged populations of one champion, oldest first, at most as many as the rule looks at.
 
     The champion is the one that is effective for the newest of them. What was judged before it took over is left out;
@@ -162,20 +169,18 @@ def _judged_performance(
     """
     if rule is None or spec.monitor is None:
         return []
-    snapshot = lake.dataset(spec.pipeline, "performance").snapshot()
-    keys = [key for key, state in (snapshot.partitions if snapshot else {}).items() if key <= partition and state.rows]
+    keys = [key for key in performance_partitions(spec, lake) if key <= partition]
     # Twice as many as are asked for: a population may be judged twice, or in sample, which does not count.
-    rows = _read_sorted_rows(lake, spec.pipeline, "performance", keys[-2 * _rule_length(rule) :])
+    rows = read_performance_rows(spec, keys[-2 * _rule_length(rule) :], lake)
     metric = spec.monitor.performance.metric
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[PerformanceRow]] = {}
     newest: dict[str, str] = {}
-    for row in sorted(rows, key=lambda row: str(row["partition"])):
-        population = str(row["population"])
-        if row["metric"] != metric or row["in_sample"]:
+    for row in rows:
+        if row.metric != metric or row.in_sample:
             continue
-        if newest.get(population) != row["partition"]:
-            found[population], newest[population] = [], str(row["partition"])
-        found[population].append(row)
+        if newest.get(row.population) != row.partition:
+            found[row.population], newest[row.population] = [], row.partition
+        found[row.population].append(row)
     champion = ledger.champion_for(spec.pipeline, max(found)) if found else None
     if champion is None:
         return []
@@ -183,12 +188,11 @@ def _judged_performance(
     return [_judge_decay(key, found[key], champion.model_version) for key in tenure[-_rule_length(rule) :]]
 
 
-def _judge_decay(population: str, rows: Sequence[dict[str, Any]], version: str) -> JudgedPartition:
-    violated = any_true(row["below"] if row["model_version"] == version else None for row in rows)
-    return JudgedPartition(population, violated, _brief_rows(rows))
+def _judge_decay(population: str, rows: Sequence[PerformanceRow], version: str) -> JudgedPartition[PerformanceRow]:
+    return JudgedPartition(population, any_true(r.below if r.model_version == version else None for r in rows), rows)
 
 
-def _judged_drift(spec: Pipeline, partition: str, lake: Lake) -> list[JudgedPartition]:
+def _judged_drift(spec: Pipeline, partition: str, lake: Lake) -> list[JudgedPartition[DriftRow]]:
     """The newest partitions, oldest first, as many as the policy looks at; one that was not judged has no data."""
     rule = spec.retrain.when.drift
     if rule is None or spec.monitor is None:
@@ -197,27 +201,14 @@ def _judged_drift(spec: Pipeline, partition: str, lake: Lake) -> list[JudgedPart
     return drift_judgements(spec, keys, lake)
 
 
-def _read_sorted_rows(lake: Lake, pipeline: str, name: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    snapshot = lake.dataset(pipeline, name).snapshot()
-    if snapshot is None or not keys:
-        return []
-    rows = snapshot.arrow(keys).to_table().to_pylist()
-    # Rows come in any order, and the journal says what was found in them.
-    names = ("partition", "population", "horizon", "feature")
-    return cast("list[dict[str, Any]]", sorted(rows, key=lambda row: [str(row.get(name)) for name in names]))
-
-
 def _rule_length(rule: str) -> int:
     return int(rule.rsplit(" ", 1)[1])
 
 
-def _brief_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = ("model_version", "metric", "value", "low", "high", "rows", "below")
-    return [{name: row.get(name) for name in names} for row in rows]
-
-
-def _numbers_by_key(judged: Sequence[JudgedPartition]) -> dict[str, Any]:
-    return {one.key: list(one.numbers) for one in judged}
+def _numbers_by_key(
+    judged: Sequence[JudgedPartition[DriftRow]] | Sequence[JudgedPartition[PerformanceRow]],
+) -> dict[str, Any]:
+    return {one.key: [row.as_evidence() for row in one.rows] for one in judged}
 
 
 def _journal_decision(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path as FilePath
 from zoneinfo import ZoneInfo, available_timezones
 
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec import cron, project, schedule
+from tradewind.spec.alert_channels import ALERT_CHANNELS
 from tradewind.spec.check_gates import check_gates, metric_in, value_out_of_range
 from tradewind.spec.check_sources import check_rows, check_sources, list_queries
 from tradewind.spec.dataset_order import find_cycle
+from tradewind.spec.drift_tests import DRIFT_TESTS
 from tradewind.spec.metrics import MEASURES
 from tradewind.spec.partitions import LONGEST
 from tradewind.spec.pipeline import Pipeline
@@ -22,7 +24,6 @@ from tradewind.spec.training import Early
 
 # Tables that the stages write beside the user's own.
 RESERVED = frozenset({"predictions", "shadow_predictions", "profiles", "drift", "performance"})
-CHANNELS = ("log",)
 _CRON = re.compile(r"(?:[*\d,/-]+ +){4}[*\d,/-]+")
 
 # A web address, or a path: what stands before the first slash of a path has no colon, so it is no other scheme.
@@ -224,13 +225,27 @@ def _retrain(spec: Pipeline) -> Iterator[Finding]:
 
 
 def _alerts(spec: Pipeline) -> Iterator[Finding]:
-    for index, channel in enumerate(spec.alerts.channels):
-        if channel not in CHANNELS:
-            message = f"there is no channel `{channel}`: there is only the log yet; leave channels out"
-            yield Finding(("alerts", "channels", index), message)
+    yield from _listed_names(("alerts", "channels"), spec.alerts.channels, ALERT_CHANNELS, what="alert channel")
     for field in ("decay", "drift"):
         if getattr(spec.alerts, field) and not spec.monitor:
             yield Finding(("alerts", field), f"nothing measures {field}: there is no `monitor`", on_key=True)
+
+
+def _drift_tests(spec: Pipeline) -> Iterator[Finding]:
+    if spec.monitor is not None:
+        named = spec.monitor.drift.tests
+        yield from _listed_names(("monitor", "drift", "tests"), named, DRIFT_TESTS, what="drift test")
+
+
+def _listed_names(path: Path, names: Sequence[str], listed: Collection[str], *, what: str) -> Iterator[Finding]:
+    """Names of a list of ours: each must be known, and stand there once."""
+    for index, name in enumerate(names):
+        if name not in listed:
+            expected = f"one of {', '.join(sorted(listed))}"
+            near = nearest_word(name, listed)
+            yield Finding((*path, index), f"unknown {what} `{name}`", expected=expected, suggestion=near)
+        elif name in names[:index]:
+            yield Finding((*path, index), f"{what} `{name}` is named twice")
 
 
 def named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
@@ -275,5 +290,6 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("promotion",), _promotion),
     (("promotion", "retention", "partition"), _kept_long_enough),
     (("retrain", "monitor"), _retrain),
+    (("monitor",), _drift_tests),
     (("alerts", "monitor"), _alerts),
 )

@@ -65,6 +65,12 @@ class Performance(Model):
 class Drift(Model):
     """When a feature or the predictions have drifted."""
 
+    tests: tuple[Text, ...] = Field(
+        default=("psi",),
+        min_length=1,
+        description="Drift tests, by name. Each is applied to every feature that it can judge; an alarm of any counts. "
+        "`psi` is the population stability index.",
+    )
     floor: Number = Field(default=0.1, gt=0, description="Smallest PSI that is worth an alarm.")
     fdr: Number = Field(
         default=0.05, gt=0, lt=1, description="False discovery rate over all features of one judgement."
@@ -132,7 +138,7 @@ class Alerts(Model):
 
     channels: tuple[Text, ...] = Field(
         default=(),
-        description="Channels that hear of incidents. There is only `log` yet, which always hears; leave this out.",
+        description="Channels that incidents are sent to, by name, beside `log`, which gets every incident.",
     )
     deadline: Duration | None = Field(
         default=None, description="A scheduled run that takes longer than this is an incident."

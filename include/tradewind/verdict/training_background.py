@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting.drift_alarms import drifted_partitions
+from tradewind.core.drift_tests import drift_test_words
+from tradewind.core.monitoring_rows import DriftRow
 from tradewind.pages.formatting import first_few, format_count, format_number
 from tradewind.spec.metrics import MEASURES
 
@@ -100,12 +102,15 @@ def _performance_lines(evidence: Mapping[str, Any]) -> Iterator[str]:
                 )
                 yield f"population {population}, version {row['model_version']}: {measured}{limit}"
     for partition, alarms in evidence.get("drift_alarms", {}).items():
-        found = [
-            f"{one['feature']} (PSI {format_number(one['psi'])}, null up to {format_number(one['null_high'])})"
-            for one in alarms
-        ]
+        found = [_describe_alarm(DriftRow.from_record(one)) for one in alarms]
         if found:
             yield f"drift at {partition}: {first_few(found, most=4)}"
     if regime := evidence.get("regime"):
         learned = regime["learned"]
         yield f"waited for what drifted since {regime['since']}: {format_count(len(learned), 'partition')} learned from"
+
+
+def _describe_alarm(row: DriftRow) -> str:
+    usual = "" if row.null_high is None else f", null up to {format_number(row.null_high)}"
+    statistic = "" if row.statistic is None else f" {format_number(row.statistic)}"
+    return f"{row.feature} ({drift_test_words(row.test)}{statistic}{usual})"

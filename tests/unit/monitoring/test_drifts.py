@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tradewind.alerting.drift_alarms import read_drift_rows
 from tradewind.errors import Conflict, MissingInput
-from tradewind.monitoring.drift_rows import publish_drift
+from tradewind.lake.dataset import Lake
+from tradewind.monitoring.drift_rows import drift_config_hash, publish_drift
+from tradewind.monitoring.monitoring_datasets import DRIFT
 
 if TYPE_CHECKING:
     from conftest import World
+
+PERFORMANCE = {"metric": "roc_auc", "at_least": 0.6}
 
 
 @pytest.fixture
@@ -152,3 +157,51 @@ def test_a_partition_that_was_not_profiled_is_named(steady: World) -> None:
 def test_too_few_rows_are_insufficient(steady: World, with_spec: Callable[..., World]) -> None:
     strict = with_spec(monitor={"performance": {"metric": "roc_auc", "at_least": 0.6}, "drift": {"min_rows": 701}})
     assert {row["outcome"] for row in drift(strict, strict.week(9)).values()} == {"insufficient"}
+
+
+def test_a_row_names_its_test_and_its_statistic(steady: World) -> None:
+    row = drift(steady, steady.week(9))["wind", 1]
+    assert (row["test"], row["statistic"]) == ("psi", row["psi"])
+
+
+def test_a_table_without_the_newer_columns_takes_them_and_its_older_rows_are_read_as_psi(steady: World) -> None:
+    import pyarrow as pa
+
+    earlier = {
+        "horizon": 1,
+        "feature": "wind",
+        "outcome": "drift",
+        "alarm": True,
+        "psi": 0.7,
+        "null_mean": 0.1,
+        "null_high": 0.2,
+        "p": 0.01,
+        "q": 0.01,
+        "rows": 700,
+        "model_version": "1",
+        "reason": "PSI 0.700",
+    }
+    columns = {name: pa.array([value], pa.type_for_alias(DRIFT[name])) for name, value in earlier.items()}
+    steady.publish("drift", steady.week(7), columns)
+
+    read = {"keys": steady.weeks(7, 8), "lake": Lake(steady.runtime.lake)}
+    before = read_drift_rows(steady.spec, **read)[steady.week(7)]
+    drift(steady, steady.week(8))
+    after = read_drift_rows(steady.spec, **read)
+
+    assert [(row.test, row.statistic, row.null_high, row.alarm) for row in before] == [("psi", 0.7, 0.2, True)]
+    assert after[steady.week(7)] == before
+    assert {row.test for row in after[steady.week(8)]} == {"psi"}
+    assert None not in [row.statistic for row in after[steady.week(8)] if row.outcome == "ok"]
+
+
+def test_a_pipeline_that_names_no_test_has_the_hash_that_it_had(steady: World, with_spec: Callable[..., World]) -> None:
+    """The numbers are of the release before tests had names."""
+
+    def spelled(**policy: Any) -> str:
+        changed = with_spec(monitor={"horizons": [1, 2], "performance": PERFORMANCE, "drift": policy})
+        return drift_config_hash(changed.spec)
+
+    before = "bd6940153c0ed40fd55bf773be33cd10660693218190edf7578abe6281970f94"
+    assert (drift_config_hash(steady.spec), spelled(tests=["psi"])) == (before, before)
+    assert spelled(floor=0.2) == "043fa849fedfa26bb3784bef11686203f065b4c793660b3ead519b13459b4b41"

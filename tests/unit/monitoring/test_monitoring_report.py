@@ -5,13 +5,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from tradewind.core.monitoring_rows import DriftRow
 from tradewind.monitoring import monitor_page
 from tradewind.monitoring.monitoring_datasets import DRIFT, PERFORMANCE
 
 
-def drift(**given: Any) -> dict[str, Any]:
-    usual = {"horizon": 1, "feature": "wind", "outcome": "ok", "alarm": False, "psi": 0.05, "null_high": 0.1}
-    return dict.fromkeys(DRIFT) | usual | {"rows": 700, "reason": "PSI 0.05"} | given
+def drift(**given: Any) -> DriftRow:
+    usual = {"horizon": 1, "feature": "wind", "outcome": "ok", "alarm": False, "statistic": 0.05, "null_high": 0.1}
+    return DriftRow.from_record(dict.fromkeys(DRIFT) | usual | {"rows": 700, "reason": "PSI 0.05"} | given)
 
 
 def performance(**given: Any) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def performance(**given: Any) -> dict[str, Any]:
     return dict.fromkeys(PERFORMANCE) | usual | {"rows": 700, "reason": "fine"} | given
 
 
-def page(*rows: dict[str, Any], realised: tuple[dict[str, Any], ...] = ()) -> str:
+def page(*rows: DriftRow, realised: tuple[dict[str, Any], ...] = ()) -> str:
     return monitor_page.render_monitor_page(
         pipeline="flights", partition="2013-05-13", drift=rows, performance=realised
     )
@@ -41,24 +42,26 @@ class Balanced(HTMLParser):
 
 
 def test_alarms_come_first() -> None:
-    text = page(drift(feature="calm"), drift(feature="storm", outcome="drift", alarm=True, psi=0.9))
+    text = page(drift(feature="calm"), drift(feature="storm", outcome="drift", alarm=True, statistic=0.9))
     assert text.index("storm") < text.index("calm")
     assert "1 of 2 drift judgements are alarms" in text
 
 
 def test_a_large_psi_that_is_no_alarm_says_why() -> None:
-    text = page(drift(psi=6.952, null_high=20.9))
+    text = page(drift(statistic=6.952, null_high=20.9))
     assert "PSI 6.952 ok" in text
     assert "own partitions differ from each other by up to 20.900 (PSI): this is within their usual variation." in text
 
 
 def test_an_alarm_and_a_doubtful_case_are_set_against_the_baseline_too() -> None:
-    assert "(PSI): this is beyond" in page(drift(psi=0.9, null_high=0.2, outcome="drift", alarm=True))
-    assert "(PSI): this is more, but below the floor or" in page(drift(psi=0.09, null_high=0.05))
+    assert "(PSI): this is beyond" in page(drift(statistic=0.9, null_high=0.2, outcome="drift", alarm=True))
+    assert "(PSI): this is more, but below the floor or" in page(drift(statistic=0.09, null_high=0.05))
 
 
 def test_a_bar_ends_before_its_mark_exactly_if_the_psi_is_usual() -> None:
-    text = page(drift(feature="usual", psi=8.0, null_high=40.0), drift(feature="unusual", psi=3.0, null_high=0.75))
+    text = page(
+        drift(feature="usual", statistic=8.0, null_high=40.0), drift(feature="unusual", statistic=3.0, null_high=0.75)
+    )
     assert '<i style="width:20.0%"></i><b class="mark" style="left:100.0%">' in text
     assert '<i style="width:100.0%"></i><b class="mark" style="left:25.0%">' in text
 
@@ -97,8 +100,8 @@ def test_the_page_is_well_formed_with_missing_numbers() -> None:
     parser = Balanced()
     parser.feed(
         page(
-            drift(psi=None, null_high=None, outcome="no champion", alarm=None),
-            drift(horizon=4, outcome="insufficient", alarm=None, psi=None),
+            drift(statistic=None, null_high=None, outcome="no champion", alarm=None),
+            drift(horizon=4, outcome="insufficient", alarm=None, statistic=None),
             realised=(
                 performance(value=None, outcome="no data", below=None),
                 performance(low=0.6, high=0.8, without_label=3),

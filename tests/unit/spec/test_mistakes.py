@@ -524,7 +524,16 @@ MISTAKES = {
         19,
         "alerts.channels[1]",
         None,
-        "there is only the log yet; leave channels out",
+        "unknown alert channel `slack`\n    expected one of log",
+    ),
+    "a drift test that is not there": (
+        "at_least: 0.66}\nretrain:",
+        "at_least: 0.66}\n  drift: {tests: [psi, psy]}\nretrain:",
+        37,
+        24,
+        "monitor.drift.tests[1]",
+        "psi",
+        "unknown drift test `psy`",
     ),
     "an input that is no dataset": (
         "inputs: {flights:",
