@@ -1,10 +1,14 @@
-"""Where a new incident is told. The log is always told; more channels come with later versions."""
+"""Sending a new incident: to the log always, and to the channels that the YAML names."""
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from tradewind.alerting.alert_channel import AlertChannel, AlertMessage
+from tradewind.core.listed_objects import load_listed_object
+from tradewind.spec.alert_channels import ALERT_CHANNELS
 
 if TYPE_CHECKING:
     from tradewind.alerting.incident_history import Incident
@@ -51,23 +55,40 @@ _WHAT_TO_DO = {
     "Unavailable": "bring the named service back, then run the partition again",
 }
 _NAMED = 5
+_ALWAYS = "log"
 _UPKEEP = "do what it says, or read the task's log; the next upkeep looks again"
 
 
-def log_incident(incident: Incident) -> None:
-    """Write one line at ERROR: what happened, where the evidence is, what to do."""
-    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in _incident_texts(incident).items()}
-    log.error(
-        "INCIDENT pipeline=%s stage=%s task=%s partition=%s error=%s owner=%s what=%s evidence=%s do=%s",
-        incident.pipeline,
-        incident.stage,
-        incident.task or incident.subject or "-",
-        ",".join(incident.partitions) or "-",
-        incident.error_type,
-        incident.owner or "-",
-        quoted["what"],
-        quoted["evidence"],
-        quoted["do"],
+def send_alert(incident: Incident, channels: Sequence[str] = ()) -> None:
+    """Send a new incident to the log, and to the channels that the YAML names.
+
+    A channel that fails neither fails the work that found the incident nor keeps the message from the other channels.
+
+    :param channels: names of :data:`~tradewind.spec.alert_channels.ALERT_CHANNELS`
+    """
+    message = alert_message(incident)
+    for name in dict.fromkeys((_ALWAYS, *channels)):
+        try:
+            load_listed_object(ALERT_CHANNELS, name, kind=AlertChannel, what="alert channel").send(message)
+        except Exception:  # what a channel can raise is not known here
+            log.exception("incident %s was not sent to the channel %s", message.fingerprint, name)
+
+
+def alert_message(incident: Incident) -> AlertMessage:
+    """An incident in the form in which channels send it."""
+    return AlertMessage(
+        fingerprint=incident.fingerprint,
+        pipeline=incident.pipeline,
+        stage=incident.stage,
+        task=incident.task or incident.subject,
+        partitions=incident.partitions,
+        error_type=incident.error_type,
+        owner=incident.owner,
+        since=incident.first,
+        what=incident.message,
+        evidence=incident.link,
+        next_step=describe_next_step(incident),
+        runbook=incident.runbook,
     )
 
 
@@ -89,7 +110,3 @@ def _backfill_commands(incident: Incident) -> str:
     keys = incident.partitions
     commands = [f"`tradewind backfill {incident.pipeline} --from {key} --to {key}`" for key in keys[:_NAMED]]
     return " ".join(commands) + (f" and {len(keys) - _NAMED} more partitions" if len(keys) > _NAMED else "")
-
-
-def _incident_texts(incident: Incident) -> dict[str, str]:
-    return {"what": incident.message, "evidence": incident.link or "-", "do": describe_next_step(incident)}

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from tradewind.alerting import channels, incident_history
+from tradewind.alerting import incident_history
+from tradewind.alerting.channels import send_alert
 from tradewind.alerting.incident_history import Incident, IncidentHistory, Occurrence
 from tradewind.errors import InvalidPartitionKey, UsageError
 from tradewind.ledger.journal import Entry
@@ -38,6 +39,7 @@ def report_failure(
     attempt: int = 0,
     owner: str = "",
     runbook: str | None = None,
+    channels: Sequence[str] = (),
 ) -> Incident | None:
     """Journal a failure, and alert if it is a new problem; what the partition failed of before is closed.
 
@@ -51,6 +53,7 @@ def report_failure(
     :param attempt: number of the task's try
     :param owner: of the pipeline
     :param runbook: link that says what to do
+    :param channels: `alerts.channels` of the pipeline: where a new problem is sent, beside the log
     :return: the incident if this occurrence alerted, else None
     """
     fingerprint, known = (
@@ -79,7 +82,7 @@ def report_failure(
     if not ledger.append(entry):
         return None
     _close_superseded(ledger, known, entry)
-    return alert_once(ledger, pipeline, fingerprint)
+    return alert_once(ledger, pipeline, fingerprint, channels=channels)
 
 
 def unrecorded_incident(
@@ -217,9 +220,10 @@ def shorten_message(message: str) -> str:
     return message if over <= 0 else f"{message[:MESSAGE_LENGTH]} … ({over:,} more characters; see the task's log)"
 
 
-def alert_once(ledger: Ledger, pipeline: str, fingerprint: str) -> Incident | None:
+def alert_once(ledger: Ledger, pipeline: str, fingerprint: str, *, channels: Sequence[str] = ()) -> Incident | None:
     """Alert for a new episode; of several processes that see it at once, the one that writes the note does.
 
+    :param channels: where it is sent, beside the log
     :return: the incident if this call alerted
     """
     history = incident_history.read_incident_histories(ledger, pipeline)[fingerprint]
@@ -232,7 +236,7 @@ def alert_once(ledger: Ledger, pipeline: str, fingerprint: str) -> Incident | No
     )  # fmt: skip
     if not ledger.append(note):
         return None
-    channels.log_incident(incident)
+    send_alert(incident, channels)
     return incident
 
 

@@ -75,7 +75,7 @@ def open_condition(ledger: Ledger, spec: Pipeline, condition: LastingCondition, 
         )  # fmt: skip
         ledger.append(entry)
     # Also when nothing is new: the process that journalled it may have been killed before the alert.
-    return incidents.alert_once(ledger, spec.pipeline, fingerprint)
+    return incidents.alert_once(ledger, spec.pipeline, fingerprint, channels=spec.alerts.channels)
 
 
 def heal_condition(

@@ -101,7 +101,11 @@ def _default_args(spec: Pipeline, notifier: IncidentNotifier) -> dict[str, Any]:
 
 def _notifier(spec: Pipeline) -> IncidentNotifier:
     return IncidentNotifier(
-        pipeline=spec.pipeline, owner=spec.owner, runbook=spec.runbook, tradewind_conn_id=CONNECTION
+        pipeline=spec.pipeline,
+        owner=spec.owner,
+        runbook=spec.runbook,
+        channels=spec.alerts.channels,
+        tradewind_conn_id=CONNECTION,
     )
 
 
@@ -111,6 +115,7 @@ def _deadline(spec: Pipeline) -> DeadlineAlert | None:
     kwargs = {
         "pipeline": spec.pipeline,
         "owner": spec.owner,
+        "channels": list(spec.alerts.channels),
         "tradewind_conn_id": CONNECTION,
     }
     return DeadlineAlert(

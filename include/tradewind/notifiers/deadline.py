@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 
-async def deadline_missed(*, context: dict[str, Any], pipeline: str, owner: str, tradewind_conn_id: str) -> None:
+async def deadline_missed(
+    *, context: dict[str, Any], pipeline: str, owner: str, tradewind_conn_id: str, channels: Sequence[str] = ()
+) -> None:
     """Report an incident.
 
     :param context: holds ``dag_run`` and ``deadline``
     :param pipeline: name of the pipeline
     :param owner: who is told
     :param tradewind_conn_id: connection that names the ledger
+    :param channels: where a new incident is sent, beside the log
     """
-    await asyncio.to_thread(_report, context, pipeline, owner, tradewind_conn_id)
+    await asyncio.to_thread(_report, context, pipeline, owner, tradewind_conn_id, channels)
 
 
-def _report(context: dict[str, Any], pipeline: str, owner: str, tradewind_conn_id: str) -> None:
+def _report(
+    context: dict[str, Any], pipeline: str, owner: str, tradewind_conn_id: str, channels: Sequence[str]
+) -> None:
     from tradewind.alerting import incidents
     from tradewind.hooks.tradewind import TradewindHook
     from tradewind.ledger import holds
@@ -32,6 +38,7 @@ def _report(context: dict[str, Any], pipeline: str, owner: str, tradewind_conn_i
         ledger,
         pipeline=pipeline,
         owner=owner,
+        channels=channels,
         stage=stage,
         task=None,
         partition=run.get("partition_key"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
@@ -21,16 +22,19 @@ class IncidentNotifier(BaseNotifier):
     :param pipeline: name of the pipeline
     :param owner: who is told
     :param runbook: link that says what to do
+    :param channels: where a new problem is sent, beside the log
     :param tradewind_conn_id: connection that names the ledger
     """
 
     def __init__(
-        self, *, pipeline: str, owner: str, runbook: str | None = None, tradewind_conn_id: str = "tradewind_default"
-    ) -> None:
+        self, *, pipeline: str, owner: str, runbook: str | None = None, channels: Sequence[str] = (),
+        tradewind_conn_id: str = "tradewind_default",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.pipeline = pipeline
         self.owner = owner
         self.runbook = runbook
+        self.channels = channels
         self.tradewind_conn_id = tradewind_conn_id
 
     def notify(self, context: Context) -> None:
@@ -41,11 +45,12 @@ class IncidentNotifier(BaseNotifier):
 
         known = {"pipeline": self.pipeline, "owner": self.owner, "runbook": self.runbook, **describe_failure(context)}
         try:
-            incidents.report_failure(Ledger(TradewindHook(self.tradewind_conn_id).ledger_url()), **known)
+            ledger = Ledger(TradewindHook(self.tradewind_conn_id).ledger_url())
+            incidents.report_failure(ledger, **known, channels=self.channels)
         except TradewindError as exc:
             # Without its ledger it cannot tell a new problem from a known one; better told twice than never.
             self.log.error("the ledger did not take the incident: %s", exc)
-            channels.log_incident(incidents.unrecorded_incident(**known))
+            channels.send_alert(incidents.unrecorded_incident(**known), self.channels)
 
 
 def describe_failure(context: Context | dict[str, Any]) -> dict[str, Any]:

@@ -214,6 +214,7 @@ class _PartitionWork:
                 attempt=1,
                 owner=self.deployment.spec.owner,
                 runbook=self.deployment.spec.runbook,
+                channels=self.deployment.spec.alerts.channels,
             )
             raise
         incidents.close_stage_incidents(

@@ -105,6 +105,7 @@ def _report_overdue(spec: Pipeline, ledger: Ledger, stage: str, late: Sequence[s
             pipeline=spec.pipeline,
             owner=spec.owner,
             runbook=spec.runbook,
+            channels=spec.alerts.channels,
             stage=stage,
             task=None,
             partition=partition,

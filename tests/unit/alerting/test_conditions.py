@@ -130,7 +130,7 @@ def test_what_was_journalled_before_a_kill_is_alerted_by_the_next_look(
     ledger: Ledger, alerts: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(incidents, "alert_once", lambda *_: None)
+        patched.setattr(incidents, "alert_once", lambda *_, **__: None)
         decay(ledger)
     assert decay(ledger)
     assert len(alerts) == 1
