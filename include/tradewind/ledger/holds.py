@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import UsageError
-from tradewind.ledger import skipped_partitions
+from tradewind.errors import LeftOut, UsageError
+from tradewind.ledger import completion, skipped_partitions
 from tradewind.ledger.journal import Entry
 
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Ledger
+    from tradewind.spec.pipeline import Pipeline
 
 SUBJECT = "pipeline"
 
@@ -95,6 +96,23 @@ def describe_stop(ledger: Ledger, pipeline: str, partition: str | None = None) -
             f"{kept.reason}; it may run again after: tradewind skip {pipeline} {partition} --take-back"
         )
     return None
+
+
+def require_not_held(ledger: Ledger, spec: Pipeline, partition: str, *, stage: str, first: bool, run_id: str) -> None:
+    """Go on only while no person holds the pipeline or keeps the partition out.
+
+    Every task asks, not only the first: what begins after the hold publishes nothing. What stops in the middle of a
+    run is written down as not started, so that upkeep sends its event again after `resume`.
+
+    :param first: nothing of the stage has been done in this run
+    :raises LeftOut: it is held or left out
+    """
+    reason = describe_stop(ledger, spec.pipeline, partition)
+    if reason is None:
+        return
+    if not first and completion.upstream_stage(stage, spec.stages):
+        completion.record_start(ledger, spec.pipeline, stage, partition, cause="held", run_id=run_id)
+    raise LeftOut(f"nothing is done: {reason}")
 
 
 def _refuse_decommissioned(ledger: Ledger, pipeline: str) -> None:

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tradewind.deployment import Deployment
 from tradewind.hooks.tradewind import TradewindHook
 from tradewind.links.report import ReportLink, report_url
+from tradewind.operators.training import settle_failed_training
 from tradewind.spec.scalars import format_duration
 
 if TYPE_CHECKING:
@@ -60,7 +61,20 @@ class ApproveOperator(ApprovalOperator):
         self.tradewind_conn_id = tradewind_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Let later partitions go on, then ask: the verdict, who is champion, and a pin stand in the form."""
+        """Let later partitions go on, then ask: the verdict, who is champion, and a pin stand in the form.
+
+        It is not tried again, so where it fails the training is settled as failed.
+        """
+        try:
+            return self._ask(context)
+        except AirflowSkipException:
+            raise
+        except Exception as exc:
+            runtime = TradewindHook(self.tradewind_conn_id).runtime(run_id=context["dag_run"].run_id)
+            settle_failed_training(exc, Deployment(self.pipeline, runtime), context)
+            raise
+
+    def _ask(self, context: Context) -> Any:
         from tradewind.ledger import completion, holds
         from tradewind.ledger.journal import Ledger
         from tradewind.retraining import approval

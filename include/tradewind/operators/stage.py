@@ -49,15 +49,26 @@ class StageOperator(TradewindOperator):
     def execute(self, context: Context) -> Any:
         """Check the partition key, then work; wait for an earlier partition if the work asks for it.
 
+        While a person holds the pipeline or keeps the partition out, the task ends as skipped, with the reason.
+
         :raises InvalidPartitionKey: no key, one outside ``start…end``, or one of a partition that is not over yet
         """
+        from tradewind.ledger import holds
+
         spec = self.spec()
         partition = _partition_is_over(spec, spec.partitioning.check(context["dag_run"].partition_key))
         deployment = Deployment(spec, self.runtime(context))
-        self._stop_if_held(deployment, partition)
-        if self.opens:
-            self._write_down_start(deployment, partition)
         try:
+            holds.require_not_held(
+                deployment.ledger,
+                spec,
+                partition,
+                stage=self.stage,
+                first=self.opens,
+                run_id=deployment.runtime.run_id,
+            )
+            if self.opens:
+                self._write_down_start(deployment, partition)
             with translate_disk_errors(
                 f"{spec.pipeline} {partition}: {self.task_id} cannot write", *task_folders(deployment.runtime)
             ):
@@ -106,24 +117,6 @@ class StageOperator(TradewindOperator):
             deployment.runtime, pipeline=deployment.spec.pipeline, stage=self.stage, partition=partition
         )
         incidents.close_incidents_outside_range(deployment.ledger, deployment.spec, run_id=deployment.runtime.run_id)
-
-    def _stop_if_held(self, deployment: Deployment, partition: str) -> None:
-        """End as skipped, with the reason, while a person holds the pipeline or keeps the partition out.
-
-        Every task asks, not only the first: nothing that begins after the hold publishes anything. What is skipped in
-        the middle of a run is written down as not started, so that upkeep sends its event again after `resume`.
-        """
-        from tradewind.ledger import completion, holds
-
-        spec, ledger = deployment.spec, deployment.ledger
-        reason = holds.describe_stop(ledger, spec.pipeline, partition)
-        if reason is None:
-            return
-        if not self.opens and completion.upstream_stage(self.stage, spec.stages):
-            completion.record_start(
-                ledger, spec.pipeline, self.stage, partition, cause="held", run_id=deployment.runtime.run_id
-            )
-        raise AirflowSkipException(f"nothing is done: {reason}")
 
     def _write_down_start(self, deployment: Deployment, partition: str) -> None:
         from tradewind.ledger import completion

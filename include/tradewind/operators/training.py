@@ -10,7 +10,7 @@ from airflow.sdk import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
 from tradewind.deployment import Deployment
-from tradewind.errors import NotReady, TradewindError, Unavailable
+from tradewind.errors import TradewindError, Unavailable
 from tradewind.operators.base import TradewindOperator
 from tradewind.operators.stage import StageOperator
 
@@ -33,11 +33,11 @@ class TrainStageOperator(StageOperator, SkipMixin):
         """Work; when it has failed for good the training is settled too, since scoring goes on with who serves now."""
         try:
             return super().execute(context)
-        except (DownstreamTasksSkipped, AirflowSkipException, NotReady):
+        except (DownstreamTasksSkipped, AirflowSkipException):
             raise
         except Exception as exc:
-            if _is_final_failure(exc, context):
-                self._settle_failed(context)
+            if is_final_error(exc, context):
+                settle_failed_training(exc, Deployment(self.spec(), self.runtime(context)), context)
             raise
 
     def end_step(self, step: TrainStep, runtime: Runtime, context: Context) -> Mapping[str, Any]:
@@ -49,13 +49,6 @@ class TrainStageOperator(StageOperator, SkipMixin):
         if step.settled:
             self.skip(ti=context["ti"], tasks=context["task"].get_flat_relatives(upstream=False))
         return step.about
-
-    def _settle_failed(self, context: Context) -> None:
-        from tradewind.retraining.train_stage import settle_training
-
-        spec, partition = self.spec(), context["dag_run"].partition_key
-        if partition:
-            settle_training(Deployment(spec, self.runtime(context)), partition, outcome="failed")
 
 
 class DecideOperator(TrainStageOperator):
@@ -167,7 +160,15 @@ class RollbackOperator(TradewindOperator):
         return done
 
 
-def _is_final_failure(exc: Exception, context: Context) -> bool:
+def settle_failed_training(error: Exception, deployment: Deployment, context: Context) -> None:
+    """Settle the training of the run's partition as failed, unless it waits: scoring goes on with who serves now."""
+    from tradewind.retraining import train_stage
+
+    if (partition := context["dag_run"].partition_key) and train_stage.is_training_failure(error):
+        train_stage.settle_training(deployment, partition, outcome=train_stage.FAILED)
+
+
+def is_final_error(exc: Exception, context: Context) -> bool:
     """Whether Airflow will not try again."""
     if isinstance(exc, TradewindError) and not isinstance(exc, Unavailable):
         return True

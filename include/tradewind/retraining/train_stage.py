@@ -1,25 +1,29 @@
 """The train stage of a partition, step by step: decide, train, judge, refit where the YAML asks, promote.
 
 Each step says what came of it, and whether it settles the training of the partition: then no later step is taken.
-Operators turn that into Airflow's words; a rehearsal takes the same steps in one process.
+Operators take one step a task and turn that into Airflow's words; :func:`run_train_stage` takes them in one process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tradewind.alerting import incidents
-from tradewind.errors import Conflict
+from tradewind.errors import Conflict, LeftOut, NotDelivered, NotReady
 from tradewind.ledger import completion
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tradewind.deployment import Deployment
+    from tradewind.spec.pipeline import Pipeline
 
 STAGE = "train"
+FAILED = "failed"
+APPROVE = "approve"
+"""The step in which a person is asked, where the YAML says ``promotion.mode: approval``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,57 @@ class TrainStep:
     about: Mapping[str, Any] = field(default_factory=dict)
     mlflow: tuple[str, str] | None = None
     report: Path | str | None = None
+
+
+StepFunction = Callable[["Deployment", str], TrainStep]
+
+
+def list_train_steps(spec: Pipeline, *, ask: StepFunction) -> dict[str, StepFunction]:
+    """The steps that the YAML asks for, in order.
+
+    :param ask: the step :data:`APPROVE`: who is asked, and how, is not the stage's business
+    """
+    refit = {"refit": run_refit} if spec.train and spec.train.refit else {}
+    # After the refit: what is approved is what serves.
+    approve = {APPROVE: ask} if spec.promotion.mode == "approval" else {}
+    steps: dict[str, StepFunction] = {"decide": run_decision, "train": run_training, "verdict": run_verdict}
+    return {**steps, **refit, **approve, "promote": run_promotion}
+
+
+def run_train_stage(
+    deployment: Deployment,
+    partition: str,
+    *,
+    steps: Mapping[str, StepFunction],
+    run_task: Callable[[str, StepFunction], TrainStep] | None = None,
+) -> TrainStep:
+    """Take the steps in this process until one settles the training.
+
+    An error that is no wait settles it too, as failed: scoring goes on with the champion that serves now.
+
+    :param steps: :func:`list_train_steps`
+    :param run_task: takes a step by its name, with what belongs to a task around it; None for the step alone
+    :return: the last step that was taken
+    """
+    step = TrainStep("", reason="there is no step")
+    try:
+        for name, function in steps.items():
+            step = run_task(name, function) if run_task else function(deployment, partition)
+            if step.settled:
+                break
+    except Exception as exc:
+        if is_training_failure(exc):
+            settle_training(deployment, partition, outcome=FAILED)
+        raise
+    return step
+
+
+def is_training_failure(error: BaseException) -> bool:
+    """Whether an error that is not tried again settles the training as failed.
+
+    What waits for something, or is kept out by a person, is decided later.
+    """
+    return not isinstance(error, NotReady | NotDelivered | LeftOut)
 
 
 def run_decision(deployment: Deployment, partition: str, *, by_hand: str | None = None) -> TrainStep:
@@ -164,7 +219,7 @@ def settle_training(deployment: Deployment, partition: str, *, outcome: str) -> 
         evidence=evidence,
         run_id=deployment.runtime.run_id,
     )
-    if outcome != "failed":
+    if outcome != FAILED:
         incidents.close_stage_incidents(
             ledger, deployment.spec.pipeline, STAGE, partition, run_id=deployment.runtime.run_id
         )

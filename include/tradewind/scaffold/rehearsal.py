@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from tradewind.alerting import incidents
 from tradewind.core.connections import Connections, DatabaseConnection, ObjectStoreConnection, WebServiceConnection
 from tradewind.deployment import Deployment
-from tradewind.errors import Conflict, LeftOut, NotReady, TradewindError, UsageError
+from tradewind.errors import Conflict, LeftOut, TradewindError, UsageError
 from tradewind.ledger import completion, holds
 from tradewind.local_airflow.home import Home
 from tradewind.local_airflow.supervisor import lock_home
@@ -229,6 +229,14 @@ class _PartitionWork:
     def _do(self, stage: str, name: str, work: Callable[[Deployment, str], Any]) -> Any:
         """One task; what lost against another run looks again, as a retry would."""
         with self._task(stage, name):
+            holds.require_not_held(
+                self.deployment.ledger,
+                self.deployment.spec,
+                self.partition,
+                stage=stage,
+                first=False,
+                run_id=self.deployment.runtime.run_id,
+            )
             for left in reversed(range(_TRIES)):
                 try:
                     return work(self.deployment, self.partition)
@@ -273,32 +281,12 @@ class _PartitionWork:
         return list(self._do("monitor", "judge", judge_partition).alarms)
 
     def _train(self) -> str:
-        refit = (
-            {"refit": train_stage.run_refit} if self.deployment.spec.train and self.deployment.spec.train.refit else {}
-        )
-        asked = {"approve": self._answer} if self.deployment.spec.promotion.mode == "approval" else {}
-        steps: Mapping[str, Callable[[Deployment, str], TrainStep]] = {
-            "decide": train_stage.run_decision,
-            "train": train_stage.run_training,
-            "verdict": train_stage.run_verdict,
-            **refit,
-            **asked,
-            "promote": train_stage.run_promotion,
-        }
-        outcome = ""
-        try:
-            for name, step in steps.items():
-                done: TrainStep = self._do("train", name, step)
-                outcome = done.outcome
-                if done.settled:
-                    break
-        except NotReady:
-            raise
-        except Exception:
-            # Scoring goes on with who serves now.
-            train_stage.settle_training(self.deployment, self.partition, outcome="failed")
-            raise
-        return outcome
+        def run_task(name: str, step: train_stage.StepFunction) -> TrainStep:
+            done: TrainStep = self._do("train", name, step)
+            return done
+
+        steps = train_stage.list_train_steps(self.deployment.spec, ask=self._answer)
+        return train_stage.run_train_stage(self.deployment, self.partition, steps=steps, run_task=run_task).outcome
 
     def _answer(self, deployment: Deployment, partition: str) -> TrainStep:
         """The answer of a person who is not here; a "no" leaves the training as waiting, as Airflow does."""
