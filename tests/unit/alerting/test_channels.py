@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tradewind.alerting import channels, incidents
 from tradewind.alerting.alert_channel import AlertChannel
 from tradewind.alerting.incident_history import Incident
+from tradewind.alerting.lasting_conditions import LastingCondition, open_condition
 from tradewind.core.listed_objects import load_listed_object
 from tradewind.ledger.journal import Ledger
 from tradewind.spec.alert_channels import ALERT_CHANNELS
+from tradewind.spec.pipeline import Pipeline
 
 FAILURE = {"pipeline": "flights", "stage": "etl", "task": "flights", "partition": "2013-01-28", "run_id": "r1"}
 
@@ -54,3 +57,25 @@ def test_a_channel_that_cannot_be_used_fails_nothing_and_is_logged(
     assert "INCIDENT pipeline=flights" in caplog.text
     assert "incident flights/etl/flights/E was not sent to the channel gone" in caplog.text
     assert "unknown alert channel `gone`; valid are log" in caplog.text
+
+
+def test_a_condition_is_sent_to_the_channels_of_its_pipeline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A channel that is not there shows where it was sent; the YAML would have refused it."""
+    condition = LastingCondition("Decay", "monitor", message="3 of 4 below .66")
+    open_condition(Ledger(f"sqlite:///{tmp_path}/ledger.db"), flights(channels=("gone",)), condition, run_id="r")
+    assert "incident flights/monitor/-/Decay was not sent to the channel gone" in caplog.text
+
+
+def flights(**alerts: Any) -> Pipeline:
+    fields = {
+        "pipeline": "flights",
+        "owner": "ops",
+        "description": "Late?",
+        "timezone": "UTC",
+        "partition": "week",
+        "start": "2013-01-07",
+        "schedule": "0 6 * * 1",
+        "datasets": {"flown": {"source": {"files": "{landing}/{day}.csv"}, "sql": "flown.sql"}},
+        "alerts": alerts,
+    }
+    return Pipeline.model_validate(fields)

@@ -36,3 +36,14 @@ def test_the_form_of_a_rollback_goes_back_to_the_previous_champion_unless_someth
     chosen = {"action": "lift the pin", "to_version": None, "reason": "it was the data"}
     task.render_template_fields({"params": chosen})
     assert (task.action, task.to_version, task.reason) == ("lift the pin", "", "it was the data")
+
+
+def test_callbacks_of_failures_and_deadlines_know_the_channels_of_the_yaml() -> None:
+    spec = load_pipeline(DAGS / "flight_delay.yaml")
+    alerts = spec.alerts.model_copy(update={"channels": ("log",), "deadline": timedelta(hours=2)})
+    dag = dags_from(spec.model_copy(update={"alerts": alerts}))["flight_delay__train"]
+    (of_run,) = dag.on_failure_callback if isinstance(dag.on_failure_callback, list) else [dag.on_failure_callback]
+    assert of_run.channels == ("log",)
+    assert [one.channels for task in dag.tasks for one in task.on_failure_callback] == [("log",)] * len(dag.tasks)
+    (deadline,) = dag.deadline if isinstance(dag.deadline, list) else [dag.deadline]
+    assert deadline.callback.kwargs["channels"] == ["log"]

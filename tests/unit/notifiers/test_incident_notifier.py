@@ -46,3 +46,13 @@ def test_without_a_ledger_the_log_is_told(monkeypatch, caplog, tmp_path):
     notifier.notify({"dag_run": RUN, "task_instance": TASK, "exception": AuditFailed("3 checks failed")})
     assert "INCIDENT pipeline=flight_delay stage=etl task=flights" in caplog.text
     assert "3 checks failed" in caplog.text
+
+
+def test_a_failure_is_sent_to_the_channels_of_the_pipeline(monkeypatch, caplog, tmp_path):
+    """A channel that is not there shows where it was sent; the YAML would have refused it."""
+    extra = dict.fromkeys(("project", "lake", "landing", "feast_registry", "reports"), str(tmp_path))
+    extra |= {"feast_online": {"type": "sqlite"}, "ledger": f"sqlite:///{tmp_path}/ledger.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_TRADEWIND_DEFAULT", json.dumps({"conn_type": "tradewind", "extra": extra}))
+    notifier = IncidentNotifier(pipeline="flight_delay", owner="ops@example.com", channels=("gone",))
+    notifier.notify({"dag_run": RUN, "task_instance": TASK, "exception": AuditFailed("3 checks failed")})
+    assert "incident flight_delay/etl/flights/AuditFailed was not sent to the channel gone" in caplog.text
