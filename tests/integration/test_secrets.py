@@ -65,7 +65,7 @@ def echo() -> Iterator[str]:
 
 def fail_http(runtime: Runtime, scratch: Path, echo: str) -> None:
     from tradewind.sources.http import fetch_http
-    from tradewind.spec.sources import Http
+    from tradewind.spec.source_http import Http
 
     source = Http.model_validate({"http": "/orders", "connection": "web", "parameters": {"key": "known"}})
     fetch_http(source, "2013-11-03", deployment=Deployment(SPEC, runtime), scratch=scratch)

@@ -11,7 +11,6 @@ from tradewind.deployment import Deployment
 from tradewind.engine.sql_text import canonical_text
 from tradewind.errors import SpecError
 from tradewind.spec.digest import config_hash
-from tradewind.spec.sources import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ def hash_dataset_config(deployment: Deployment, name: str) -> DatasetHash:
     spec = deployment.spec
     part = spec.datasets[name]
     sources = [*([part.source] if part.source else []), *part.references.values()]
-    queries = [source.query for source in sources if isinstance(source, Query)]
+    queries = [file for source in sources for file in source.sql_files().values()]
     texts = {path: _text(deployment.runtime.project / path) for path in (part.sql, part.expectations, *queries) if path}
     # A comment or a line break changes nothing that is computed; a database may read hints in comments.
     texts[part.sql] = canonical_text(texts[part.sql])

@@ -13,11 +13,10 @@ from tradewind.engine.query import FileView
 from tradewind.errors import LeftOut, MissingInput, NotReady, SpecError
 from tradewind.etl.late_inputs import apply_late_policy
 from tradewind.ledger import skipped_partitions
-from tradewind.sources import files, http, query
 from tradewind.sources.delivery import Delivery, hash_delivery
-from tradewind.sources.fetched import Fetched
+from tradewind.sources.fetched import fetch_source
 from tradewind.sources.rejected_rows import RejectedRows
-from tradewind.spec.sources import AnySource, Http, Query, Source
+from tradewind.spec.sources import Source
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -123,7 +122,7 @@ def gather_inputs(deployment: Deployment, name: str, partition: str, *, scratch:
 
 
 def fetch_deliveries(
-    deployment: Deployment, sources: Mapping[str, AnySource], partition: str, *, scratch: Path, waited: timedelta | None
+    deployment: Deployment, sources: Mapping[str, Source], partition: str, *, scratch: Path, waited: timedelta | None
 ) -> dict[str, Delivery]:
     """Fetch and hash what each source gives for one partition, by view, in the order given.
 
@@ -132,17 +131,9 @@ def fetch_deliveries(
     found = {}
     for view, source in sources.items():
         with _late_policy(source, waited):
-            fetched = _fetch_source(source, partition, deployment=deployment, scratch=_make_folder(scratch / view))
+            fetched = fetch_source(source, partition, deployment=deployment, scratch=_make_folder(scratch / view))
         found[view] = hash_delivery(source, fetched)
     return found
-
-
-def _fetch_source(source: AnySource, partition: str, *, deployment: Deployment, scratch: Path) -> Fetched:
-    if isinstance(source, Query):
-        return query.fetch_query(source, partition, deployment=deployment, scratch=scratch)
-    if isinstance(source, Http):
-        return http.fetch_http(source, partition, deployment=deployment, scratch=scratch)
-    return files.fetch_files(source, partition, deployment=deployment, scratch=scratch)
 
 
 def _late_policy(source: Source, waited: timedelta | None) -> AbstractContextManager[None]:

@@ -9,7 +9,6 @@ from tradewind.core.gate_results import describe_gate
 from tradewind.ledger import completion
 from tradewind.spec.problems import join_words
 from tradewind.spec.scalars import format_duration
-from tradewind.spec.sources import Files, Http, Query
 
 if TYPE_CHECKING:
     from tradewind.spec.pipeline import DatasetSpec, Pipeline
@@ -133,15 +132,7 @@ def _lookback_text(lookback: int) -> str:
 
 
 def _source(source: Source) -> str:
-    if isinstance(source, Files):
-        where = f"files `{source.files}` ({source.format})"
-        where += f" through connection `{source.connection}`" if source.connection else ""
-    elif isinstance(source, Query):
-        where = f"query `{source.query}` to database `{source.connection}`"
-    else:
-        assert isinstance(source, Http)
-        where = f"web service `{source.connection}` at `{source.http}` ({source.format})"
-    return f"{where}. {_meaning(source)}{_bad_rows_text(source)}"
+    return f"{source.description()}. {_meaning(source)}{_bad_rows_text(source)}"
 
 
 def _meaning(source: Source) -> str:

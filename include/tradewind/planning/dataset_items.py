@@ -16,7 +16,7 @@ from tradewind.etl.quarantine_release import Quarantined, list_quarantined
 from tradewind.lake.cause import Cause
 from tradewind.planning import recorded_causes
 from tradewind.planning.cause_differences import explain_cause_change
-from tradewind.planning.delivery_digests import DeliveryDigests, is_comparable_source
+from tradewind.planning.delivery_digests import DeliveryDigests
 from tradewind.planning.plan_item import DOUBT, NOT_DETERMINISTIC, UNSURE, ItemState, PlanItem, Reason
 from tradewind.spec.dataset_order import dataset_order
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tradewind.lake.snapshot import PartitionState, Snapshot
     from tradewind.ledger.journal import Entry
     from tradewind.spec.pipeline import DatasetSpec
-    from tradewind.spec.sources import AnySource
+    from tradewind.spec.sources import Source
 
 
 @dataclass
@@ -156,8 +156,8 @@ class _DatasetExamination:
         for view, source in {**({SOURCE: part.source} if part.source else {}), **part.references}.items():
             self._deliver(found, view, source, name=name, key=key)
 
-    def _deliver(self, found: _CurrentInputs, view: str, source: AnySource, *, name: str, key: str) -> None:
-        if not is_comparable_source(source, self.deployment.runtime):
+    def _deliver(self, found: _CurrentInputs, view: str, source: Source, *, name: str, key: str) -> None:
+        if not source.is_local(self.deployment.runtime.landing):
             found.unseen[view] = "what is not a local file is not compared: only fetching it would tell"
             return
         try:

@@ -10,27 +10,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from tradewind import __version__
 from tradewind.errors import InputError, MissingInput, Unavailable
-from tradewind.sources import files
 from tradewind.sources.delivery import hash_delivery
-from tradewind.spec.sources import Files, Source
+from tradewind.sources.fetched import fetch_source
+from tradewind.spec.sources import Source
 
 if TYPE_CHECKING:
-    from tradewind.core.runtime import Runtime
     from tradewind.deployment import Deployment
 
 log = logging.getLogger(__name__)
 
 _MOST = 100_000
 _YOUNG_SECONDS = 2.0
-
-
-def is_comparable_source(source: Source, runtime: Runtime) -> TypeGuard[Files]:
-    """Whether it can be told without fetching if an input has changed: only for files on this machine."""
-    return isinstance(source, Files) and "://" not in source.files.replace("{landing}", runtime.landing)
 
 
 class DeliveryDigests:
@@ -53,13 +47,13 @@ class DeliveryDigests:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cls(cache / "tradewind" / "deliveries.json")
 
-    def digest(self, source: Files, partition: str, *, deployment: Deployment) -> str:
+    def digest(self, source: Source, partition: str, *, deployment: Deployment) -> str:
         """Digest of the files of one partition, as `etl` computes it.
 
         :raises MissingInput: they are not there, or the landing zone is away
         """
         try:
-            fetched = files.fetch_files(source, partition, deployment=deployment, scratch=Path(gettempdir()))
+            fetched = fetch_source(source, partition, deployment=deployment, scratch=Path(gettempdir()))
         except Unavailable as exc:
             raise MissingInput(str(exc)) from exc
         seen = _fingerprint_files(fetched.paths)
@@ -72,7 +66,7 @@ class DeliveryDigests:
 
     def changed(self, source: Source, partition: str, before: str, *, deployment: Deployment) -> bool:
         """Whether what is delivered is not what had the digest ``before``; of what cannot be looked at: no."""
-        if not is_comparable_source(source, deployment.runtime):
+        if not source.is_local(deployment.runtime.landing):
             return False
         try:
             return self.digest(source, partition, deployment=deployment) != before

@@ -27,7 +27,6 @@ from tradewind.scoring.fallbacks import (
 )
 from tradewind.scoring.predictor import FallbackChain, Predictor, open_fallback_chain
 from tradewind.spec.digest import config_hash
-from tradewind.spec.sources import Query
 from tradewind.training.model_frame import ModelFrame, population_frame, population_inputs
 from tradewind.training.model_inputs import (
     PinnedInputs,
@@ -307,7 +306,7 @@ def scoring_config_hash(deployment: Deployment) -> str:
     spec = deployment.spec
     declared = score_config(spec)
     references = declared.population.references.values()
-    files = [declared.population.sql, *(source.query for source in references if isinstance(source, Query))]
+    files = [declared.population.sql, *(file for source in references for file in source.sql_files().values())]
     sql, *queries = [(deployment.runtime.project / name).read_text(encoding="utf-8") for name in files]
     about = [train_config(spec).columns, train_config(spec).service, spec.timezone]
     # A comment or a line break changes nothing that is computed; a database may read hints in comments.

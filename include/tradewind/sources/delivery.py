@@ -17,7 +17,7 @@ from tradewind.sources.delivered_columns import agree_columns
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.reader_sql import ViewShape
 from tradewind.sources.rejected_rows import RejectedRows
-from tradewind.spec.sources import Query, Source
+from tradewind.spec.sources import Source
 
 _YOUNG = 2 * 10**9
 """Nanoseconds: within them two changes of a file may have the same time."""
@@ -53,9 +53,8 @@ class Delivery:
         if self.good:
             return FileView(f"SELECT * FROM {select_files(self.good)}", self.good, ordered=False)
         query = reader_sql.strict_select(self.source, self.fetched, self._shape(), large=self.large)
-        # A database gives rows in any order.
-        ordered = not isinstance(self.source, Query)
-        return FileView(query, [path.absolute() for path in self.fetched.paths], ordered=ordered)
+        paths = [path.absolute() for path in self.fetched.paths]
+        return FileView(query, paths, ordered=self.source.ordered)
 
     def confirm(self) -> None:
         """See that the files are still those that were hashed.

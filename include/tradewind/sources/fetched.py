@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tradewind.spec.sources import Limits
+
+if TYPE_CHECKING:
+    from tradewind.deployment import Deployment
+    from tradewind.spec.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +32,14 @@ class Fetched:
     delimiter: str = ","
     nulls: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+
+
+def fetch_source(source: Source, partition: str, *, deployment: Deployment, scratch: Path) -> Fetched:
+    """Fetch what a source gives for one partition, by the function that its kind names.
+
+    :param scratch: folder for what is copied
+    :raises InputError: it is not there, or cannot be used
+    :raises Unavailable: it is away for the moment
+    """
+    fetch: Callable[..., Fetched] = pkgutil.resolve_name(source.fetcher)
+    return fetch(source, partition, deployment=deployment, scratch=scratch)

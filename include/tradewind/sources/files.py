@@ -13,10 +13,9 @@ from tradewind.errors import MalformedInput, MissingInput, SpecError, Unavailabl
 from tradewind.sources import file_headers
 from tradewind.sources.decompression import explain_file_errors
 from tradewind.sources.fetched import Fetched
-from tradewind.spec.check_sources import FILE_PLACEHOLDERS
 from tradewind.spec.partitions import Partitioning
 from tradewind.spec.problems import nearest_word
-from tradewind.spec.sources import Files
+from tradewind.spec.source_files import FILE_PLACEHOLDERS, Files
 
 if TYPE_CHECKING:
     from tradewind.core.runtime import Runtime

@@ -28,7 +28,7 @@ from tradewind.spec.sources import Limits
 if TYPE_CHECKING:
     from tradewind.deployment import Deployment
     from tradewind.spec.pipeline import Pipeline
-    from tradewind.spec.sources import Http
+    from tradewind.spec.source_http import Http
 
 log = logging.getLogger(__name__)
 

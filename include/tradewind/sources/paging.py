@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradewind.errors import MalformedInput
-from tradewind.spec.sources import Paging
+from tradewind.spec.source_http import Paging
 
 MOST_PAGES = 10_000
 """A service that goes on after so many pages goes on for ever."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tradewind.core.connections import DatabaseConnection
     from tradewind.core.secrets import Secrets
     from tradewind.deployment import Deployment
-    from tradewind.spec.sources import Query
+    from tradewind.spec.source_query import Query
 
 log = logging.getLogger(__name__)
 

@@ -9,3 +9,8 @@ class Model(BaseModel):
     """Base of every part of the YAML: frozen, and no field that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def says_something(part: BaseModel, field: str) -> bool:
+    """Whether a field says something; a default that is spelled out says nothing."""
+    return bool(getattr(part, field) != type(part).model_fields[field].default)

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator
 
-from pydantic import BaseModel
-
-from tradewind.spec.partitions import Kind
+from tradewind.spec.base import says_something
 from tradewind.spec.pipeline import DatasetSpec, Pipeline
-from tradewind.spec.problems import Finding, Path, join_words, nearest_word
-from tradewind.spec.sources import Files, Http, Paging, Query, Source
-
-_DAY = re.compile(r"\{day:([^{}]*)\}")
-_DAYS = (date(2013, 1, 2), date(2013, 1, 3), date(2013, 2, 2), date(2014, 1, 2))
-_WEEKS = (date(2013, 1, 7), date(2013, 1, 14), date(2013, 10, 7), date(2014, 1, 6))
-_MONTHS = (date(2013, 1, 1), date(2013, 2, 1), date(2014, 1, 1))
-_OTHER_DAYS: Mapping[Kind, tuple[date, ...]] = {"hour": _DAYS, "day": _DAYS, "week": _WEEKS, "month": _MONTHS}
-"""Days of different partitions, which a path must not name alike."""
-_EXAMPLES: Mapping[Kind, str] = {
-    "hour": "year, month and day, like {day:%Y%m%d} or {day:%Y/%m/%d}",
-    "day": "year, month and day, like {day:%Y%m%d} or {day:%Y/%m/%d}",
-    "week": "year and week, like {day:%G-W%V}, or year, month and day, like {day:%Y%m%d}",
-    "month": "year and month, like {day:%Y-%m}, or year, month and day, like {day:%Y%m%d}",
-}
-FILE_PLACEHOLDERS = ("landing", "partition", "day")
-HTTP_PLACEHOLDERS = ("partition", "partition_start", "partition_end")
-_FORMATS = {"delimiter": ("csv",), "nulls": ("csv",)}
+from tradewind.spec.problems import Finding, Path
+from tradewind.spec.sources import Source
 
 
 def list_sources(spec: Pipeline) -> Iterator[tuple[Path, Source]]:
@@ -50,12 +30,9 @@ def check_sources(spec: Pipeline) -> Iterator[Finding]:
         if source.empty != "fail" and not source.columns and getattr(source, "format", "") == "csv":
             message = "a page that tells of an error would pass for an empty delivery: there are no `columns`"
             yield Finding((*path, "empty"), message, expected="`columns` beside it", on_key=True)
-        if _says(source, "new_columns") and not source.columns:
+        if says_something(source, "new_columns") and not source.columns:
             yield Finding((*path, "new_columns"), "every column is new: there are no `columns`", on_key=True)
-        if isinstance(source, Files):
-            yield from _files(source, path, spec.partition)
-        elif isinstance(source, Http):
-            yield from _http(source, path)
+        yield from source.findings(path, spec.partition)
 
 
 def check_rows(spec: Pipeline) -> Iterator[Finding]:
@@ -73,13 +50,8 @@ def check_rows(spec: Pipeline) -> Iterator[Finding]:
             yield Finding((*path, "rows_at_least"), message)
 
 
-def _says(part: BaseModel, field: str) -> bool:
-    """Whether a field says something; a default that is spelled out says nothing."""
-    return bool(getattr(part, field) != type(part).model_fields[field].default)
-
-
 def _given(dataset: DatasetSpec, path: Path) -> Path:
-    return (*path, "min_partitions" if _says(dataset.audit, "min_partitions") else "window")
+    return (*path, "min_partitions" if says_something(dataset.audit, "min_partitions") else "window")
 
 
 def _duplicates(dataset: DatasetSpec, path: Path) -> Iterator[Finding]:
@@ -94,87 +66,13 @@ def _waiting(source: Source, path: Path) -> Iterator[Finding]:
     if "wait" in (source.missing, source.empty):
         return
     for field in ("wait_for", "late"):
-        if _says(source, field):
+        if says_something(source, field):
             message = "nothing is waited for"
             yield Finding((*path, field), message, expected="`missing: wait` or `empty: wait` beside it", on_key=True)
-
-
-def _files(source: Files, path: Path, kind: Kind) -> Iterator[Finding]:
-    yield from _placeholders(_DAY.sub("{day}", source.files), (*path, "files"), FILE_PLACEHOLDERS)
-    yield from _day_formats(source.files, (*path, "files"), kind)
-    yield from _of_other_format(source, source.format, path)
-    scheme = re.match(r"([A-Za-z][\w+.-]*)://", source.files)
-    if scheme and scheme[1] != "s3":
-        expected = "a local path, or s3://; for a web service `http`"
-        yield Finding((*path, "files"), f"files at {scheme[1]}:// cannot be read", expected=expected)
-    elif scheme and not source.connection:
-        expected = "`connection`: an Airflow connection of type aws; without a login it takes the machine's own role"
-        yield Finding((*path, "connection"), "is missing: the files are on S3", at=(*path, "files"), expected=expected)
-    elif not scheme and source.connection and not source.files.startswith("{landing}"):
-        # Said of the files: where these are missing or guessed, nothing follows for the connection.
-        message = "are local, so nothing is connected to: leave `connection` out"
-        yield Finding((*path, "files"), message, at=(*path, "connection"))
-
-
-def _http(source: Http, path: Path) -> Iterator[Finding]:
-    if "://" in source.http:
-        expected = "the path below the address that the connection has"
-        yield Finding((*path, "http"), "the address stands in the connection", expected=expected)
-    yield from _placeholders(source.http, (*path, "http"), HTTP_PLACEHOLDERS)
-    for name, value in source.parameters.items():
-        yield from _placeholders(value, (*path, "parameters", name), HTTP_PLACEHOLDERS)
-    if source.records is not None and source.format != "json":
-        yield Finding((*path, "records"), f"means nothing with `format: {source.format}`", on_key=True)
-    if source.paging:
-        yield from _paging(source.paging, source.format, (*path, "paging"))
-
-
-def _paging(paging: Paging, form: str, path: Path) -> Iterator[Finding]:
-    homes = {"cursor": ("cursor",), "first": ("page",), "parameter": ("page", "offset", "cursor")}
-    for field, kinds in homes.items():
-        if _says(paging, field) and paging.by not in kinds:
-            expected = f"`by: {join_words(kinds)}`, or no `{field}`"
-            yield Finding((*path, field), f"means nothing with `by: {paging.by}`", expected=expected, on_key=True)
-    if paging.by == "cursor" and form != "json":
-        yield Finding((*path, "by"), f"an answer in {form} has no cursor", expected="`format: json`")
-    if paging.size_parameter is not None and paging.size is None:
-        yield Finding((*path, "size"), "is missing: `size_parameter` carries it", at=(*path, "size_parameter"))
-    if paging.size is not None and paging.size_parameter is None and paging.by in ("cursor", "link"):
-        yield Finding((*path, "size"), "is not sent: there is no `size_parameter`", on_key=True)
-
-
-def _of_other_format(source: Files, form: str, path: Path) -> Iterator[Finding]:
-    for field, formats in _FORMATS.items():
-        if _says(source, field) and form not in formats:
-            expected = f"`format: {join_words(formats)}`, or no `{field}`"
-            yield Finding((*path, field), f"means nothing with `format: {form}`", expected=expected, on_key=True)
-
-
-def _placeholders(text: str, path: Path, known: tuple[str, ...]) -> Iterator[Finding]:
-    for name in re.findall(r"\{(\w*)\}", text):
-        if name not in known:
-            near = nearest_word(name, known)
-            yield Finding(
-                path,
-                f"unknown placeholder {{{name}}}",
-                expected=join_words(f"{{{one}}}" for one in known),
-                suggestion=f"{{{near}}}" if near else None,
-            )
-    rest = re.sub(r"\{(\w*)\}", "", text)
-    if "{" in rest or "}" in rest:
-        yield Finding(path, "a `{` or `}` stands alone")
-
-
-def _day_formats(text: str, path: Path, kind: Kind) -> Iterator[Finding]:
-    days = _OTHER_DAYS[kind]
-    for spelling in _DAY.findall(text):
-        if len({format(day, spelling) for day in days}) < len(days):
-            message = f"{{day:{spelling}}} is the same for different {kind if kind in ('week', 'month') else 'day'}s"
-            yield Finding(path, message, expected=_EXAMPLES[kind])
 
 
 def list_queries(spec: Pipeline) -> Iterator[tuple[Path, str]]:
     """The SQL files that databases run."""
     for path, source in list_sources(spec):
-        if isinstance(source, Query):
-            yield (*path, "query"), source.query
+        for field, file in source.sql_files().items():
+            yield (*path, field), file

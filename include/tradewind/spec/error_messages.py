@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from tradewind.spec.document import Document
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Finding, Path, join_words, nearest_word
+from tradewind.spec.source_kinds import SOURCE_KINDS
 
 _EXPECTED = {
     "string_type": "text",
@@ -48,7 +49,7 @@ def explain_errors(errors: Sequence[ErrorDetails], document: Document) -> list[F
 
 
 _UNKNOWN = "unknown field"
-_SOURCES = ("files", "query", "http")
+_SOURCES = tuple(kind.kind for kind in SOURCE_KINDS)
 _GATES = ("metric", "fairness", "check")
 _ONE_GATE = "`metric`, `fairness` and `check`, which says what kind of gate it is"
 _MISSING = "is missing"
@@ -100,7 +101,8 @@ def _unknown(path: Path) -> Finding:
     model, name = model_at(path[:-1]), path[-1]
     kind = str(path[-2:][0])[1:-1] if str(path[-2:][0]).startswith("<") else None
     if name in _SOURCES and kind in _SOURCES:
-        right = "one of `files`, `query` and `http`; an overlay takes another one away with `null`"
+        known = join_words((f"`{one}`" for one in _SOURCES), "and")
+        right = f"one of {known}; an overlay takes another one away with `null`"
         return Finding(path, f"a source cannot have `{kind}` and `{name}`", expected=right, on_key=True)
     if kind in _GATES:
         return _unknown_in_gate(path, kind)

@@ -12,7 +12,8 @@ from tradewind.spec.gates import Gate, VerdictSpec
 from tradewind.spec.partitions import Kind, Partitioning, normalise_partition_key
 from tradewind.spec.policy import Alerts, Monitor, Promotion, Retention, Retrain
 from tradewind.spec.scalars import Boolean, Integer, Key, Name, Number, Text, value_error
-from tradewind.spec.sources import AnySource, Files
+from tradewind.spec.source_files import Files
+from tradewind.spec.source_kinds import AnySource
 from tradewind.spec.training import Train
 
 _DETERMINISTIC = (

@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.scalars import format_duration
-from tradewind.spec.sources import Files, Http, Query
+from tradewind.spec.source_kinds import SOURCE_KINDS
 
 
 class _Generator(GenerateJsonSchema):
@@ -29,7 +29,7 @@ def overlay_schema() -> dict[str, Any]:
     """The schema of defaults and overlays: any part of a pipeline, and ``null`` wherever something is taken away."""
     schema = _partial(json_schema())
     del schema["properties"]["pipeline"]
-    kinds = [schema["$defs"][kind.__name__]["properties"] for kind in (Files, Query, Http)]
+    kinds = [schema["$defs"][kind.__name__]["properties"] for kind in SOURCE_KINDS]
     for kind in kinds:  # a field of another kind may be taken away
         kind |= {name: {"type": "null"} for other in kinds for name in other if name not in kind}
     return {**schema, "title": "Tradewind defaults or overlay", "description": "A part of a pipeline's YAML."}

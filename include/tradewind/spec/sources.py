@@ -1,14 +1,17 @@
-"""Where the rows of a partition come from: delivered files, a database, a web service."""
+"""What every source of a partition's rows has in common; its kinds are in `source_kinds`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from tradewind.spec.base import Model
-from tradewind.spec.scalars import BadRows, Duration, Integer, Text
+from tradewind.spec.partitions import Kind
+from tradewind.spec.problems import Finding, Path
+from tradewind.spec.scalars import BadRows, Duration, Integer
 
 COLUMNS = (
     "DuckDB type of each column, NOT NULL behind it where NULL is malformed: `{id: BIGINT NOT NULL, price: DOUBLE}`. "
@@ -39,7 +42,16 @@ class Limits(Model):
 
 
 class Source(Model):
-    """What every source says."""
+    """What every source says. Each kind is a class of its own, in a file of its own, listed in `source_kinds`."""
+
+    kind: ClassVar[str]
+    """The field that only this kind has, and by which it is known."""
+    fetcher: ClassVar[str]
+    """``module:function`` that fetches one partition: ``(source, partition, *, deployment, scratch) -> Fetched``."""
+    ordered: ClassVar[bool] = True
+    """Whether the same delivery has its rows in the same order whenever it is fetched."""
+    variable_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields in which ``${VAR}`` may stand, beside `connection`."""
 
     columns: dict[str, str] = Field(default={}, description=COLUMNS)
     new_columns: Literal["refuse", "take"] = Field(
@@ -69,83 +81,22 @@ class Source(Model):
         default=Limits(), description="How large a delivery may be, and how long fetching it may take."
     )
 
+    def description(self) -> str:
+        """Where the rows come from, in Markdown, as the documentation of the DAG says it."""
+        raise NotImplementedError
 
-class Files(Source):
-    """Files that are delivered."""
+    def sql_files(self) -> dict[str, str]:
+        """Files of the project that are part of what is asked for, by the field that names them."""
+        return {}
 
-    files: Text = Field(
-        description="Path or s3:// URI of the files, with {landing} for the landing zone and {partition} for the "
-        "partition key or {day} ({day:%Y%m%d} for 20130228) for every local day of the partition; each is required. "
-        "`*` and `?` match any number of files."
-    )
-    connection: Text | None = Field(
-        default=None,
-        description="Airflow connection of the amazon provider, for files on s3://; where {landing} is on S3, "
-        "aws_default unless this names another.",
-    )
-    format: Literal["csv", "jsonl", "parquet"] = Field(
-        default="csv", description="How the files are written; .gz and .zst are unpacked."
-    )
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        default=",", description="With `format: csv`: what stands between two values."
-    )
-    nulls: tuple[str, ...] = Field(
-        default=(), description="With `format: csv`: spellings of a missing value, for example NA."
-    )
+    def findings(self, path: Path, partition: Kind) -> Iterator[Finding]:
+        """What its fields demand of each other.
 
+        :param path: its place in the YAML
+        :param partition: how the pipeline slices time
+        """
+        return iter(())
 
-class Query(Source):
-    """A query against a database."""
-
-    query: Text = Field(
-        description="SQL file, from the project root, that the database runs: one SELECT in its own dialect. It may "
-        "use $partition, $partition_start and $partition_end."
-    )
-    connection: Text = Field(description="Airflow connection of the database.")
-
-
-class Paging(Model):
-    """How a web service hands out more than fits in one answer."""
-
-    by: Literal["page", "offset", "cursor", "link"] = Field(
-        description="A page number, a row offset, a cursor that each answer gives for the next, or the `Link` header."
-    )
-    parameter: Text | None = Field(default=None, description="Query parameter that carries the page, offset or cursor.")
-    size: Integer | None = Field(default=None, ge=1, description="Rows a page.")
-    size_parameter: Text | None = Field(default=None, description="Query parameter that carries `size`.")
-    cursor: Text | None = Field(
-        default=None, description="With `by: cursor`: where the answer has the next cursor, like `meta.next`."
-    )
-    first: Integer = Field(default=1, ge=0, description="With `by: page`: number of the first page.")
-
-
-class Http(Source):
-    """A web service that answers with JSON or CSV."""
-
-    http: Text = Field(
-        description="Path below the connection's address, with {partition}, {partition_start} and {partition_end}."
-    )
-    connection: Text = Field(description="Airflow connection of type http.")
-    parameters: dict[str, str] = Field(
-        default={}, description="Query parameters; the same placeholders may stand in their values."
-    )
-    format: Literal["json", "jsonl", "csv"] = Field(default="json", description="What the service answers with.")
-    records: Text | None = Field(
-        default=None, description="With `format: json`: where the answer has its list of rows, like `data.items`."
-    )
-    paging: Paging | None = Field(default=None, description="How to ask for what did not fit in one answer.")
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, Source):
-        return f"<{type(value).__name__.lower()}>"
-    named = value if isinstance(value, dict) else {}
-    return "<query>" if "query" in named else "<http>" if "http" in named else "<files>"
-
-
-# In angle brackets, so that the place of an error can be told from the fields around it.
-AnySource = Annotated[
-    Annotated[Files, Tag("<files>")] | Annotated[Query, Tag("<query>")] | Annotated[Http, Tag("<http>")],
-    Discriminator(_kind),
-]
-"""A source; which kind it is, one of `files`, `query` and `http` in it says."""
+    def is_local(self, landing: str) -> bool:
+        """Whether it can be told without fetching if a delivery has changed: where it is files of this machine."""
+        return False

@@ -12,14 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from tradewind.spec.document import Document
-from tradewind.spec.problems import Finding, Path
+from tradewind.spec.problems import Finding, Path, join_words
+from tradewind.spec.source_kinds import SOURCE_KINDS
 
 FIELDS = ("owner", "runbook", "promotion.approvers", "alerts.channels")
 """Where ``${VAR}`` may stand, beside :data:`SOURCE_FIELDS`."""
-SOURCE_FIELDS = ("files", "http", "parameters", "connection")
+SOURCE_FIELDS = (*(field for kind in SOURCE_KINDS for field in kind.variable_fields), "connection")
 """Where ``${VAR}`` may stand in a source."""
 _WHERE = "`${VAR}` may stand in `owner`, `runbook`, `promotion.approvers`, `alerts.channels` and, of a source, in "
-_WHERE += "`files`, `http`, `parameters` and `connection`"
+_WHERE += join_words((f"`{field}`" for field in SOURCE_FIELDS), "and")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
 _AIRFLOW = re.compile(r"\{\{\s*var\.value\.(\w+)\s*\}\}")
 

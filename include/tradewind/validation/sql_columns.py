@@ -17,7 +17,7 @@ from tradewind.lake.schema import PARTITION, lake_schema
 from tradewind.spec.columns import declared_columns
 from tradewind.spec.pipeline import DatasetSpec, Population
 from tradewind.spec.problems import Path, Problem, join_words
-from tradewind.spec.sources import Files, Http, Query
+from tradewind.spec.sources import Source
 from tradewind.validation.validated_pipeline import NamedFile, ValidatedPipeline
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _declare_views(subject: ValidatedPipeline, tables: SqlColumns) -> dict[Path,
     return found
 
 
-def _source_name(place: Path, source: Files | Query | Http) -> str:
+def _source_name(place: Path, source: Source) -> str:
     return "the population" if isinstance(source, Population) else f"`{place[-1]}`"
 
 

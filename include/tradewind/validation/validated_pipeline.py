@@ -15,7 +15,7 @@ from tradewind.spec.load import ExaminedPipeline, examine_pipeline
 from tradewind.spec.partial_pipeline import MendedPipeline
 from tradewind.spec.pipeline import DatasetSpec, Pipeline
 from tradewind.spec.problems import Finding, Path, Problem, format_path, join_words, nearest_word
-from tradewind.spec.sources import AnySource, Files, Http, Query
+from tradewind.spec.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,9 @@ class ValidatedPipeline:
         return self.shown(path) if path and path.is_relative_to(self.root) else None
 
     @cached_property
-    def sources(self) -> dict[Path, Files | Query | Http]:
+    def sources(self) -> dict[Path, Source]:
         """Every source by its place in the YAML."""
-        found: dict[Path, Files | Query | Http] = {}
+        found: dict[Path, Source] = {}
         for name, dataset in self.spec.datasets.items():
             found |= _sources_by_place(("datasets", name, "source"), ("datasets", name, "references"), dataset)
         if self.spec.score:
@@ -197,6 +197,6 @@ def _has_unknown_columns(mended: MendedPipeline, dataset: str) -> bool:
 
 
 def _sources_by_place(place: Path, references: Path, part: DatasetSpec | Any) -> dict[Path, Any]:
-    own: AnySource | None = part.source if isinstance(part, DatasetSpec) else part
+    own: Source | None = part.source if isinstance(part, DatasetSpec) else part
     found: dict[Path, Any] = {place: own} if own is not None else {}
     return found | {(*references, view): source for view, source in part.references.items()}

@@ -15,7 +15,7 @@ from tradewind.engine.query import run_select
 from tradewind.errors import TransformError
 from tradewind.sources.delivery import hash_delivery
 from tradewind.sources.fetched import Fetched
-from tradewind.spec.sources import Files
+from tradewind.spec.source_files import Files
 
 COLUMNS = {"carrier": "VARCHAR", "flight": "BIGINT", "seen": "TIMESTAMP"}
 ROW = "AA,1,2013-01-28 06:00:00\n"

@@ -9,7 +9,7 @@ import pytest
 
 from tradewind.errors import EmptyInput, LeftOut, MalformedInput, MissingInput, NotDelivered
 from tradewind.etl.late_inputs import apply_late_policy, late_input_outcome, next_poll_time
-from tradewind.spec.sources import Files
+from tradewind.spec.source_files import Files
 
 START = datetime(2013, 11, 3, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)

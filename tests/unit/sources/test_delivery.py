@@ -24,7 +24,7 @@ from tradewind.sources import file_headers
 from tradewind.sources.delivery import Delivery, hash_delivery
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.rejected_rows import exceeds_bad_row_limit
-from tradewind.spec.sources import Files
+from tradewind.spec.source_files import Files
 
 COLUMNS = {"id": "BIGINT NOT NULL", "name": "varchar", "day": "DATE"}
 HEADER = "id,name,day\n"

@@ -24,7 +24,7 @@ from tradewind.sources import files
 from tradewind.sources.delivery import hash_delivery
 from tradewind.sources.fetched import Fetched
 from tradewind.spec.pipeline import Pipeline
-from tradewind.spec.sources import Files
+from tradewind.spec.source_files import Files
 
 SPEC = Pipeline.model_validate(
     {
@@ -341,7 +341,7 @@ from pathlib import Path
 from tradewind.errors import MalformedInput
 from tradewind.sources.fetched import Fetched
 from tradewind.sources.file_headers import refuse_empty_files
-from tradewind.spec.sources import Files
+from tradewind.spec.source_files import Files
 path = Path(sys.argv[1])
 if os.geteuid() == 0:
     os.setuid(65534)

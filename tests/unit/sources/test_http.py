@@ -25,7 +25,7 @@ from tradewind.errors import EmptyInput, InputError, MalformedInput, MissingInpu
 from tradewind.sources import http
 from tradewind.sources.fetched import Fetched
 from tradewind.spec.pipeline import Pipeline
-from tradewind.spec.sources import Http
+from tradewind.spec.source_http import Http
 
 DAY = "2013-11-03"
 SPEC = Pipeline.model_validate(

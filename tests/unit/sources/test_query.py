@@ -23,7 +23,7 @@ from tradewind.errors import EmptyInput, MalformedInput, TransformError, Unavail
 from tradewind.sources import query
 from tradewind.sources.fetched import Fetched
 from tradewind.spec.pipeline import Pipeline
-from tradewind.spec.sources import Query
+from tradewind.spec.source_query import Query
 
 TWICE = "2013-11-03T01"  # New York's clock shows this hour twice
 SPEC = Pipeline.model_validate(
