@@ -17,6 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 _BLOCK = re.compile(r"^```(?P<kind>\w+)(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Threads of the native libraries that are still there when the interpreter is taken down have been seen to abort it.
+_ENTER = "import sys; sys.path.insert(0, 'include')"  # the copy, wherever this project is installed
 _LEAVE = "import os, sys; sys.stdout.flush(); os._exit(0)"
 
 
@@ -98,7 +99,7 @@ def test_an_extension_is_one_file_and_one_entry_in_one_list(
     used = [block.text for block in extension.blocks if block.file is None]
     assert used, "the section does not use what it adds"
     for code in used:
-        command = [sys.executable, "-W", "error::DeprecationWarning:tradewind", "-c", f"{code}\n{_LEAVE}"]
+        command = [sys.executable, "-W", "error::DeprecationWarning:tradewind", "-c", f"{_ENTER}\n{code}\n{_LEAVE}"]
         done = subprocess.run(command, cwd=copy, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
