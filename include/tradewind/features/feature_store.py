@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.disk import translate_disk_errors
-from tradewind.core.network import engine_options, keep_alive, limit_answers, limit_connecting
+from tradewind.core.network import engine_options, limit_connecting
 from tradewind.features.feast_import import import_feast
-from tradewind.features.online.store_config import online_store_config
+from tradewind.features.online.online_stores import find_online_store
+from tradewind.features.online.store_config import configured_online_store, online_store_config
 from tradewind.features.registry_lock import hold_registry_lock
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ def feature_store_folders(runtime: Runtime) -> list[Path]:
     """Where registry and online store lie, those of them that are SQLite files."""
     kind, _, path = runtime.feast_registry.partition(":///")
     found = [path] if kind == "sqlite" else []
-    online = runtime.feast_online
-    found += [online["path"]] if online.get("type") == "sqlite" and "path" in online else []
-    return [Path(each).parent for each in found]
+    online = configured_online_store(runtime.feast_online)
+    return [*(Path(each).parent for each in found), *online.folders(runtime.feast_online)]
 
 
 def make_store_unlocked(deployment: Deployment, *, versions: Mapping[str, int]) -> FeatureStore:
@@ -55,24 +55,8 @@ def make_store_unlocked(deployment: Deployment, *, versions: Mapping[str, int]) 
     ):
         made = FeatureStore(config=feast_config(deployment, versions=versions))
         assert made.registry is not None  # made on first use, and that shall be under the lock
-    _limit_online(made)
+    find_online_store(made.config.online_store.type).limit(made)
     return made
-
-
-def _limit_online(made: FeatureStore) -> None:
-    """Limit what Feast itself asks of PostgreSQL as online store, which takes no such limit."""
-    online: Any = made._get_provider().online_store
-    if made.config.online_store.type != "postgres":
-        return
-    connect = online._get_conn
-
-    @contextmanager
-    def connect_with_limits(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        with connect(*args, **kwargs) as connection:
-            keep_alive(connection)
-            yield limit_answers(connection)
-
-    online._get_conn = connect_with_limits
 
 
 @contextmanager

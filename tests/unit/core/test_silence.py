@@ -164,7 +164,7 @@ def test_feasts_own_queries_of_a_silent_registry_end_and_are_named(
 ) -> None:
     from feast.infra.registry.sql import SqlRegistry, SqlRegistryConfig
 
-    from tradewind.features import feature_store
+    from tradewind.features.online.online_stores import find_online_store
 
     url = through(proxy, postgres_url, driver)
     proxy.word = b"CREATE TABLE"
@@ -207,7 +207,7 @@ def test_feasts_own_queries_of_a_silent_online_store_end(proxy: Proxy, postgres_
     from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
     from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStoreConfig as Settings
 
-    from tradewind.features import feature_store
+    from tradewind.features.online.online_stores import find_online_store
     from tradewind.features.online.store_config import explain_online_errors, online_store_config
 
     url = make_url(postgres_url)
@@ -219,7 +219,7 @@ def test_feasts_own_queries_of_a_silent_online_store_end(proxy: Proxy, postgres_
     online: Any = PostgreSQLOnlineStore()
     config: Any = SimpleNamespace(online_store=Settings(**online_store_config(place)))
     made: Any = SimpleNamespace(config=config, _get_provider=lambda: SimpleNamespace(online_store=online))
-    feature_store._limit_online(made)
+    find_online_store("postgres").limit(made)
     proxy.word = b"SELECT 42"
 
     def ask() -> None:
@@ -234,14 +234,15 @@ def test_feasts_own_queries_of_a_silent_online_store_end(proxy: Proxy, postgres_
                 open_.close()
 
 
-def test_a_silent_redis_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_redis_is_named() -> None:
     from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
     from tradewind.features.online import store_config
 
-    monkeypatch.setattr(store_config, "REDIS", {"socket_connect_timeout": 10, "socket_timeout": 0.3})
     with socket.create_server(("127.0.0.1", 0)) as server:
-        given = {"type": "redis", "connection_string": f"127.0.0.1:{server.getsockname()[1]},password=hidden"}
+        limits = "socket_connect_timeout=10,socket_timeout=0.3"
+        address = f"127.0.0.1:{server.getsockname()[1]},password=hidden,{limits}"
+        given = {"type": "redis", "connection_string": address}
         client = RedisOnlineStore()._get_client(RedisOnlineStoreConfig(**store_config.online_store_config(given)))
 
         def ask() -> None:

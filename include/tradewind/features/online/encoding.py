@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
     Bytes = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 
@@ -149,3 +150,10 @@ def _join_pieces(pieces: Sequence[pa.Array | bytes]) -> pa.Array:
 
     parts = [pa.scalar(piece, pa.binary()) if isinstance(piece, bytes) else piece for piece in pieces if piece != b""]
     return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
+
+
+def serialise_entity_keys(keys: Sequence[EntityKey]) -> list[bytes]:
+    """Entity keys as Feast writes them, in version 3."""
+    from feast.infra.key_encoding_utils import serialize_entity_key
+
+    return [serialize_entity_key(key, entity_key_serialization_version=3) for key in keys]

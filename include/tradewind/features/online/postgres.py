@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core.network import keep_alive, limit_answers
+from tradewind.core.network import POSTGRES, keep_alive, limit_answers
 from tradewind.engine.database import quote_identifier, quote_string
+from tradewind.features.online.encoding import serialise_entity_keys
+from tradewind.features.online.online_store import FastWriter, OnlineStore
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
     from tradewind.features.online.encoded_rows import EncodedChunk, WriteLayout
 
@@ -119,3 +122,58 @@ def _big_endian(numbers: np.ndarray[Any, Any], kind: str) -> pa.Array:
     swapped = np.ascontiguousarray(numbers.astype(kind))
     matrix = swapped.view(np.uint8).reshape(len(swapped), swapped.itemsize)
     return encoding.matrix_to_binary(matrix, np.full(len(swapped), swapped.itemsize))
+
+
+def erase_postgres(store: FeatureStore, view: FeatureView, keys: Sequence[EntityKey]) -> int:
+    """Remove entities.
+
+    :return: how many of them there were
+    """
+    from feast.infra.online_stores.helpers import compute_table_id
+    from feast.infra.utils.postgres.connection_utils import _get_conn
+
+    table = quote_identifier(compute_table_id(store.project, view))
+    removed = 0
+    with closing(_get_conn(store.config.online_store)) as connection:
+        keep_alive(connection)
+        limit_answers(connection)
+        for key in serialise_entity_keys(keys):
+            removed += connection.execute(f"DELETE FROM {table} WHERE entity_key = %s", [key]).rowcount > 0
+        connection.commit()
+    return removed
+
+
+def _limit_feast(store: FeatureStore) -> None:
+    """Limit what Feast itself asks of PostgreSQL, for which it takes no such limit."""
+    online: Any = store._get_provider().online_store
+    connect = online._get_conn
+
+    @contextmanager
+    def connect_with_limits(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with connect(*args, **kwargs) as connection:
+            keep_alive(connection)
+            yield limit_answers(connection)
+
+    online._get_conn = connect_with_limits
+
+
+def _describe(given: Mapping[str, Any]) -> str:
+    return f"{given.get('host')}:{given.get('port', 5432)}/{given.get('database')}"
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from psycopg import OperationalError
+
+    return (OperationalError,)
+
+
+POSTGRES_STORE = OnlineStore(
+    "postgres",
+    drivers=("psycopg", "psycopg_pool"),
+    describe=_describe,
+    configure=lambda given: {"keepalives_idle": POSTGRES["keepalives_idle"], **given},
+    failures=_failures,
+    limit=_limit_feast,
+    writer=FastWriter(write_postgres, most_features=700),
+    erase=erase_postgres,
+)

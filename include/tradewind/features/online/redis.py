@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from tradewind.core.network import REDIS
+from tradewind.features.online.online_store import FastWriter, OnlineStore, refuse_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
     from tradewind.features.online.encoded_rows import EncodedChunk, WriteLayout
 
@@ -158,3 +162,56 @@ def _encode_bulk(words: list[bytes]) -> bytes:
 
 def _command(words: list[bytes]) -> bytes:
     return b"*%d\r\n" % len(words) + _encode_bulk(words)
+
+
+def erase_redis(store: FeatureStore, view: FeatureView, keys: Sequence[EntityKey]) -> int:
+    """Remove entities: a hash holds all views of an entity, and nothing of the entity shall stay.
+
+    :return: how many of them there were
+    """
+    from feast.infra.online_stores.helpers import _redis_key
+
+    online: Any = store._get_provider().online_store
+    client = online._get_client(store.config.online_store)
+    return int(sum(client.delete(_redis_key(store.project, key)) for key in keys))
+
+
+def _address(given: Mapping[str, Any]) -> str:
+    return str(given.get("connection_string", "localhost:6379"))
+
+
+def _describe(given: Mapping[str, Any]) -> str:
+    return ",".join(part for part in _address(given).split(",") if "=" not in part)
+
+
+def _configure(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Time limits in the address, unless it has some: its client waits for ever by itself."""
+    named = {part.partition("=")[0].strip() for part in _address(given).split(",")}
+    limits = [f"{name}={value}" for name, value in REDIS.items() if name not in named]
+    # Feast would refuse corrections, which have the event time of what they correct; what it is given is the newest.
+    return {"skip_dedup": True, **given, "connection_string": ",".join([_address(given), *limits])}
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from redis.exceptions import RedisError
+
+    return (RedisError,)
+
+
+def _refuse_cluster(online: Any) -> str | None:
+    cluster = online.redis_type.value == "redis_cluster"
+    why = "a Redis cluster, whose commands may name keys of one node only" if cluster else None
+    return refuse_vectors(online) or why
+
+
+REDIS_STORE = OnlineStore(
+    "redis",
+    drivers=("redis",),
+    describe=_describe,
+    configure=_configure,
+    failures=_failures,
+    writer=FastWriter(
+        write_redis, most_features=1000, refuse=_refuse_cluster, ordered=False, texts=False, suffixed=True
+    ),
+    erase=erase_redis,
+)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.engine.database import quote_identifier, quote_string
+from tradewind.features.online.encoding import serialise_entity_keys
+from tradewind.features.online.online_store import FastWriter, OnlineStore
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
     from tradewind.features.online.encoded_rows import EncodedChunk, WriteLayout
 
@@ -115,3 +119,37 @@ def _upsert(table: str, features: Sequence[str], written: Sequence[bool], *, cre
         f"value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = excluded.created_ts "
         f"WHERE (held.event_ts > excluded.event_ts) IS NOT TRUE"
     )
+
+
+def erase_sqlite(store: FeatureStore, view: FeatureView, keys: Sequence[EntityKey]) -> int:
+    """Remove entities, also from the free pages of the file.
+
+    :return: how many of them there were
+    """
+    from feast.infra.online_stores.helpers import compute_table_id
+    from feast.infra.online_stores.sqlite import SqliteOnlineStore
+
+    table = quote_identifier(compute_table_id(store.project, view))
+    removed = 0
+    path = SqliteOnlineStore._get_db_path(store.config)
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection, connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table.strip('"')]).fetchall():
+            return 0
+        for key in serialise_entity_keys(keys):
+            removed += connection.execute(f"DELETE FROM {table} WHERE entity_key = ?", [key]).rowcount > 0
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("VACUUM")  # SQLite leaves what was deleted in the file's free pages
+    return removed
+
+
+def _folders(given: Mapping[str, Any]) -> list[Path]:
+    return [Path(given["path"]).parent] if "path" in given else []
+
+
+SQLITE_STORE = OnlineStore(
+    "sqlite",
+    folders=_folders,
+    failures=lambda: (sqlite3.OperationalError,),
+    writer=FastWriter(write_sqlite, most_features=1000),
+    erase=erase_sqlite,
+)

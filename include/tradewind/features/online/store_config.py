@@ -7,16 +7,19 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from tradewind.core.disk import storage_fault
-from tradewind.core.network import POSTGRES, REDIS, choose_error
+from tradewind.core.network import choose_error
 from tradewind.core.secrets import Secrets
 from tradewind.errors import MissingExtra
+from tradewind.features.online.online_store import OnlineStore
+from tradewind.features.online.online_stores import find_online_store
 
-# What Feast's online stores import, by the name of Tradewind's extra.
-_DRIVERS = {"redis": ("redis",), "postgres": ("psycopg", "psycopg_pool")}
+
+def configured_online_store(given: Mapping[str, Any]) -> OnlineStore:
+    """What is known of the kind of store that a configuration names."""
+    return find_online_store(str(given.get("type")))
 
 
 def online_store_config(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,25 +27,14 @@ def online_store_config(given: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises MissingExtra: its driver is not installed
     """
-    kind = str(given.get("type"))
-    missing = [module for module in _DRIVERS.get(kind, ()) if find_spec(module) is None]
+    store = configured_online_store(given)
+    missing = [module for module in store.drivers if find_spec(module) is None]
     if missing:
-        raise MissingExtra(
-            f"the online store {kind} needs {', '.join(missing)}: pip install 'airflow-provider-tradewind[{kind}]'"
-        )
-    if kind == "sqlite" and "path" in given:
-        Path(given["path"]).parent.mkdir(parents=True, exist_ok=True)
-    # Feast would refuse corrections, which have the event time of what they correct; what it is given is the newest.
-    if kind == "redis":
-        return {"skip_dedup": True, **given, "connection_string": _with_limits(given)}
-    return {"keepalives_idle": POSTGRES["keepalives_idle"], **given} if kind == "postgres" else dict(given)
-
-
-def _with_limits(given: Mapping[str, Any]) -> str:
-    """Redis' address with time limits, unless it has some: its client waits for ever by itself."""
-    address = str(given.get("connection_string", "localhost:6379"))
-    named = {part.partition("=")[0].strip() for part in address.split(",")}
-    return ",".join([address, *(f"{name}={value}" for name, value in REDIS.items() if name not in named)])
+        extra = f"pip install 'airflow-provider-tradewind[{store.kind}]'"
+        raise MissingExtra(f"the online store {store.kind} needs {', '.join(missing)}: {extra}")
+    for folder in store.folders(given):
+        folder.mkdir(parents=True, exist_ok=True)
+    return store.configure(given)
 
 
 def online_store_digest(given: Mapping[str, Any]) -> str:
@@ -56,19 +48,16 @@ def explain_online_errors(pipeline: str, given: Mapping[str, Any]) -> Iterator[N
 
     :raises Unavailable: it is away, full or busy
     """
+    store = configured_online_store(given)
     try:
         yield
-    except _failures(str(given.get("type"))) as exc:
-        if (
-            fault := storage_fault(
-                exc, f"{pipeline}: the online store {_describe_store(given)}", *_sqlite_folder(given)
-            )
-        ) is not None:
+    except store.failures() as exc:
+        what = f"{pipeline}: the online store {store.kind} at {store.describe(given)}"
+        if (fault := storage_fault(exc, what, *store.folders(given))) is not None:
             raise fault from exc
         reason = _secrets(given).mask(str(exc).strip()) or type(exc).__name__
         raise choose_error(exc)(
-            f"{pipeline}: the online store {_describe_store(given)} does not take what is written: {reason}; "
-            "what is missing is written when the stage runs again"
+            f"{what} does not take what is written: {reason}; what is missing is written when the stage runs again"
         ) from exc
 
 
@@ -77,32 +66,3 @@ def _secrets(given: Mapping[str, Any]) -> Secrets:
     parts = [part.partition("=") for part in str(given.get("connection_string", "")).split(",")]
     named = [*((name, value) for name, _, value in parts), *((name, str(value)) for name, value in given.items())]
     return Secrets(value for name, value in named if "passw" in name.lower() or "token" in name.lower())
-
-
-def _sqlite_folder(given: Mapping[str, Any]) -> list[Path]:
-    return [Path(given["path"]).parent] if given.get("type") == "sqlite" and "path" in given else []
-
-
-def _failures(kind: str) -> tuple[type[Exception], ...]:
-    if kind == "redis":
-        from redis.exceptions import RedisError
-
-        return (RedisError,)
-    if kind == "postgres":
-        from psycopg import OperationalError
-
-        return (OperationalError,)
-    import sqlite3
-
-    return (sqlite3.OperationalError,)
-
-
-def _describe_store(given: Mapping[str, Any]) -> str:
-    match given.get("type"):
-        case "redis":
-            address = str(given.get("connection_string", "localhost:6379"))
-            return f"redis at {','.join(part for part in address.split(',') if '=' not in part)}"
-        case "postgres":
-            return f"postgres at {given.get('host')}:{given.get('port', 5432)}/{given.get('database')}"
-        case kind:
-            return f"{kind} at {given.get('path', 'its default place')}"

@@ -8,8 +8,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.features.online import postgres, redis, sqlite
 from tradewind.features.online.encoded_rows import WriteLayout, read_encoded_chunks
+from tradewind.features.online.online_stores import find_online_store
 from tradewind.features.online.write_layout import plan_write_layout
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tradewind.features.feature_window import FeatureWindow, WindowCounts
 
 log = logging.getLogger(__name__)
-_WRITERS = {"sqlite": sqlite.write_sqlite, "redis": redis.write_redis, "postgres": postgres.write_postgres}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +82,19 @@ def _write_encoded(
     window: FeatureWindow,
     unique: bool,
 ) -> int:
-    kind = store.config.online_store.type
+    writer = find_online_store(store.config.online_store.type).writer
+    assert writer is not None, "a view with a layout"
     stream = read_encoded_chunks(
         rows,
         plan,
         (window.start, window.end),
         unique=unique,
-        ordered=kind != "redis",
-        texts=kind != "redis",
-        suffix=store.project.encode() if kind == "redis" else b"",
+        ordered=writer.ordered,
+        texts=writer.texts,
+        suffix=store.project.encode() if writer.suffixed else b"",
     )
     with contextlib.closing(stream):
-        kept = _WRITERS[kind](store, view, plan, stream)
+        kept = writer.write(store, view, plan, stream)
     assert store.registry is not None
     store.registry.apply_materialization(view, store.project, window.start, window.end)
     return kept

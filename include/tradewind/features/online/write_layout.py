@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.features.online.encoded_rows import OnlineColumn, WriteLayout
 from tradewind.features.online.encoding import KEYS, VALUES
+from tradewind.features.online.online_store import FastWriter
+from tradewind.features.online.online_stores import find_online_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
-
-# What one statement, one staging table or one call of Redis can hold.
-_MOST_FEATURES = {"sqlite": 1000, "postgres": 700, "redis": 1000}
 
 
 def plan_write_layout(store: FeatureStore, view: FeatureView, schema: pa.Schema) -> WriteLayout | str:
@@ -20,7 +19,11 @@ def plan_write_layout(store: FeatureStore, view: FeatureView, schema: pa.Schema)
 
     :param schema: columns of the view's dataset
     """
-    reason = _unsupported_store(store.config) or _unsupported_view(store, view)
+    online = store.config.online_store
+    writer = find_online_store(online.type).writer
+    if writer is None:
+        return f"online store {online.type}"
+    reason = writer.refuse(online) or _unsupported_version(store.config) or _unsupported_view(store, view, writer)
     if reason:
         return reason
     source = view.batch_source
@@ -38,27 +41,20 @@ def plan_write_layout(store: FeatureStore, view: FeatureView, schema: pa.Schema)
     )
 
 
-def _unsupported_store(config: Any) -> str | None:
-    online = config.online_store
-    if online.type not in _MOST_FEATURES:
-        return f"online store {online.type}"
-    if getattr(online, "vector_enabled", False) or getattr(online, "enable_openai_compatible_store", False):
-        return f"vectors in online store {online.type}"
-    if online.type == "redis" and online.redis_type.value == "redis_cluster":
-        return "a Redis cluster, whose commands may name keys of one node only"
+def _unsupported_version(config: Any) -> str | None:
     if config.registry.enable_online_feature_view_versioning or config.entity_key_serialization_version != 3:
         return "versions of views or of entity keys"
     return None
 
 
-def _unsupported_view(store: FeatureStore, view: FeatureView) -> str | None:
+def _unsupported_view(store: FeatureStore, view: FeatureView, writer: FastWriter) -> str | None:
     if view.offline or getattr(view, "aggregations", None) or getattr(view, "feature_transformation", None):
         return "the view transforms its rows, or writes them offline"
     if getattr(view, "enable_validation", False):
         return "the view asks Feast to validate its rows"
     if not view.entity_columns or any(field.name == "__dummy_id" for field in view.entity_columns):
         return "the view has no entity"
-    if not 0 < len(view.features) <= _MOST_FEATURES[store.config.online_store.type]:
+    if not 0 < len(view.features) <= writer.most_features:
         return f"{len(view.features)} features"
     for service in store.list_feature_services():
         if service.precompute_online and any(p.name == view.name for p in service.feature_view_projections):
