@@ -56,7 +56,7 @@ def read_extensions(page: str) -> list[Extension]:
 
 
 def carry_out(block: Block, project: Path) -> None:
-    """Write a new file, or make the one change to a list."""
+    """Write a new file, or make the change to a list: an entry and its import, parted by a line of ``@@``."""
     assert block.file is not None
     path = project / block.file
     if block.kind != "diff":
@@ -64,12 +64,13 @@ def carry_out(block: Block, project: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
         return
-    lines = block.text.splitlines()
-    old = "\n".join(line[1:] for line in lines if line[:1] in (" ", "-"))
-    new = "\n".join(line[1:] for line in lines if line[:1] in (" ", "+"))
-    before = path.read_text(encoding="utf-8")
-    assert before.count(old) == 1, f"{block.file} holds these lines {before.count(old)} times:\n{old}"
-    path.write_text(before.replace(old, new), encoding="utf-8")
+    for hunk in re.split(r"^@@.*\n", block.text, flags=re.MULTILINE):
+        lines = hunk.splitlines()
+        old = "\n".join(line[1:] for line in lines if line[:1] in (" ", "-"))
+        new = "\n".join(line[1:] for line in lines if line[:1] in (" ", "+"))
+        before = path.read_text(encoding="utf-8")
+        assert before.count(old) == 1, f"{block.file} holds these lines {before.count(old)} times:\n{old}"
+        path.write_text(before.replace(old, new), encoding="utf-8")
 
 
 def copy_project(project: Path, target: Path) -> Path:

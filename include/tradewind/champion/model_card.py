@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,23 +75,27 @@ def render_card_html(facts: CardFacts) -> str:
     return layout.page_document(_card_title(facts), body, style=charts.STYLE + _STYLE)
 
 
+CARD_SECTIONS: tuple[Callable[[CardFacts], Section], ...] = (
+    parts.summary_section,
+    parts.limits_section,
+    parts.metrics_section,
+    parts.training_reason_section,
+    parts.gates_section,
+    parts.slices_section,
+    parts.fairness_section,
+    parts.calibration_section,
+    parts.importance_section,
+    parts.model_section,
+    parts.data_section,
+    parts.history_section,
+    parts.reproduction_section,
+)
+"""The sections of a card, in order: what is asked for first comes first."""
+
+
 def build_card_sections(facts: CardFacts) -> list[Section]:
-    """The card; what is asked for first comes first."""
-    return [
-        parts.summary_section(facts),
-        parts.limits_section(facts),
-        parts.metrics_section(facts),
-        parts.training_reason_section(facts),
-        parts.gates_section(facts),
-        parts.slices_section(facts),
-        parts.fairness_section(facts),
-        parts.calibration_section(facts),
-        parts.importance_section(facts),
-        parts.model_section(facts),
-        parts.data_section(facts),
-        parts.history_section(facts),
-        parts.reproduction_section(facts),
-    ]
+    """The sections of a card, filled."""
+    return [section(facts) for section in CARD_SECTIONS]
 
 
 def _card_title(facts: CardFacts) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from tradewind.verdict.verdict_text import (
     verdict_headline,
     verdict_next_steps,
 )
+from tradewind.verdict.verdict_view import VerdictView
 
 if TYPE_CHECKING:
     from tradewind.ledger.journal import Entry
@@ -69,6 +70,7 @@ def render_verdict_page(
     :param pictures: what to draw; the page says so if there is nothing
     :param trained: the ledger's entry of kind ``trained`` of the candidate: the data that it comes from
     """
+    view = VerdictView(spec, entry, pictures, trained)
     version = str(entry.evidence["version"])
     sign, word = _SIGNS.get(entry.outcome, ("bad", "✗ Rejected"))
     gates = entry.evidence["gates"]
@@ -80,32 +82,31 @@ def render_verdict_page(
         f'{_render_list(list(map(layout.mark_code, why)))}<p class="soft">{escape(count_outcomes(gates))}</p>'
         if why
         else f"<p>{layout.mark_code(entry.reason)}</p>",
-        "<h2>What to do next</h2>",
-        _render_list([layout.mark_code(step) for step in verdict_next_steps(spec, entry)]),
-        *_render_warnings(entry.evidence.get("warnings", ())),
-        "<h2>Gates</h2>",
-        *_render_gates(gates),
-        *_render_resolutions(entry),
-        *_render_training(entry.evidence),
-        *_render_pictures(pictures, entry),
-        *_render_facts(spec, entry, trained),
+        *(html for section in VERDICT_SECTIONS for html in section(view)),
     ]
     title = f"{spec.pipeline}: version {version} {entry.outcome}"
     return layout.page_document(title, "\n".join(body), style=charts.STYLE + _STYLE)
 
 
-def _render_warnings(warnings: Sequence[str]) -> Iterator[str]:
-    if warnings:
+def _next_steps_section(view: VerdictView) -> Iterator[str]:
+    yield "<h2>What to do next</h2>"
+    yield _render_list([layout.mark_code(step) for step in verdict_next_steps(view.spec, view.entry)])
+
+
+def _warnings_section(view: VerdictView) -> Iterator[str]:
+    if warnings := view.entry.evidence.get("warnings", ()):
         yield f'<h2 class="odd">{format_count(len(warnings), "warning")}</h2>'
         yield _render_list([layout.mark_code(warning) for warning in warnings])
 
 
-def _render_resolutions(entry: Entry) -> Iterator[str]:
-    if found := describe_resolutions(entry):
+def _resolutions_section(view: VerdictView) -> Iterator[str]:
+    if found := describe_resolutions(view.entry):
         yield f"<h3>How much these rows can show</h3>{_render_list([escape(one) for one in found])}"
 
 
-def _render_gates(gates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _gates_section(view: VerdictView) -> Iterator[str]:
+    gates = view.entry.evidence["gates"]
+    yield "<h2>Gates</h2>"
     yield (
         "<p class=soft>In the pictures: the dot is the value, the line its interval, the upright stroke the bound; it "
         "passes on the green side.</p>"
@@ -167,8 +168,9 @@ def _describe_row_count(result: Mapping[str, Any]) -> str:
     return f"{format_count(result['rows'], 'row')}{blocks}" if result["rows"] else NOTHING
 
 
-def _render_training(evidence: Mapping[str, Any]) -> Iterator[str]:
+def _training_section(view: VerdictView) -> Iterator[str]:
     """Why it was trained, how much of what drifted it has seen, and how much it has learned by heart."""
+    evidence = view.entry.evidence
     why, drifted, scores = (evidence.get(name) or {} for name in ("why", "drifted", "scores"))
     if not why and not drifted and not scores:
         return
@@ -189,7 +191,8 @@ def _render_training(evidence: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _render_pictures(pictures: VerdictPictures | None, entry: Entry) -> Iterator[str]:
+def _pictures_section(view: VerdictView) -> Iterator[str]:
+    pictures, entry = view.pictures, view.entry
     if pictures is None:
         yield "<h2>Pictures</h2><p>None were kept with this verdict.</p>"
         return
@@ -201,7 +204,8 @@ def _render_pictures(pictures: VerdictPictures | None, entry: Entry) -> Iterator
     yield f'<div class="figures">{"".join(render_verdict_figures(pictures, entry.evidence["gates"]))}</div>'
 
 
-def _render_facts(spec: Pipeline, entry: Entry, trained: Entry | None) -> Iterator[str]:
+def _facts_section(view: VerdictView) -> Iterator[str]:
+    spec, entry, trained = view.spec, view.entry, view.trained
     evidence = entry.evidence
     known = trained.evidence if trained else {}
     basis = "what it predicted in the shadow" if evidence.get("basis") == "shadow" else "the test rows"
@@ -245,3 +249,15 @@ def _render_data(known: Mapping[str, Any]) -> Iterator[str]:
 
 def _render_list(items: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
+
+
+VERDICT_SECTIONS: tuple[Callable[[VerdictView], Iterable[str]], ...] = (
+    _next_steps_section,
+    _warnings_section,
+    _gates_section,
+    _resolutions_section,
+    _training_section,
+    _pictures_section,
+    _facts_section,
+)
+"""The sections of the page below its headline, in order: each gives pieces of HTML, escaped, or none."""
