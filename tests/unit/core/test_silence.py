@@ -164,7 +164,7 @@ def test_feasts_own_queries_of_a_silent_registry_end_and_are_named(
 ) -> None:
     from feast.infra.registry.sql import SqlRegistry, SqlRegistryConfig
 
-    from tradewind.features.online.online_stores import find_online_store
+    from tradewind.features import feature_store
 
     url = through(proxy, postgres_url, driver)
     proxy.word = b"CREATE TABLE"
