@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.core.judged_rows import TestRows
+from tradewind.metrics.judged_rows import TestRows
 
 ROWS, DAYS, SLICES, RESAMPLES = 200_000, 60, 10, 2000
 NAIVE_RESAMPLES = 20
@@ -33,7 +33,8 @@ def made() -> dict[str, np.ndarray]:
 
 def ours(data: dict[str, np.ndarray]) -> list[float]:
     from tradewind.core import gates
-    from tradewind.spec.gates import MetricGate, VerdictSpec
+    from tradewind.spec.gates import VerdictSpec
+    from tradewind.spec.metric_gate import MetricGate
 
     gate = MetricGate(metric="roc_auc", versus="champion", lower_bound=-0.01, slice="origin")
     timestamp = np.datetime64("2013-01-01T12", "us") + data["day"].astype("m8[D]")

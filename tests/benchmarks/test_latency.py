@@ -13,7 +13,7 @@ import numpy as np
 from tests.unit.verdict.test_serving_checks import COLUMNS, save, table
 
 from tradewind.isolation.model_client import ModelHost
-from tradewind.spec.gates import CheckGate
+from tradewind.spec.check_gate import CheckGate
 from tradewind.verdict.serving_checks import RunningCandidate, measure_serving
 
 BURNERS = int(os.environ.get("TRADEWIND_BENCH_BURNERS", "4"))

@@ -16,6 +16,7 @@ import pytest
 
 from tradewind.core import bootstrap, drift, profiles
 from tradewind.core.drift_psi import PSI
+from tradewind.metrics.metric_list import METRICS
 from tradewind.monitoring.profile_rows import profile_column
 from tradewind.spec.policy import Drift
 
@@ -70,7 +71,7 @@ def test_resamples_that_weigh_the_rows(metric: str, by: str) -> None:
     y = (rng.random(len(block)) < 0.23).astype(int)
     a, b = (0.3 * y + rng.random(len(block)) for _ in range(2))
     begun, cpu = perf_counter(), process_time()
-    bootstrap.difference_interval(y, a, b, block, metric=metric, confidence=0.9, seed=1)
+    bootstrap.difference_interval(y, a, b, block, metric=METRICS[metric], confidence=0.9, seed=1)
     taken = f"{perf_counter() - begun:.1f} s ({process_time() - cpu:.1f} s of CPU)"
     print(f"\ngain of {metric}, 200,000 rows, {count:,} blocks by {by}, 2,000 resamples: {taken}")
 

@@ -24,11 +24,11 @@ from threadpoolctl import threadpool_limits
 
 from tradewind.core import gates
 from tradewind.core.gate_results import decide_verdict
-from tradewind.core.judged_rows import CANDIDATE, CHAMPION, TestRows
-from tradewind.core.metrics import roc_auc
 from tradewind.local_airflow.flight_landing import find_flight_data
-from tradewind.spec.gates import MetricGate
+from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION, TestRows
+from tradewind.metrics.metric_list import roc_auc
 from tradewind.spec.load import load_pipeline
+from tradewind.spec.metric_gate import MetricGate
 from tradewind.spec.pipeline import Pipeline
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tradewind.pages.formatting import describe_duration, first_few, partition_span
-from tradewind.spec.gates import FairnessGate
+from tradewind.spec.fairness_gate import FairnessGate
+from tradewind.spec.gates import gates_of_kind
 
 if TYPE_CHECKING:
     from tradewind.champion.card_facts import CardFacts
@@ -79,7 +80,7 @@ def _gate_limits(facts: CardFacts) -> Iterator[str]:
             yield f"Not judged: {gate['gate']}{where}, because {gate['reason']}."
     if not any(gate["slice"] or gate.get("relation") == "gap_at_most" for gate in gates):
         yield "No gate judges it by slices: on average it may do well and badly for some."
-    if not any(isinstance(gate, FairnessGate) for gate in facts.spec.gates):
+    if not gates_of_kind(facts.spec.gates, FairnessGate):
         yield "No gate measures whether it treats groups alike."
     classifies = facts.spec.train is not None and facts.spec.train.task != "regression"
     if classifies and not any(gate["metric"] in _CALIBRATION_METRICS for gate in gates):

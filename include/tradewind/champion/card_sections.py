@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from tradewind.champion.card_limits import known_limits
+from tradewind.metrics.metric_list import METRICS
 from tradewind.pages.formatting import (
     NOTHING,
     describe_duration,
@@ -15,8 +16,7 @@ from tradewind.pages.formatting import (
     partition_span,
 )
 from tradewind.pages.sections import Block, Facts, Grid, Items, Prose, Section
-from tradewind.spec.gates import FairnessGate
-from tradewind.spec.metrics import MEASURES
+from tradewind.spec.fairness_gate import FairnessGate
 from tradewind.verdict.training_background import OPTIMISTIC, describe_drift_seen
 from tradewind.verdict.verdict_text import describe_bound
 
@@ -71,7 +71,7 @@ def metrics_section(facts: CardFacts) -> Section:
         return Section("Metrics", [Prose(f"Metrics with intervals: {UNKNOWN}.")])
     rows = [
         [
-            f"{name} {'↑' if MEASURES[name].higher_is_better else '↓'}" if name in MEASURES else name,
+            f"{name} {'↑' if METRICS[name].greater_is_better else '↓'}" if name in METRICS else name,
             format_number(one.get("value")),
             format_number(one.get("train")),
             _interval_text(one.get("low"), one.get("high"), missing=str(one.get("missing") or NOTHING)),

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core import case_judgement, fault_points
+from tradewind.core import fault_points, gates
 from tradewind.core.refit_distance import RefitDistance, decide_refit, refit_distance
 from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, UsageError
@@ -27,7 +27,7 @@ from tradewind.registry.mlflow_run import CAUSE
 from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion, open_registry
 from tradewind.registry.version_files import judged_files, open_model
 from tradewind.spec.digest import config_hash
-from tradewind.spec.gates import CheckGate
+from tradewind.spec.gates import serving_gates
 from tradewind.training import model_signature, recorded_training
 from tradewind.training.candidate import journal_version, log_model_version
 from tradewind.training.fitting import fit_candidate, training_config_hash
@@ -170,19 +170,15 @@ def _examine_refit(
         logged = evaluation_processes.read_logged_rows(registry, version)
         running = evaluation_processes.make_running_candidate(spec, opened, logged)
         # How fast it answers was judged: it is the same model, and a busy machine would decide.
-        named = [gate for gate in spec.gates if isinstance(gate, CheckGate) and gate.check != "latency"]
-        asked = [
-            gate
-            for gate in serving_checks.gates_with_defaults(named, rows=logged.rows.num_rows)
-            if isinstance(gate, CheckGate)
-        ]
+        named = [gate for gate in serving_gates(spec.gates).values() if gate.measured != "latency"]
+        asked = list(serving_gates(serving_checks.gates_with_defaults(named, rows=logged.rows.num_rows)).values())
         loaded, answer = evaluation_processes.load_and_predict(running, asked)
         wanted = model_signature.expected_input_columns(deployment)
         measured = serving_checks.measure_serving(asked, running=running, loaded=loaded, wanted=wanted)
         near = (
             None if isinstance(answer, ModelError) else _measure_nearness(spec, logged.rows, before=before, now=answer)
         )
-    checks = tuple(case_judgement.judge_check(gate, measured[place]) for place, gate in enumerate(asked))
+    checks = tuple(gates.judge_check(gate, measured[place]) for place, gate in enumerate(asked))
     return _RefitExamination(judged, version, verdict, near, checks)
 
 

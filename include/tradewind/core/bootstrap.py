@@ -5,21 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from tradewind.core import additive_metrics, metrics
-from tradewind.core.ranking import Ranking, RankMetric, ResampledRanking, concordant_pairs
-from tradewind.spec.metrics import MEASURES
+from tradewind.metrics.metric import difference_statistic
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
-
-    Statistic = Callable[[Floats], Floats]
-    """From how often each block is drawn, shape (resamples, blocks), to a value of each resample, (resamples,)."""
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.metric import ModelMetric, Statistic
 
 _DEGENERATE = 0.01
-_PAIRED_BLOCKS = 256
-"""Up to so many blocks an AUC is resampled by pairs of blocks, whose number grows with the square."""
 _BEYOND = 2
 """So many resamples must be expected beyond each end of an interval, else the ends are made of the last of them."""
 _CELLS = 2**21
@@ -49,37 +43,36 @@ class Interval:
 
 def metric_interval(
     y: Floats, score: Floats, blocks: Floats, *,
-    metric: str, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
+    metric: ModelMetric, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
 ) -> Interval:  # fmt: skip
     """Interval of one model's metric; parameters as in :func:`difference_interval` and :func:`block_interval`."""
-    value = metrics.compute_metric(metric, y, score)
+    value = metric.compute(y, score)
     block, count = _numbered(blocks)
     return block_interval(
         value,
-        lambda: metric_statistic(metric, y, score, block=block, blocks=count),
+        lambda: metric.resample(y, score, block=block, blocks=count),
         blocks=count, rows=len(y), confidence=confidence, seed=seed, resamples=resamples, min_blocks=min_blocks,
     )  # fmt: skip
 
 
 def difference_interval(
     y: Floats, score_a: Floats, score_b: Floats, blocks: Floats, *,
-    metric: str, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
+    metric: ModelMetric, confidence: float, seed: int, resamples: int = 2000, min_blocks: int = 5,
 ) -> Interval:  # fmt: skip
     """Interval of how much better model *a* is than model *b* on the same rows (above 0: *a* is better).
 
-    :param y: labels as in ``metrics.compute``, shape (rows,)
+    :param y: labels as in :meth:`ModelMetric.compute`, shape (rows,)
     :param score_a: predictions of model *a*, likewise, shape (rows,) or (rows, classes)
     :param score_b: predictions of model *b*, likewise
-    :param blocks: block of each row, of a sortable dtype (see ``groups.of_column`` for others), shape (rows,)
-    :param metric: a key of ``spec.metrics.MEASURES``; where less is better the sign is turned
+    :param blocks: block of each row, of a sortable dtype (else see ``groups_of_column``), shape (rows,)
+    :param metric: where less is better the sign is turned
     """
-    sign = 1.0 if MEASURES[metric].higher_is_better else -1.0
-    value = sign * (metrics.compute_metric(metric, y, score_a) - metrics.compute_metric(metric, y, score_b))
+    value = metric.sign * (metric.compute(y, score_a) - metric.compute(y, score_b))
     block, count = _numbered(blocks)
 
     def statistic() -> Statistic:
-        a, b = (metric_statistic(metric, y, score, block=block, blocks=count) for score in (score_a, score_b))
-        return difference_statistic(a, b, sign=sign)
+        a, b = (metric.resample(y, score, block=block, blocks=count) for score in (score_a, score_b))
+        return difference_statistic(a, b, sign=metric.sign)
 
     return block_interval(
         value, statistic,
@@ -137,49 +130,6 @@ def blocks_for(confidence: float) -> int:
     from lies between these with a probability of 1 - 2^(1 - n) only.
     """
     return math.ceil(1 + math.log2(1 / (1 - confidence)) - 1e-9)
-
-
-def metric_statistic(metric: str, y: Floats, score: Floats, *, block: Floats, blocks: int) -> Statistic:
-    """A metric as a function of how often each block is drawn, exactly that of the drawn rows.
-
-    Formulas of sums need the sums of each block only. An AUC needs the concordant pairs between any two blocks; with
-    very many blocks, and for the average precision, every resample weighs the sorted rows.
-    """
-    y, score = metrics.checked_arguments(metric, y, score)
-    if metric in additive_metrics.ADDITIVE:
-        return table_statistic(
-            additive_metrics.metric_sums_by_block(metric, y, score, block=block, blocks=blocks),
-            lambda t: additive_metrics.metric_from_sums(metric, t),
-        )
-    if metric == "roc_auc" and blocks <= _PAIRED_BLOCKS:
-        return _of_pairs(*concordant_pairs(y, score, block, blocks=blocks))
-    return ResampledRanking(cast(RankMetric, metric), Ranking.of(y, score), block=block)
-
-
-def difference_statistic(a: Statistic, b: Statistic, *, sign: float) -> Statistic:
-    """``sign`` × (a - b), of the same draws."""
-    return lambda draws: sign * (a(draws) - b(draws))
-
-
-def table_statistic(table: Floats, value: Callable[[Floats], Floats]) -> Statistic:
-    """A formula of sums.
-
-    :param table: the sums of each block, shape (blocks, …)
-    :param value: the formula, from sums of shape (resamples, …) to shape (resamples,)
-    """
-    flat, shape = table.reshape(len(table), -1), table.shape[1:]
-    return lambda draws: value((draws @ flat).reshape(len(draws), *shape))
-
-
-def _of_pairs(concordant: Floats, positives: Floats, negatives: Floats) -> Statistic:
-    import numpy as np
-
-    def areas(draws: Floats) -> Floats:
-        pairs = (draws @ positives) * (draws @ negatives)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(pairs > 0, ((draws @ concordant) * draws).sum(axis=1) / pairs, np.nan)
-
-    return areas
 
 
 def _draws(blocks: int, resamples: int, *, seed: int) -> Iterator[Floats]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.core import metrics
-from tradewind.core.calibration import BINS, calibration_bin, claimed_probabilities
+from tradewind.metrics.calibration import BINS, ECE, calibration_bin, claimed_probabilities
+from tradewind.metrics.ranking import ROC_AUC
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
+    from tradewind.metrics.arrays import Floats
 
     Points = list[tuple[float, float]]
 
@@ -66,14 +66,14 @@ def precision_recall(y: Floats, score: Floats, *, points: int = 200) -> Points:
 def reliability_curve(y: Floats, score: Floats, *, bins: int = BINS) -> list[ReliabilityBin]:
     """What came true beside what was predicted, in bins of equal width; the expected calibration error is of these.
 
-    :param y: labels as in ``metrics.compute``, shape (rows,)
+    :param y: labels as in :meth:`ModelMetric.compute`, shape (rows,)
     :param score: probability of 1, shape (rows,), or of each class, shape (rows, classes): then the largest counts
     :return: bins with rows, lowest first; empty where a prediction is missing or no probability
     """
     import numpy as np
 
-    y, score = metrics.checked_arguments("ece", y, score)
-    if not metrics.usable_rows("ece", score).all():
+    y, score = ECE.check_arguments(y, score)
+    if not ECE.usable_rows(score).all():
         return []
     claimed, true = claimed_probabilities(y, score)
     number, edges = calibration_bin(claimed, bins=bins), np.linspace(0, 1, bins + 1)
@@ -93,8 +93,8 @@ def _counts(y: Floats, score: Floats) -> tuple[Floats, Floats, int, int]:
     """
     import numpy as np
 
-    y, score = metrics.checked_arguments("roc_auc", y, score)
-    if not len(y) or not metrics.usable_rows("roc_auc", score).all():
+    y, score = ROC_AUC.check_arguments(y, score)
+    if not len(y) or not ROC_AUC.usable_rows(score).all():
         return np.zeros(1), np.zeros(1), 0, 0
     order = np.argsort(-score, kind="stable")
     falling = score[order]

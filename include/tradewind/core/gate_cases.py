@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.core.gate_results import GateResult, Outcome, gate_bound, gate_result
-from tradewind.core.judged_rows import CANDIDATE, CHAMPION, Groups, groups_of_column
-from tradewind.spec.gates import UNITS_OF_TIME, FairnessGate, MetricGate
-from tradewind.spec.metrics import MEASURES
+from tradewind.core.gate_results import GateResult, Outcome, gate_result
+from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION, Groups, groups_of_column
+from tradewind.spec.gate_kind import UNITS_OF_TIME
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
-    from tradewind.core.judged_rows import TestRows
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.judged_rows import TestRows
+    from tradewind.spec.gate_kind import PredictionGate
 
 _SHOWN = 5
 
@@ -26,18 +26,13 @@ class GateCase:
     :param groups: of these rows, where the gate compares groups with each other; each has enough rows
     """
 
-    gate: MetricGate | FairnessGate
+    gate: PredictionGate
     rows: TestRows
     slice: str | None = None
     groups: Groups | None = None
 
-    @property
-    def decided_by_interval(self) -> bool:
-        """Whether an end of the interval decides, and not the value."""
-        return gate_bound(self.gate)[0] in ("lower_bound", "upper_bound")
 
-
-def prepare_case(gate: MetricGate | FairnessGate, rows: TestRows) -> list[GateCase | GateResult]:
+def prepare_case(gate: PredictionGate, rows: TestRows) -> list[GateCase | GateResult]:
     """What a gate has to judge; a result instead where that cannot be judged, or need not."""
     if (opponent := _without_opponent(gate, rows)) is not None:
         return [gate_result(gate, *opponent)]
@@ -45,20 +40,20 @@ def prepare_case(gate: MetricGate | FairnessGate, rows: TestRows) -> list[GateCa
         return [gate_result(gate, "insufficient", why)]
     counted = _unseen(gate, rows)
     seen = len(rows.y) - len(counted.y)
-    if isinstance(gate, MetricGate) and gate.where is not None:
-        counted = counted.where(_true(counted.masks[gate.where]))
+    if gate.condition is not None:
+        counted = counted.where(_true(counted.masks[gate.condition]))
     if len(counted.y) < gate.min_rows:
-        condition = f" where {gate.where}" if isinstance(gate, MetricGate) and gate.where else ""
+        condition = f" where {gate.condition}" if gate.condition else ""
         after = f" after training ended ({seen} more were seen in training{_whose(gate, rows)})" if seen else ""
         reason = f"{len(counted.y)} rows{condition}{after}, fewer than {gate.min_rows}"
         return [gate_result(gate, "insufficient", reason, rows=len(counted.y))]
-    column = gate.group if isinstance(gate, FairnessGate) else gate.slice
+    column = gate.group_column
     return [GateCase(gate, counted)] if column is None else _by_value(gate, column, counted)
 
 
-def _whose(gate: MetricGate | FairnessGate, rows: TestRows) -> str:
+def _whose(gate: PredictionGate, rows: TestRows) -> str:
     """That it was the other's training which lasted longer, and until when."""
-    versus = gate.versus if isinstance(gate, MetricGate) else None
+    versus = gate.opponent
     if versus is None or versus not in rows.fit_end or rows.fit_end[versus] <= rows.fit_end[CANDIDATE]:
         return ""
     return f": the {versus}'s lasted until {rows.fit_end[versus]:%Y-%m-%d %H:%M %Z}".rstrip()
@@ -71,8 +66,8 @@ def _true(mask: Floats) -> Floats:
     return np.equal(mask, True).astype(bool)
 
 
-def _without_opponent(gate: MetricGate | FairnessGate, rows: TestRows) -> tuple[Outcome, str] | None:
-    versus = gate.versus if isinstance(gate, MetricGate) else None
+def _without_opponent(gate: PredictionGate, rows: TestRows) -> tuple[Outcome, str] | None:
+    versus = gate.opponent
     for name in (CANDIDATE, versus):
         if name is not None and name in rows.absent:
             return "insufficient", f"the {name} cannot be asked: {rows.absent[name]}"
@@ -87,38 +82,29 @@ def _without_opponent(gate: MetricGate | FairnessGate, rows: TestRows) -> tuple[
     return None
 
 
-def _missing(gate: MetricGate | FairnessGate, rows: TestRows) -> str:
+def _missing(gate: PredictionGate, rows: TestRows) -> str:
     """What the test rows lack, in words."""
-    asked = [gate.group if isinstance(gate, FairnessGate) else gate.slice]
-    asked += [gate.by] if gate.by not in UNITS_OF_TIME else []
+    asked = [gate.group_column] + ([gate.by] if gate.by not in UNITS_OF_TIME else [])
     for column in asked:
         if column is not None and column not in rows.columns:
             return f"the test rows have no column {column}"
-    if isinstance(gate, FairnessGate):
-        return "" if rows.task == "binary" else f"fairness is defined here for two classes, and this is {rows.task}"
-    if rows.task not in MEASURES[gate.metric].tasks:
-        return f"{gate.metric} means nothing where the task is {rows.task}"
-    if gate.where is not None and gate.where not in rows.masks:
-        if gate.where in rows.absent:
-            return rows.absent[gate.where]
-        return f"it is not known for which test rows `{gate.where}` holds"
-    return ""
+    return gate.find_obstacle(rows)
 
 
-def _unseen(gate: MetricGate | FairnessGate, rows: TestRows) -> TestRows:
+def _unseen(gate: PredictionGate, rows: TestRows) -> TestRows:
     if CANDIDATE not in rows.fit_end:
         raise ValueError("the test rows do not say when the candidate's training ended (fit_end)")
-    compared = [gate.versus] if isinstance(gate, MetricGate) and gate.versus in rows.fit_end else []
-    return rows.since(max(rows.fit_end[name] for name in (CANDIDATE, *compared) if name is not None))
+    compared = {CANDIDATE, gate.opponent} & set(rows.fit_end)
+    return rows.since(max(rows.fit_end[name] for name in compared if name is not None))
 
 
-def _by_value(gate: MetricGate | FairnessGate, column: str, rows: TestRows) -> list[GateCase | GateResult]:
+def _by_value(gate: PredictionGate, column: str, rows: TestRows) -> list[GateCase | GateResult]:
     import numpy as np
 
     groups = groups_of_column(rows.columns[column])
     counts = groups.rows()
     large = [number for number, count in enumerate(counts) if count >= gate.min_rows]
-    compared = isinstance(gate, FairnessGate) or gate.gap_at_most is not None
+    compared = gate.compares_groups
     if len(large) < (2 if compared else 1):
         found = f"only {len(large)}" if large else "no"
         plural = "s" if len(large) != 1 and compared else ""

@@ -1,4 +1,4 @@
-"""What gates found, the decision over all of them, and both in words."""
+"""What gates found, and the decision over all of them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tradewind.spec.gates import BOUNDS, CheckGate, FairnessGate, MetricGate
+from tradewind.spec.gates import SERVING_MEASURES
 
 if TYPE_CHECKING:
     from tradewind.core.bootstrap import Interval
-    from tradewind.spec.gates import Gate
+    from tradewind.spec.gate_kind import PredictionGate
 
 Outcome = Literal["pass", "fail", "not_shown", "insufficient", "skipped"]
 """`not_shown`: the value keeps to its bound and the end of its interval does not, so the rows are too few to be sure.
 It does not pass, and it is not worse."""
 NOT_PASSED = ("fail", "not_shown", "insufficient")
-CHECKS = frozenset({"loads", "schema", "latency", "size", "stability"})
 _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a check of the candidate's serving found; see ``CheckGate``.
+    """What a check of the candidate's serving found; see ``ServingGate``.
 
     :param value: in the unit of the check; None if it could not be measured, which is no pass
     :param rows: rows that were predicted for it
@@ -77,15 +76,15 @@ class GateResult:
 
 
 def gate_result(
-    gate: MetricGate | FairnessGate, outcome: Outcome, reason: str, *,
+    gate: PredictionGate, outcome: Outcome, reason: str, *,
     rows: int = 0, interval: Interval | None = None, confidence: float | None = None, slice_: str | None = None,
 ) -> GateResult:  # fmt: skip
-    """The result of a gate that is no check; ``confidence`` counts only where there is an interval."""
-    relation, bound = gate_bound(gate)
+    """The result of a gate that judges predictions; ``confidence`` counts only where there is an interval."""
+    relation, bound = gate.bound
     value, low, high = (interval.value, interval.low, interval.high) if interval else (math.nan,) * 3
     return GateResult(
-        gate=describe_gate(gate),
-        metric=gate.fairness if isinstance(gate, FairnessGate) else gate.metric,
+        gate=gate.describe(),
+        metric=gate.measured,
         outcome=outcome,
         value=finite_or_none(value),
         low=finite_or_none(low),
@@ -96,7 +95,7 @@ def gate_result(
         reason=reason,
         slice=slice_,
         relation=relation,
-        versus=gate.versus if isinstance(gate, MetricGate) else None,
+        versus=gate.opponent,
         confidence=None if finite_or_none(low) is None else confidence,
     )
 
@@ -120,7 +119,7 @@ def decide_verdict(results: Sequence[GateResult]) -> tuple[Literal["passed", "re
         unsure = all(result.outcome == "not_shown" for result in failed)
         how = "did not pass, not shown rather than worse" if unsure else "did not pass"
         return "rejected", f"{len(failed)} of {judged} gate results {how}: {named}{more}"
-    if judged and not any(result.outcome == "pass" and result.metric not in CHECKS for result in results):
+    if judged and not any(result.outcome == "pass" and result.metric not in SERVING_MEASURES for result in results):
         why = "only checks of serving passed: no metric and no fairness was judged, so nothing speaks for the candidate"
         return "rejected", f"{why}{f' ({skipped[0].reason})' if skipped else ''}"
     if not judged:
@@ -139,71 +138,3 @@ def _skipped(skipped: Sequence[GateResult]) -> list[str]:
     reasons = [f"{result.slice}, {result.reason}" if result.slice else result.reason for result in skipped]
     counted = {reason: reasons.count(reason) for reason in reasons}
     return [f"{count} × {reason}" if count > 1 else reason for reason, count in counted.items()]
-
-
-_WHOSE = {"champion": "the champion's", "majority": "the majority's"}
-
-
-def describe_gate(gate: Gate) -> str:
-    """The gate in words, for example ``roc_auc at least 0.6, for each origin``."""
-    if isinstance(gate, CheckGate):
-        return _check(gate)
-    if isinstance(gate, FairnessGate):
-        relation, bound = gate_bound(gate)
-        return f"{gate.fairness} of {gate.group} {_plainly(relation, bound)} (selected above {gate.threshold:g})"
-    where = f", where {gate.where}" if gate.where else ""
-    relation, bound = gate_bound(gate)
-    if relation == "gap_at_most":
-        return f"{gate.metric} differs by at most {bound:g} between the values of {gate.slice}{where}"
-    each = f", for each {gate.slice}" if gate.slice else ""
-    return f"{gate.metric} {describe_demand(gate)}{_end(gate, relation)}{each}{where}"
-
-
-def gate_bound(gate: MetricGate | FairnessGate) -> tuple[str, float]:
-    """Which bound a gate has, and its value."""
-    return next((name, bound) for name in BOUNDS if (bound := getattr(gate, name, None)) is not None)
-
-
-def describe_demand(gate: MetricGate | FairnessGate) -> str:
-    """What its bound asks for, for example ``no worse than the champion's by more than 0.01``."""
-    relation, bound = gate_bound(gate)
-    if isinstance(gate, MetricGate) and gate.versus is not None:
-        return _compared(gate, relation, bound)
-    return _plainly(relation, bound)
-
-
-def describe_versus(versus: str) -> str:
-    """Whose metric the candidate's is compared with, for example ``the champion's``."""
-    return _WHOSE.get(versus, f"{versus}'s")
-
-
-def _plainly(relation: str, bound: float) -> str:
-    return f"at {'least' if relation in ('at_least', 'lower_bound') else 'most'} {bound:g}"
-
-
-def _compared(gate: MetricGate, relation: str, bound: float) -> str:
-    other, size = describe_versus(gate.versus or ""), f"{abs(bound):g}"
-    if relation in ("at_least", "lower_bound"):
-        if bound > 0:
-            return f"better than {other} by at least {size}"
-        return f"no worse than {other} by more than {size}" if bound < 0 else f"no worse than {other}"
-    if bound > 0:
-        return f"better than {other} by at most {size}, more is suspicious"
-    return f"worse than {other} by at least {size}" if bound < 0 else f"no better than {other}"
-
-
-def _end(gate: MetricGate, relation: str) -> str:
-    end = {"lower_bound": "lower", "upper_bound": "upper"}.get(relation)
-    return f" ({end} end of the {gate.confidence * 100:g} % interval by {gate.by})" if end else ""
-
-
-def _check(gate: CheckGate) -> str:
-    rows = f"{gate.rows} row{'' if gate.rows == 1 else 's'}"
-    bound = f"{gate.at_most:g}" if gate.at_most is not None else ""
-    return {
-        "loads": f"loads in a clean process and predicts {rows}{f' within {bound} s' if bound else ''}",
-        "schema": "schema is that of the feature service",
-        "latency": f"latency of {rows} at most {bound} ms (95 % of batches, each at its fastest)",
-        "size": f"size at most {bound} MB",
-        "stability": f"stability: predictions move by at most {bound} under noise of {gate.noise:g} of the spread",
-    }[gate.check]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tradewind.core.metrics import roc_auc
+from tradewind.metrics.metric_list import roc_auc
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.metric import Task
 
 ROWS = 50_000
 """Of more rows, so many are looked at, evenly spread."""

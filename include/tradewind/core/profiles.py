@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
+    from tradewind.metrics.arrays import Floats
 
 MAX_CATEGORIES = 1000
 """A categorical column keeps the counts of so many most frequent values of one partition."""

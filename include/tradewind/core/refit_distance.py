@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.core import metrics
+from tradewind.metrics.metric_list import compute_metric
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
     from tradewind.core.gate_results import GateResult
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.metric import Task
 
 _ERRORS = {"binary": "brier", "multiclass": "brier", "regression": "mae"}
 
@@ -49,7 +49,7 @@ class RefitDistance:
 def refit_distance(task: Task, y: Floats, judged: Floats, refit: Floats, *, bound: float) -> RefitDistance:
     """Compare both answers to the same rows.
 
-    :param y: labels as in ``metrics.compute``, shape (rows,)
+    :param y: labels as in :meth:`ModelMetric.compute`, shape (rows,)
     :param judged: answers of the judged version, shape (rows,) or (rows, classes), likewise ``refit``
     """
     import numpy as np
@@ -63,7 +63,7 @@ def refit_distance(task: Task, y: Floats, judged: Floats, refit: Floats, *, boun
     else:
         change = float(moved.mean() if moved.ndim == 1 else moved.sum(axis=1).mean() / 2)
     error = _ERRORS[task]
-    before, after = (float(metrics.compute_metric(error, y, answers)) for answers in (judged, refit))
+    before, after = (float(compute_metric(error, y, answers)) for answers in (judged, refit))
     return RefitDistance(change, bound, error, before, after, len(y))
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from tradewind.core.leakage import leakage_score
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.metric import Task
     from tradewind.spec.training import RowChecks
 
 Severity = Literal["error", "warning"]

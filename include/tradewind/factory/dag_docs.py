@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tradewind.core.gate_results import describe_gate
 from tradewind.ledger import completion
 from tradewind.spec.problems import join_words
 from tradewind.spec.scalars import format_duration
@@ -168,7 +167,7 @@ def _policy(spec: Pipeline, stage: str) -> Iterator[str]:
     yield f"**Trains** {_reasons(spec.retrain)}"
     if spec.train.search or spec.train.early:
         yield f"**Before that:** {'; '.join(_search_text(spec.train))}."
-    yield f"**Gates**, all of which a candidate must pass:\n\n{_list([describe_gate(gate) for gate in spec.gates])}"
+    yield f"**Gates**, all of which a candidate must pass:\n\n{_list([gate.describe() for gate in spec.gates])}"
     yield f"**Promotion:** {_promotion(spec)}"
     old = f"trained more than {format_duration(spec.retention.models)} ago"
     unused = "neither champion nor the one before, and no prediction that is kept came from it"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop()); "

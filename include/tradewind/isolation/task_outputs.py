@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
 
     Array = NDArray[Any]
 

@@ -186,9 +186,9 @@ def _score_with_version(deployment: Deployment, version: str, populations: Seque
 
 
 def _auc(deployment: Deployment, host: Any, population: str) -> float:
-    from tradewind.core.metrics import roc_auc
     from tradewind.features.dataset_versions import newest_versions
     from tradewind.isolation import task_outputs
+    from tradewind.metrics.metric_list import roc_auc
     from tradewind.training.model_frame import population_frame
 
     spec = deployment.spec

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import bootstrap
-from tradewind.core.judged_rows import UnitOfTime, local_blocks
 from tradewind.errors import MalformedInput
 from tradewind.isolation import task_outputs
 from tradewind.lake.cause import Cause
+from tradewind.metrics.judged_rows import UnitOfTime, local_blocks
+from tradewind.metrics.metric_list import METRICS
 from tradewind.monitoring import monitoring_datasets
 from tradewind.monitoring.profile_rows import MAJORITY, PREDICTIONS, predicting_versions
 from tradewind.spec.digest import config_hash
@@ -186,7 +187,9 @@ def _metric_interval(spec: Pipeline, known: pa.Table, limit: Performance) -> tup
         blocks = local_blocks(timestamp, spec.timezone, by=unit)
         if len(np.unique(blocks)) >= bootstrap.blocks_for(_CONFIDENCE):
             break
-    return bootstrap.metric_interval(y, score, blocks, metric=limit.metric, confidence=_CONFIDENCE, seed=0), unit
+    return bootstrap.metric_interval(
+        y, score, blocks, metric=METRICS[limit.metric], confidence=_CONFIDENCE, seed=0
+    ), unit
 
 
 def _interval_text(interval: bootstrap.Interval, unit: str) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tradewind.champion import promotion
-from tradewind.core.judged_rows import CANDIDATE, CHAMPION
 from tradewind.errors import ModelError
 from tradewind.lake.cause import Cause
 from tradewind.lake.dataset import Lake
 from tradewind.ledger import serving_versions, shadows
 from tradewind.ledger.journal import Entry
+from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION
 from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion, open_registry
 from tradewind.scoring import batch_scoring as scores
 from tradewind.scoring.predictor import load_predictor

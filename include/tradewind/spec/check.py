@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from tradewind.errors import InvalidPartitionKey
 from tradewind.spec import cron, project, schedule
 from tradewind.spec.alert_channels import ALERT_CHANNELS
-from tradewind.spec.check_gates import check_gates, metric_in, value_out_of_range
+from tradewind.spec.check_gates import check_gates
 from tradewind.spec.check_sources import check_rows, check_sources, list_queries
 from tradewind.spec.dataset_order import find_cycle
 from tradewind.spec.drift_tests import DRIFT_TESTS
-from tradewind.spec.metrics import MEASURES
+from tradewind.spec.metrics import find_impossible_value, find_metric_flaw, metric_info
 from tradewind.spec.partitions import LONGEST
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.policy import Performance
@@ -45,7 +45,7 @@ def check_pipeline(spec: Pipeline, *, root: FilePath, unsure: Collection[str] = 
     for path, name in named_files(spec):
         flaw = project.file_name_error(root, name, plain=plain)
         if flaw:
-            findings.append(Finding(path, flaw[0], suggestion=flaw[1]))
+            findings.append(Finding(path, flaw[0], suggestion=flaw[1], on_key=path[0] == "metrics"))
     return findings
 
 
@@ -163,10 +163,11 @@ def _performance(spec: Pipeline) -> Iterator[Finding]:
     if spec.monitor is None or spec.train is None:
         return
     performance, path = spec.monitor.performance, ("monitor", "performance")
-    if (wrong := metric_in(performance.metric, spec.train.task, (*path, "metric"))) is not None:
+    wrong = find_metric_flaw(performance.metric, spec.train.task, (*path, "metric"), declared=spec.metrics)
+    if wrong is not None:
         yield wrong
     else:
-        yield from _bounded(performance, path, "this would call only good partitions decayed")
+        yield from _bounded(spec, performance, path, "this would call only good partitions decayed")
 
 
 def _before_the_verdict(spec: Pipeline) -> Iterator[Finding]:
@@ -174,22 +175,27 @@ def _before_the_verdict(spec: Pipeline) -> Iterator[Finding]:
     if spec.train is None:
         return
     for name, part in (("search", spec.train.search), ("early", spec.train.early)):
-        if part and (wrong := metric_in(part.metric, spec.train.task, ("train", name, "metric"))) is not None:
+        path: Path = ("train", name, "metric")
+        wrong = find_metric_flaw(part.metric, spec.train.task, path, declared=spec.metrics) if part else None
+        if wrong is not None:
             yield wrong
         elif isinstance(part, Early):
-            yield from _bounded(part, ("train", "early"), "this would stop only good candidates")
+            yield from _bounded(spec, part, ("train", "early"), "this would stop only good candidates")
 
 
-def _bounded(part: Early | Performance, path: Path, otherwise: str) -> Iterator[Finding]:
+def _bounded(spec: Pipeline, part: Early | Performance, path: Path, otherwise: str) -> Iterator[Finding]:
     """Whether the one bound stands on the side of the metric that is worse."""
-    right = "at_least" if MEASURES[part.metric].higher_is_better else "at_most"
+    known = metric_info(part.metric, spec.metrics)
+    if known is None:
+        return  # which is a finding already
+    right = "at_least" if known.greater_is_better else "at_most"
     given = "at_least" if part.at_least is not None else "at_most"
     if given != right:
         which = "larger" if right == "at_least" else "smaller"
         message = f"{part.metric} is better when {which}: {otherwise}"
         yield Finding((*path, given), message, suggestion=right, on_key=True)
     else:
-        yield from value_out_of_range(part.metric, getattr(part, given), (*path, given))
+        yield from find_impossible_value(known, getattr(part, given), (*path, given))
 
 
 def _kept_long_enough(spec: Pipeline) -> Iterator[Finding]:
@@ -265,6 +271,8 @@ def named_files(spec: Pipeline) -> Iterator[tuple[Path, str]]:
             yield ("train", "search", "space"), spec.train.search.space.rpartition(":")[0]
     for name, function in spec.verdict.heuristics.items():
         yield ("verdict", "heuristics", name), function.rpartition(":")[0]
+    for function in spec.metrics:
+        yield ("metrics", function), function.rpartition(":")[0]
 
 
 # Each check with the top-level fields that it reads.
@@ -284,9 +292,9 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("train", "gates"), _train_needs(field="gates", why="without a gate every candidate would pass")),
     (("train", "gates", "verdict", "retrain"), _training_less),
     (("monitor", "train", "score"), _monitor),
-    (("monitor", "train"), _performance),
-    (("gates", "train", "verdict"), check_gates),
-    (("train",), _before_the_verdict),
+    (("monitor", "train", "metrics"), _performance),
+    (("gates", "train", "verdict", "metrics"), check_gates),
+    (("train", "metrics"), _before_the_verdict),
     (("promotion",), _promotion),
     (("promotion", "retention", "partition"), _kept_long_enough),
     (("retrain", "monitor"), _retrain),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Tag
 from pydantic_core import ErrorDetails
 
 from tradewind.spec.document import Document
+from tradewind.spec.gates import GATE_KINDS
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Finding, Path, join_words, nearest_word
 from tradewind.spec.source_kinds import SOURCE_KINDS
@@ -43,15 +44,16 @@ def explain_errors(errors: Sequence[ErrorDetails], document: Document) -> list[F
     """
     findings = [replace(found, path=_written(found.path)) for found in (error_finding(e, document) for e in errors)]
     meant = {(*f.path[:-1], f.suggestion) for f in findings if f.suggestion and f.message == _UNKNOWN}
-    # Of a gate whose kind is misspelt, pydantic misses `metric`.
-    meant |= {(*path, "metric") for *path, name in meant if name in _GATES}
+    # Of a gate whose kind is misspelt, pydantic misses the field of the first kind.
+    meant |= {(*path, _FIRST_GATE) for *path, name in meant if name in _GATES}
     return [f for f in findings if not (f.message == _MISSING and f.path in meant)]
 
 
 _UNKNOWN = "unknown field"
 _SOURCES = tuple(kind.kind for kind in SOURCE_KINDS)
-_GATES = ("metric", "fairness", "check")
-_ONE_GATE = "`metric`, `fairness` and `check`, which says what kind of gate it is"
+_GATES = tuple(kind.kind for kind in GATE_KINDS)
+_FIRST_GATE = _GATES[0]
+_ONE_GATE = f"{join_words([f'`{name}`' for name in _GATES], last='and')}, which says what kind of gate it is"
 _MISSING = "is missing"
 
 
@@ -159,7 +161,7 @@ def _found(value: object, raw: str | None) -> str:
 
 
 def _described(path: Path) -> str | None:
-    if path[-2:] == ("<metric>", "metric"):
+    if path[-2:] == (f"<{_FIRST_GATE}>", _FIRST_GATE):
         return f"one of {_ONE_GATE}"
     model = model_at(path[:-1])
     field = model.model_fields.get(str(path[-1])) if model else None

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
-from tradewind.spec.gates import Gate, VerdictSpec
+from tradewind.spec.gates import AnyGate, VerdictSpec
+from tradewind.spec.metrics import MetricDeclaration
 from tradewind.spec.partitions import Kind, Partitioning, normalise_partition_key
 from tradewind.spec.policy import Alerts, Monitor, Promotion, Retention, Retrain
-from tradewind.spec.scalars import Boolean, Integer, Key, Name, Number, Text, value_error
+from tradewind.spec.scalars import Boolean, FunctionPath, Integer, Key, Name, Number, Text, value_error
 from tradewind.spec.source_files import Files
 from tradewind.spec.source_kinds import AnySource
 from tradewind.spec.training import Train
@@ -200,8 +201,13 @@ class Pipeline(Model):
     features: Features | None = Field(default=None, description="Feature definitions for Feast.")
     score: Score | None = Field(default=None, description="Batch scoring.")
     train: Train | None = Field(default=None, description="Training of candidates.")
-    gates: tuple[Gate, ...] = Field(
+    gates: tuple[AnyGate, ...] = Field(
         default=(), description="What a candidate must pass before it may become champion; all of them."
+    )
+    metrics: dict[FunctionPath, MetricDeclaration] = Field(
+        default={},
+        description="Metrics of the project, by file.py:function from the project root: a function of `y_true` and "
+        "`y_pred` that returns a number. Wherever a metric is named, it may be one of these.",
     )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="How candidates are judged.")
     promotion: Promotion = Field(default=Promotion(), description="How a candidate that passed becomes champion.")

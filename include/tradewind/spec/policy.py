@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from tradewind.spec.base import Model
-from tradewind.spec.metrics import Metric
+from tradewind.spec.metrics import MetricName
 from tradewind.spec.scalars import Duration, Integer, Number, Quorum, Text, value_error
 
 
@@ -37,7 +37,7 @@ class Promotion(Model):
 class Performance(Model):
     """Realised performance of scored partitions."""
 
-    metric: Metric = Field(description="What is measured when the labels have fallen due.")
+    metric: MetricName = Field(description="What is measured when the labels have fallen due.")
     at_least: Number | None = Field(default=None, description="A scored partition below this has decayed.")
     at_most: Number | None = Field(
         default=None, description="A scored partition above this has decayed, for metrics that are better when smaller."

@@ -7,8 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tradewind.metrics.metric import Task
 from tradewind.spec.base import Model
-from tradewind.spec.metrics import Metric, Task
+from tradewind.spec.metrics import MetricName
 from tradewind.spec.scalars import Boolean, Duration, FunctionPath, Integer, Name, Number, Text, WholeOrAll, value_error
 
 
@@ -29,7 +30,7 @@ class Search(Model):
         description="file.py:function, from the project root; the function takes an Optuna trial and returns the "
         "parameters that it suggests, which replace those of `params`."
     )
-    metric: Metric = Field(description="What is best on the validation partitions.")
+    metric: MetricName = Field(description="What is best on the validation partitions.")
     trials: Integer = Field(default=20, ge=1, description="At most so many sets of parameters are tried.")
     time: Duration = Field(
         default=timedelta(minutes=10), description="No trial begins after this time; at least one is made."
@@ -39,7 +40,7 @@ class Search(Model):
 class Early(Model):
     """Whether a candidate is worth the whole training: a fit on a sample, judged on the validation partitions."""
 
-    metric: Metric = Field(description="What is measured.")
+    metric: MetricName = Field(description="What is measured.")
     at_least: Number | None = Field(default=None, description="Below this nothing more is fitted.")
     at_most: Number | None = Field(default=None, description="Above this, for metrics that are better when smaller.")
     rows: Integer = Field(default=10_000, ge=100, description="Rows of the sample, spread over the window.")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core import bootstrap, metrics
-from tradewind.core.judged_rows import local_blocks
+from tradewind.core import bootstrap
 from tradewind.isolation import task_outputs
-from tradewind.spec.gates import MetricGate
-from tradewind.spec.metrics import Metric, task_metrics
+from tradewind.metrics.judged_rows import local_blocks
+from tradewind.metrics.metric_list import METRICS, task_metrics
+from tradewind.spec.gates import prediction_gates
 from tradewind.training import estimator as estimators
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tradewind.training.model_frame import ModelFrame
 
 CONFIDENCE = 0.9
-_DEFAULT_METRIC: dict[str, Metric] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+_DEFAULT_METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
-def primary_metric(spec: Pipeline, train: Train) -> Metric:
-    """The metric that a pipeline cares about most: its first gate's, or the usual one of the task."""
-    named = (gate.metric for gate in spec.gates if isinstance(gate, MetricGate))
+def primary_metric(spec: Pipeline, train: Train) -> str:
+    """The built-in metric that a pipeline cares about most: its first gate's, or the usual one of the task."""
+    named = (gate.measured for gate in prediction_gates(spec.gates).values() if gate.measured in METRICS)
     return next(named, _DEFAULT_METRIC[train.task])
 
 
@@ -39,7 +39,7 @@ def evaluate_metric(fitted: Any, rows: ModelFrame, metric: str, *, name: str) ->
     """
     output, classes = estimators.predict_rows(fitted, rows, name=name)
     y, score = metric_arguments(rows, output, classes)
-    return metrics.compute_metric(metric, y, score)
+    return METRICS[metric].compute(y, score)
 
 
 def evaluate_metrics(fitted: Any, rows: ModelFrame, *, name: str) -> dict[str, float | None]:
@@ -50,7 +50,7 @@ def evaluate_metrics(fitted: Any, rows: ModelFrame, *, name: str) -> dict[str, f
     """
     output, classes = estimators.predict_rows(fitted, rows, name=name)
     y, score = metric_arguments(rows, output, classes)
-    found = {metric: metrics.compute_metric(metric, y, score) for metric in task_metrics(rows.task)}
+    found = {metric: METRICS[metric].compute(y, score) for metric in task_metrics(rows.task)}
     return {metric: one if math.isfinite(one) else None for metric, one in found.items()}
 
 
@@ -72,7 +72,8 @@ def evaluate_with_intervals(
     days = local_blocks(instants, spec.timezone, by="day")
     found = {}
     for metric in task_metrics(rows.task):
-        measured = asdict(bootstrap.metric_interval(y, score, days, metric=metric, confidence=CONFIDENCE, seed=seed))
+        interval = bootstrap.metric_interval(y, score, days, metric=METRICS[metric], confidence=CONFIDENCE, seed=seed)
+        measured = asdict(interval)
         ends = {end: measured[end] if math.isfinite(measured[end]) else None for end in ("low", "high")}
         found[metric] = {**measured, **ends}
     return found
@@ -81,7 +82,7 @@ def evaluate_with_intervals(
 def metric_arguments(
     rows: ModelFrame, output: npt.NDArray[Any], classes: Sequence[Any] | None
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Labels and scores in the shapes of ``core.metrics``; a class that the model does not know has the number -1."""
+    """Labels and scores as :meth:`ModelMetric.compute` takes them; a class unknown to the model is -1."""
     order = task_outputs.class_order(classes)
     score = task_outputs.metric_scores(rows.task, output, classes, order=order)
     return task_outputs.metric_targets(rows.task, rows.labels(), order), score

@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core import metrics
 from tradewind.isolation import task_outputs
-from tradewind.spec.metrics import MEASURES
+from tradewind.metrics.metric_list import METRICS
 from tradewind.training.evaluation import metric_arguments
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
     from tradewind.training.model_frame import ModelFrame
 
 log = logging.getLogger(__name__)
@@ -113,8 +112,8 @@ def _metric_by_repeat(fitted: Any, rows: ModelFrame, stacked: pd.DataFrame, metr
     classes = task_outputs.model_classes(fitted, rows.task)
     # A copy of its own: some models write into what they are given.
     parts = np.split(task_outputs.predict_output(fitted, stacked.copy(), classes), REPEATS)
-    sign = 1.0 if MEASURES[metric].higher_is_better else -1.0
-    return np.array([sign * metrics.compute_metric(metric, *metric_arguments(rows, part, classes)) for part in parts])
+    known = METRICS[metric]
+    return np.array([known.sign * known.compute(*metric_arguments(rows, part, classes)) for part in parts])
 
 
 def _sample_frame(rows: ModelFrame, most: int, seed: int) -> ModelFrame:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.deployment import Deployment
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
     from tradewind.spec.pipeline import Pipeline
 
 log = logging.getLogger(__name__)

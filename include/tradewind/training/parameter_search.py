@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.errors import MissingExtra, ModelError
 from tradewind.isolation.project_code import ProjectCode, locate_project_code
-from tradewind.spec.metrics import MEASURES
+from tradewind.metrics.metric_list import METRICS
 from tradewind.training import estimator as estimators
 from tradewind.training import evaluation
 
@@ -98,7 +98,7 @@ def search_parameters(
     :raises ModelError: the space or the model function is wrong, or no trial came to a value
     """
     optuna, suggest = _import_optuna(), _import_space_function(space)
-    higher = MEASURES[asked.metric].higher_is_better
+    higher = METRICS[asked.metric].greater_is_better
     trials: list[SearchTrial] = []
     begun = time.monotonic()
     with _silence_optuna(optuna):

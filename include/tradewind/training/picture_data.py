@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from tradewind.core import metrics
-from tradewind.core.judged_rows import CANDIDATE, CHAMPION, local_blocks
+from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION, local_blocks
+from tradewind.metrics.metric_list import METRICS, task_metrics
 from tradewind.pages.formatting import format_count
-from tradewind.spec.metrics import task_metrics
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
-    from tradewind.core.judged_rows import TestRows
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.judged_rows import TestRows
 
 METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "mae"}
 """What is drawn over time, where no metric is named."""
@@ -217,7 +216,7 @@ def _confusion_counts(rows: TestRows, classes: Sequence[str] | None) -> dict[str
 
 
 def _measure_metric(metric: str, y: Floats, score: Floats) -> float | None:
-    return _rounded_or_none(metrics.compute_metric(metric, y, score))
+    return _rounded_or_none(METRICS[metric].compute(y, score))
 
 
 def _rounded_or_none(value: Any) -> float | None:

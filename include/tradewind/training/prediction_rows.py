@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import UsageError
 from tradewind.isolation import task_outputs
-from tradewind.spec.metrics import Task
+from tradewind.metrics.metric import Task
 from tradewind.training.model_inputs import train_config
 
 if TYPE_CHECKING:

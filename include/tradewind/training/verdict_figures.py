@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tradewind.metrics.metric_list import METRICS
 from tradewind.pages import charts
 from tradewind.pages.charts import Axis, Bar, Series
 from tradewind.pages.formatting import NOTHING, format_count, format_number
 from tradewind.pages.layout import html_table
-from tradewind.spec.metrics import MEASURES
 from tradewind.training.picture_data import VerdictPictures
 
 _MODELS = ("candidate", "champion")
@@ -45,7 +45,7 @@ def render_metrics_table(drawn: VerdictPictures) -> str:
         return ""
     rows = [
         [
-            f"{metric} {'↑' if MEASURES[metric].higher_is_better else '↓'}",
+            f"{metric} {'↑' if METRICS[metric].greater_is_better else '↓'}",
             *(format_number(values.get(name)) for name in whose),
         ]
         for metric, values in drawn.board.items()
@@ -102,7 +102,7 @@ def _over_time(drawn: VerdictPictures) -> str:
     # With one block there is nothing between the ends of an axis.
     span = (0.0, float(len(blocks) - 1)) if len(blocks) > 1 else (-0.5, 0.5)
     axis = Axis("", span, [one["block"] for one in blocks])
-    better = "more" if MEASURES[drawn.metric].higher_is_better else "less"
+    better = "more" if METRICS[drawn.metric].greater_is_better else "less"
     return charts.line_chart(
         f"{drawn.metric} by {drawn.by}",
         [one for one in series if one.points],

@@ -16,7 +16,7 @@ from tradewind.validation.validated_pipeline import ValidatedPipeline
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
 
 
 def check_columns(subject: ValidatedPipeline, tables: SqlColumns) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import ModelError
 from tradewind.lake.schema import PARTITION
-from tradewind.spec.gates import MetricGate
+from tradewind.spec.gates import prediction_gates
 from tradewind.spec.problems import Path, Problem
 from tradewind.validation.sql_columns import SqlColumns
 from tradewind.validation.user_code import Answer
@@ -25,9 +25,7 @@ def check_gate_conditions(subject: ValidatedPipeline, tables: SqlColumns, answer
 
     :param answer: what the feature definitions define (:func:`tradewind.validation.user_code.run_user_code`)
     """
-    asked = [
-        (i, gate.where) for i, gate in enumerate(subject.spec.gates) if isinstance(gate, MetricGate) and gate.where
-    ]
+    asked = [(i, gate.condition) for i, gate in prediction_gates(subject.spec.gates).items() if gate.condition]
     known = _judging_schema(subject, tables, answer) if asked else None
     if known is None:
         return

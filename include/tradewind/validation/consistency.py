@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 from tradewind.core.bootstrap import blocks_for
 from tradewind.errors import InvalidPartitionKey
-from tradewind.spec.gates import MetricGate
+from tradewind.spec.gate_kind import PredictionGate
+from tradewind.spec.gates import prediction_gates
 from tradewind.spec.partitions import LONGEST, SHORTEST
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Path, Problem
@@ -124,8 +125,8 @@ def _check_blocks(subject: ValidatedPipeline, spec: Pipeline) -> Iterator[Proble
     judging = [("test partitions", spec.train.test, "`train.test`")]
     if spec.promotion.shadow:
         judging.append(("shadowed populations", spec.promotion.shadow, "`promotion.shadow`"))
-    for index, gate in enumerate(spec.gates):
-        if not isinstance(gate, MetricGate) or gate.by not in SHORTEST or not _needs_interval(gate):
+    for index, gate in prediction_gates(spec.gates).items():
+        if gate.by not in SHORTEST or not gate.needs_interval:
             continue
         confidence = _least_confidence(spec, gate)
         needed = max(gate.min_blocks, blocks_for(confidence))
@@ -159,8 +160,7 @@ def _check_refit_rows(subject: ValidatedPipeline, spec: Pipeline) -> Iterator[Pr
     train, cooldown = spec.train, spec.retrain.cooldown
     if train is None or not train.refit or cooldown + 1 >= train.test:
         return
-    compared = (gate for gate in spec.gates if isinstance(gate, MetricGate) and gate.versus == "champion")
-    if next(compared, None) is None:
+    if not any(gate.opponent == "champion" for gate in prediction_gates(spec.gates).values()):
         return
     message = (
         f"the next candidate may come {cooldown + 1} partition{'s' if cooldown else ''} after the champion, whose "
@@ -171,13 +171,10 @@ def _check_refit_rows(subject: ValidatedPipeline, spec: Pipeline) -> Iterator[Pr
     yield subject.at(("train", "refit"), message, expected=expected, on_key=True, severity="note")
 
 
-def _needs_interval(gate: MetricGate) -> bool:
-    return gate.lower_bound is not None or gate.upper_bound is not None
-
-
-def _least_confidence(spec: Pipeline, gate: MetricGate) -> float:
+def _least_confidence(spec: Pipeline, gate: PredictionGate) -> float:
     """The least confidence that the gate's interval will have, after the correction over gates."""
     if spec.verdict.correction == "none":
         return gate.confidence
-    always = [g for g in spec.gates if isinstance(g, MetricGate) and _needs_interval(g) and g.versus != "champion"]
-    return 1 - (1 - gate.confidence) / (len(always) + (gate.versus == "champion"))
+    gates = prediction_gates(spec.gates).values()
+    always = [one for one in gates if one.needs_interval and one.opponent != "champion"]
+    return 1 - (1 - gate.confidence) / (len(always) + (gate.opponent == "champion"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tradewind.spec.problems import Path, Problem, nearest_word
 from tradewind.validation.code_places import list_defined_names, problem_at_failure, problem_at_function
-from tradewind.validation.user_code import Answer, request_heuristic, request_model, request_space
+from tradewind.validation.user_code import Answer, request_heuristic, request_metric, request_model, request_space
 from tradewind.validation.validated_pipeline import NamedFile, ValidatedPipeline
 
 
@@ -19,12 +19,14 @@ class FunctionRequest:
     :param path: where the YAML names it
     :param reference: ``file.py:function``
     :param request: what :func:`tradewind.validation.user_code.run_user_code` is asked
+    :param on_key: whether it is named by a key, and not by a value
     """
 
     subject: ValidatedPipeline
     path: Path
     reference: str
     request: Mapping[str, Any]
+    on_key: bool = False
 
 
 def find_function_requests(subject: ValidatedPipeline) -> list[FunctionRequest]:
@@ -41,6 +43,10 @@ def find_function_requests(subject: ValidatedPipeline) -> list[FunctionRequest]:
     for name, rule in subject.spec.verdict.heuristics.items():
         path: Path = ("verdict", "heuristics", name)
         found.append(FunctionRequest(subject, path, rule, request_heuristic(subject.root, rule)))
+    if subject.spec.train and not subject.guessed(("train", "task")):
+        for name in subject.spec.metrics:
+            wanted = request_metric(subject.root, name, task=subject.spec.train.task)
+            found.append(FunctionRequest(subject, ("metrics", name), name, wanted, on_key=True))
     return [one for one in found if _function_file(one) is not None]
 
 
@@ -81,6 +87,7 @@ _FLAW_BY_KIND: Mapping[str, Callable[[Answer], str]] = {
     "model": _model_flaw,
     "space": _other_flaw,
     "heuristic": _other_flaw,
+    "metric": _other_flaw,
 }
 
 
@@ -93,7 +100,10 @@ def _failure_problem(one: FunctionRequest, file: NamedFile, error: Answer) -> Pr
     if f"has no function {function}" in error["message"]:
         near = nearest_word(function, list_defined_names(file))
         suggestion = f"{name}:{near}" if near else None
-        return one.subject.at(one.path, f"{name} has no function `{function}`", suggestion=suggestion)
+        return one.subject.at(
+            one.path, f"{name} has no function `{function}`", suggestion=suggestion, on_key=one.on_key
+        )
     if error.get("file"):
         return problem_at_failure(file, error, one.subject.shown_inside(error["file"]))
-    return one.subject.at(one.path, str(error["message"]).removeprefix(f"model {name}:{function}: "))
+    message = str(error["message"]).removeprefix(f"model {name}:{function}: ")
+    return one.subject.at(one.path, message, on_key=one.on_key)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from tradewind.core.gate_results import gate_bound
 from tradewind.core.power import GateResolution, approximate_error
 from tradewind.ledger.journal import Entry
-from tradewind.spec.gates import MetricGate
+from tradewind.spec.gate_kind import PredictionGate
+from tradewind.spec.gates import prediction_gates
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Problem
 from tradewind.validation.validated_pipeline import ValidatedPipeline, read_validated_pipeline
@@ -42,8 +42,8 @@ def resolution_notes(paths: Sequence[FilePath], verdicts: Callable[[str], Sequen
 
 def _notes(subject: ValidatedPipeline, spec: Pipeline, verdicts: Callable[[str], Sequence[Entry]]) -> Iterator[Problem]:
     asked = [
-        (place, gate) for place, gate in enumerate(spec.gates)
-        if isinstance(gate, MetricGate) and gate.versus is not None and gate.lower_bound is not None
+        (place, gate) for place, gate in prediction_gates(spec.gates).items()
+        if gate.opponent is not None and gate.bound[0] == "lower_bound"
     ]  # fmt: skip
     known = list(verdicts(spec.pipeline))[-_NEWEST:] if asked else []
     for place, gate in asked:
@@ -53,11 +53,11 @@ def _notes(subject: ValidatedPipeline, spec: Pipeline, verdicts: Callable[[str],
             yield subject.at(("gates", place), said, severity="note")
 
 
-def _recorded_resolutions(entry: Entry, gate: MetricGate) -> Iterator[tuple[GateResolution, float]]:
+def _recorded_resolutions(entry: Entry, gate: PredictionGate) -> Iterator[tuple[GateResolution, float]]:
     """What a verdict found for such a gate, and how many blocks a partition held."""
     partitions = len(entry.evidence.get("test_partitions", ()))
     for result in entry.evidence["gates"]:
-        alike = (result["metric"], result.get("versus"), result["slice"]) == (gate.metric, gate.versus, None)
+        alike = (result["metric"], result.get("versus"), result["slice"]) == (gate.measured, gate.opponent, None)
         if alike and result["low"] is not None and f"interval by {gate.by})" in result["gate"] and partitions:
             yield _recorded(result), result["blocks"] / partitions
 
@@ -68,7 +68,7 @@ def _recorded(result: dict[str, Any]) -> GateResolution:
     )  # fmt: skip
 
 
-def _from_records(spec: Pipeline, gate: MetricGate, recorded: Sequence[tuple[GateResolution, float]]) -> str:
+def _from_records(spec: Pipeline, gate: PredictionGate, recorded: Sequence[tuple[GateResolution, float]]) -> str:
     assert spec.train is not None
     blocks = max(2, round(spec.train.test * statistics.median(held for _, held in recorded)))
     scatter = statistics.median(one.error * math.sqrt(one.blocks) for one, _ in recorded)
@@ -79,13 +79,13 @@ def _from_records(spec: Pipeline, gate: MetricGate, recorded: Sequence[tuple[Gat
     )
 
 
-def _approximately(spec: Pipeline, gate: MetricGate) -> str:
+def _approximately(spec: Pipeline, gate: PredictionGate) -> str:
     """From the number of blocks and two numbers of rows; empty where neither is known."""
     assert spec.train is not None
     if gate.by not in _HOURS:
         return ""
     blocks = max(2, round(spec.train.test * _HOURS[spec.partition] / _HOURS[gate.by]))
-    errors = [(rows, approximate_error(gate.metric, blocks=blocks, rows=rows)) for rows in _ROWS]
+    errors = [(rows, approximate_error(gate.measured, blocks=blocks, rows=rows)) for rows in _ROWS]
     said = [
         (f"{rows:,} rows in each", GateResolution(error, blocks, gate.confidence))
         for rows, error in errors if error is not None
@@ -94,7 +94,7 @@ def _approximately(spec: Pipeline, gate: MetricGate) -> str:
         unit = GateResolution(1 / math.sqrt(blocks), blocks, gate.confidence)
         return (
             f"{_begin(spec, gate, blocks)} what lies {unit.margin():.2g} standard deviations between blocks above the "
-            f"bound; no verdict is recorded yet, and {gate.metric} has no scale of its own"
+            f"bound; no verdict is recorded yet, and {gate.measured} has no scale of its own"
         )
     parts = " and ".join(f"{_gain(gate, shown)} with {rows}" for rows, shown in said)
     about = (
@@ -103,23 +103,23 @@ def _approximately(spec: Pipeline, gate: MetricGate) -> str:
     return f"{_begin(spec, gate, blocks)} {parts} ({about}){_advice(spec, gate, said[-1][1])}"
 
 
-def _begin(spec: Pipeline, gate: MetricGate, blocks: int) -> str:
+def _begin(spec: Pipeline, gate: PredictionGate, blocks: int) -> str:
     assert spec.train is not None
     return f"`test: {spec.train.test}` holds about {blocks} blocks by {gate.by}, which show in 8 of 10 cases"
 
 
-def _gain(gate: MetricGate, shown: GateResolution) -> str:
-    least = gate_bound(gate)[1] + shown.margin()
+def _gain(gate: PredictionGate, shown: GateResolution) -> str:
+    least = gate.bound[1] + shown.margin()
     return f"a gain of {least:+.2g} or more" if least > 0 else f"a candidate that is worse by {-least:.2g} or less"
 
 
-def _advice(spec: Pipeline, gate: MetricGate, shown: GateResolution) -> str:
+def _advice(spec: Pipeline, gate: PredictionGate, shown: GateResolution) -> str:
     """What makes an equally good candidate pass, where it mostly would not."""
     assert spec.train is not None
-    bound, margin = gate_bound(gate)[1], shown.margin()
+    bound, margin = gate.bound[1], shown.margin()
     if bound + margin <= 0 or bound > 0:
         return ""
-    equal = f"; a candidate that only equals {gate.versus} mostly fails"
+    equal = f"; a candidate that only equals {gate.opponent} mostly fails"
     lower = f"`lower_bound: {-math.ceil(margin * 1000) / 1000:g}`"
     needed = shown.blocks_for(-bound) if bound else None
     if needed is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
 
 ValueKind = Literal["number", "whole", "truth", "text", "time"]
 
@@ -17,6 +17,7 @@ WORDS = tuple(f"made-up-{letter}" for letter in "abcdef")
 """Values of a text column of which nothing is known."""
 
 _LOW, _HIGH, _MISSING = 1.0, 100.0, 0.1
+_PREDICTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +141,19 @@ def _type(column: SyntheticColumn) -> pa.DataType:
         "time": pa.timestamp("us"),
     }
     return types[column.kind]
+
+
+def synthetic_predictions(task: Task) -> tuple[Any, Any, str]:
+    """Made-up labels and predictions as a metric gets them, and what they are, in words."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    if task == "regression":
+        values = rng.normal(10.0, 3.0, _PREDICTIONS)
+        return values, values + rng.normal(size=_PREDICTIONS), f"{_PREDICTIONS} made-up values and predictions"
+    classes = 2 if task == "binary" else 3
+    labels = np.arange(_PREDICTIONS) % classes
+    weights = rng.random((_PREDICTIONS, classes)) + np.eye(classes)[labels]
+    chances = weights / weights.sum(axis=1, keepdims=True)
+    words = f"{_PREDICTIONS} made-up labels of {classes} classes and probabilities"
+    return labels, chances[:, 1] if task == "binary" else chances, words

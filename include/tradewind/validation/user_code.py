@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
+from tradewind.errors import ModelError
 from tradewind.spec.pipeline import Features, Pipeline
 from tradewind.validation.smoke_test import describe_user_error, try_model, try_rule
+from tradewind.validation.synthetic_rows import synthetic_predictions
 from tradewind.validation.validated_pipeline import build_partial_pipeline
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from tradewind.features.definitions import Definitions
     from tradewind.isolation.project_code import ProjectCode
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
     from tradewind.spec.training import Search, Train
 
 Answer = dict[str, Any]
@@ -33,13 +36,13 @@ def run_user_code(request: Mapping[str, Any]) -> Answer:
     """Run the code of one request and say what came of it; nothing is raised.
 
     :param request: ``kind``, ``root``, and what the function that made it put there: :func:`request_features`,
-        :func:`request_model`, :func:`request_space`, :func:`request_heuristic`
-        or :func:`tradewind.validation.smoke_test_checks.plan_smoke_tests`
+        :func:`request_model`, :func:`request_space`, :func:`request_heuristic`,
+        :func:`request_metric`, or :func:`tradewind.validation.smoke_test_checks.plan_smoke_tests`
     """
     root = Path(request["root"])
     looks = {
         "features": _run_definitions, "model": _run_model, "space": _run_space, "heuristic": _run_heuristic,
-        "trial": try_model, "rule": try_rule,
+        "metric": _run_metric, "trial": try_model, "rule": try_rule,
     }  # fmt: skip
     with _importable(root / "include"):
         try:
@@ -77,6 +80,11 @@ def request_space(root: Path, train: Train, search: Search) -> dict[str, Any]:
 def request_heuristic(root: Path, reference: str) -> dict[str, Any]:
     """Ask whether a rule is there and takes the test rows."""
     return {"kind": "heuristic", "root": str(root), "reference": reference}
+
+
+def request_metric(root: Path, reference: str, *, task: Task) -> dict[str, Any]:
+    """Ask whether a metric is there and returns a number for labels and predictions of the task."""
+    return {"kind": "metric", "root": str(root), "reference": reference, "task": task}
 
 
 @contextmanager
@@ -211,3 +219,23 @@ def _run_heuristic(request: Mapping[str, Any], root: Path) -> Answer:
         except ValueError:  # the arguments of some functions are unknown that are not written in Python
             pass
     return {}
+
+
+def _run_metric(request: Mapping[str, Any], root: Path) -> Answer:
+    from tradewind.isolation.project_code import import_project_code, locate_project_code
+    from tradewind.isolation.project_metric import checked_metric_value
+
+    labels, predictions, what = synthetic_predictions(request["task"])
+    with import_project_code(locate_project_code(request["reference"], root)) as metric:
+        try:
+            inspect.signature(metric).bind(None, None)
+        except TypeError as exc:
+            return {"flaw": f"takes other arguments than y_true and y_pred: {exc}"}
+        except ValueError:  # the arguments of some functions are unknown that are not written in Python
+            pass
+        value = metric(labels, predictions)
+    try:
+        number = checked_metric_value(value)
+    except ModelError as exc:
+        return {"flaw": str(exc)}
+    return {"flaw": f"returns NaN for {what}"} if math.isnan(number) else {}

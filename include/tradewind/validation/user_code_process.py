@@ -107,7 +107,7 @@ def _collect_answers(started: _Process, requests: Sequence[Mapping[str, Any]]) -
     found: list[Answer] = []
     with started.scratch, started.said as said:
         for request in requests:
-            limit = _TRIAL if request["kind"] in _TRIED else _TIMEOUT
+            limit = _TRIAL if request["kind"] in (*_TRIED, "metric") else _TIMEOUT
             try:
                 line = lines.get(timeout=limit)
             except Empty:

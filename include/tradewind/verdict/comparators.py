@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tradewind.core.judged_rows import CANDIDATE, CHAMPION, MAJORITY, TestRows
 from tradewind.errors import ModelError
 from tradewind.isolation import task_outputs
 from tradewind.isolation.heuristic_process import HeuristicProcess
 from tradewind.ledger.journal import Ledger
-from tradewind.spec.gates import CheckGate, FairnessGate, MetricGate
+from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION, MAJORITY, TestRows
+from tradewind.spec.gates import prediction_gates
 from tradewind.training.model_inputs import score_config, train_config
 from tradewind.verdict import gate_conditions
 
@@ -187,7 +187,7 @@ def _unknown_class_reasons(spec: Pipeline, given: Mapping[str, Answer], labels: 
 
 def _named_comparators(spec: Pipeline) -> set[str]:
     """What gates compare with, the champion left out."""
-    named = {gate.versus for gate in spec.gates if isinstance(gate, MetricGate) and gate.versus is not None}
+    named = {gate.opponent for gate in prediction_gates(spec.gates).values() if gate.opponent is not None}
     return named & {MAJORITY, *spec.verdict.heuristics}
 
 
@@ -199,15 +199,13 @@ def _predict_majority(deployment: Deployment, candidate: RegisteredVersion, rows
 
 
 def _gate_conditions(spec: Pipeline) -> list[str]:
-    return [gate.where for gate in spec.gates if isinstance(gate, MetricGate) and gate.where is not None]
+    return [gate.condition for gate in prediction_gates(spec.gates).values() if gate.condition is not None]
 
 
 def _gate_columns(spec: Pipeline) -> Iterable[str]:
     """Columns that gates slice, group or resample by."""
-    for gate in spec.gates:
-        if not isinstance(gate, CheckGate):
-            asked = gate.group if isinstance(gate, FairnessGate) else gate.slice
-            yield from (name for name in (asked, gate.by) if name)
+    for gate in prediction_gates(spec.gates).values():
+        yield from (name for name in (gate.group_column, gate.by) if name)
 
 
 def _missing_scores(rows: int, classes: int) -> npt.NDArray[Any]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core.gate_results import Measurement
-from tradewind.core.judged_rows import CANDIDATE, CHAMPION, TestRows
 from tradewind.deployment import Deployment
 from tradewind.errors import ModelError, ModelFilesChanged
 from tradewind.isolation import task_outputs
+from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION, TestRows
 from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
 from tradewind.registry.version_files import OpenedModel, open_model
 from tradewind.training import model_signature
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tradewind.isolation.model_client import ModelHost
     from tradewind.ledger.champions import ChampionChange
-    from tradewind.spec.gates import Gate
+    from tradewind.spec.gate_kind import Gate
     from tradewind.spec.pipeline import Pipeline
     from tradewind.verdict.comparators import Answer
 

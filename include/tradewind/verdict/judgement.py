@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 from tradewind.alerting import model_alarms
 from tradewind.core import gates
 from tradewind.core.gate_results import GateResult, Measurement, decide_verdict
-from tradewind.core.judged_rows import TestRows
 from tradewind.errors import ModelError, UsageError
 from tradewind.isolation.project_code import locate_project_code
 from tradewind.ledger.journal import Entry, Ledger
+from tradewind.metrics.judged_rows import TestRows
 from tradewind.registry.model_registry import RegisteredVersion, open_registry
 from tradewind.spec.digest import config_hash
-from tradewind.spec.gates import CheckGate
+from tradewind.spec.gates import prediction_gates
 from tradewind.training.model_inputs import train_config
 from tradewind.verdict import verdict_files, warning_texts
 from tradewind.verdict.comparators import find_champion_to_replace, gate_heuristics
@@ -117,7 +117,7 @@ def judge_prepared_rows(
     entry = _find_known_verdict(deployment.ledger, spec, candidate, key)
     if entry is not None and _is_complete(entry):
         return _settle_verdict(entry, deployment, partition, candidate=candidate)
-    asked = spec.gates if measurements else [gate for gate in spec.gates if not isinstance(gate, CheckGate)]
+    asked = spec.gates if measurements else prediction_gates(spec.gates).values()
     # What stands here is what would serve, also where it is a refit.
     same = champion.model_version if champion is not None and test.same_as_champion else None
     found = CandidateEvaluation(

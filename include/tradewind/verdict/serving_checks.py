@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tradewind.core.gate_results import Measurement
 from tradewind.core.latency import LatencyResult, measure_latency
 from tradewind.errors import ModelError, TradewindError
-from tradewind.spec.gates import CheckGate
+from tradewind.spec.check_gate import CheckGate
+from tradewind.spec.gates import gates_of_kind
 from tradewind.training import model_signature
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.isolation.model_client import ModelHost
-    from tradewind.spec.gates import Gate
+    from tradewind.spec.gate_kind import Gate
     from tradewind.training.model_signature import Columns
 
 LIMIT = 300.0
@@ -67,14 +68,14 @@ def gates_with_defaults(gates: Sequence[Gate], *, rows: int) -> tuple[Gate, ...]
 
     :param rows: how many test rows there are
     """
-    named = {gate.check for gate in gates if isinstance(gate, CheckGate)}
+    named = {gate.check for _, gate in gates_of_kind(gates, CheckGate)}
     always = (CheckGate(check="loads", at_most=LIMIT, rows=max(1, min(100, rows))), CheckGate(check="schema"))
     return (*gates, *(gate for gate in always if gate.check not in named))
 
 
 def answer_timeout(gates: Sequence[Gate]) -> float:
     """Seconds that the candidate's process may take for one answer."""
-    return max([LIMIT, *(gate.at_most or 0 for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads")])
+    return max([LIMIT, *(gate.at_most or 0 for _, gate in gates_of_kind(gates, CheckGate) if gate.check == "loads")])
 
 
 def measure_loading(running: RunningCandidate, gates: Sequence[Gate]) -> Mapping[int, float]:
@@ -82,7 +83,7 @@ def measure_loading(running: RunningCandidate, gates: Sequence[Gate]) -> Mapping
 
     :raises ModelError: it cannot be loaded, or fails at the rows
     """
-    counts = {gate.rows for gate in gates if isinstance(gate, CheckGate) and gate.check == "loads"}
+    counts = {gate.rows for _, gate in gates_of_kind(gates, CheckGate) if gate.check == "loads"}
     loaded = (
         running.host.loaded_at - running.host.started_at
     )  # by its own clock: the caller may not have listened at once
@@ -106,7 +107,7 @@ def measure_serving(
     """
     if isinstance(running, ModelError):
         refused = Measurement(None, 0, f"the candidate was not loaded: {running}", passed=False)
-        return {place: refused for place, gate in enumerate(gates) if isinstance(gate, CheckGate)}
+        return {place: refused for place, _ in gates_of_kind(gates, CheckGate)}
     checks: Mapping[str, Callable[[CheckGate], Measurement]] = {
         "schema": lambda _: _measure_schema(running, wanted),
         "size": lambda _: _measure_size(running),
@@ -116,12 +117,11 @@ def measure_serving(
     }
     found: dict[CheckGate, Measurement] = {}
     measurements = {}
-    for place, gate in enumerate(gates):
-        if isinstance(gate, CheckGate):
-            same = gate.model_copy(update={"at_most": None})
-            if same not in found:
-                found[same] = _measure_check(same, checks[gate.check], running=running, loaded=loaded)
-            measurements[place] = found[same]
+    for place, gate in gates_of_kind(gates, CheckGate):
+        same = gate.model_copy(update={"at_most": None})
+        if same not in found:
+            found[same] = _measure_check(same, checks[gate.check], running=running, loaded=loaded)
+        measurements[place] = found[same]
     return measurements
 
 
@@ -196,7 +196,8 @@ def _measure_size(running: RunningCandidate) -> Measurement:
 
 def _strictest_latency(gates: Sequence[Gate], gate: CheckGate) -> float:
     """Seconds that the strictest of the gates that ask for the same latency allows."""
-    same = [one for one in gates if isinstance(one, CheckGate) and (one.check, one.rows) == (gate.check, gate.rows)]
+    checks = (one for _, one in gates_of_kind(gates, CheckGate))
+    same = [one for one in checks if (one.check, one.rows) == (gate.check, gate.rows)]
     return min(one.at_most or math.inf for one in same) / 1000
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tradewind.alerting.drift_alarms import drifted_partitions
 from tradewind.core.drift_tests import drift_test_words
 from tradewind.core.monitoring_rows import DriftRow
+from tradewind.metrics.metric_list import METRICS
 from tradewind.pages.formatting import first_few, format_count, format_number
-from tradewind.spec.metrics import MEASURES
 
 if TYPE_CHECKING:
     from tradewind.deployment import Deployment
@@ -67,10 +67,10 @@ def unseen_drift_warning(drifted: Mapping[str, Sequence[str]]) -> str:
 def score_table_rows(scores: Mapping[str, Mapping[str, float | None]]) -> list[list[str]]:
     """Metric, test, training, and how much better it is on what it has seen."""
     rows = []
-    for name in sorted(scores, key=list(MEASURES).index):
+    for name in sorted(scores, key=list(METRICS).index):
         one = scores[name]
         test, seen = one.get("test"), one.get("train")
-        sign = 1 if MEASURES[name].higher_is_better else -1
+        sign = 1 if METRICS[name].greater_is_better else -1
         better = sign * (seen - test) if test is not None and seen is not None else None
         rows.append(
             [

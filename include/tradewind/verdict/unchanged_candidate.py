@@ -12,21 +12,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.core.judged_rows import same_answers
 from tradewind.errors import ModelError
 from tradewind.isolation import task_outputs
 from tradewind.ledger import serving_versions
+from tradewind.metrics.judged_rows import same_answers
 from tradewind.registry.version_files import open_model
 from tradewind.training.model_inputs import train_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.core.judged_rows import TestRows
     from tradewind.deployment import Deployment
     from tradewind.isolation.model_client import ModelHost
     from tradewind.ledger.champions import ChampionChange
     from tradewind.ledger.journal import Ledger
+    from tradewind.metrics.judged_rows import TestRows
     from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
     from tradewind.spec.pipeline import Pipeline
     from tradewind.spec.training import Train

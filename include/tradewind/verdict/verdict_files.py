@@ -15,9 +15,9 @@ from tradewind.training import picture_data
 from tradewind.verdict import verdict_page
 
 if TYPE_CHECKING:
-    from tradewind.core.judged_rows import TestRows
     from tradewind.core.runtime import Runtime
     from tradewind.ledger.journal import Entry
+    from tradewind.metrics.judged_rows import TestRows
     from tradewind.registry.model_registry import RegisteredVersion
     from tradewind.spec.pipeline import Pipeline
     from tradewind.training.picture_data import VerdictPictures

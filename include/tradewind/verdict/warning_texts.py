@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tradewind.core.judged_rows import CANDIDATE, CHAMPION
-from tradewind.spec.gates import MetricGate
+from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION
+from tradewind.spec.gates import prediction_gates
 
 if TYPE_CHECKING:
     from tradewind.core.gate_results import GateResult
@@ -45,7 +45,7 @@ def _training_warnings(candidate: RegisteredVersion, trained: Entry | None) -> I
 def _comparison_warnings(
     found: CandidateEvaluation, champion: ChampionChange | None, candidate: RegisteredVersion
 ) -> Iterator[str]:
-    compared = any(isinstance(gate, MetricGate) and gate.versus == "champion" for gate in found.gates)
+    compared = any(gate.opponent == "champion" for gate in prediction_gates(found.gates).values())
     if champion is None:
         yield "Not compared with a champion: there is none, so only the other gates judge."
     elif not compared:

@@ -18,7 +18,7 @@ from tradewind.errors import ModelError
 from tradewind.ledger import completion, pins
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
-from tradewind.spec.gates import FairnessGate
+from tradewind.spec.fairness_gate import FairnessGate
 from tradewind.verdict import verdict_files
 
 if TYPE_CHECKING:

@@ -10,8 +10,10 @@ import numpy as np
 
 from tradewind.core import gates
 from tradewind.core.gate_results import GateResult, Measurement
-from tradewind.core.judged_rows import TestRows
-from tradewind.spec.gates import FairnessGate, MetricGate, VerdictSpec
+from tradewind.metrics.judged_rows import TestRows
+from tradewind.spec.fairness_gate import FairnessGate
+from tradewind.spec.gates import VerdictSpec
+from tradewind.spec.metric_gate import MetricGate
 
 START = datetime(2013, 3, 18, 4, tzinfo=UTC)  # midnight in New York
 N, DAYS = 2800, 14

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from tradewind.core import gates
 from tradewind.core.gate_results import decide_verdict
-from tradewind.core.judged_rows import TestRows
-from tradewind.spec.gates import BOUNDS, FairnessGate, Gate, MetricGate, VerdictSpec
-from tradewind.spec.metrics import task_metrics
+from tradewind.metrics.judged_rows import TestRows
+from tradewind.metrics.metric_list import task_metrics
+from tradewind.spec.fairness_gate import FairnessGate
+from tradewind.spec.gate_kind import BOUNDS, Gate
+from tradewind.spec.gates import VerdictSpec
+from tradewind.spec.metric_gate import MetricGate
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tradewind.core import additive_metrics, bootstrap, metrics
-from tradewind.core.ranking import Ranking, RankMetric, ResampledRanking, concordant_pairs, rank_metric
-from tradewind.spec.metrics import MEASURES, task_metrics
+from tradewind.core import bootstrap
+from tradewind.metrics.mean_losses import BRIER
+from tradewind.metrics.metric_list import METRICS, compute_metric, roc_auc, task_metrics
+from tradewind.metrics.ranking import ROC_AUC, Ranking, RankMetric, ResampledRanking, concordant_pairs, rank_metric
 
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -48,8 +49,8 @@ def test_a_resample_has_the_metric_of_the_drawn_rows(task: str, seed: int, count
     draws = rng.multinomial(count, np.full(count, 1 / count), size=4).astype(float)
     drawn = [np.repeat(np.arange(len(y)), times[block].astype(int)) for times in draws]
     for metric in task_metrics(task):
-        found = bootstrap.metric_statistic(metric, y, score, block=block, blocks=count)(draws)
-        expected = [metrics.compute_metric(metric, y[taken], score[taken]) for taken in drawn]
+        found = METRICS[metric].resample(y, score, block=block, blocks=count)(draws)
+        expected = [compute_metric(metric, y[taken], score[taken]) for taken in drawn]
         assert found == pytest.approx(expected, nan_ok=True, abs=1e-9), metric
 
 
@@ -71,7 +72,7 @@ def test_both_ways_to_an_auc_agree_and_a_block_may_be_without_rows(seed: int, co
 def test_a_resample_of_labels_that_are_all_the_same_has_no_r2_and_no_rounding_for_one() -> None:
     block = np.repeat(np.arange(200), 7)
     y = np.random.default_rng(0).normal(size=200)[block]
-    assert np.isnan(bootstrap.metric_statistic("r2", y, y + 1.0, block=block, blocks=200)(np.eye(200))).all()
+    assert np.isnan(METRICS["r2"].resample(y, y + 1.0, block=block, blocks=200)(np.eye(200))).all()
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
@@ -88,8 +89,8 @@ def test_numbers_that_single_precision_does_not_have_are_weighed_in_double(metri
 def test_the_ends_are_scipys_percentiles_at_the_expanded_level(metric: str) -> None:
     """SciPy resamples the means of equally large blocks, at the confidence that the expansion amounts to."""
     y, a, _, block = blocked(11, blocks=20)
-    ours = bootstrap.metric_interval(y, a, block, metric=metric, confidence=0.9, seed=1, resamples=20_000)
-    table = additive_metrics.metric_sums_by_block(metric, y, a, block=block, blocks=20)
+    ours = bootstrap.metric_interval(y, a, block, metric=METRICS[metric], confidence=0.9, seed=1, resamples=20_000)
+    table = METRICS[metric].sums_by_block(y, a, block=block, blocks=20)
     t = stats.t.ppf(0.95, 19) * math.sqrt(20 / 19)
     theirs = stats.bootstrap(
         (table[:, 0, 0] / table[:, 1, 0],), np.mean, confidence_level=1 - 2 * stats.norm.cdf(-t),
@@ -100,12 +101,12 @@ def test_the_ends_are_scipys_percentiles_at_the_expanded_level(metric: str) -> N
 
 def test_a_difference_of_aucs_has_scipys_paired_percentiles() -> None:
     y, a, b, block = blocked(12, blocks=12, size=30)
-    ours = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1, resamples=4000)
+    ours = bootstrap.difference_interval(y, a, b, block, metric=ROC_AUC, confidence=0.9, seed=1, resamples=4000)
     rows = [np.flatnonzero(block == number) for number in range(12)]
 
     def statistic(drawn: np.ndarray) -> float:
         taken = np.concatenate([rows[int(number)] for number in drawn])
-        return metrics.roc_auc(y[taken], a[taken]) - metrics.roc_auc(y[taken], b[taken])
+        return roc_auc(y[taken], a[taken]) - roc_auc(y[taken], b[taken])
 
     t = stats.t.ppf(0.95, 11) * math.sqrt(12 / 11)
     theirs = stats.bootstrap(
@@ -117,17 +118,17 @@ def test_a_difference_of_aucs_has_scipys_paired_percentiles() -> None:
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     y, a, b, block = blocked(1)
-    first = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
-    assert first == bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
-    assert first != bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=4)
+    first = bootstrap.difference_interval(y, a, b, block, metric=ROC_AUC, confidence=0.9, seed=3)
+    assert first == bootstrap.difference_interval(y, a, b, block, metric=ROC_AUC, confidence=0.9, seed=3)
+    assert first != bootstrap.difference_interval(y, a, b, block, metric=ROC_AUC, confidence=0.9, seed=4)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     y, a, b, block = blocked(2)
     order = np.random.default_rng(0).permutation(len(y))
-    straight = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=3)
+    straight = bootstrap.difference_interval(y, a, b, block, metric=ROC_AUC, confidence=0.9, seed=3)
     shuffled = bootstrap.difference_interval(
-        y[order], a[order], b[order], block[order], metric="roc_auc", confidence=0.9, seed=3
+        y[order], a[order], b[order], block[order], metric=ROC_AUC, confidence=0.9, seed=3
     )
     assert (shuffled.low, shuffled.value, shuffled.high) == pytest.approx((straight.low, straight.value, straight.high))
 
@@ -136,34 +137,34 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_a_better_model_has_a_positive_difference_for_every_metric(metric: str) -> None:
     y, a, b, block = blocked(3)
     good = np.clip(0.2 + 0.5 * y + 0.1 * (a - 0.5), 0.01, 0.99)
-    interval = bootstrap.difference_interval(y, good, b, block, metric=metric, confidence=0.9, seed=1)
+    interval = bootstrap.difference_interval(y, good, b, block, metric=METRICS[metric], confidence=0.9, seed=1)
     assert 0 < interval.low < interval.value < interval.high
 
 
 def test_a_model_against_itself_differs_by_exactly_nothing() -> None:
     y, a, _, block = blocked(4)
-    interval = bootstrap.difference_interval(y, a, a, block, metric="roc_auc", confidence=0.9, seed=1)
+    interval = bootstrap.difference_interval(y, a, a, block, metric=ROC_AUC, confidence=0.9, seed=1)
     assert (interval.low, interval.value, interval.high) == (0, 0, 0)
 
 
 def test_an_interval_widens_with_confidence() -> None:
     y, a, _, block = blocked(5)
-    narrow = bootstrap.metric_interval(y, a, block, metric="roc_auc", confidence=0.8, seed=1)
-    wide = bootstrap.metric_interval(y, a, block, metric="roc_auc", confidence=0.99, seed=1)
+    narrow = bootstrap.metric_interval(y, a, block, metric=ROC_AUC, confidence=0.8, seed=1)
+    wide = bootstrap.metric_interval(y, a, block, metric=ROC_AUC, confidence=0.99, seed=1)
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-@pytest.mark.parametrize("metric", MEASURES)
+@pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_has_an_interval_around_its_value(metric: str) -> None:
-    task = "regression" if "regression" in MEASURES[metric].tasks else "binary"
+    task = "regression" if "regression" in METRICS[metric].tasks else "binary"
     y, score = made(task, 1, n=800)
-    interval = bootstrap.metric_interval(y, score, np.arange(800) % 40, metric=metric, confidence=0.9, seed=1)
+    interval = bootstrap.metric_interval(y, score, np.arange(800) % 40, metric=METRICS[metric], confidence=0.9, seed=1)
     assert interval.low < interval.value < interval.high
 
 
 def test_too_few_blocks_give_no_interval_and_say_so() -> None:
     y, a, b, block = blocked(6, blocks=4)
-    interval = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1, min_blocks=2)
+    interval = bootstrap.difference_interval(y, a, b, block, metric=ROC_AUC, confidence=0.9, seed=1, min_blocks=2)
     assert math.isfinite(interval.value)
     assert math.isnan(interval.low)
     assert interval.blocks == 4
@@ -172,8 +173,8 @@ def test_too_few_blocks_give_no_interval_and_say_so() -> None:
 
 def test_more_blocks_can_be_asked_for() -> None:
     y, a, _, block = blocked(6, blocks=9)
-    assert bootstrap.metric_interval(y, a, block, metric="brier", confidence=0.9, seed=1, min_blocks=9).missing == ""
-    few = bootstrap.metric_interval(y, a, block, metric="brier", confidence=0.9, seed=1, min_blocks=10)
+    assert bootstrap.metric_interval(y, a, block, metric=BRIER, confidence=0.9, seed=1, min_blocks=9).missing == ""
+    few = bootstrap.metric_interval(y, a, block, metric=BRIER, confidence=0.9, seed=1, min_blocks=10)
     assert few.missing == "9 blocks, and an interval of 90 % needs 10"
 
 
@@ -190,10 +191,10 @@ def test_ends_far_out_are_made_of_more_resamples() -> None:
     asked: list[int] = []
 
     def statistic() -> Callable[[np.ndarray], np.ndarray]:
-        inner = bootstrap.metric_statistic("brier", y, a, block=block, blocks=9)
+        inner = BRIER.resample(y, a, block=block, blocks=9)
         return lambda draws: asked.append(len(draws)) or inner(draws)
 
-    value = metrics.compute_metric("brier", y, a)
+    value = compute_metric("brier", y, a)
     bootstrap.block_interval(value, statistic, blocks=9, rows=len(y), confidence=0.99, seed=1, resamples=300)
     assert sum(asked) == 10_742
     asked.clear()
@@ -203,7 +204,7 @@ def test_ends_far_out_are_made_of_more_resamples() -> None:
 
 def test_ends_that_would_take_too_many_resamples_are_not_guessed() -> None:
     y, a, _, block = blocked(8, blocks=20)
-    interval = bootstrap.metric_interval(y, a, block, metric="brier", confidence=1 - 1e-5, seed=1)
+    interval = bootstrap.metric_interval(y, a, block, metric=BRIER, confidence=1 - 1e-5, seed=1)
     assert math.isnan(interval.low)
     assert "would take" in interval.missing
 
@@ -211,7 +212,7 @@ def test_ends_that_would_take_too_many_resamples_are_not_guessed() -> None:
 def test_blocks_that_mostly_lack_a_class_give_no_interval() -> None:
     y, a, b, block = blocked(7, blocks=6)
     y = np.where(block == 0, y, 0)
-    interval = bootstrap.difference_interval(y, a, b, block, metric="roc_auc", confidence=0.9, seed=1)
+    interval = bootstrap.difference_interval(y, a, b, block, metric=ROC_AUC, confidence=0.9, seed=1)
     assert math.isnan(interval.low)
     assert "of the resamples it has no value" in interval.missing
 
@@ -223,7 +224,9 @@ def test_many_blocks_take_little_memory(metric: str) -> None:
 
     y, a, _, _ = blocked(9, blocks=20, size=1000)
     tracemalloc.start()
-    interval = bootstrap.metric_interval(y, a, np.arange(len(y)), metric=metric, confidence=0.9, seed=1, resamples=210)
+    interval = bootstrap.metric_interval(
+        y, a, np.arange(len(y)), metric=METRICS[metric], confidence=0.9, seed=1, resamples=210
+    )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert interval.low < interval.value < interval.high
@@ -234,11 +237,13 @@ def test_many_blocks_take_little_memory(metric: str) -> None:
 @pytest.mark.parametrize("metric", ["roc_auc", "brier", "balanced_accuracy"])
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(metric: str, blocks: int) -> None:
     """400 draws from a population of blocks; the truth is the metric of 4,000 blocks."""
-    truth = metrics.compute_metric(metric, *blocked(99, blocks=4000)[:2])
+    truth = compute_metric(metric, *blocked(99, blocks=4000)[:2])
     covered = 0
     for seed in range(400):
         y, a, _, block = blocked(seed, blocks=blocks, size=30)
-        interval = bootstrap.metric_interval(y, a, block, metric=metric, confidence=0.9, seed=seed, resamples=400)
+        interval = bootstrap.metric_interval(
+            y, a, block, metric=METRICS[metric], confidence=0.9, seed=seed, resamples=400
+        )
         covered += interval.low <= truth <= interval.high
     assert 0.86 <= covered / 400 <= 0.95
 
@@ -246,12 +251,12 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(metric: str, bl
 def test_intervals_by_row_would_be_too_narrow() -> None:
     """Why blocks: where rows share their day, an interval that resamples rows misses the truth far too often."""
     truth_y, truth_a, _, _ = blocked(99, blocks=1000)
-    truth = metrics.roc_auc(truth_y, truth_a)
+    truth = roc_auc(truth_y, truth_a)
     covered = 0
     for seed in range(40):
         y, a, _, _ = blocked(seed, size=60)
         interval = bootstrap.metric_interval(
-            y, a, np.arange(len(y)), metric="roc_auc", confidence=0.9, seed=seed, resamples=200
+            y, a, np.arange(len(y)), metric=ROC_AUC, confidence=0.9, seed=seed, resamples=200
         )
         covered += interval.low <= truth <= interval.high
     assert covered / 40 < 0.8

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tradewind.core import curves, metrics
+from tradewind.core import curves
+from tradewind.metrics.metric_list import compute_metric, roc_auc
 
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -59,7 +60,7 @@ def test_bins_of_reliability_are_scikit_learns(given_rows: Rows) -> None:
 def test_the_calibration_error_is_that_of_the_bins_that_are_drawn(given_rows: Rows) -> None:
     y, p = given_rows
     error = sum(one.rows * abs(one.predicted - one.observed) for one in curves.reliability_curve(y, p)) / len(y)
-    assert metrics.compute_metric("ece", y, p) == pytest.approx(error)
+    assert compute_metric("ece", y, p) == pytest.approx(error)
 
 
 def test_of_many_classes_the_largest_probability_is_drawn() -> None:
@@ -75,7 +76,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends_and_its_area() -> None:
     assert 50 < len(points) <= 100
     assert (points[0], points[-1]) == ((0.0, 0.0), (1.0, 1.0))
     x, height = zip(*points, strict=True)
-    assert sk.auc(x, height) == pytest.approx(metrics.roc_auc(y, p), abs=2e-3)
+    assert sk.auc(x, height) == pytest.approx(roc_auc(y, p), abs=2e-3)
     whole = set(curves.roc_curve(y, p, points=10**6))
     assert set(points) <= whole
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.unit.core.judged import N, fair, judge, one, rows
 
-from tradewind.core.judged_rows import TestRows
+from tradewind.metrics.judged_rows import TestRows
 
 
 def biased() -> TestRows:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tradewind.core.gate_results import describe_gate
-from tradewind.spec.gates import CheckGate, FairnessGate, MetricGate
+from tradewind.spec.check_gate import CheckGate
+from tradewind.spec.fairness_gate import FairnessGate
+from tradewind.spec.metric_gate import MetricGate
 
 
 @pytest.mark.parametrize(
@@ -38,12 +39,12 @@ from tradewind.spec.gates import CheckGate, FairnessGate, MetricGate
     ],
 )
 def test_a_gate_of_a_metric_in_words(given: dict[str, Any], words: str) -> None:
-    assert describe_gate(MetricGate(metric="roc_auc", **given)) == words
+    assert MetricGate(metric="roc_auc", **given).describe() == words
 
 
 def test_a_gate_of_fairness_in_words() -> None:
     gate = FairnessGate(fairness="disparate_impact_ratio", group="sex", at_least=0.8)
-    assert describe_gate(gate) == "disparate_impact_ratio of sex at least 0.8 (selected above 0.5)"
+    assert gate.describe() == "disparate_impact_ratio of sex at least 0.8 (selected above 0.5)"
 
 
 @pytest.mark.parametrize(
@@ -64,4 +65,4 @@ def test_a_gate_of_fairness_in_words() -> None:
     ],
 )
 def test_a_check_in_words(given: dict[str, Any], words: str) -> None:
-    assert describe_gate(CheckGate(**given)) == words
+    assert CheckGate(**given).describe() == words

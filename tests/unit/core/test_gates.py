@@ -9,9 +9,9 @@ import pytest
 
 from tradewind.core import gates
 from tradewind.core.gate_results import GateResult, decide_verdict
-from tradewind.core.judged_rows import TestRows
-from tradewind.spec.gates import MetricGate as Gate
+from tradewind.metrics.judged_rows import TestRows
 from tradewind.spec.gates import VerdictSpec
+from tradewind.spec.metric_gate import MetricGate as Gate
 
 START = datetime(2013, 3, 18, 4, tzinfo=UTC)  # midnight in New York
 ABSOLUTE = Gate(metric="roc_auc", at_least=0.6)

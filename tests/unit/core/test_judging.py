@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tests.unit.core.judged import N, fair, gate, judge, one, rows
 
-from tradewind.core import metrics
 from tradewind.core.gate_results import Measurement
-from tradewind.spec.gates import CheckGate
+from tradewind.metrics.metric_list import compute_metric, roc_auc
+from tradewind.spec.check_gate import CheckGate
 
 # Bounds of a value and of its interval
 
@@ -38,7 +38,7 @@ def test_a_bound_that_is_met_exactly_but_for_rounding_is_met() -> None:
     given = replace(rows(champion=1.0), y=np.ones(N))
     champion = np.tile(np.r_[np.ones(60), np.zeros(40)], 28)
     given = replace(given, scores={"candidate": y, "champion": champion})
-    assert metrics.compute_metric("accuracy", given.y, y) - metrics.compute_metric("accuracy", given.y, champion) > 0.01
+    assert compute_metric("accuracy", given.y, y) - compute_metric("accuracy", given.y, champion) > 0.01
     assert one(gate(metric="accuracy", versus="champion", at_most=0.01), given=given).outcome == "pass"
     lost = replace(given, scores={"candidate": champion, "champion": y})
     assert one(gate(metric="accuracy", versus="champion", at_least=-0.01), given=lost).outcome == "pass"
@@ -79,7 +79,7 @@ def test_so_much_better_is_suspicious() -> None:
 def test_a_comparison_says_both_values_and_the_gain() -> None:
     given = rows(candidate=1.5, champion=0.5)
     result = one(gate(versus="champion", lower_bound=0.0), given=given)
-    a, b = (metrics.roc_auc(given.y, given.scores[name]) for name in ("candidate", "champion"))
+    a, b = (roc_auc(given.y, given.scores[name]) for name in ("candidate", "champion"))
     assert result.value == pytest.approx(a - b)
     assert f"roc_auc {a:.4f}, champion {b:.4f}: better by {a - b:.4f} on 2800 rows (90 % interval of the gain +" in (
         result.reason
@@ -135,7 +135,7 @@ def test_the_gap_is_between_the_best_and_the_worst_slice() -> None:
     jfk = given.columns["origin"] == "JFK"
     scores = {"candidate": np.where(jfk, np.random.default_rng(3).random(N), given.scores["candidate"])}
     given = replace(given, scores=scores)
-    values = {o: metrics.roc_auc(given.y[m], scores["candidate"][m]) for o in ("EWR", "JFK", "LGA")
+    values = {o: roc_auc(given.y[m], scores["candidate"][m]) for o in ("EWR", "JFK", "LGA")
               if (m := given.columns["origin"] == o).any()}  # fmt: skip
     gap = max(values.values()) - values["JFK"]
     result = one(gate(slice="origin", gap_at_most=0.1), given=given)

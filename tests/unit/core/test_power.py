@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tradewind.core import bootstrap
 from tradewind.core.power import GateResolution, approximate_error
+from tradewind.metrics.metric_list import METRICS
 
 
 def days(random: np.random.Generator, *, blocks: int, gain: float, rows: int = 40, scatter: float = 0.1):
@@ -23,7 +24,8 @@ def days(random: np.random.Generator, *, blocks: int, gain: float, rows: int = 4
 def shown(random: np.random.Generator, *, blocks: int, gain: float) -> bootstrap.Interval:
     y, ours, theirs, day = days(random, blocks=blocks, gain=gain)
     return bootstrap.difference_interval(
-        y, np.abs(ours), theirs, day, metric="mae", confidence=0.9, seed=int(random.integers(2**31)), resamples=400
+        y, np.abs(ours), theirs, day, metric=METRICS["mae"],
+        confidence=0.9, seed=int(random.integers(2**31)), resamples=400
     )  # fmt: skip
 
 
@@ -83,7 +85,14 @@ def test_the_approximation_of_an_auc_is_near_what_resampled_blocks_of_independen
         common = random.normal(size=len(y)) * math.sqrt(0.6) + 0.95 * y
         a, b = (common + random.normal(size=len(y)) * math.sqrt(0.4) for _ in range(2))
         found = bootstrap.difference_interval(
-            y, a, b, np.repeat(np.arange(blocks), rows), metric="roc_auc", confidence=0.9, seed=seed, resamples=400
+            y,
+            a,
+            b,
+            np.repeat(np.arange(blocks), rows),
+            metric=METRICS["roc_auc"],
+            confidence=0.9,
+            seed=seed,
+            resamples=400,
         )
         widths.append(GateResolution.of_interval(found.low, found.high, blocks=blocks, confidence=0.9).error)
     assert approximate_error("roc_auc", blocks=blocks, rows=rows) == pytest.approx(np.mean(widths), rel=0.25)
@@ -98,7 +107,14 @@ def test_the_other_approximations_are_of_the_size_that_resampled_blocks_say(metr
         y = (random.random(len(chance)) < chance).astype(float)
         a, b = (np.clip(chance + random.normal(0, 0.1 / math.sqrt(2), len(y)), 0, 1) for _ in range(2))
         found = bootstrap.difference_interval(
-            y, a, b, np.repeat(np.arange(blocks), rows), metric=metric, confidence=0.9, seed=seed, resamples=400
+            y,
+            a,
+            b,
+            np.repeat(np.arange(blocks), rows),
+            metric=METRICS[metric],
+            confidence=0.9,
+            seed=seed,
+            resamples=400,
         )
         widths.append(GateResolution.of_interval(found.low, found.high, blocks=blocks, confidence=0.9).error)
     assert approximate_error(metric, blocks=blocks, rows=rows) == pytest.approx(np.mean(widths), rel=0.3)

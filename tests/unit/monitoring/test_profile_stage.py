@@ -17,7 +17,7 @@ from tradewind.training.prediction_rows import prediction_columns
 
 if TYPE_CHECKING:
     from conftest import World
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.metric import Task
 
 
 @pytest.fixture

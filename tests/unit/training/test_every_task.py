@@ -16,12 +16,12 @@ from tradewind.errors import ModelError, UsageError
 from tradewind.isolation.model_client import ModelHost
 from tradewind.ledger import completion
 from tradewind.ledger.champions import ChampionChange
+from tradewind.metrics.metric_list import task_metrics as of_task_metrics
 from tradewind.monitoring import monitoring_datasets
 from tradewind.monitoring.performance_rows import publish_performance
 from tradewind.monitoring.profile_rows import profile_partition
 from tradewind.registry.model_registry import ModelRegistry
 from tradewind.scoring.batch_scoring import ScoredPopulation, score_population
-from tradewind.spec.metrics import task_metrics as of_task_metrics
 from tradewind.spec.pipeline import Pipeline
 from tradewind.training.candidate import TrainedCandidate, train_candidate
 from tradewind.training.reproduction import reproduce_version

@@ -16,12 +16,12 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from tradewind.core.gate_results import Measurement
-from tradewind.core.judged_rows import TestRows
 from tradewind.deployment import Deployment
 from tradewind.errors import SpecError, Unavailable, UsageError
 from tradewind.isolation.model_process import load_logged_model
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry, Ledger
+from tradewind.metrics.judged_rows import TestRows
 from tradewind.registry.model_registry import ModelRegistry, RegisteredVersion
 from tradewind.spec.gates import VerdictSpec as Asked
 from tradewind.spec.pipeline import Pipeline

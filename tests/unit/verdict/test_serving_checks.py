@@ -14,11 +14,13 @@ import pyarrow as pa
 import pytest
 
 from tradewind.core import gates
-from tradewind.core.judged_rows import TestRows
 from tradewind.errors import ModelError, ModelFilesChanged, SpecError
 from tradewind.isolation import model_process
 from tradewind.isolation.model_client import ModelHost
-from tradewind.spec.gates import CheckGate, MetricGate, VerdictSpec
+from tradewind.metrics.judged_rows import TestRows
+from tradewind.spec.check_gate import CheckGate
+from tradewind.spec.gates import VerdictSpec
+from tradewind.spec.metric_gate import MetricGate
 from tradewind.verdict.serving_checks import (
     RunningCandidate,
     answer_timeout,

@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score
 from tests.delays_pipeline import spec as make_spec
 
 from tradewind.core.gate_results import GateResult
-from tradewind.core.judged_rows import TestRows
 from tradewind.ledger.journal import Entry
+from tradewind.metrics.judged_rows import TestRows
 from tradewind.spec.pipeline import Pipeline
 from tradewind.training.picture_data import VerdictPictures, compute_pictures
 from tradewind.verdict.verdict_page import render_verdict_page

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tradewind.core.gate_results import GateResult
-from tradewind.core.judged_rows import TestRows
 from tradewind.ledger.champions import ChampionChange
 from tradewind.ledger.journal import Entry
+from tradewind.metrics.judged_rows import TestRows
 from tradewind.registry.model_registry import RegisteredVersion
-from tradewind.spec.gates import MetricGate
+from tradewind.spec.metric_gate import MetricGate
 from tradewind.verdict.evaluation_processes import CandidateEvaluation
 from tradewind.verdict.warning_texts import verdict_warnings
 

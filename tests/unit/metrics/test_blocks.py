@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.core.judged_rows import local_blocks
+from tradewind.metrics.judged_rows import local_blocks
 
 
 def at(text: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tradewind.core.judged_rows import TestRows
+from tradewind.metrics.judged_rows import TestRows
 
 
 def test_two_that_predict_the_same_for_every_row_are_told_from_those_that_do_not() -> None:

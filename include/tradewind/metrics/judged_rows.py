@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
+from tradewind.metrics.metric_list import METRICS
+
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
-    from tradewind.spec.metrics import Task
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.metric import ModelMetric, Task
 
 _SAME = 1e-9
 CANDIDATE, CHAMPION, MAJORITY = "candidate", "champion", "majority"
@@ -30,7 +32,9 @@ class TestRows:
     :param masks: for each condition of a gate's `where`, which rows fulfil it; bool, shape (rows,)
     :param fit_end: end (aware) of the time slices that a model was fitted on, by whose it is; rows before count neither
         for it nor in a comparison with it. A rule that was not fitted has none
-    :param absent: why a model has no predictions, or a condition no mask, although it was asked for
+    :param absent: why a model has no predictions, a condition no mask, or a metric of the project no function, although
+        it was asked for
+    :param project_metrics: metrics of the project that gates name, by name
     """
 
     __test__ = False  # pytest would take the name for a test class
@@ -44,6 +48,7 @@ class TestRows:
     masks: Mapping[str, Floats] = field(default_factory=dict)
     fit_end: Mapping[str, datetime] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    project_metrics: Mapping[str, ModelMetric] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {"timestamp": self.timestamp, **self.scores, **self.columns, **self.masks}
@@ -60,6 +65,10 @@ class TestRows:
         """
         ours, theirs = self.scores.get(CANDIDATE), self.scores.get(CHAMPION)
         return ours is not None and theirs is not None and same_answers(ours, theirs)
+
+    def metric(self, name: str) -> ModelMetric | None:
+        """A metric by name; None for one that is neither built in nor at hand."""
+        return METRICS.get(name) or self.project_metrics.get(name)
 
     def where(self, mask: Floats) -> TestRows:
         """The rows for which ``mask`` is true."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
+    from tradewind.metrics.arrays import Floats
 
 Fairness = Literal["demographic_parity_difference", "equal_opportunity_difference", "disparate_impact_ratio"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.core.judged_rows import groups_of_column
+from tradewind.metrics.judged_rows import groups_of_column
 
 
 def test_text_is_grouped_in_order() -> None:

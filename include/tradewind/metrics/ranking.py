@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast
+
+from tradewind.metrics.metric import BINARY, ModelMetric
 
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
+    from tradewind.metrics.arrays import Floats
+    from tradewind.metrics.metric import Statistic
 
 RankMetric = Literal["roc_auc", "average_precision"]
 _AT_ONCE = 16
 _CELLS = 2**23  # numbers in memory at once: 32 MB
 _FEW_BLOCKS = 9
+_PAIRED_BLOCKS = 256
+"""Up to so many blocks an AUC is resampled by pairs of blocks, whose number grows with the square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +164,40 @@ def concordant_pairs(y: Floats, score: Floats, block: Floats, *, blocks: int) ->
         np.bincount(owners, minlength=blocks).astype(float),
         np.bincount(theirs, minlength=blocks).astype(float),
     )
+
+
+def _area_of_draws(concordant: Floats, positives: Floats, negatives: Floats) -> Statistic:
+    import numpy as np
+
+    def areas(draws: Floats) -> Floats:
+        pairs = (draws @ positives) * (draws @ negatives)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(pairs > 0, ((draws @ concordant) * draws).sum(axis=1) / pairs, np.nan)
+
+    return areas
+
+
+class RankingMetric(ModelMetric):
+    """A metric of order; NaN if only one class occurs."""
+
+    def usable_rows(self, score: Floats) -> Floats:
+        """Any number has a place in an order, infinite ones too."""
+        import numpy as np
+
+        usable: Floats = ~np.isnan(score)
+        return usable
+
+    def value_of_rows(self, y: Floats, score: Floats, *, weights: Floats | None) -> float:
+        """See :meth:`Ranking.values`."""
+        return rank_metric(cast(RankMetric, self.name), y, score, weights=weights)
+
+    def value_of_draws(self, y: Floats, score: Floats, *, block: Floats, blocks: int) -> Statistic:
+        """An AUC needs the concordant pairs between any two blocks; with very many blocks, and for the average
+        precision, every resample weighs the sorted rows."""
+        if self.name == "roc_auc" and blocks <= _PAIRED_BLOCKS:
+            return _area_of_draws(*concordant_pairs(y, score, block, blocks=blocks))
+        return ResampledRanking(cast(RankMetric, self.name), Ranking.of(y, score), block=block)
+
+
+ROC_AUC = RankingMetric("roc_auc", BINARY, True, 0.0, 1.0)
+AVERAGE_PRECISION = RankingMetric("average_precision", BINARY, True, 0.0, 1.0)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.core import bootstrap, fairness
-from tradewind.core.fairness import Fairness
+from tradewind.metrics import fairness
+from tradewind.metrics.fairness import Fairness
+from tradewind.metrics.metric import table_statistic
 
 MEASURES: dict[Fairness, str] = {
     "demographic_parity_difference": "demographic_parity_difference",
@@ -49,9 +50,7 @@ def test_resampled_by_block_it_is_that_of_the_drawn_rows(given_rows: Rows, seed:
     groups = int(group.max()) + 1
     table = fairness.fairness_sums_by_block(y, p, group, threshold=0.5, groups=groups, block=block, blocks=3)
     for measure in MEASURES:
-        found = bootstrap.table_statistic(
-            table, lambda sums, measure=measure: fairness.fairness_from_sums(measure, sums)
-        )(draws)
+        found = table_statistic(table, lambda sums, measure=measure: fairness.fairness_from_sums(measure, sums))(draws)
         for times, one in zip(draws, found, strict=True):
             taken = np.repeat(np.arange(len(y)), times[block])
             whole = fairness.fairness_sums_by_block(y[taken], p[taken], group[taken], threshold=0.5, groups=groups)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tradewind.metrics.additive_metric import AdditiveMetric
+from tradewind.metrics.metric import CLASSES
+
 if TYPE_CHECKING:
-    from tradewind.core.arrays import Floats
+    from tradewind.metrics.additive_metric import Parts
+    from tradewind.metrics.arrays import Floats
 
 BINS = 10
 """Bins of equal width that the expected calibration error is computed with, and that the picture of it shows."""
@@ -38,3 +42,25 @@ def calibration_bin(probability: Floats, *, bins: int = BINS) -> Floats:
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     numbers: Floats = np.searchsorted(edges, probability, side="left")
     return numbers
+
+
+def _claim_parts(y: Floats, score: Floats) -> Parts:
+    """Rows, claims and what came true, by bin."""
+    import numpy as np
+
+    claimed, true = claimed_probabilities(y, score)
+    cell = calibration_bin(claimed)
+    return [(cell, np.ones(len(y))), (cell, claimed), (cell, true)], BINS
+
+
+def _claim_error(sums: Floats) -> Floats:
+    """Σ over bins of share of rows × |mean claim - share that came true|."""
+    import numpy as np
+
+    rows, claimed, true = (sums[..., part, :] for part in range(3))
+    error: Floats = np.abs(claimed - true).sum(axis=-1) / rows.sum(axis=-1)
+    return error
+
+
+ECE = AdditiveMetric("ece", CLASSES, False, 0.0, 1.0, parts=_claim_parts, formula=_claim_error)
+"""Expected calibration error over :data:`BINS` bins."""

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tradewind.core import metrics
-from tradewind.core.calibration import calibration_bin, claimed_probabilities
+from tradewind.metrics.calibration import calibration_bin, claimed_probabilities
+from tradewind.metrics.metric_list import compute_metric
 
 
 def test_a_probability_on_an_edge_belongs_to_the_bin_below_and_zero_to_the_first() -> None:
@@ -25,11 +25,11 @@ def test_a_calibrated_model_has_a_small_error_and_an_overconfident_one_a_large_o
     rng = np.random.default_rng(0)
     p = rng.random(20_000)
     y = (rng.random(len(p)) < p).astype(int)
-    assert metrics.compute_metric("ece", y, p) < 0.02
-    assert metrics.compute_metric("ece", y, (p > 0.5) * 1.0) == pytest.approx(0.25, abs=0.01)
+    assert compute_metric("ece", y, p) < 0.02
+    assert compute_metric("ece", y, (p > 0.5) * 1.0) == pytest.approx(0.25, abs=0.01)
 
 
 def test_ten_equal_forecasts_have_the_error_that_is_counted_by_hand() -> None:
     """Ten forecasts of 0.7, seven of which come true, have no error; eight: a tenth."""
-    assert metrics.compute_metric("ece", np.array([1] * 7 + [0] * 3), np.full(10, 0.7)) == pytest.approx(0)
-    assert metrics.compute_metric("ece", np.array([1] * 8 + [0] * 2), np.full(10, 0.7)) == pytest.approx(0.1)
+    assert compute_metric("ece", np.array([1] * 7 + [0] * 3), np.full(10, 0.7)) == pytest.approx(0)
+    assert compute_metric("ece", np.array([1] * 8 + [0] * 2), np.full(10, 0.7)) == pytest.approx(0.1)
