@@ -127,7 +127,7 @@ def _find_or_fit(
         code, _ = recorded_training.write_recorded_project(was, files, scratch / "project", runtime.project)
         with import_project_code(code) as build_model:
             then = Deployment(was.spec, recorded_training.scratch_runtime(runtime, scratch))
-            config = training_config_hash(then, was.window)
+            config = training_config_hash(then, was.window, metric_code=was.metric_code)
             planned = was.plan(then, code, config=config, refit_of=judged.version)
             version = known or _fit_and_log(planned, build_model, registry, params=was.params, cause=cause)
         journal_version(planned, registry, version=version, cause=cause)

@@ -109,18 +109,22 @@ def open_metric(
     )
 
 
-def project_metric_digests(names: Iterable[str], project: Path) -> dict[str, str]:
-    """Content hash of the code of each metric of the project among ``names``: all Python files of its package.
+def project_metric_causes(
+    names: Iterable[str], declared: Mapping[str, MetricDeclaration], project: Path
+) -> dict[str, dict[str, Any]]:
+    """What the values of each metric of the project among ``names`` depend on, by its name; empty without one.
 
-    A metric whose code is not there has the reason in place of a hash.
+    That is its direction and the content hash of its code: all Python files of its package. Where the code is not
+    there, the reason stands in place of the hash.
     """
     found = {}
     for name in sorted({name for name in names if is_project_metric(name)}):
         try:
             _require_file(name, project)
-            found[name] = locate_project_code(name, project).digest()
+            code = locate_project_code(name, project).digest()
         except ModelError as exc:
-            found[name] = str(exc)
+            code = str(exc)
+        found[name] = {"greater_is_better": declared[name].greater_is_better, "code": code}
     return found
 
 

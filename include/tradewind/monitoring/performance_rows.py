@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import bootstrap
-from tradewind.errors import MalformedInput
+from tradewind.errors import MalformedInput, ModelError
 from tradewind.isolation import task_outputs
+from tradewind.isolation.project_metric import open_metric, project_metric_causes
 from tradewind.lake.cause import Cause
 from tradewind.metrics.judged_rows import UnitOfTime, local_blocks
-from tradewind.metrics.metric_list import METRICS
 from tradewind.monitoring import monitoring_datasets
 from tradewind.monitoring.profile_rows import MAJORITY, PREDICTIONS, predicting_versions
 from tradewind.spec.digest import config_hash
+from tradewind.spec.metrics import is_project_metric
 from tradewind.training.model_inputs import score_config, train_config
 from tradewind.training.prediction_rows import COLUMNS, answers_from_columns, task_from_columns
 
@@ -83,23 +84,28 @@ def publish_performance(deployment: Deployment, partition: str) -> PublishedPart
         deployment,
         "performance",
         partition=partition,
-        cause=Cause(inputs, performance_config_hash(spec, populations), CODE),
+        cause=Cause(inputs, performance_config_hash(deployment, populations), CODE),
         base=base,
-        rows=lambda: [_performance_row(spec, population, predictions, labels) for population in populations],
+        rows=lambda: [_performance_row(deployment, population, predictions, labels) for population in populations],
     )
 
 
-def performance_config_hash(spec: Pipeline, populations: Sequence[str]) -> str:
+def performance_config_hash(deployment: Deployment, populations: Sequence[str]) -> str:
     """Hash of the configuration that determines the performance of these populations."""
+    spec = deployment.spec
     train, limit = train_config(spec), monitoring_datasets.require_monitor(spec).performance
     # Of two classes it was not said before there were others: what is published of them stays as it is.
     task = [] if train.task == "binary" else [train.task]
-    return config_hash(populations, limit, train.label.column, score_config(spec).population.key, spec.timezone, *task)
+    code = project_metric_causes([limit.metric], spec.metrics, deployment.runtime.project)
+    metric = [code] if code else []  # likewise
+    key = score_config(spec).population.key
+    return config_hash(populations, limit, train.label.column, key, spec.timezone, *task, *metric)
 
 
 def _performance_row(
-    spec: Pipeline, population: str, scored: Snapshot | None, labelled: Snapshot | None
+    deployment: Deployment, population: str, scored: Snapshot | None, labelled: Snapshot | None
 ) -> Mapping[str, Any]:
+    spec = deployment.spec
     label, limit = train_config(spec).label, monitoring_datasets.require_monitor(spec).performance
     row = {"population": population, "metric": limit.metric, "limit": limit.bound, "rows": 0}
     predictions, labels = (
@@ -113,24 +119,32 @@ def _performance_row(
     elif labels is None or not labels.num_rows:
         row |= {"outcome": "no data", "reason": f"dataset {label.dataset} has no partition {population}"}
     else:
-        row |= _measure_population(spec, population, predictions, labels)
+        row |= _measure_population(deployment, population, predictions, labels)
     log.info("%s: population %s: %s, %s", spec.pipeline, population, row["outcome"], row["reason"])
     return row
 
 
-def _measure_population(spec: Pipeline, population: str, predictions: pa.Table, labels: pa.Table) -> Mapping[str, Any]:
+def _measure_population(
+    deployment: Deployment, population: str, predictions: pa.Table, labels: pa.Table
+) -> Mapping[str, Any]:
     import pyarrow.compute as pc
 
+    spec = deployment.spec
     limit = monitoring_datasets.require_monitor(spec).performance
     joined = _join_labels(spec, population, predictions, labels)
     # A join gives rows in any order, and sums of doubles depend on it.
     known = joined.filter(pc.is_valid(joined["label"])).sort_by([("timestamp", "ascending"), ("key", "ascending")])
-    interval, unit = _metric_interval(spec, known, limit)
     in_sample = bool(pc.any(predictions["in_sample"]).as_py())
     version = predicting_versions(predictions)
-    outcome, reason = _limit_outcome(
-        limit, interval, _interval_text(interval, unit), in_sample=in_sample, version=version
-    )
+    try:
+        interval, unit = _metric_interval(deployment, known, limit)
+    except ModelError as exc:  # code of the project fails: nothing is known of the model
+        interval = bootstrap.Interval(math.nan, math.nan, math.nan, 0, known.num_rows)
+        outcome, reason = "insufficient", str(exc)
+    else:
+        outcome, reason = _limit_outcome(
+            limit, interval, _interval_text(interval, unit), in_sample=in_sample, version=version
+        )
     return {
         "outcome": outcome,
         "reason": reason,
@@ -171,11 +185,12 @@ def _count_null_labels(joined: pa.Table) -> int:
     return int(pc.sum(pc.and_(pc.is_valid(joined["labelled"]), pc.is_null(joined["label"]))).as_py() or 0)
 
 
-def _metric_interval(spec: Pipeline, known: pa.Table, limit: Performance) -> tuple[bootstrap.Interval, str]:
+def _metric_interval(deployment: Deployment, known: pa.Table, limit: Performance) -> tuple[bootstrap.Interval, str]:
     """The metric with its interval, and the unit of time whose blocks are resampled."""
     import numpy as np
     import pyarrow as pa
 
+    spec = deployment.spec
     task, label = train_config(spec).task, train_config(spec).label
     output, classes = answers_from_columns(task, known)
     order = task_outputs.class_order(classes)
@@ -187,9 +202,8 @@ def _metric_interval(spec: Pipeline, known: pa.Table, limit: Performance) -> tup
         blocks = local_blocks(timestamp, spec.timezone, by=unit)
         if len(np.unique(blocks)) >= bootstrap.blocks_for(_CONFIDENCE):
             break
-    return bootstrap.metric_interval(
-        y, score, blocks, metric=METRICS[limit.metric], confidence=_CONFIDENCE, seed=0
-    ), unit
+    metric = open_metric(limit.metric, spec.metrics, task=task, project=deployment.runtime.project)
+    return bootstrap.metric_interval(y, score, blocks, metric=metric, confidence=_CONFIDENCE, seed=0), unit
 
 
 def _interval_text(interval: bootstrap.Interval, unit: str) -> str:
@@ -206,7 +220,8 @@ def _limit_outcome(
     if interval.rows < limit.min_rows:
         return "insufficient", f"{interval.rows} rows with a label, fewer than {limit.min_rows}"
     if not math.isfinite(interval.value):
-        return "insufficient", f"{limit.metric} has no value on {interval.rows} rows: their labels do not differ"
+        why = "" if is_project_metric(limit.metric) else ": their labels do not differ"
+        return "insufficient", f"{limit.metric} has no value on {interval.rows} rows{why}"
     if MAJORITY in version:
         return "fallback", f"{found}, but no model could serve: this says nothing about one"
     if in_sample:

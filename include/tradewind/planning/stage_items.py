@@ -138,7 +138,7 @@ class _StageExamination:
 
         def realised() -> str:
             return performance_rows.performance_config_hash(
-                self.deployment.spec, performance_rows.due_populations(self.deployment.spec, key)
+                self.deployment, performance_rows.due_populations(self.deployment.spec, key)
             )
 
         return [

@@ -13,6 +13,7 @@ from tradewind.training import estimator as estimators
 from tradewind.training import evaluation
 
 if TYPE_CHECKING:
+    from tradewind.metrics.metric import ModelMetric
     from tradewind.spec.training import Early, Train
     from tradewind.training.model_frame import ModelFrame
 
@@ -37,10 +38,17 @@ class EarlyGateResult:
 
 
 def evaluate_early_gate(
-    train: Train, early: Early, *, build_model: Callable[..., Any], fit: ModelFrame, validation: ModelFrame
+    train: Train,
+    early: Early,
+    *,
+    metric: ModelMetric,
+    build_model: Callable[..., Any],
+    fit: ModelFrame,
+    validation: ModelFrame,
 ) -> EarlyGateResult:
     """Fit with the YAML's parameters on a sample of ``fit``, and judge on all of ``validation``.
 
+    :param metric: that of ``early``
     :raises ModelError: the model cannot be fitted, or fails
     """
     some = sample_rows(fit, rows=early.rows, seed=train.seed)
@@ -50,7 +58,7 @@ def evaluate_early_gate(
             "ask for more of them (`train.early.rows`)"
         )
     fitted = estimators.fit_estimator(build_model, train, some, name=train.model)
-    found = evaluation.evaluate_metric(fitted, validation, early.metric, name=train.model)
+    found = evaluation.evaluate_metric(fitted, validation, metric, name=train.model)
     bound = early.at_least if early.at_least is not None else early.at_most
     assert bound is not None  # the spec has one of them
     worth = found >= bound if early.at_least is not None else found <= bound  # NaN is neither

@@ -17,6 +17,7 @@ from tradewind.training import estimator as estimators
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from tradewind.metrics.metric import ModelMetric
     from tradewind.spec.pipeline import Pipeline
     from tradewind.spec.training import Train
     from tradewind.training.model_frame import ModelFrame
@@ -31,15 +32,15 @@ def primary_metric(spec: Pipeline, train: Train) -> str:
     return next(named, _DEFAULT_METRIC[train.task])
 
 
-def evaluate_metric(fitted: Any, rows: ModelFrame, metric: str, *, name: str) -> float:
+def evaluate_metric(fitted: Any, rows: ModelFrame, metric: ModelMetric, *, name: str) -> float:
     """A metric of a fitted model on rows with labels; NaN if it has none there.
 
     :param name: how messages call the model
-    :raises ModelError: the model fails, or its answer is not what the task needs
+    :raises ModelError: the model fails, its answer is not what the task needs, or a metric of the project fails
     """
     output, classes = estimators.predict_rows(fitted, rows, name=name)
     y, score = metric_arguments(rows, output, classes)
-    return METRICS[metric].compute(y, score)
+    return metric.compute(y, score)
 
 
 def evaluate_metrics(fitted: Any, rows: ModelFrame, *, name: str) -> dict[str, float | None]:

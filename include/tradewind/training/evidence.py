@@ -123,6 +123,8 @@ def lineage_tags(plan: TrainingPlan, built: FittedCandidate) -> dict[str, str]:
         found = built.search
         facts["search"] = {"metric": found.metric, "value": found.value, "trials": len(found.trials)}
         facts["search"]["seconds"] = round(found.seconds, 1)
+    if plan.metric_code:
+        facts["metric_code"] = dict(plan.metric_code)
     if (commit := plan.commit or git_commit(plan.code.folder)) is not None:
         facts["git"] = commit
     return {f"tradewind.{name}": _tag_text(value) for name, value in facts.items()}

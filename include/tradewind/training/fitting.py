@@ -9,6 +9,7 @@ from tradewind.deployment import Deployment
 from tradewind.errors import MissingInput
 from tradewind.isolation import task_outputs
 from tradewind.isolation.project_code import locate_project_code
+from tradewind.isolation.project_metric import open_metric, project_metric_causes
 from tradewind.spec.digest import config_hash
 from tradewind.training import early_gate as gate
 from tradewind.training import estimator as estimators
@@ -28,6 +29,7 @@ from tradewind.training.window import TrainingWindow
 
 if TYPE_CHECKING:
     from tradewind.core.row_checks import RowFinding
+    from tradewind.metrics.metric import ModelMetric
     from tradewind.training.model_frame import ModelFrame
     from tradewind.training.parameter_search import SearchResult
 
@@ -56,14 +58,19 @@ def plan_training(deployment: Deployment, partition: str) -> TrainingPlan:
     last = spec.partitioning.shift(found.keys[-1], -score_config(spec).ahead)
     pinned = pin_inputs(deployment, since=since, last=last, rows={train_config(spec).label.dataset: found.keys})
     config, parts = training_config_hash(deployment, found), training_config_parts(deployment, found)
-    return TrainingPlan(deployment, partition, found, code, pinned, config, parts)
+    metrics = training_metric_code(deployment)
+    return TrainingPlan(deployment, partition, found, code, pinned, config, parts, metric_code=metrics)
 
 
-def training_config_hash(deployment: Deployment, found: TrainingWindow) -> str:
+def training_config_hash(
+    deployment: Deployment, found: TrainingWindow, *, metric_code: Mapping[str, Any] | None = None
+) -> str:
     """Hash of the configuration that determines a training.
 
     How the window was found is not in it, what it is is; so patience, or a longer window that has the same partitions,
     is no cause to train again.
+
+    :param metric_code: :func:`training_metric_code` as it was recorded; as it is in the project now if None
     """
     spec = deployment.spec
     train, population = train_config(spec), score_config(spec).population
@@ -71,7 +78,25 @@ def training_config_hash(deployment: Deployment, found: TrainingWindow) -> str:
     parts = [found.fit, found.validation, found.test, window.training_gap(train).total_seconds()]
     judged = [evaluation.primary_metric(spec, train), *sorted(spec.verdict.columns)]
     chosen = train.model_copy(update={**_NOT_HASHED, "patience": type(train).model_fields["patience"].default})
-    return config_hash(chosen, entity, spec.timezone, parts, judged, definitions_digest(deployment))
+    code = training_metric_code(deployment) if metric_code is None else metric_code
+    metrics = [dict(code)] if code else []  # without one, the hash is what it was before there were any
+    return config_hash(chosen, entity, spec.timezone, parts, judged, definitions_digest(deployment), *metrics)
+
+
+def training_metric_code(deployment: Deployment) -> dict[str, Any]:
+    """What the metrics of the project depend on that choose in a training, by their names."""
+    train = train_config(deployment.spec)
+    named = [part.metric for part in (train.search, train.early) if part is not None]
+    return project_metric_causes(named, deployment.spec.metrics, deployment.runtime.project)
+
+
+def open_training_metric(deployment: Deployment, name: str) -> ModelMetric:
+    """A metric of the pipeline, built in or of the project.
+
+    :raises ModelError: there is no such file in the project
+    """
+    spec = deployment.spec
+    return open_metric(name, spec.metrics, task=train_config(spec).task, project=deployment.runtime.project)
 
 
 def training_config_parts(deployment: Deployment, found: TrainingWindow) -> dict[str, str]:
@@ -91,7 +116,8 @@ def training_config_parts(deployment: Deployment, found: TrainingWindow) -> dict
         "verdict": [evaluation.primary_metric(spec, train), *sorted(spec.verdict.columns)],
     }
     hashes = {name: config_hash(value) for name, value in {**fields, **others}.items()}
-    return {**hashes, "feature definitions": definitions_digest(deployment)}
+    code = {f"code of {name}": config_hash(cause) for name, cause in training_metric_code(deployment).items()}
+    return {**hashes, **code, "feature definitions": definitions_digest(deployment)}
 
 
 def fit_candidate(
@@ -158,13 +184,17 @@ def _run_gate_and_search(
     fit = window.learnable_rows(rows.where(split.fit), until=window.learned_until(spec, split.validation))
     early: EarlyGateResult | None = None
     if train.early is not None:
-        early = gate.evaluate_early_gate(train, train.early, build_model=build_model, fit=fit, validation=validation)
+        metric = open_training_metric(planned.deployment, train.early.metric)
+        early = gate.evaluate_early_gate(
+            train, train.early, metric=metric, build_model=build_model, fit=fit, validation=validation
+        )
         if not early.worth:
             return early, None
     if train.search is None:
         return early, None
     space = searching.locate_search_space(train.search, planned.code, planned.deployment.runtime.project)
     found = searching.search_parameters(
-        train, train.search, space, build_model=build_model, fit=fit, validation=validation
-    )
+        train, train.search, space, metric=open_training_metric(planned.deployment, train.search.metric),
+        build_model=build_model, fit=fit, validation=validation,
+    )  # fmt: skip
     return early, found

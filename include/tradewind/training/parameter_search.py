@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.errors import MissingExtra, ModelError
 from tradewind.isolation.project_code import ProjectCode, locate_project_code
-from tradewind.metrics.metric_list import METRICS
 from tradewind.training import estimator as estimators
 from tradewind.training import evaluation
 
 if TYPE_CHECKING:
+    from tradewind.metrics.metric import ModelMetric
     from tradewind.spec.training import Search, Train
     from tradewind.training.model_frame import ModelFrame
 
@@ -86,6 +86,7 @@ def search_parameters(
     asked: Search,
     space: ProjectCode,
     *,
+    metric: ModelMetric,
     build_model: Callable[..., Any],
     fit: ModelFrame,
     validation: ModelFrame,
@@ -94,20 +95,28 @@ def search_parameters(
 
     A trial that fails is recorded and the search goes on.
 
+    :param metric: that of ``asked``
     :raises MissingExtra: Optuna is not installed
     :raises ModelError: the space or the model function is wrong, or no trial came to a value
     """
     optuna, suggest = _import_optuna(), _import_space_function(space)
-    higher = METRICS[asked.metric].greater_is_better
     trials: list[SearchTrial] = []
     begun = time.monotonic()
     with _silence_optuna(optuna):
         study = optuna.create_study(
-            sampler=optuna.samplers.TPESampler(seed=train.seed), direction="maximize" if higher else "minimize"
+            sampler=optuna.samplers.TPESampler(seed=train.seed),
+            direction="maximize" if metric.greater_is_better else "minimize",
         )
         while len(trials) < asked.trials and (not trials or time.monotonic() - begun < asked.time.total_seconds()):
             one = _run_trial(
-                train, asked, suggest, study.ask(), build_model=build_model, fit=fit, validation=validation
+                train,
+                asked,
+                suggest,
+                study.ask(),
+                metric=metric,
+                build_model=build_model,
+                fit=fit,
+                validation=validation,
             )
             states = optuna.trial.TrialState
             state = {"complete": states.COMPLETE, "failed": states.FAIL, "pruned": states.PRUNED}[one.state]
@@ -121,12 +130,12 @@ def search_parameters(
             f"search space {asked.space}: none of {len(trials)} trials came to a value; the first, with "
             f"{json.dumps(first.params)}, {first.state}: {first.error}"
         )
-    best = (max if higher else min)(done, key=lambda one: one.value or 0.0)
+    best = (max if metric.greater_is_better else min)(done, key=lambda one: one.value or 0.0)
     return SearchResult(asked.metric, best.params, best.value or 0.0, tuple(trials), time.monotonic() - begun)
 
 
 def _run_trial(
-    train: Train, asked: Search, suggest: _SpaceFunction, trial: Any, *,
+    train: Train, asked: Search, suggest: _SpaceFunction, trial: Any, *, metric: ModelMetric,
     build_model: Callable[..., Any], fit: ModelFrame, validation: ModelFrame,
 ) -> SearchTrial:  # fmt: skip
     import optuna
@@ -139,7 +148,7 @@ def _run_trial(
         params = {**train.params, **_suggest_params(asked, suggest, trial)}
         _require_known_params(train, asked, build_model, params)
         fitted = estimators.fit_estimator(build_model, train, fit, name=train.model, params=params)
-        value = evaluation.evaluate_metric(fitted, validation, asked.metric, name=train.model)
+        value = evaluation.evaluate_metric(fitted, validation, metric, name=train.model)
         if math.isnan(value):
             value, state, error = None, "failed", f"{asked.metric} has no value on the validation rows"
     except optuna.TrialPruned as exc:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class RecordedTraining:
     :param rows: the test rows, as they were written down; a refit has seen them
     :param refit_of: the judged version that it is the refit of; None for a candidate
     :param commit: of the project's code; None if it was not recorded
+    :param metric_code: what the metrics of the project that chose it depended on, by name
     """
 
     spec: Pipeline
@@ -59,6 +60,7 @@ class RecordedTraining:
     rows: pa.Table
     refit_of: str | None = None
     commit: str | None = None
+    metric_code: Mapping[str, Any] = field(default_factory=dict)
 
     def plan(
         self, deployment: Deployment, code: ProjectCode, *, config: str, refit_of: str | None = None
@@ -71,7 +73,7 @@ class RecordedTraining:
         """
         return TrainingPlan(
             deployment, self.partition, self.window, code, self.pinned, config,
-            refit_of=refit_of or self.refit_of, commit=self.commit,
+            refit_of=refit_of or self.refit_of, commit=self.commit, metric_code=self.metric_code,
         )  # fmt: skip
 
 
@@ -109,6 +111,7 @@ def read_recorded_training(spec: Pipeline, version: RegisteredVersion, evidence:
         rows=pq.read_table(rows),
         refit_of=made.get("refit_of"),
         commit=made.get("git"),
+        metric_code=json.loads(version.tags.get("tradewind.metric_code", "{}")),
     )
 
 

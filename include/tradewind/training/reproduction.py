@@ -124,7 +124,7 @@ def _refit_and_compare(deployment: Deployment, version: RegisteredVersion) -> Re
         then = Deployment(was.spec, recorded_training.scratch_runtime(runtime, scratch))
         found = [*_data_differences(was, deployment.lake), *_code_differences(was, code)]
         with import_project_code(code) as build_model:
-            config = training_config_hash(then, was.window)
+            config = training_config_hash(then, was.window, metric_code=was.metric_code)
             found += _configuration_differences(was, config, borrowed)
             plan = was.plan(then, code, config=config)
             built = _fit_again(plan, build_model, was)

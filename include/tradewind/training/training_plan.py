@@ -38,6 +38,7 @@ class TrainingPlan:
     :param parts: hashes of its parts, by name
     :param refit_of: the judged version that is fitted once more, on everything; None for a candidate
     :param commit: of the project's code, where it is not where it was committed
+    :param metric_code: what the metrics of the project depend on that choose, by name
     """
 
     deployment: Deployment
@@ -49,6 +50,7 @@ class TrainingPlan:
     parts: Mapping[str, str] = field(default_factory=dict)
     refit_of: str | None = None
     commit: str | None = None
+    metric_code: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def spec(self) -> Pipeline:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import ModelError
 from tradewind.isolation import task_outputs
 from tradewind.isolation.heuristic_process import HeuristicProcess
+from tradewind.isolation.project_metric import open_metric
 from tradewind.ledger.journal import Ledger
 from tradewind.metrics.judged_rows import CANDIDATE, CHAMPION, MAJORITY, TestRows
 from tradewind.spec.gates import prediction_gates
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from tradewind.deployment import Deployment
     from tradewind.ledger.champions import ChampionChange
+    from tradewind.metrics.metric import ModelMetric
     from tradewind.registry.model_registry import RegisteredVersion
     from tradewind.spec.pipeline import Pipeline
 
@@ -107,6 +109,7 @@ def prepare_test_rows(
     scores.setdefault(CANDIDATE, _missing_scores(table.num_rows, len(classes)))
     masks = gate_conditions.evaluate_conditions(rows, _gate_conditions(spec))
     fitted = {CANDIDATE: candidate, CHAMPION: champion}
+    metrics, unopened = _open_gate_metrics(deployment)
     test = TestRows(
         task=task,
         y=task_outputs.metric_targets(task, labels, classes),
@@ -118,7 +121,8 @@ def prepare_test_rows(
         fit_end={
             name: learned_rows_end(spec, version) for name, version in fitted.items() if version and name in scores
         },
-        absent={**absent, **masks.absent},
+        absent={**absent, **masks.absent, **unopened},
+        project_metrics=metrics,
     )
     return PreparedRows(test, tuple(classes), _row_notes(test, masks.unknown))
 
@@ -196,6 +200,24 @@ def _predict_majority(deployment: Deployment, candidate: RegisteredVersion, rows
     if not trained or "majority" not in trained[-1].evidence:
         raise ModelError(f"the ledger does not know the majority of the rows that {candidate} learned from")
     return task_outputs.majority_output(trained[-1].evidence["majority"], rows)
+
+
+def gate_metrics(spec: Pipeline) -> set[str]:
+    """The metrics of the project that gates name."""
+    return {gate.project_metric for gate in prediction_gates(spec.gates).values() if gate.project_metric is not None}
+
+
+def _open_gate_metrics(deployment: Deployment) -> tuple[dict[str, ModelMetric], dict[str, str]]:
+    """The metrics of the project that gates name, and why some are not there."""
+    spec, found, absent = deployment.spec, dict[str, ModelMetric](), dict[str, str]()
+    for name in sorted(gate_metrics(spec)):
+        try:
+            found[name] = open_metric(
+                name, spec.metrics, task=train_config(spec).task, project=deployment.runtime.project
+            )
+        except ModelError as exc:
+            absent[name] = str(exc)
+    return found, absent
 
 
 def _gate_conditions(spec: Pipeline) -> list[str]:

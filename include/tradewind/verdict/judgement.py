@@ -7,13 +7,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.alerting import model_alarms
 from tradewind.core import gates
 from tradewind.core.gate_results import GateResult, Measurement, decide_verdict
 from tradewind.errors import ModelError, UsageError
 from tradewind.isolation.project_code import locate_project_code
+from tradewind.isolation.project_metric import project_metric_causes
 from tradewind.ledger.journal import Entry, Ledger
 from tradewind.metrics.judged_rows import TestRows
 from tradewind.registry.model_registry import RegisteredVersion, open_registry
@@ -21,7 +22,7 @@ from tradewind.spec.digest import config_hash
 from tradewind.spec.gates import prediction_gates
 from tradewind.training.model_inputs import train_config
 from tradewind.verdict import verdict_files, warning_texts
-from tradewind.verdict.comparators import find_champion_to_replace, gate_heuristics
+from tradewind.verdict.comparators import find_champion_to_replace, gate_heuristics, gate_metrics
 from tradewind.verdict.evaluation_processes import CandidateEvaluation, evaluate_candidate
 from tradewind.verdict.training_background import read_training_background, unseen_drift_warning
 
@@ -155,7 +156,15 @@ def verdict_config_hash(deployment: Deployment, champion: ChampionChange | None)
     given = [*train.columns, train.service, definitions.read_text() if definitions and definitions.is_file() else ""]
     if train.refit:  # then a candidate that predicts what the champion predicts may change what serves
         given.append("refit")
-    return config_hash(CODE, spec.gates, spec.verdict, train.seed, spec.timezone, change, rules, given)
+    code = gate_metric_code(deployment)
+    metrics = [code] if code else []  # without one, the hash is what it was before there were any
+    return config_hash(CODE, spec.gates, spec.verdict, train.seed, spec.timezone, change, rules, given, *metrics)
+
+
+def gate_metric_code(deployment: Deployment) -> dict[str, Any]:
+    """What the metrics of the project depend on that gates name, by their names."""
+    spec = deployment.spec
+    return project_metric_causes(gate_metrics(spec), spec.metrics, deployment.runtime.project)
 
 
 def _heuristic_digest(reference: str, runtime: Runtime) -> str:
@@ -291,6 +300,8 @@ def _verdict_entry(
         **behind,
         "absent": dict(found.test.absent),
     }
+    if code := gate_metric_code(deployment):
+        evidence["metric_code"] = code
     return Entry(
         deployment.spec.pipeline,
         "verdict",

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from tradewind.core import bootstrap
 from tradewind.errors import ModelError
-from tradewind.isolation.project_metric import MetricProcess, ProjectMetric, open_metric, project_metric_digests
+from tradewind.isolation.project_metric import MetricProcess, ProjectMetric, open_metric, project_metric_causes
 from tradewind.metrics.metric_list import METRICS
 from tradewind.spec.metrics import MetricDeclaration
 
@@ -180,13 +180,14 @@ def test_weights_are_refused(project: Path) -> None:
         opened(project, "profit").compute(Y, P, weights=np.ones(4))
 
 
-def test_the_digest_changes_with_the_code_and_names_project_metrics_only(tmp_path: Path) -> None:
+def test_the_cause_changes_with_the_code_and_names_project_metrics_only(tmp_path: Path) -> None:
     (tmp_path / "include" / "shop").mkdir(parents=True)
     (tmp_path / FILE).write_text(CODE)
     names = ["roc_auc", f"{FILE}:profit"]
-    before = project_metric_digests(names, tmp_path)
+    declared = {f"{FILE}:profit": MetricDeclaration(greater_is_better=True)}
+    before = project_metric_causes(names, declared, tmp_path)
     (tmp_path / FILE).write_text(CODE.replace("10.0", "11.0"))
-    after = project_metric_digests(names, tmp_path)
+    after = project_metric_causes(names, declared, tmp_path)
     assert list(before) == list(after) == [f"{FILE}:profit"]
     assert before != after
 

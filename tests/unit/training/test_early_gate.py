@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tradewind.errors import ModelError
+from tradewind.metrics.metric_list import METRICS
 from tradewind.training.early_gate import evaluate_early_gate, sample_rows
 
 
@@ -16,7 +17,14 @@ def judged(asked, build, framed):
     def judged(**bound: float):
         train = asked(early={"metric": "roc_auc" if "at_least" in bound else "brier", "rows": 100, **bound}, seed=3)
         fit, validation = framed(300), framed(200, seed=1)
-        return evaluate_early_gate(train, train.early, build_model=build("binary"), fit=fit, validation=validation)
+        return evaluate_early_gate(
+            train,
+            train.early,
+            metric=METRICS[train.early.metric],
+            build_model=build("binary"),
+            fit=fit,
+            validation=validation,
+        )
 
     return judged
 
@@ -44,7 +52,14 @@ def test_a_metric_without_a_value_is_not_worth_it(asked, build, framed) -> None:
     rows = framed(200)
     one_class = rows.table.filter(rows.table["label"])
     validation = type(rows)(one_class, rows.columns, rows.key, rows.timestamp, rows.label, rows.task)
-    found = evaluate_early_gate(train, train.early, build_model=build("binary"), fit=rows, validation=validation)
+    found = evaluate_early_gate(
+        train,
+        train.early,
+        metric=METRICS[train.early.metric],
+        build_model=build("binary"),
+        fit=rows,
+        validation=validation,
+    )
     assert (found.worth, found.value) == (False, None)
     assert "has no value; 0.1 is asked for" in found.reason
 
@@ -54,7 +69,14 @@ def test_a_sample_of_one_class_says_what_to_do(asked, build, framed) -> None:
     rows = framed(200)
     rare = type(rows)(rows.table.filter(rows.table["label"]), rows.columns, rows.key, rows.timestamp, "label", "binary")
     with pytest.raises(ModelError, match=r"rows of the early gate's sample have the same class; .*`train.early.rows`"):
-        evaluate_early_gate(train, train.early, build_model=build("binary"), fit=rare, validation=rows)
+        evaluate_early_gate(
+            train,
+            train.early,
+            metric=METRICS[train.early.metric],
+            build_model=build("binary"),
+            fit=rare,
+            validation=rows,
+        )
 
 
 def test_a_sample_has_as_much_of_each_time_as_the_rows(framed) -> None:

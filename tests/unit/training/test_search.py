@@ -14,6 +14,7 @@ import pytest
 
 from tradewind.errors import MissingExtra, ModelError
 from tradewind.isolation.project_code import ProjectCode, import_project_code
+from tradewind.metrics.metric_list import METRICS
 from tradewind.training import parameter_search as searching
 from tradewind.training.parameter_search import SearchResult, locate_search_space, search_parameters
 
@@ -41,6 +42,7 @@ def searched(asked, build, framed, tmp_path) -> Iterator[Callable[..., SearchRes
                 train,
                 train.search,
                 space,
+                metric=METRICS[metric],
                 build_model=build_model or build(task),
                 fit=framed(300, task=task),
                 validation=framed(200, task=task, seed=1),
