@@ -209,7 +209,9 @@ def gate_metrics(spec: Pipeline) -> set[str]:
 
 def _open_gate_metrics(deployment: Deployment) -> tuple[dict[str, ModelMetric], dict[str, str]]:
     """The metrics of the project that gates name, and why some are not there."""
-    spec, found, absent = deployment.spec, dict[str, ModelMetric](), dict[str, str]()
+    spec = deployment.spec
+    found: dict[str, ModelMetric] = {}
+    absent: dict[str, str] = {}
     for name in sorted(gate_metrics(spec)):
         try:
             found[name] = open_metric(

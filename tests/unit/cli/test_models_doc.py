@@ -15,9 +15,11 @@ import pytest
 import yaml
 
 from tradewind.cli.main import command_line
+from tradewind.isolation.project_metric import open_metric
 from tradewind.local_airflow.home import Home
 from tradewind.scaffold.new_pipeline import create_pipeline
 from tradewind.spec.load import load_pipeline
+from tradewind.spec.metrics import MetricDeclaration
 
 BASE = """
 pipeline: parcels
@@ -64,7 +66,7 @@ def rows() -> pd.DataFrame:
 
 def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
     shown = [yaml.safe_load(block) for block in blocks(text, "yaml")]
-    assert {name for part in shown for name in part} == {"gates", "promotion", "retrain", "train", "verdict"}
+    assert {name for part in shown for name in part} == {"gates", "metrics", "promotion", "retrain", "train", "verdict"}
     path = tmp_path / "dags" / "parcels.yaml"
     for name in re.findall(r"include/[\w/]+\.\w+", BASE + text):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,10 +75,12 @@ def test_the_yaml_loads(text: str, tmp_path: Path) -> None:
     whole = yaml.safe_load(BASE)
     for part in shown:  # a later block adds to what an earlier one says
         for name, value in part.items():
-            whole[name] = {**whole.get(name, {}), **value} if isinstance(value, dict) else value
+            whole[name] = (
+                {**whole.get(name, {}), **value} if isinstance(value, dict) else [*whole.get(name, []), *value]
+            )
     path.write_text(yaml.safe_dump(whole, sort_keys=False))
     spec = load_pipeline(path)
-    assert len(spec.gates) == 16
+    assert len(spec.gates) == 17
     assert spec.train is not None
 
 
@@ -110,6 +114,18 @@ def test_the_rule_answers_with_probabilities(code: dict[str, ModuleType], rows: 
     answer = code["rules"].by_distance(rows)
     assert answer.between(0, 1).all()
     assert len(answer) == len(rows)
+
+
+def test_the_metric_of_the_project_is_what_it_says(code: dict[str, ModuleType], tmp_path: Path, text: str) -> None:
+    late, said = np.array([1, 1, 0, 0]), np.array([0.9, 0.1, 0.8, 0.2])
+    assert code["metrics"].profit(late, said) == 100 * (10 - 3) / 4
+    (source,) = [block for block in blocks(text, "python") if "metrics.py" in block]
+    path = tmp_path / "include" / "parcels" / "metrics.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    name = "include/parcels/metrics.py:profit"
+    declared = {name: MetricDeclaration(greater_is_better=True)}
+    assert open_metric(name, declared, task="binary", project=tmp_path).compute(late, said) == 175
 
 
 def test_every_command_can_be_read(text: str) -> None:
