@@ -12,7 +12,8 @@ TradewindError
 ├── TransformError            user SQL failed
 ├── AuditFailed               staged rows failed their checks and are in quarantine
 ├── ModelError                a model cannot be built, logged, loaded or used
-│   └── ModelFilesChanged     the files of a version are not those that were judged; nothing was loaded
+│   ├── ModelFilesChanged     the files of a version are not those that were judged; nothing was loaded
+│   └── MetricError           a metric of the project is not there, fails, or does not return a number
 ├── LeftOut                   a partition is left out on purpose; nothing is published for it
 ├── Held                      a person holds the pipeline; nothing runs until it is resumed
 ├── Conflict                  another run published or promoted first
@@ -115,6 +116,10 @@ class ModelError(TradewindError):
 
 class ModelFilesChanged(ModelError):
     """Files of a model version are missing or are not those that were judged; the message names them."""
+
+
+class MetricError(ModelError):
+    """A metric of the project is not there, fails, or does not return a number; the message names file and function."""
 
 
 class LeftOut(TradewindError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tradewind.core import bootstrap, gate_cases
 from tradewind.core.gate_results import GateResult, Measurement, Outcome, finite_or_none, gate_result
 from tradewind.core.power import GateResolution
-from tradewind.errors import ModelError
+from tradewind.errors import MetricError
 from tradewind.metrics.judged_rows import TestRows, groups_of_column, local_blocks
 from tradewind.spec.gate_kind import UNITS_OF_TIME, PredictionGate, ServingGate
 
@@ -112,7 +112,7 @@ def judge_case(case: GateCase, *, share: int, resamples: int, seed: int) -> Gate
             measured.value, measured.statistic, blocks=len(block.names), rows=len(rows.y),
             confidence=confidence, seed=seed, resamples=resamples, min_blocks=gate.min_blocks,
         )  # fmt: skip
-    except ModelError as exc:  # code of the project fails: nothing is known of the candidate
+    except MetricError as exc:  # code of the project fails: nothing is known of the candidate
         return gate_result(gate, "insufficient", str(exc), rows=len(rows.y), slice_=case.slice)
     shown = _resolution(gate, interval, confidence)
     outcome, reason = _outcome(gate, interval, measured.words, confidence=confidence, shown=shown)

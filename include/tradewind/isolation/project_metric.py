@@ -27,7 +27,7 @@ from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
 import tradewind
-from tradewind.errors import ModelError
+from tradewind.errors import MetricError, ModelError
 from tradewind.isolation.project_code import find_package_folder, locate_project_code, mount_package
 from tradewind.metrics.metric import ModelMetric, valid_predictions
 from tradewind.metrics.metric_list import METRICS
@@ -62,7 +62,7 @@ class ProjectMetric(ModelMetric):
     def value_of_rows(self, y: Floats, score: Floats, *, weights: Floats | None) -> float:
         """What the function returns; NaN where it returns NaN.
 
-        :raises ModelError: it fails, takes too long, or returns something else than a finite number or NaN
+        :raises MetricError: it fails, takes too long, or returns something else than a finite number or NaN
         :raises ValueError: weights are given, which the function does not know
         """
         if weights is not None:
@@ -96,7 +96,7 @@ def open_metric(
 
     :param declared: `metrics` of the pipeline, in which a metric of the project stands
     :param project: the project root
-    :raises ModelError: there is no such file in the project, or it lies in no folder of its own
+    :raises MetricError: there is no such file in the project, or it lies in no folder of its own
     """
     if not is_project_metric(name):
         return METRICS[name]
@@ -122,7 +122,7 @@ def project_metric_causes(
         try:
             _require_file(name, project)
             code = locate_project_code(name, project).digest()
-        except ModelError as exc:
+        except MetricError as exc:
             code = str(exc)
         found[name] = {"greater_is_better": declared[name].greater_is_better, "code": code}
     return found
@@ -131,11 +131,11 @@ def project_metric_causes(
 def _require_file(name: str, project: Path) -> None:
     file = name.rpartition(":")[0]
     if not (project / file).is_file():
-        raise ModelError(f"metric {name}: there is no file {file} in the project")
+        raise MetricError(f"metric {name}: there is no file {file} in the project")
     try:
         find_package_folder(name)
     except ModelError as exc:
-        raise ModelError(str(exc).replace("model ", "metric ", 1).replace("/model.py", "/metrics.py")) from exc
+        raise MetricError(str(exc).replace("model ", "metric ", 1).replace("/model.py", "/metrics.py")) from exc
 
 
 class MetricProcess:
@@ -155,7 +155,7 @@ class MetricProcess:
         """Ask for the value of rows, or for one a draw where there are draws.
 
         :param arrays: ``y``, ``score``, and for draws ``block`` and ``draws``
-        :raises ModelError: the function fails, takes too long, or returns something else than a finite number or NaN
+        :raises MetricError: the function fails, takes too long, or returns something else than a finite number or NaN
         """
         if self._running is None:
             self._running = _RunningProcess(self.reference, self._project)
@@ -168,14 +168,14 @@ class MetricProcess:
             line = answers.get(timeout=self._timeout)
         except Empty:
             self._end()
-            raise ModelError(
+            raise MetricError(
                 f"metric {self.reference} gave no answer within {self._timeout:g} s and was stopped"
             ) from None
         if not line:
-            raise ModelError(f"metric {self.reference} failed: {self._end() or 'its process died'}")
+            raise MetricError(f"metric {self.reference} failed: {self._end() or 'its process died'}")
         answer = json.loads(line)
         if "error" in answer:
-            raise ModelError(f"metric {self.reference} {answer['error']}")
+            raise MetricError(f"metric {self.reference} {answer['error']}")
         return [float(value) for value in answer["values"]]
 
     def _end(self) -> str:
@@ -277,7 +277,7 @@ def _call_function(function: Callable[..., Any], arrays: Mapping[str, Any], proj
             taken = np.repeat(order, draw[block])
             values.append(_value_of_draw(function, y[taken], score[taken]))
         return {"values": values}
-    except ModelError as exc:
+    except MetricError as exc:
         return {"error": str(exc)}
     except Exception as exc:
         return {"error": f"raises {_describe_failure(exc, project)}"}
@@ -295,15 +295,15 @@ def _value_of_draw(function: Callable[..., Any], y: Floats, score: Floats) -> fl
 def checked_metric_value(value: Any) -> float:
     """What a metric returned, as a float.
 
-    :raises ModelError: it is not a number, or infinite
+    :raises MetricError: it is not a number, or infinite
     """
     import numpy as np
 
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         shown = f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}"
-        raise ModelError(f"returns {shown if value is not None else 'None'}, where a number is needed")
+        raise MetricError(f"returns {shown if value is not None else 'None'}, where a number is needed")
     if math.isinf(value):
-        raise ModelError(f"returns {float(value)}, where a finite number is needed")
+        raise MetricError(f"returns {float(value)}, where a finite number is needed")
     return float(value)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import bootstrap
-from tradewind.errors import MalformedInput, ModelError
+from tradewind.errors import MalformedInput, MetricError
 from tradewind.isolation import task_outputs
 from tradewind.isolation.project_metric import open_metric, project_metric_causes
 from tradewind.lake.cause import Cause
@@ -138,7 +138,7 @@ def _measure_population(
     version = predicting_versions(predictions)
     try:
         interval, unit = _metric_interval(deployment, known, limit)
-    except ModelError as exc:  # code of the project fails: nothing is known of the model
+    except MetricError as exc:  # code of the project fails: nothing is known of the model
         interval = bootstrap.Interval(math.nan, math.nan, math.nan, 0, known.num_rows)
         outcome, reason = "insufficient", str(exc)
     else:

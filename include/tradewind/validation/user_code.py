@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.core.runtime import Runtime
 from tradewind.deployment import Deployment
-from tradewind.errors import ModelError
+from tradewind.errors import MetricError
 from tradewind.spec.pipeline import Features, Pipeline
 from tradewind.validation.smoke_test import describe_user_error, try_model, try_rule
 from tradewind.validation.synthetic_rows import synthetic_predictions
@@ -236,6 +236,6 @@ def _run_metric(request: Mapping[str, Any], root: Path) -> Answer:
         value = metric(labels, predictions)
     try:
         number = checked_metric_value(value)
-    except ModelError as exc:
+    except MetricError as exc:
         return {"flaw": str(exc)}
     return {"flaw": f"returns NaN for {what}"} if math.isnan(number) else {}

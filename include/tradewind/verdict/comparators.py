@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import ModelError
+from tradewind.errors import MetricError, ModelError
 from tradewind.isolation import task_outputs
 from tradewind.isolation.heuristic_process import HeuristicProcess
 from tradewind.isolation.project_metric import open_metric
@@ -217,7 +217,7 @@ def _open_gate_metrics(deployment: Deployment) -> tuple[dict[str, ModelMetric], 
             found[name] = open_metric(
                 name, spec.metrics, task=train_config(spec).task, project=deployment.runtime.project
             )
-        except ModelError as exc:
+        except MetricError as exc:
             absent[name] = str(exc)
     return found, absent
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tradewind.core import bootstrap
-from tradewind.errors import ModelError
+from tradewind.errors import MetricError
 from tradewind.isolation.project_metric import MetricProcess, ProjectMetric, open_metric, project_metric_causes
 from tradewind.metrics.metric_list import METRICS
 from tradewind.spec.metrics import MetricDeclaration
@@ -130,23 +130,23 @@ def test_a_draw_for_which_the_function_raises_has_no_value(project: Path) -> Non
     ],
 )
 def test_what_is_wrong_is_said_with_file_and_function(project: Path, function: str, message: str) -> None:
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(MetricError) as caught:
         opened(project, function).compute(Y, P)
     assert str(caught.value) == f"metric {FILE}:{function} {message}"
 
 
 def test_code_that_cannot_be_imported_is_said_with_its_line(project: Path) -> None:
-    with pytest.raises(ModelError, match=r"broken.py:profit cannot be imported: SyntaxError: .*\(line 1\)$"):
+    with pytest.raises(MetricError, match=r"broken.py:profit cannot be imported: SyntaxError: .*\(line 1\)$"):
         opened(project, "profit", file="include/shop/broken.py").compute(Y, P)
 
 
 def test_a_file_that_is_not_there_is_refused_at_once(project: Path) -> None:
-    with pytest.raises(ModelError, match=r"there is no file include/shop/nothing\.py in the project"):
+    with pytest.raises(MetricError, match=r"there is no file include/shop/nothing\.py in the project"):
         opened(project, "profit", file="include/shop/nothing.py")
 
 
 def test_a_function_that_hangs_is_stopped(project: Path) -> None:
-    with pytest.raises(ModelError, match=r"hangs gave no answer within 0\.5 s and was stopped"):
+    with pytest.raises(MetricError, match=r"hangs gave no answer within 0\.5 s and was stopped"):
         opened(project, "hangs", timeout=0.5).compute(Y, P)
 
 
@@ -171,7 +171,7 @@ def test_one_process_serves_all_calls_and_ends_with_its_object(project: Path) ->
 def test_after_a_failure_the_next_call_starts_a_process_anew(project: Path) -> None:
     metric = opened(project, "ends")
     for _ in range(2):
-        with pytest.raises(ModelError, match="its process died"):
+        with pytest.raises(MetricError, match="its process died"):
             metric.compute(Y, P)
 
 

@@ -314,3 +314,58 @@ def test_an_error_above_its_limit_is_worse_and_not_below(with_spec: Callable[...
     row = delayed(weekly, weekly.week(4), seconds=7 * 86_400, error=20.0)
     assert (row["outcome"], row["below"]) == ("worse", True)
     assert row["reason"].endswith("is worse than the limit 3")
+
+
+METRIC = "include/shop/metrics.py:far_off"
+
+
+def with_project_metric(with_spec: Callable[..., World], code: str, **limit: Any) -> World:
+    world = with_spec(
+        train={
+            "window": 5, "test": 1, "service": "flight_delay_v1", "model": "model.py:build", "task": "regression",
+            "label": {"dataset": "flights", "column": "what", "available_after": "1d"},
+        },
+        metrics={METRIC: {"greater_is_better": False}},
+        monitor={"performance": {"metric": METRIC, **limit}},
+    )  # fmt: skip
+    path = world.runtime.project / "include" / "shop" / "metrics.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"import numpy as np\n\ndef far_off(y_true, y_pred):\n    {code}\n")
+    return world
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [(1.5, "worse"), (2.5, "ok")])
+def test_a_metric_of_the_project_is_measured_with_its_interval(
+    with_spec: Callable[..., World], limit: float, outcome: str
+) -> None:
+    world = with_project_metric(with_spec, "return np.abs(y_pred - y_true).max()", at_most=limit)
+    published(world, labels=[float(n) for n in range(200)], output=[[n + 2.0] for n in range(200)], classes=None)
+    row = measured(world, world.week(5))
+    assert (row["metric"], row["value"], row["outcome"]) == (METRIC, 2.0, outcome)
+    assert row["low"] == row["high"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise ValueError('no price')", "metric include/shop/metrics.py:far_off raises ValueError: no price (line 4)"),
+        ("return 'much'", "metric include/shop/metrics.py:far_off returns the text 'much', where a number is needed"),
+        ("return np.nan", "include/shop/metrics.py:far_off has no value on 200 rows"),
+    ],
+    ids=["raises", "text", "nan"],
+)
+def test_a_metric_of_the_project_that_fails_is_insufficient_and_no_decay(
+    with_spec: Callable[..., World], code: str, reason: str
+) -> None:
+    world = with_project_metric(with_spec, code, at_most=1.0)
+    published(world, labels=[float(n) for n in range(200)], output=[[n + 2.0] for n in range(200)], classes=None)
+    row = measured(world, world.week(5))
+    assert (row["outcome"], row["below"], row["value"], row["reason"]) == ("insufficient", None, None, reason)
+
+
+def test_other_code_of_a_metric_measures_again(with_spec: Callable[..., World]) -> None:
+    world = with_project_metric(with_spec, "return 1.0", at_most=5.0)
+    published(world, labels=[float(n) for n in range(200)], output=[[n + 2.0] for n in range(200)], classes=None)
+    assert measured(world, world.week(5))["value"] == 1.0
+    with_project_metric(with_spec, "return 3.0", at_most=5.0)
+    assert measured(world, world.week(5))["value"] == 3.0
