@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tradewind.spec.gate_kind import GateContext
 from tradewind.spec.gates import prediction_gates
 from tradewind.spec.pipeline import Pipeline
 from tradewind.spec.problems import Finding
@@ -15,8 +16,15 @@ def check_gates(spec: Pipeline) -> Iterator[Finding]:
         message = f"`versus: {name}` means something else already; choose another name"
         yield Finding(("verdict", "heuristics", name), message, on_key=True)
     yield from _first_champion(spec)
+    train = spec.train
+    context = GateContext(
+        task=train.task if train else "binary",
+        columns=(*train.columns, *spec.verdict.columns) if train else None,
+        heuristics=tuple(spec.verdict.heuristics),
+        metrics=spec.metrics,
+    )
     for index, gate in enumerate(spec.gates):
-        yield from gate.find_flaws(spec, ("gates", index))
+        yield from gate.find_flaws(context, ("gates", index))
 
 
 def _first_champion(spec: Pipeline) -> Iterator[Finding]:

@@ -12,14 +12,13 @@ from tradewind.metrics import fairness
 from tradewind.metrics.judged_rows import CANDIDATE
 from tradewind.metrics.measured_value import MeasuredValue, describe_extremes, unpredicted_rows
 from tradewind.metrics.metric import table_statistic, valid_predictions
-from tradewind.spec.gate_kind import PredictionGate, find_column_flaws, find_useless_bound
+from tradewind.spec.gate_kind import GateContext, PredictionGate, find_column_flaws, find_useless_bound
 from tradewind.spec.problems import Finding, Path
 from tradewind.spec.scalars import Number, Text, value_error
 
 if TYPE_CHECKING:
     from tradewind.metrics.arrays import Floats
     from tradewind.metrics.judged_rows import Groups, TestRows
-    from tradewind.spec.pipeline import Pipeline
 
 
 class FairnessGate(PredictionGate):
@@ -66,11 +65,10 @@ class FairnessGate(PredictionGate):
         """The gate in words, for example ``disparate_impact_ratio of sex at least 0.8 (selected above 0.5)``."""
         return f"{self.fairness} of {self.group} {self.describe_demand()} (selected above {self.threshold:g})"
 
-    def find_flaws(self, spec: Pipeline, path: Path) -> Iterator[Finding]:
+    def find_flaws(self, context: GateContext, path: Path) -> Iterator[Finding]:
         """Another task than two classes, bounds that are no shares, and unknown columns."""
-        task = spec.train.task if spec.train else "binary"
-        if task != "binary":
-            message = f"fairness is defined here for two classes, and `train.task` is {task}"
+        if context.task != "binary":
+            message = f"fairness is defined here for two classes, and `train.task` is {context.task}"
             yield Finding((*path, "fairness"), message)
         else:
             for field in ("at_least", "at_most"):
@@ -79,7 +77,7 @@ class FairnessGate(PredictionGate):
                     yield Finding((*path, field), f"{self.fairness} lies between 0 and 1, found {value:g}")
                 else:
                     yield from find_useless_bound(self, field, (0.0, 1.0), path)
-        yield from find_column_flaws(self, spec, path)
+        yield from find_column_flaws(self, context, path)
 
     def find_obstacle(self, rows: TestRows) -> str:
         """Another task than two classes."""

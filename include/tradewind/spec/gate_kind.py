@@ -8,7 +8,8 @@ candidate's files and process.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -21,10 +22,26 @@ if TYPE_CHECKING:
     from tradewind.metrics.arrays import Floats
     from tradewind.metrics.judged_rows import Groups, TestRows
     from tradewind.metrics.measured_value import MeasuredValue
-    from tradewind.spec.pipeline import Pipeline
+    from tradewind.spec.metrics import MetricDeclaration
 
 BOUNDS = ("at_least", "at_most", "lower_bound", "upper_bound", "gap_at_most")
 UNITS_OF_TIME = ("hour", "day", "week", "month")
+
+
+@dataclass(frozen=True, slots=True)
+class GateContext:
+    """What a gate refers to in the rest of the pipeline.
+
+    :param task: ``train.task``; that of two classes where there is no `train`
+    :param columns: of the rows that judge; None where there is no `train`, so they are not known
+    :param heuristics: names of ``verdict.heuristics``
+    :param metrics: metrics of the project, by function
+    """
+
+    task: str
+    columns: tuple[str, ...] | None
+    heuristics: tuple[str, ...]
+    metrics: Mapping[str, MetricDeclaration]
 
 
 class Gate(Model, ABC):
@@ -42,7 +59,7 @@ class Gate(Model, ABC):
     def describe(self) -> str:
         """The gate in words, for example ``roc_auc at least 0.6, for each origin``."""
 
-    def find_flaws(self, spec: Pipeline, path: Path) -> Iterator[Finding]:
+    def find_flaws(self, context: GateContext, path: Path) -> Iterator[Finding]:
         """What is wrong with the gate where the rest of the pipeline is as it is.
 
         :param path: where the gate stands
@@ -135,11 +152,11 @@ class PredictionGate(Gate):
         """
 
 
-def find_column_flaws(gate: PredictionGate, spec: Pipeline, path: Path) -> Iterator[Finding]:
+def find_column_flaws(gate: PredictionGate, context: GateContext, path: Path) -> Iterator[Finding]:
     """Columns that a gate names and that the rows that judge do not have."""
-    if spec.train is None:
+    if context.columns is None:
         return
-    known, column = [*spec.train.columns, *spec.verdict.columns], gate.group_column
+    known, column = context.columns, gate.group_column
     if gate.group_field and column is not None and column not in known:
         expected = join_words(known) if known else "a column that `train.columns` or `verdict.columns` lists"
         message = f"`{column}` is not in `train.columns`, nor in `verdict.columns`"

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tradewind.metrics.judged_rows import CANDIDATE
 from tradewind.metrics.measured_value import MeasuredValue, describe_extremes, undefined_reason
 from tradewind.metrics.metric import difference_statistic
-from tradewind.spec.gate_kind import BOUNDS, PredictionGate, find_column_flaws, find_useless_bound
+from tradewind.spec.gate_kind import BOUNDS, GateContext, PredictionGate, find_column_flaws, find_useless_bound
 from tradewind.spec.metrics import MetricName, find_impossible_value, find_metric_flaw, is_project_metric, metric_info
 from tradewind.spec.problems import Finding, Path, join_words, nearest_word
 from tradewind.spec.scalars import Number, Text, value_error
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tradewind.metrics.arrays import Floats
     from tradewind.metrics.judged_rows import Groups, TestRows
     from tradewind.metrics.metric import MetricInfo, ModelMetric, Statistic
-    from tradewind.spec.pipeline import Pipeline
 
 _PLAIN = ("at_least", "at_most", "lower_bound", "upper_bound")
 _WHOSE = {"champion": "the champion's", "majority": "the majority's"}
@@ -123,21 +122,21 @@ class MetricGate(PredictionGate):
             return f"better than {other} by at most {size}, more is suspicious"
         return f"worse than {other} by at least {size}" if bound < 0 else f"no better than {other}"
 
-    def find_flaws(self, spec: Pipeline, path: Path) -> Iterator[Finding]:
+    def find_flaws(self, context: GateContext, path: Path) -> Iterator[Finding]:
         """What the task, the metric's direction and range, heuristics and columns do not allow."""
-        task = spec.train.task if spec.train else "binary"
-        if (wrong := find_metric_flaw(self.metric, task, (*path, "metric"), declared=spec.metrics)) is not None:
+        wrong = find_metric_flaw(self.metric, context.task, (*path, "metric"), declared=context.metrics)
+        if wrong is not None:
             yield wrong
             return
-        known = metric_info(self.metric, spec.metrics)
+        known = metric_info(self.metric, context.metrics)
         assert known is not None  # else it was a flaw
         yield from self._bound_flaws(known, path)
-        names = ["champion", "majority", *spec.verdict.heuristics]
+        names = ["champion", "majority", *context.heuristics]
         if self.versus is not None and self.versus not in names:
             message, expected = f"nobody is called `{self.versus}`", join_words(names)
             yield Finding((*path, "versus"), message, expected=f"{expected}, or a name of `verdict.heuristics`",
                           suggestion=nearest_word(self.versus, names))  # fmt: skip
-        yield from find_column_flaws(self, spec, path)
+        yield from find_column_flaws(self, context, path)
 
     def _bound_flaws(self, known: MetricInfo, path: Path) -> Iterator[Finding]:
         span, given = known.highest - known.lowest, [name for name in _PLAIN if getattr(self, name) is not None]
