@@ -31,7 +31,7 @@ WINDOW = TrainingWindow(("2013-01-28",), (), ("2013-02-04",), {}, "")
 HASHES: dict[str, Callable[[Deployment], str]] = {
     "profiles": profile_config_hash,
     "drift": lambda deployment: drift_config_hash(deployment.spec),
-    "performance": lambda deployment: performance_config_hash(deployment.spec, ["2013-01-28"]),
+    "performance": lambda deployment: performance_config_hash(deployment, ["2013-01-28"]),
     "score": scoring_config_hash,
     "train": lambda deployment: training_config_hash(deployment, WINDOW),
     "verdict": lambda deployment: verdict_config_hash(deployment, None),
@@ -42,9 +42,10 @@ HASHES: dict[str, Callable[[Deployment], str]] = {
 HASHED_BY: dict[tuple[str, ...], Mapping[str, str]] = {
     # What is read of datasets and features is in a cause by the digest of its rows. The rest says who is told, what
     # happens to a model that is there, how long things are kept, and which partitions make up a window, which is
-    # hashed itself. `train.gap` and `train.label.available_after` are in the training's hash as what they amount to.
+    # hashed itself. Of `metrics` a stage hashes those that it uses, each with its code. `train.gap` and
+    # `train.label.available_after` are in the training's hash as what they amount to.
     (): {
-        "": "datasets description end owner pipeline runbook schedule start",
+        "": "datasets description end metrics owner pipeline runbook schedule start",
         "alerts": "channels deadline decay drift no_champion rejected",
         "features": "corrections lookback views",
         "features.skew": "at_most sample",
@@ -148,7 +149,7 @@ def hashed_fields(folder: Path, hash_of: Callable[[Deployment], str]) -> set[str
         assert isinstance(changed, Pipeline)
         try:
             return hash_of(Deployment(changed, places)) != before
-        except (SpecError, FileNotFoundError):  # of a file whose name was changed
+        except (SpecError, FileNotFoundError, KeyError):  # of a file or a metric whose name was changed
             return True
 
     return {path for path, changed in changed_copies(full_spec()) if is_hashed(changed)}
