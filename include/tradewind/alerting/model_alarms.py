@@ -242,14 +242,14 @@ def _check_champion(deployment: Deployment, partition: str, *, decisions: Mappin
     if waited <= spec.alerts.no_champion:
         return
     judged = [entry for entry in _judged_candidates(spec, ledger) if str(entry.partition) >= since]
-    last = (
-        f"the last candidate, {_describe_candidate(judged[-1])}, was {judged[-1].outcome}: "
-        f"{_shorten_reason(judged[-1].reason)}; "
-    )
+    last = ""  # where no training ended with a verdict
+    if judged:
+        candidate, outcome = _describe_candidate(judged[-1]), judged[-1].outcome
+        last = f"the last candidate, {candidate}, was {outcome}: {_shorten_reason(judged[-1].reason)}; "
     message = (
         f"no champion serves although the training window was complete at partition {since}, {waited} partitions "
         f"ago (at most {spec.alerts.no_champion}, `alerts.no_champion`): {_describe_number(judged)}; "
-        f"{last if judged else ''}decision at {partition}: {_shorten_reason(decisions[partition].reason)}"
+        f"{last}decision at {partition}: {_shorten_reason(decisions[partition].reason)}"
     )
     condition = LastingCondition(
         NO_CHAMPION, _TRAIN, message=message, evidence={"since": since, "waited": waited, "candidates": len(judged)}

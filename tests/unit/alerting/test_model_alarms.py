@@ -246,6 +246,14 @@ def test_no_champion_for_long_after_the_window_was_complete_is_an_incident(runti
     assert opened(runtime, "NoChampion") is None
 
 
+def test_no_champion_is_an_incident_also_where_no_training_ended_with_a_verdict(runtime: Runtime) -> None:
+    flown(runtime)
+    decided(runtime, *DAYS[:7])
+    incident = opened(runtime, "NoChampion")
+    assert incident is not None
+    assert "0 candidates were judged; decision at" in incident.message
+
+
 def test_a_pipeline_that_is_too_young_to_train_lacks_no_champion(runtime: Runtime) -> None:
     flown(runtime, DAYS[:1])
     decided(runtime, *DAYS[:8])
